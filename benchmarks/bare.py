@@ -1,6 +1,6 @@
-"""The bare loop that a run is measured against: the same calls and the same two comparisons, nothing else.
+"""Run the bare loop that a run is measured against: the same calls and the same two comparisons, nothing else.
 
-A case with `turns` is one call a turn, one after the other.
+A case with `turns` is one call for each turn, one after the other.
 
 python benchmarks/bare.py URL CASES CONCURRENCY OUT
 """
@@ -13,7 +13,7 @@ import aiohttp
 
 
 async def main(url: str, cases: str, concurrency: int, out: str) -> None:
-    """Call, compare, and write one line a case."""
+    """Call, compare, and write one line for each case."""
     with open(cases, encoding="utf-8") as lines, open(out, "w", encoding="utf-8") as file:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=concurrency)) as session:
 

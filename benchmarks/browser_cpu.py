@@ -1,6 +1,6 @@
-"""CPU milliseconds of a page's main thread, by kind of work, from Chromium's own trace.
+"""Measure CPU milliseconds of a page's main thread, by kind of work, from Chromium's own trace.
 
-CPU time of a thread leaves out when other processes had the core, so it says the same on a busy machine, nearly.
+CPU time of a thread excludes the time that other processes had the core, so it is nearly the same on a busy machine.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CATEGORIES = "devtools.timeline,disabled-by-default-devtools.timeline,v8,topleve
 
 @asynccontextmanager
 async def traced(tab: Tab) -> AsyncIterator[list[dict[str, Any]]]:
-    """Give a list that holds the trace events of the block once it has ended."""
+    """Yield a list that holds the trace events of the block once it has ended."""
     events: list[dict[str, Any]] = []
     seen = len(tab.events)
     await tab.call(
@@ -43,7 +43,7 @@ async def traced(tab: Tab) -> AsyncIterator[list[dict[str, Any]]]:
 
 
 def by_mark(events: Iterable[dict[str, Any]], mark: str) -> list[dict[str, float]]:
-    """Kind -> CPU milliseconds, from each `performance.mark(mark)` of the page to the next; the rest is left out."""
+    """Return kind -> CPU milliseconds, from each `performance.mark(mark)` of the page to the next."""
     events = list(events)
     marks = [each for each in events if each["name"] == mark]
     thread = {(each["pid"], each["tid"]) for each in marks}
@@ -64,7 +64,7 @@ def by_mark(events: Iterable[dict[str, Any]], mark: str) -> list[dict[str, float
 
 
 def described(frames: Sequence[dict[str, float]]) -> str:
-    """Mean and 95th percentile of all, and the mean of each kind."""
+    """Return the mean and 95th percentile of the total, and the mean of each kind."""
     totals = sorted(sum(each.values()) for each in frames)
     kinds = sorted({kind for each in frames for kind in each})
     means = ", ".join(f"{kind} {sum(each.get(kind, 0) for each in frames) / len(frames):.1f}" for kind in kinds)

@@ -1,9 +1,9 @@
-"""How often the gate blocks a system that did not change, and how often it finds one that did.
+"""Measure how often the gate blocks an unchanged system, and how often it finds a changed one.
 
     python benchmarks/error_rates.py                    # some 40 minutes on two cores; docs/error-rates.md
     python benchmarks/error_rates.py --runs 300 --json rates.json
 
-Every figure is made by the package's own functions on simulated runs, seeded. The case model: each case passes with a
+All figures come from the package's own functions on seeded, simulated runs. The case model: each case passes with a
 probability of its own, Beta(.425, .075), so that 85 % pass and 8.5 % flip between two runs of the same system; five
 cohorts of 50, 20, 14, 10 and 6 % of the cases; four correlated metrics (two pass/fail, one of five steps, one from 1 to
 5); a gate is a metric in "overall" or a cohort: 24. *A/A* is the same system twice; *churn* gives one case in ten
@@ -58,12 +58,12 @@ class Model:
         self.cohort = rng.permutation(np.repeat(np.arange(len(COHORTS)), counts))
 
     def churned(self) -> Floats:
-        """The same cases, one in ten with another probability."""
+        """Return the same cases, one in ten with another probability."""
         fresh = self.rng.beta(0.425, 0.075, self.n)
         return np.where(self.rng.random(self.n) < CHURN, fresh, self.chances)
 
     def run(self, chances: Floats, drop: Floats | float = 0.0) -> Floats:
-        """Four metrics of one run, shape (n, 4), each from 0 to 1; `drop` breaks cases of the first metric."""
+        """Draw four metrics of one run, shape (n, 4), each from 0 to 1; `drop` breaks cases of the first metric."""
         common = self.rng.standard_normal((self.n, 1))
         own = self.rng.standard_normal((self.n, 4))
         latent = scipy_stats.norm.cdf(np.sqrt(SHARED) * common + np.sqrt(1 - SHARED) * own)
@@ -74,21 +74,21 @@ class Model:
         return np.column_stack([first, passed[:, 1], 1 - steps, (grade - 1) / 4]).astype(float)
 
     def gates(self, differences: Floats) -> Floats:
-        """Differences of each metric overall and in each cohort, 0 outside, shape (n, 24)."""
+        """Return the differences of each metric overall and in each cohort, 0 outside, shape (n, 24)."""
         columns = [differences]
         columns += [differences * (self.cohort == k)[:, None] for k in range(len(COHORTS))]
         return np.hstack(columns)
 
 
 def p_values_of(gates: Floats, rng: np.random.Generator) -> Floats:
-    """Adjusted p values: the smallest cohort is critical, so there are two families with half of alpha each."""
+    """Return adjusted p values; the smallest cohort is critical, so there are two families with half of alpha each."""
     critical = [4 * (SMALLEST + 1) + metric for metric in range(4)]
     others = [gate for gate in range(gates.shape[1]) if gate not in critical]
     return sign_flip_max_t(gates, families=[critical, others], draws=2_000, rng=rng)
 
 
 def blocks_of(model: Model, old: Floats, new: Floats, drop: Floats | float = 0.0) -> tuple[dict[str, Floats], Floats]:
-    """Which gates block under either design, and the differences of the first stage."""
+    """Return which gates block under either design, and the differences of the first stage."""
     before, after = model.run(old), model.run(new, drop)
     gates = model.gates(before - after)
     first = p_values_of(gates, model.rng)
@@ -107,13 +107,13 @@ def blocks_of(model: Model, old: Floats, new: Floats, drop: Floats | float = 0.0
 
 
 def naive_drop(gates: Floats, model: Model) -> Floats:
-    """The rule of most tools: the mean fell by more than .02."""
+    """Apply the rule of most tools: the mean fell by more than 0.02."""
     sizes = np.repeat([model.n, *np.bincount(model.cohort, minlength=len(COHORTS))], 4)
     return gates.sum(axis=0) / sizes > 0.02
 
 
 def uncorrected(gates: Floats, model: Model) -> Floats:
-    """A t test at .05 for each gate alone."""
+    """Apply a t test at 0.05 to each gate alone."""
     blocks = np.zeros(gates.shape[1], bool)
     for gate in range(gates.shape[1]):
         k = gate // 4 - 1
@@ -126,7 +126,7 @@ def uncorrected(gates: Floats, model: Model) -> Floats:
 
 
 def false_blocks(job: tuple[str, int, int]) -> dict[str, int]:
-    """Unchanged systems that each rule blocks, of `runs`, at n = 500."""
+    """Count unchanged systems that each rule blocks, of `runs`, at n = 500."""
     null, runs, seed = job
     rng = np.random.default_rng(seed)
     rules = (STORED, CALLABLE, "one family", "mean fell by .02, overall", "mean fell by .02, any gate", "t, any")
@@ -146,7 +146,7 @@ def false_blocks(job: tuple[str, int, int]) -> dict[str, int]:
 
 
 def power(job: tuple[str, int, int]) -> dict[str, int]:
-    """Runs in which a true drop of the first metric blocks, and in which the broken cohort is named."""
+    """Count runs in which a true drop of the first metric blocks, and in which the broken cohort is named."""
     what, runs, seed = job
     rng = np.random.default_rng(seed)
     n, size, drop = POWER[what]
@@ -155,7 +155,7 @@ def power(job: tuple[str, int, int]) -> dict[str, int]:
         model = Model(n, rng, size)
         hit = model.cohort == SMALLEST if size is not None else np.ones(n, bool)
         share = drop / 0.85  # of the cases that pass, so that the rate falls by `drop`
-        # The same cases are broken in every run: a system does not forget differently each time.
+        # The same cases are broken in every run, because a change breaks the same cases each time.
         lost = np.where(hit & (rng.random(n) < share), 1.0, 0.0)
         designs, _ = blocks_of(model, model.chances, model.chances, lost)
         for design, blocks in designs.items():
@@ -176,14 +176,15 @@ POWER: dict[str, tuple[int, int | None, float]] = {
 
 
 FOUR_BY_ONE, FOUR_BY_FOUR, ONE_BY_FOUR = "4 x 1", "4 x 1, suspects again: 4 x 4", "1 x 4"
-"""Runs of a stored baseline x of the candidate. Again: three more of the candidate alone, in both stages at .02."""
+"""Runs of a stored baseline x runs of the candidate. `again` means three more runs of the candidate alone, with both
+stages at 0.02."""
 ASKED_AGAIN = "cases asked again"
 
 
 def blocks_of_repeats(
     model: Model, old: Floats, new: Floats, drop: Floats | float = 0.0
 ) -> tuple[dict[str, Floats], float]:
-    """Which gates block where one side holds four runs, and the share of the cases that the second look asks again."""
+    """Return which gates block if one side holds four runs, and the share of cases that the second look runs again."""
     before = [model.run(old) for _ in range(1 + MORE_RUNS)]
     after = [model.run(new, drop) for _ in range(1 + MORE_RUNS)]
     stored, fresh = np.mean(before, axis=0), np.mean(after, axis=0)
@@ -200,7 +201,7 @@ def blocks_of_repeats(
 
 
 def false_blocks_of_repeats(job: tuple[str, int, int]) -> dict[str, float]:
-    """Unchanged systems blocked where one side holds four runs, of `runs`; the setting is "null, n = cases"."""
+    """Count unchanged systems blocked if one side holds four runs, of `runs`; the setting is "null, n = cases"."""
     what, runs, seed = job
     null, n = what.split(", n = ")
     rng = np.random.default_rng(seed)
@@ -216,7 +217,7 @@ def false_blocks_of_repeats(job: tuple[str, int, int]) -> dict[str, float]:
 
 
 def power_of_repeats(job: tuple[str, int, int]) -> dict[str, float]:
-    """Runs in which a true drop of the first metric blocks, where one side holds four runs."""
+    """Count runs in which a true drop of the first metric blocks, if one side holds four runs."""
     what, runs, seed = job
     rng = np.random.default_rng(seed)
     n, size, drop = POWER[what]
@@ -231,15 +232,15 @@ def power_of_repeats(job: tuple[str, int, int]) -> dict[str, float]:
 
 
 WORSE = "10 points worse"
-"""What the same decision has to block: a table of zeros alone would prove nothing."""
+"""Systems that the same decision has to block; a table of zeros alone would prove nothing."""
 
 
 def whole_decision(job: tuple[str, int, int]) -> dict[str, int]:
-    """Unchanged systems that the whole decision blocks, by `decide` itself.
+    """Count unchanged systems that the whole decision blocks, by `decide` itself.
 
     24 gates, 20 critical cases, 50 canaries that flake in .3 % of their runs, latency and cost with margins of 1.10 and
-    1.05, timed by turns; times and costs jitter by 30 % between runs. The baseline has four repeats; of the candidate's
-    the first is the planned one, and the others are those of the second look.
+    1.05, timed by turns; times and costs jitter by 30 % between runs. The baseline has four repeats. The candidate's
+    first repeat is the planned one, and the others belong to the second look.
     """
     null, runs, seed = job
     rng = np.random.default_rng(seed)
@@ -266,7 +267,7 @@ def whole_decision(job: tuple[str, int, int]) -> dict[str, int]:
             for each, drop in ((model.chances, 0.0), (chances, lost))
         ]
         assert frames[1].n_cases == 500
-        baseline = Baseline("main", frames[0], {}, {}, by_turns=frames[0])
+        baseline = Baseline("main", frames[0], {}, {}, alternated=frames[0])
         summary = summarise(frames[1], suite="s", expected=2000)
         compared = NoRegression(critical=(str(SMALLEST),), max_slowdown=1.10, max_cost_ratio=1.05)
         policy = Policy((compared, Canary()))
@@ -279,13 +280,13 @@ def whole_decision(job: tuple[str, int, int]) -> dict[str, int]:
 
 
 def with_canaries(values: Floats, rng: np.random.Generator) -> Floats:
-    """The last fifty cases pass but for a flake in 1,000 / 3 runs."""
+    """Let the last fifty cases pass but for a flake in 1,000 / 3 runs."""
     values[450:, :2] = (rng.random(50) >= 0.003)[:, None]
     return values
 
 
 def frame_of(cases: list[Case], metrics: list[Metric], runs: list[Floats], rng: np.random.Generator) -> FrozenFrame:
-    """Four repeats of a run as the rows that `decide` reads."""
+    """Build four repeats of a run as the rows that `decide` reads."""
     frame = Frame(metrics, ["group"], ())
     own = np.exp(np.random.default_rng(0).normal(0, 0.5, len(cases)))
     for repeat, values in enumerate(runs):
@@ -301,7 +302,7 @@ def frame_of(cases: list[Case], metrics: list[Metric], runs: list[Floats], rng: 
 
 
 def guards(job: tuple[str, int, int]) -> dict[str, int]:
-    """Unchanged systems with 20 critical cases that rules for single cases block."""
+    """Count unchanged systems with 20 critical cases that rules for single cases block."""
     _, runs, seed = job
     rng = np.random.default_rng(seed)
     found = {"fails once": 0, "fails twice": 0, "4 of 4 against 4 of 4": 0}
@@ -315,7 +316,7 @@ def guards(job: tuple[str, int, int]) -> dict[str, int]:
 
 
 def single_gate(job: tuple[str, int, int]) -> dict[str, int]:
-    """One overall gate of pass/fail at .02, n = 500: exact McNemar beside the sign flip."""
+    """Compare exact McNemar with the sign flip, for one overall pass/fail gate at 0.02 and n = 500."""
     _, runs, seed = job
     rng = np.random.default_rng(seed)
     found = {"exact McNemar": 0, "sign flip": 0}
@@ -371,7 +372,7 @@ def main() -> None:
 
 
 def show(title: str, runs: int, shares: dict[str, dict[str, float]]) -> None:
-    """One Markdown table a part."""
+    """Write one Markdown table for each part."""
     columns = list(next(iter(shares.values())))
     print(f"\n### {title}, {runs:,} runs\n\n| | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
     for name, row in shares.items():

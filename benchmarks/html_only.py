@@ -1,4 +1,7 @@
-"""`evalkit` with report.html as the only report: what that one file costs. Takes the words of the command line."""
+"""Run `evalkit` with report.html as the only report, to measure the cost of that file.
+
+It takes evalkit's own arguments.
+"""
 
 from evalkit.report import failure_analysis, junit, page, records
 

@@ -1,9 +1,9 @@
-"""What one judge call costs besides waiting: our client beside those that ragas and deepeval bring, in turn, in one go.
+"""Measure the cost of a judge call besides waiting, for evalkit's client and those of ragas and deepeval, in turn.
 
     python benchmarks/judge.py --calls 500 2000 --rounds 3
 
 Every job asks the same model server the same questions for the same small schema, 16 at once. CPU is that of the asking
-process between the first and the last call, start-up and imports left out; memory is its peak after all of them.
+process between the first and the last call, without start-up and imports; memory is its peak after all of them.
 """
 
 import argparse
@@ -27,19 +27,19 @@ Ask = Callable[[str], Awaitable[object]]
 
 
 class Verdict(BaseModel):
-    """What every judge is asked for."""
+    """Form of every reply."""
 
     reason: str
     score: Literal[1, 2, 3, 4, 5]
 
 
 def prompt_of(number: int) -> str:
-    """A question of the length of a graded case, each another one."""
+    """Return a distinct question of the length of a graded case."""
     return f"Grade answer {number} from 1 to 5. " + "The passage says what the answer should hold. " * 40
 
 
 async def evalkit_client(base_url: str, calls: "Calls") -> None:
-    """Our client."""
+    """Ask with evalkit's client."""
     from evalkit.llm.client import ChatClient
     from evalkit.llm.config import ChatConfig
 
@@ -49,7 +49,7 @@ async def evalkit_client(base_url: str, calls: "Calls") -> None:
 
 
 async def evalkit_with_cache(base_url: str, calls: "Calls") -> None:
-    """Our client, keeping every reply on disk."""
+    """Ask with evalkit's client, caching every reply on disk."""
     from evalkit.llm.cache import ReplyCache
     from evalkit.llm.client import ChatClient
     from evalkit.llm.config import ChatConfig
@@ -61,7 +61,7 @@ async def evalkit_with_cache(base_url: str, calls: "Calls") -> None:
 
 
 async def ragas_client(base_url: str, calls: "Calls") -> None:
-    """The client that ragas makes from the openai package and instructor."""
+    """Ask with the client that ragas makes from the openai package and instructor."""
     from openai import AsyncOpenAI
     from ragas.llms import llm_factory
 
@@ -70,7 +70,7 @@ async def ragas_client(base_url: str, calls: "Calls") -> None:
 
 
 async def deepeval_client(base_url: str, calls: "Calls") -> None:
-    """The client that deepeval makes from the openai package."""
+    """Ask with the client that deepeval makes from the openai package."""
     from deepeval.models import GPTModel
 
     judge = GPTModel(model="gpt-4o-mini", api_key="none", base_url=base_url)
@@ -111,13 +111,13 @@ class Calls:
 
 
 def peak_mb() -> float:
-    """Peak memory of this program; what the system counts for a process also holds that of its parent."""
+    """Return the peak memory of this program; the system's count for a process would include its parent."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
 
 
 def main() -> None:
-    """Measure every job in a process of its own, interleaved, and print a table."""
+    """Measure every job in its own process, interleaved, and print a table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--calls", type=int, nargs="+", default=[500, 2000])
     parser.add_argument("--rounds", type=int, default=3)
@@ -138,7 +138,7 @@ def main() -> None:
 
 
 def measured(job: str, count: int, base_url: str) -> dict[str, float]:
-    """One job in a fresh process."""
+    """Run one job in a fresh process."""
     command = [sys.executable, __file__, "--job", job, "--base-url", base_url, "--calls", str(count)]
     quiet = {"DEEPEVAL_TELEMETRY_OPT_OUT": "YES", "RAGAS_DO_NOT_TRACK": "true"}
     ran = subprocess.run(command, env={**os.environ, **quiet}, capture_output=True, text=True, check=False)
@@ -149,7 +149,7 @@ def measured(job: str, count: int, base_url: str) -> dict[str, float]:
 
 
 def show(count: int, rounds: list[dict[str, dict[str, float]]]) -> None:
-    """Medians, and how many times our CPU the others take, round by round."""
+    """Return medians, and the ratio of the others' CPU to evalkit's in each round."""
     print(f"{count} calls, {len(rounds)} rounds")
     for job in JOBS:
         cpu, wall, peak = (

@@ -1,8 +1,8 @@
-"""How often judges earn trust, and how often intervals of kappa and of corrected figures hold the truth.
+"""Measure how often judges earn trust, and how often intervals of kappa and corrected figures hold the truth.
 
-Parts of `error_rates.py`, which runs them. Where answers are clustered, each question has a pass rate of its own and
-the judge an error rate of its own on it, both Beta with an intra-question correlation of .3 ("strong") or .08 ("mild").
-A run answers each question once a system, and all its answers are labelled. Judges err in 10 % of the answers.
+`error_rates.py` runs these parts. If answers are clustered, each question has its own pass rate and its own error rate
+of the judge, both Beta with an intra-question correlation of 0.3 ("strong") or 0.08 ("mild"). A run answers each
+question once with each system, and all its answers are labelled. Judges err in 10 % of the answers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Job = tuple[str, int, int]
 
 
 def trusted(job: Job) -> dict[str, int]:
-    """Judges that labels make trusted, at a prevalence of .85."""
+    """Count judges that labels make trusted, at a prevalence of 0.85."""
     what, runs, seed = job
     rng = np.random.default_rng(seed)
     kappa, n = TRUST[what]
@@ -45,7 +45,7 @@ TRUST = {f"kappa {kappa}, {n} labels": (kappa, n) for kappa in (0.5, 0.7, 0.8) f
 
 
 def corrected(job: Job) -> dict[str, int]:
-    """Intervals of a corrected pass rate that hold the true one: 500 answers, sensitivity .90, specificity .80."""
+    """Count intervals of a corrected pass rate that hold the true one: n = 500, sensitivity 0.90, specificity 0.80."""
     what, runs, seed = job
     rng = np.random.default_rng(seed)
     rate, labels = CORRECTION[what]
@@ -69,7 +69,7 @@ CORRECTION = {f"true {rate}, {n} labels": (rate, n) for rate in (0.85, 0.95) for
 
 
 def own_rates(rng: np.random.Generator, mean: float, share: float, questions: int, systems: int) -> np.ndarray:
-    """A rate for each question, Beta with this mean and intra-question correlation, once a system."""
+    """Draw a rate for each question, Beta with this mean and intra-question correlation, once for each system."""
     spread = 1 / share - 1
     return np.repeat(rng.beta(mean * spread, (1 - mean) * spread, questions), systems)
 
@@ -77,14 +77,14 @@ def own_rates(rng: np.random.Generator, mean: float, share: float, questions: in
 def passes(
     rng: np.random.Generator, questions: int, systems: int, share: float, prevalence: float
 ) -> tuple[list[bool], list[bool], list[int]]:
-    """People, judge and question of each answer."""
+    """Draw people's label, the judge's grade and the question of each answer."""
     people = rng.random(questions * systems) < own_rates(rng, prevalence, share, questions, systems)
     wrong = rng.random(questions * systems) < own_rates(rng, ERRORS, share, questions, systems)
     return people.tolist(), (people ^ wrong).tolist(), np.repeat(np.arange(questions), systems).tolist()
 
 
 def kappa_of_passes(prevalence: float) -> float:
-    """The true kappa: agreement .9, and the judge passes p .9 + (1 - p) .1."""
+    """Return the true kappa: agreement 0.9, and the judge passes 0.9 p + 0.1 (1 - p)."""
     judged = prevalence * (1 - ERRORS) + (1 - prevalence) * ERRORS
     chance = prevalence * judged + (1 - prevalence) * (1 - judged)
     return (1 - ERRORS - chance) / (1 - chance)
@@ -97,7 +97,7 @@ def covered(found: dict[str, int], name: str, two_sided: Estimate, one_sided: Es
 
 
 def kappa_coverage(job: Job) -> dict[str, int]:
-    """Intervals and one-sided 95 % lower bounds of the kappa of passes that hold the true one."""
+    """Count intervals and one-sided 95 % lower bounds of the kappa of passes that hold the true one."""
     what, runs, seed = job
     rng = np.random.default_rng(seed)
     questions, systems, clustering, prevalence = KAPPA[what]
@@ -129,7 +129,7 @@ KAPPA = {
 
 
 def levels(rng: np.random.Generator, questions: int, systems: int) -> tuple[np.ndarray, np.ndarray, list[int]]:
-    """Levels 1 to 5 by people and by a judge that is half a level too kind, with effects of the question on both."""
+    """Draw levels 1 to 5 by people and by a judge half a level too kind, with effects of the question on both."""
     n = questions * systems
     ability = np.repeat(rng.normal(0, 0.7, questions), systems) + rng.normal(0, 0.7, n)
     fault = np.repeat(rng.normal(0.5, 0.4, questions), systems) + rng.normal(0, 0.4, n)
@@ -138,7 +138,7 @@ def levels(rng: np.random.Generator, questions: int, systems: int) -> tuple[np.n
 
 
 def true_levels() -> tuple[float, float]:
-    """Quadratic kappa, and people's mean, of two million answers."""
+    """Return the quadratic kappa, and people's mean, of two million answers."""
     people, judge, _ = levels(np.random.default_rng(1), 2_000_000, 1)
     apart = ((people - judge) ** 2).mean()
     spread = people.var() + judge.var() + (people.mean() - judge.mean()) ** 2
@@ -146,7 +146,7 @@ def true_levels() -> tuple[float, float]:
 
 
 def levels_coverage(job: Job) -> dict[str, int]:
-    """The same for the quadratic kappa of levels."""
+    """Count the same for the quadratic kappa of levels."""
     what, runs, seed = job
     rng = np.random.default_rng(seed)
     questions, systems = LEVELS[what]
@@ -165,7 +165,7 @@ LEVELS = {f"{questions} x {systems}": (questions, systems) for questions in (40,
 
 
 def corrected_by_question(job: Job) -> dict[str, int]:
-    """Corrected rates and means of 80 questions, of which some are labelled whole, that hold the true ones."""
+    """Count corrected rates and means of 80 questions, some with all answers labelled, that hold the true ones."""
     what, runs, seed = job
     rng = np.random.default_rng(seed)
     systems, labelled = BY_QUESTION[what]
@@ -202,7 +202,7 @@ BY_QUESTION = {
 
 
 def split_raters(job: Job) -> dict[str, int]:
-    """Judges trusted by labels of two raters, of whom one in four answers is hard: judge and raters guess there.
+    """Count judges trusted by labels of two raters, if judge and raters guess on one hard answer in four.
 
     The judge agrees with a rater on .875 of the answers, so kappa is .75; of the answers on which the raters agree, on
     .929, so without the others it would read .857.

@@ -1,4 +1,4 @@
-"""Wall seconds, CPU seconds and peak memory of a whole process."""
+"""Measure wall seconds, CPU seconds and peak memory of a whole process."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Measured:
-    """What one process cost."""
+    """The cost of one process."""
 
     wall_s: float
     cpu_s: float
@@ -19,12 +19,16 @@ class Measured:
 
 
 def measure(command: Sequence[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> Measured:
-    """Run a command to its end; its output is thrown away."""
+    """Run a command to its end, discarding its output.
+
+    Python may keep compiled modules, as in any installation: without them, each run would measure the compiler.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     started = time.perf_counter()
     process = subprocess.Popen(
         command,
         cwd=cwd,
-        env={**os.environ, **(env or {})},
+        env={**inherited, **(env or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -1,11 +1,14 @@
-"""`evalkit` that writes no row and notes no call: what the journal costs. Takes the words of the command line."""
+"""Run `evalkit` without writing rows or recording calls, to measure the cost of the journal.
+
+It takes the same arguments as `evalkit`.
+"""
 
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running
 
 
 def nothing(*_: object) -> None:
-    """Stand in for a write."""
+    """Replace a function that writes."""
 
 
 if __name__ == "__main__":

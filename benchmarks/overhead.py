@@ -1,14 +1,17 @@
-"""What a run costs above the calls it makes: `evalkit run` beside a bare aiohttp loop, in turn, in one go.
+"""Measure the cost of a run beyond its calls: `evalkit run` and a bare aiohttp loop, in turn.
 
     python benchmarks/overhead.py --cases 2000 10000 --rounds 3
-    python benchmarks/overhead.py --cases 500 --turns 6     # conversations
+    python benchmarks/overhead.py --cases 500 --turns 6 --jobs evalkit    # conversations
     python benchmarks/overhead.py --peer "pydantic-evals=python pydantic_evals_job.py {cases} 50 {out}"
 
-Prints medians and ratios; `--json FILE` keeps them. A peer's command is given {cases} (JSON Lines with `id`,
-`question`, `expected`) and {out}, and the address of the target in the environment variable TARGET.
+It prints medians and ratios, and the range of "calls"; `--json FILE` stores them. "Wall" is a whole command with its
+start-up. "Calls" is the time from the first request to the last reply, as the target saw them. With `--jobs`, only the
+bare loop and the named jobs run. A peer's command gets {cases} (JSON Lines with `id`, `question`, `expected`) and
+{out}, and the address of the target in the environment variable TARGET.
 """
 
 import argparse
+import http.client
 import json
 import shlex
 import shutil
@@ -17,7 +20,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from measure import Measured, measure
 
@@ -37,7 +42,7 @@ Job = Callable[[], Sequence[str]]
 
 
 def main() -> None:
-    """Measure every job the asked number of rounds, interleaved, and print a table."""
+    """Measure every job for the given number of rounds, interleaved, and print a table."""
     asked = _arguments()
     target = subprocess.Popen([sys.executable, str(HERE / "target.py"), "0", str(DELAY_MS)], stdout=subprocess.PIPE)
     found = {}
@@ -45,8 +50,10 @@ def main() -> None:
         port = target.stdout.readline().split()[1].decode()
         for n_cases in asked.cases:
             with tempfile.TemporaryDirectory(prefix="evalkit-overhead-") as folder:
-                jobs = _jobs(Path(folder), n_cases, f"http://127.0.0.1:{port}/", asked.peer, asked.turns)
-                found[n_cases] = _rounds(jobs, asked.rounds)
+                url = f"http://127.0.0.1:{port}/"
+                jobs = _jobs(Path(folder), n_cases, url, asked.peer, asked.turns)
+                kept = {name: job for name, job in jobs.items() if name in ("bare loop", *(asked.jobs or jobs))}
+                found[n_cases] = _rounds(kept, asked.rounds, url)
             _print(n_cases, found[n_cases])
     finally:
         target.kill()
@@ -59,6 +66,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cases", type=int, nargs="+", default=[100, 2000, 10000])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--turns", type=int, default=0, help="turns of each conversation; 0 asks single questions")
+    parser.add_argument("--jobs", nargs="+", help="measure only the bare loop and these jobs")
     parser.add_argument("--peer", action="append", default=[])
     parser.add_argument("--json")
     return parser.parse_args()
@@ -115,24 +123,53 @@ def _peer_cases(file: Path, n_cases: int) -> None:
             lines.write(json.dumps(row) + "\n")
 
 
-def _rounds(jobs: dict[str, Job], rounds: int) -> dict[str, dict[str, float]]:
-    taken: dict[str, list[Measured]] = {name: [] for name in jobs}
+@dataclass(frozen=True)
+class Round:
+    """One measurement of one job."""
+
+    whole: Measured
+    n_calls: int
+    calls_s: float
+    """Seconds from the first request to the last reply."""
+
+
+def _rounds(jobs: dict[str, Job], rounds: int, url: str) -> dict[str, dict[str, float]]:
+    taken: dict[str, list[Round]] = {name: [] for name in jobs}
+    _window(url)
     for _ in range(rounds):
         for name, job in jobs.items():
             measured = measure(job())
             if measured.exit_code:
                 raise SystemExit(f"{name} ended with {measured.exit_code}")
-            taken[name].append(measured)
+            window = _window(url)
+            taken[name].append(Round(measured, int(window["calls"]), window["seconds"]))
+            if window["calls"] != taken["bare loop"][0].n_calls:
+                raise SystemExit(f"{name} made {window['calls']} calls, the bare loop {taken['bare loop'][0].n_calls}")
+    return {name: _figures(all_, taken["bare loop"]) for name, all_ in taken.items()}
+
+
+def _window(url: str) -> dict[str, float]:
+    connection = http.client.HTTPConnection(urlsplit(url).netloc)
+    try:
+        connection.request("GET", "/window")
+        return json.load(connection.getresponse())
+    finally:
+        connection.close()
+
+
+def _figures(all_: Sequence[Round], bare: Sequence[Round]) -> dict[str, float]:
+    ratios = [one.calls_s / other.calls_s for one, other in zip(all_, bare, strict=True)]
     return {
-        name: {
-            "wall_s": statistics.median(one.wall_s for one in all_),
-            "cpu_s": statistics.median(one.cpu_s for one in all_),
-            "peak_mb": statistics.median(one.peak_mb for one in all_),
-            "wall_ratio": statistics.median(
-                one.wall_s / bare.wall_s for one, bare in zip(all_, taken["bare loop"], strict=True)
-            ),
-        }
-        for name, all_ in taken.items()
+        "wall_s": statistics.median(one.whole.wall_s for one in all_),
+        "cpu_s": statistics.median(one.whole.cpu_s for one in all_),
+        "peak_mb": statistics.median(one.whole.peak_mb for one in all_),
+        "wall_ratio": statistics.median(
+            one.whole.wall_s / other.whole.wall_s for one, other in zip(all_, bare, strict=True)
+        ),
+        "calls_s": statistics.median(one.calls_s for one in all_),
+        "calls_ratio": statistics.median(ratios),
+        "calls_ratio_low": min(ratios),
+        "calls_ratio_high": max(ratios),
     }
 
 
@@ -140,7 +177,9 @@ def _print(n_cases: int, figures: dict[str, dict[str, float]]) -> None:
     print(f"\n{n_cases} cases, {CONCURRENCY} in flight, {DELAY_MS} ms a call")
     for name, one in figures.items():
         row = f"wall {one['wall_s']:6.2f} s  x{one['wall_ratio']:.2f}  CPU {one['cpu_s']:5.2f} s"
-        print(f"  {name:<22} {row}  peak {one['peak_mb']:4.0f} MB")
+        spread = f"{one['calls_ratio_low']:.2f} to {one['calls_ratio_high']:.2f}"
+        calls = f"calls {one['calls_s']:6.2f} s  x{one['calls_ratio']:.2f} ({spread})"
+        print(f"  {name:<22} {row}  {calls}  peak {one['peak_mb']:4.0f} MB")
 
 
 if __name__ == "__main__":

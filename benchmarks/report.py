@@ -1,11 +1,10 @@
-"""What report.html costs with many cases: size, seconds to write, and in Chromium: ready, filter, open, scroll.
+"""Measure report.html with many cases: size, seconds to write, and in Chromium ready, filter, open and scroll.
 
     python benchmarks/report.py --cases 10000 50000 [--keep FOLDER]
 
-Every case has about 1.5 kB of random words of a vocabulary of 4,000, which no compressor can shorten much, four scores
-with reasons, and an answer of the baseline that differs in every tenth case. Prints medians, and what a filter and a
-frame of scrolling cost the page in CPU time by kind of work, which other programs on the machine change little; being
-traced makes the wall clock's figures worse.
+Every case has about 1.5 kB of random words from a vocabulary of 4,000, which hardly compress, four scores with reasons,
+and an answer of the baseline that differs in every tenth case. It prints medians, and the CPU time of a filter and of a
+frame of scrolling by kind of work, which depends little on other programs. Tracing makes the wall-clock figures worse.
 """
 
 import argparse
@@ -39,17 +38,17 @@ DOMAINS, LANGUAGES = ("aml", "privacy", "markets", "credit", "payments"), ("en",
 _LETTERS = random.Random(7)
 WORDS = ["".join(_LETTERS.choices("etaoinshrdlucmfw", k=_LETTERS.randint(2, 9))) for _ in range(4_000)]
 QUESTION, REFERENCE, CONTEXT, ANSWER = 18, 25, 90, 70
-"""Words in each text of a case."""
+"""Number of words in each text of a case."""
 
 
 def rows(n_cases: int, *, baseline: bool = False) -> Iterator[Row]:
-    """The rows of the candidate, or of the baseline."""
+    """Yield the rows of the candidate, or of the baseline."""
     for number in range(n_cases):
         yield row(number, baseline=baseline)
 
 
 def row(number: int, *, baseline: bool) -> Row:
-    """One row; one case in ten fails, and is worse than before in half of these."""
+    """Build one row; one case in ten fails, and half of these are worse than before."""
     words = random.Random(number)
     case = Case(
         id=f"case-{number:06d}",
@@ -76,12 +75,12 @@ def row(number: int, *, baseline: bool) -> Row:
 
 
 def text(words: random.Random, count: int) -> str:
-    """So many random words."""
+    """Return `n` random words."""
     return " ".join(words.choices(WORDS, k=count))
 
 
 def write(path: Path, n_cases: int) -> float:
-    """Write the report and give the seconds that it took, without making the rows."""
+    """Write the report and return the seconds that it took, without making the rows."""
     before = [row(number, baseline=True) for number in range(n_cases)]
     now = [row(number, baseline=False) for number in range(n_cases)]
     started = time.perf_counter()
@@ -91,7 +90,7 @@ def write(path: Path, n_cases: int) -> float:
 
 
 def summary(n_cases: int) -> Summary:
-    """A summary of four metrics by cohort."""
+    """Build a summary of four metrics by cohort."""
     estimate = Estimate(value=0.9, low=0.88, high=0.92, n=n_cases)
     cohorts = ["overall", *(f"domain={name}" for name in DOMAINS), *(f"language={name}" for name in LANGUAGES)]
     cells = tuple(
@@ -113,7 +112,7 @@ def summary(n_cases: int) -> Summary:
 
 
 def decision(n_cases: int) -> Decision:
-    """Blocked by one check, with the comparison that the rows have."""
+    """Build a decision blocked by one check, with the comparison of the rows."""
     new = tuple(f"case-{number:06d}" for number in range(0, n_cases, 20))
     still = tuple(f"case-{number:06d}" for number in range(10, n_cases, 20))
     compared = Comparison(baseline_id="main", n_paired=n_cases, overlap=1.0, new_failures=new, still_failing=still)
@@ -150,7 +149,7 @@ FILTER_MS = """(async () => {
   performance.mark('step');
   return taken;
 })()"""
-"""From a key to the drawn rows."""
+"""Times from a key press to the drawn rows."""
 SCROLL_MS = """new Promise((done) => {
   const box = document.getElementById('grid-scroll'), taken = [], {port1, port2} = new MessageChannel();
   let started = 0;
@@ -162,11 +161,11 @@ SCROLL_MS = """new Promise((done) => {
   };
   port2.postMessage(0);
 })"""
-"""From the begin of a frame to its end: the rows are drawn, laid out and painted in between."""
+"""Times from the beginning of a frame to its end, in which the rows are drawn, laid out and painted."""
 
 
 async def browse(path: Path, profile: Path) -> tuple[dict[str, float], list[str]]:
-    """Open the report in a fresh browser and measure: figures, and what a filter and a frame cost by kind of work."""
+    """Open the report in a fresh browser and measure: figures, and the cost of a filter and a frame by kind of work."""
     async with chromium.opened_tab(profile) as tab:
         await tab.open(path)
         ready = await tab.value("performance.getEntriesByName('ready')[0]?.startTime ?? -1")

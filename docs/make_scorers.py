@@ -17,17 +17,17 @@ HEAD = f"# Scorers\n\nWritten by `python docs/make_scorers.py` from the scorers 
 
 
 def scorers_page() -> str:
-    """The page, one section a scorer."""
+    """Return the page, with one section for each scorer."""
     return HEAD + "".join("\n" + scorer_section(name, target, "##") for name, target in scorers())
 
 
 def schema_text() -> str:
-    """The JSON Schema of a suite as a file."""
+    """Return the JSON Schema of a suite as text."""
     return json.dumps(suite_schema(), indent=1) + "\n"
 
 
 def ci_page() -> str:
-    """The guide with the workflow that `evalkit init` writes as its first block."""
+    """Return the guide with the workflow of `evalkit init` as its first block."""
     page = (HERE / "ci.md").read_text(encoding="utf-8")
     workflow = workflow_text("evals/suite.yaml", f"{BASELINES.as_posix()}/{BASELINE}", ("OWNER/evalkit", NO_COMMIT))
     return re.sub(r"```yaml\n.*?```", lambda _: f"```yaml\n{workflow}```", page, count=1, flags=re.DOTALL)

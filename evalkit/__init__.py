@@ -1,4 +1,4 @@
-"""evalkit: eval harness and regression gate for LLM systems.
+"""Evaluate LLM systems and gate regressions.
 
 from evalkit import run
 
@@ -63,7 +63,7 @@ _ROOMS = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is first used, so that `import evalkit` costs nothing."""
+    """Import a name on first use, so that `import evalkit` costs nothing."""
     room = next((room for room, names in _ROOMS.items() if name in names.split()), None)
     if room is None:
         raise AttributeError(f"module 'evalkit' has no attribute {name!r}")

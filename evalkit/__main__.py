@@ -1,4 +1,4 @@
-"""`python -m evalkit`, and the `evalkit` command."""
+"""Start `evalkit` and `python -m evalkit`."""
 
 import os
 import sys

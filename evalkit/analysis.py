@@ -25,11 +25,11 @@ def to_pandas(folder: str | os.PathLike[str]) -> pd.DataFrame:
     """Load the rows of a run folder or saved baseline, one line for each case, repeat and metric.
 
     Columns: `case_id`, `repeat`, `kind`, `severity`, `cohort.<name>` for each cohort, `state`, `metric`, `value`,
-    `passed`, `unscored` (the kind), `latency_s`. Ids stay text; what is unknown is missing (`pd.NA`), never 0. A case
+    `passed`, `unscored` (the kind), `latency_s`. Ids stay text; unknown values are missing (`pd.NA`), never 0. A case
     without any grade has one line without a metric.
 
     Raises:
-        InputError: if the folder is not a run.
+        InputError: the folder is not a run.
     """
     import pandas as pd
 
@@ -66,9 +66,9 @@ class FittedThreshold:
     """A pass mark for a graded metric, with its agreement with held-out labels."""
 
     value: float
-    """Pass at this value and above."""
+    """Smallest value that passes."""
     kappa: Estimate
-    """Out of fold: each label was predicted by a threshold fitted without its group."""
+    """Agreement out of fold: each label was predicted by a threshold fitted without its group."""
     n_pass: int
     n_fail: int
 
@@ -88,7 +88,7 @@ def fit_threshold(
         doi:10.1002/1097-0142(1950)3:1<32::AID-CNCR2820030106>3.0.CO;2-3).
 
     Raises:
-        ValueError: for lengths that differ, or fewer than 10 labels of either class.
+        ValueError: lengths differ, or a class has fewer than 10 labels.
     """
     import numpy as np
     from sklearn.model_selection import StratifiedGroupKFold

@@ -1,4 +1,4 @@
-"""Exceptions and exit codes.
+"""Define exceptions and exit codes.
 
 ```
 EvalkitError
@@ -43,7 +43,7 @@ class ExitCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem: place, what is wrong, and how to fix it."""
+    """One problem, with its place, the fault and the fix."""
 
     place: str
     what: str
@@ -56,7 +56,7 @@ class Problem:
 
 
 def what_and_fix(said: object, fix: str = "") -> tuple[str, str]:
-    """Cut the text of an error, `what; fix`, into its two parts.
+    """Split the text of an error, `what; fix`, into its two parts.
 
     Args:
         said: the error, or its text.
@@ -73,7 +73,7 @@ class EvalkitError(Exception):
 
 
 class InputError(EvalkitError):
-    """Suite, data, flags or baseline are invalid; carries every problem that was found."""
+    """Invalid suite, data, flags or baseline, with every problem that was found."""
 
     exit_code = ExitCode.INVALID_INPUT
 
@@ -130,9 +130,9 @@ class StoreError(EvalkitError):
 
         Args:
             place: file or folder.
-            error: what the operating system said.
-            then: what to do once the reason is gone.
-            needed: such as `300 bytes needed`.
+            error: the error of the operating system.
+            then: next action after the fix.
+            needed: requirement, such as `300 bytes needed`.
         """
         what = f"{error.strerror or error}{f', {needed}' if needed else ''}"
         return cls(f"{place}: {what}; {fix_of(error)}, {then}")

@@ -1,4 +1,4 @@
-"""The frozen values that a run ends in: estimates by cohort, agreement of judges, checks, the decision."""
+"""Define the frozen values of a run's result: estimates by cohort, agreement of judges, checks, the decision."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Outcome = Literal["approved", "approved with conditions", "blocked", "no decisio
 CheckOutcome = Literal["pass", "warn", "block", "insufficient evidence", "no decision"]
 Trust = Literal["trusted", "provisional", "untrusted"]
 KAPPA_FLOOR = 0.6
-"""Agreement with people that a judge has to reach if nothing else is asked."""
+"""Default agreement with people that a judge must reach."""
 
 OVERALL = "overall"
 """Name of the cohort that holds every case."""
@@ -45,17 +45,17 @@ class Cell:
     n_unscored: int = 0
     n_errored: int = 0
     corrected: Estimate | None = None
-    """With the judge's errors taken out by labels of these very answers; without a value it says why not. `None` for
-    what no judge says."""
+    """The value corrected for the judge's errors by labels of the same answers, or the reason why it is not; `None` if
+    no judge is involved."""
     corrected_bounds: Estimate | None = None
-    """The same with one-sided 95 % bounds, for the gate."""
+    """The corrected value with one-sided 95 % bounds, for the gate."""
     if_as_then: Estimate | None = None
-    """If the judge errs as on the run that it was calibrated on: shown, never gated."""
+    """The value corrected as if the judge erred as on its calibration run; shown, never gated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How one judge agrees with one kind of rater."""
+    """Agreement of one judge with one kind of rater."""
 
     metric: str
     judge: str
@@ -64,33 +64,34 @@ class Agreement:
     cohort: str
     kappa: Estimate
     figure: str = ""
-    """The figure that this kappa is about: `correctness.passed` if labels are read as pass or fail, `correctness` if
+    """The figure to which this kappa applies: `correctness.passed` if labels are read as pass or fail, `correctness` if
     levels are compared. Empty in records of older versions."""
     weights: str | None = None
     """`None` if pass and fail are compared."""
     bound: float | None = None
-    """One-sided 95 % lower bound of kappa, which trust is decided by."""
+    """One-sided 95 % lower bound of kappa, which decides about trust."""
     floor: float = 0.6
     """Kappa that the bound has to reach for trust."""
     other_kappas: Mapping[str, Estimate] = field(default_factory=dict)
-    """Of grades: kappa with the other weights, by their name."""
+    """For grades: kappa with other weights, by the name of the weights."""
     gwet: Estimate | None = None
-    """AC1, or AC2 with the same weights: shown beside kappa, never in its place."""
+    """AC1, or AC2 with the same weights; shown in addition to kappa."""
     labels_needed: int | None = None
     """Total labels that would make the judge trusted with probability 0.8; `None` if no number would, or none are
     needed."""
     questions: int | None = None
-    """Questions that the labelled answers belong to, which vary independently; `None` in records of older versions."""
+    """Number of independent questions of the labelled answers; `None` in records of older versions."""
     questions_needed: int | None = None
-    """Questions in all that those labels would have to be about."""
+    """Number of questions that those labels would have to cover."""
     observed: float | None = None
-    """Share of labels where judge and rater say the same."""
+    """Share of labels on which judge and rater agree."""
     prevalence: float | None = None
     """Share of passes among the rater's labels."""
     sensitivity: float | None = None
     specificity: float | None = None
     confusion: tuple[tuple[int, ...], ...] = ()
-    """Answers. Rows: a rater's label; columns: the judge's; both in the order of `categories`. An answer whose raters
+    """Number of answers. Rows: a rater's label; columns: the judge's; both in the order of `categories`. An answer
+    whose raters
     disagree is in the row of each of their labels."""
     categories: tuple[str, ...] = ()
     trust: Trust = "untrusted"
@@ -103,7 +104,7 @@ class Agreement:
 
     @property
     def scale(self) -> str:
-        """What is compared, in words."""
+        """The compared values in words."""
         return "pass/fail" if self.of_passes else "levels"
 
     @property
@@ -114,35 +115,35 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFigures:
-    """What one node of an agent took, over all runs; a total of which a part is unknown is `None`."""
+    """Tokens, cost and time of one node of an agent over all runs; a total with an unknown part is `None`."""
 
     node: str
     calls: int
     errors: int
     """Calls in which the node, or a step of its own, ended in an error."""
     tokens: int | None = None
-    """In and out."""
+    """Input and output tokens."""
     cost_usd: float | None = None
     unknown_tokens: int = 0
-    """Calls whose tokens are unknown."""
+    """Number of calls with unknown tokens."""
     unknown_cost: int = 0
     unknown_times: int = 0
     own_p50_s: float | None = None
-    """Median of the own time of a call: its duration without the calls inside it."""
+    """Median own time of a call, which excludes the calls inside it."""
     own_p95_s: float | None = None
     share_of_time: float | None = None
-    """Of the own times of all nodes, from 0 to 1."""
+    """Share of the own times of all nodes, from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """Every metric by cohort, the agreement of judges, and what could not be scored."""
+    """Every metric by cohort, the agreement of judges, and counts of missing scores."""
 
     suite: str
     n_cases: int
     n_repeats: int
     expected: int
-    """Rows that the plan asked for."""
+    """Number of planned rows."""
     states: Mapping[str, int]
     metrics: tuple[Metric, ...]
     cells: tuple[Cell, ...]
@@ -153,19 +154,19 @@ class Summary:
     error_kinds: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     outcomes: tuple[Cell, ...] = ()
-    """Metrics over the runs in which the same thing happened, such as `has_error=yes`: shown and never gated, because a
-    change of the system moves cases between these groups."""
+    """Metrics by outcome, such as `has_error=yes`; shown and never gated, because a change of the system moves cases
+    between outcomes."""
     nodes: tuple[NodeFigures, ...] = ()
     """The nodes of an agent, those with the most calls first; empty without trajectories."""
 
     def cell(self, metric: str, cohort: str = OVERALL) -> Cell | None:
-        """Find one cell, `None` if the metric or the cohort is not there."""
+        """Find one cell, `None` if the metric or the cohort does not exist."""
         return next((cell for cell in self.cells if cell.metric == metric and cell.cohort == cohort), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One line of the gate."""
+    """The result of one check of the gate."""
 
     name: str
     """The key in the suite's `gate:`, such as `pass_rate` or `no_regression`."""
@@ -180,10 +181,10 @@ class Check:
     """Baseline minus candidate on paired cases: positive is a regression."""
     p_value: float | None = None
     smallest_drop: float | None = None
-    """The drop that this check would have found with probability .8."""
+    """The drop that this check would have found with probability 0.8."""
     reason: str = ""
     case_ids: tuple[str, ...] = ()
-    """The cases that speak for the outcome, worst first."""
+    """The cases behind the outcome, worst first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +198,7 @@ class Comparison:
     removed: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     removed_failing: tuple[str, ...] = ()
-    """Of the removed ones those that failed in the baseline."""
+    """Removed cases that failed in the baseline."""
     changed_failing: tuple[str, ...] = ()
     new_failures: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
@@ -205,20 +206,20 @@ class Comparison:
     incomparable: Mapping[str, str] = field(default_factory=dict)
     """Metric -> the part of its score key that differs."""
     sight: str = ""
-    """Which drops it could have seen, and how often."""
+    """The drops that the comparison could have found, and how often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amendment:
-    """Something that a run is judged by and that is not what it was: a limit of the gate, labels, cases."""
+    """A change to the rules of a run: a limit of the gate, labels, cases."""
 
     what: str
-    """Such as `gate pass_rate.min`, or `3 cases removed`."""
+    """The changed rule, such as `gate pass_rate.min`, or `3 cases removed`."""
     before: str = ""
     after: str = ""
     note: str = ""
     loosens: bool
-    """True if it lets more through, or if that cannot be determined."""
+    """True if the change makes passing easier, or if that cannot be determined."""
 
     def __str__(self) -> str:
         change = f" {self.before} → {self.after}" if self.before or self.after else ""
@@ -231,12 +232,12 @@ class Amendment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """A decision that was made earlier: of the same run, or of another run of the same suite and commit."""
+    """An earlier decision of the same run, or of another run of the same suite and commit."""
 
     run_id: str
     outcome: Outcome
     why: str = ""
-    """Its most important reason."""
+    """The most important reason of the decision."""
     decided_at: str = ""
     """ISO 8601; empty if unknown."""
     commit: str = ""
@@ -250,24 +251,24 @@ class Decided:
 
 
 PARTIAL_RUN = "partial run ({}), not a gate"
-"""Reason of a run that is not whole, with why it is not."""
+"""Template of the reason for a partial run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The answer of the gate."""
+    """The decision of the gate."""
 
     outcome: Outcome
     checks: tuple[Check, ...]
     reasons: tuple[str, ...] = ()
-    """Why it is not a plain approval, most important first."""
+    """Reasons why the decision is not an unconditional approval, most important first."""
     comparison: Comparison | None = None
     amendments: tuple[Amendment, ...] = ()
-    """What was changed in the rules along with the system, the looser ones first."""
+    """Changes of the rules made along with the system, the looser ones first."""
     amended_since: str = ""
-    """Where the rules before stood: `origin/main@9f2c1ab`, or a baseline's id."""
+    """Source of the earlier rules: `origin/main@9f2c1ab`, or a baseline's id."""
     decided_before: tuple[Decided, ...] = ()
-    """Earlier decisions that blocked, where this one does not: of this run, and of others of its suite and commit."""
+    """Earlier decisions that blocked although this one does not, of this run and of others of its suite and commit."""
 
     @property
     def partial(self) -> str | None:

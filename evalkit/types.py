@@ -1,4 +1,4 @@
-"""The frozen values of a row: Case -> Output -> Score -> Row. What rows end in is in `results.py`."""
+"""Define the frozen values of a row: Case -> Output -> Score -> Row. The results made from rows are in `results.py`."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ Concern = Literal["quality", "safety", "privacy"]
 """The section of the release decision that shows the checks on a metric."""
 State = Literal["scored", "unscored", "system_error", "skipped"]
 Verdict = Literal["failed", "passed", "scored", "unscored", "system_error", "skipped"]
-"""How a run of a case, or a case with all its runs, reads: `scored` where no scorer has a pass mark."""
+"""Verdict of a run of a case, or of a case with all its runs; `scored` if no scorer has a pass mark."""
 
 KINDS: tuple[Kind, ...] = ("golden", "adversarial", "regression", "canary")
 MOST = 10**12
-"""Tokens, US dollars or seconds of one call from which on a figure is implausible; smaller ones have finite sums."""
+"""Tokens, US dollars or seconds of one call from which a figure is implausible; smaller figures have finite sums."""
 SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
 WRONG: frozenset[Verdict] = frozenset({"failed", "system_error"})
 """Verdicts that need attention: a missed pass mark, or no answer."""
 UNKNOWN: frozenset[Verdict] = frozenset({"unscored", "system_error"})
 """Verdicts with part of the result missing."""
 FAILED: frozenset[Verdict] = WRONG | UNKNOWN | {"skipped"}
-"""Not known to be good: what `--fail-fast` counts and `--failed-from` runs again."""
+"""Verdicts that `--fail-fast` counts and `--failed-from` runs again."""
 REPEAT_RULES = ("mean", "all", "any", "majority")
-"""Values of `repeat_rule`; a share such as `rate:0.8` is another."""
+"""Values of `repeat_rule`, besides a share such as `rate:0.8`."""
 _LEAST_SHARES = {"mean": 0.5 + 1e-6, "majority": 0.5 + 1e-6, "all": 1.0, "any": 1e-6}
 """Slightly above one half, so that exactly half of the runs is too few."""
 _SLACK = 1e-9
@@ -34,11 +34,11 @@ STEP_KINDS: tuple[StepKind, ...] = get_args(StepKind)
 Approval = Literal["approved", "rejected", "edited", "expired"]
 APPROVALS: tuple[Approval, ...] = get_args(Approval)
 ROLES = ("system", "developer", "user", "assistant", "tool")
-"""Who may speak in a chat."""
+"""Roles of messages in a chat."""
 USER_ERROR = "user_error"
-"""Kind of a failure of the simulated user: the system has done nothing wrong, and the case cannot be scored."""
+"""Kind of a failure of the simulated user: the system is not at fault, and the case cannot be scored."""
 QUARANTINED = "quarantined"
-"""Begins the reason of a case that was left out because processes died of it."""
+"""Start of the reason for a case that was skipped because processes died of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,11 @@ class ToolCall:
     id: str = ""
     """The id that the model gave the call."""
     result: Any = None
-    """What the tool returned."""
+    """Result of the tool."""
     error: str | None = None
-    """Why the tool failed or refused; `None` if it did not."""
+    """Reason why the tool failed or refused; `None` if it did not."""
     turn: int | None = None
-    """The user turn that it belongs to, counted from 1."""
+    """Number of the user turn, counted from 1."""
     started_s: float | None = None
     """Seconds since the output began."""
     ended_s: float | None = None
@@ -67,9 +67,9 @@ class Message:
     role: str
     """One of `ROLES`."""
     content: str = ""
-    """The text; of a message in parts, the text parts joined by line feeds."""
+    """The text; for a message in parts, the text parts joined by line feeds."""
     tool_calls: tuple[ToolCall, ...] = ()
-    """Calls that an assistant asks for."""
+    """Calls that an assistant requests."""
     call_id: str = ""
     """The call that a `tool` message answers."""
     name: str = ""
@@ -82,13 +82,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where a context comes from, as far as the retriever says so."""
+    """The origin of a context, as reported by the retriever."""
 
     id: str = ""
     score: float | None = None
-    """How well it fits, on the retriever's own scale."""
+    """Relevance on the retriever's own scale."""
     source: str = ""
-    """The document that it is a part of."""
+    """The document that contains the text."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Every other key of the context."""
 
@@ -103,7 +103,7 @@ class Case:
     """Acceptable answers; empty if the set gives none."""
     contexts: tuple[str, ...] = ()
     origins: tuple[Origin, ...] = ()
-    """Where each of the contexts comes from; empty if they are texts alone."""
+    """The origin of each context; empty if contexts are plain texts."""
     kind: Kind = "golden"
     severity: Severity = "medium"
     cohorts: Mapping[str, str] = field(default_factory=dict)
@@ -127,14 +127,14 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens and money of one or more model calls; `None` is unknown, never free."""
+    """Tokens and cost of one or more model calls; `None` means unknown, never free."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
     model: str | None = None
     cached: bool = False
-    """True if every reply was kept from an earlier run: tokens and money are those of then."""
+    """True if every reply was cached by an earlier run; tokens and cost are those of that run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,64 +143,66 @@ class Step:
 
     kind: StepKind = "other"
     name: str = ""
-    """The tool, node, agent or model."""
+    """Name of the tool, node, agent or model."""
     id: str = ""
     parent: str | None = None
     """Id of the step that this one is part of."""
     call_id: str = ""
     """The id that the model gave the call of a tool."""
     turn: int | None = None
-    """The user turn that it belongs to, counted from 1."""
+    """Number of the user turn, counted from 1."""
     arguments: Mapping[str, Any] | None = None
     result: Any = None
     error: str | None = None
-    """Why it failed; `denied: ...` where it was refused before it took effect."""
+    """Reason for a failure; `denied: ...` if the step was refused before it took effect."""
     started_s: float | None = None
     """Seconds since the output began; steps of one time keep the order of the list."""
     ended_s: float | None = None
     usage: Usage | None = None
     decision: Approval | None = None
-    """What a person said, in a step of kind `approval`."""
+    """Decision of a person, in a step of kind `approval`."""
     recorded_by: Literal["system", "evalkit"] = "system"
-    """Who saw it: `evalkit` where it ran the tool or answered the question itself."""
+    """Source of the record: `evalkit` if it ran the tool or answered the request itself."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Every other key of the step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """What the system answered to one case."""
+    """The answer of the system to one case."""
 
     text: str
     contexts: tuple[str, ...] | None = None
-    """Passages that the system says it used, best first; `None` if it says nothing."""
+    """Passages that the system reports, best first; `None` if it reports none."""
     origins: tuple[Origin, ...] = ()
-    """Where each of the contexts comes from; empty if they are texts alone."""
+    """The origin of each context; empty if contexts are plain texts."""
     usage: Usage | None = None
     user_usage: Usage | None = None
-    """What the model spent that played the user."""
+    """Usage of the model that played the user."""
     tool_calls: tuple[ToolCall, ...] | None = None
-    """Tools that the system called, in order; `None` if it says nothing."""
+    """Tools that the system called, in order; `None` if it does not report them."""
     trajectory: tuple[Step, ...] | None = None
-    """What the system did, in order; `None` if it says nothing."""
+    """Steps of the system, in order; `None` if it does not report them."""
     messages: tuple[Message, ...] | None = None
     """The chat that led to the answer, as the system reports it."""
     state: Mapping[str, Any] | None = None
     """The state of the system's world after the answer, such as its database."""
     stop: str | None = None
     """Why the system stopped, in its own words."""
+    user_why: str | None = None
+    """Why the simulated user ended the conversation: `reached`, `refused` or `gave_up`; `None` if it did not say."""
     interrupt: Mapping[str, Any] | None = None
     """The question to a person that the system waits for."""
     done: bool = False
     """True if the system ends the conversation with this answer."""
     fault: str | None = None
-    """What the model did wrong instead of answering, as `kind: what`; the output fails every pass mark."""
+    """The model's fault instead of an answer, as `kind: what`; the output fails every pass mark."""
     latency_s: float | None = None
     """Wall seconds of the call; `None` if the answer was stored without a time."""
     ttft_s: float | None = None
-    """Seconds to the first token, where the system streams."""
+    """Seconds to the first token, if the system streams."""
     attempts: int = 1
-    """Exchanges that it took, failed ones included, where the system counts them."""
+    """Number of exchanges, including failed ones, if the system counts them."""
     replayed: bool = False
     """True for a stored answer: its latency and cost are not fresh measurements."""
 
@@ -213,12 +215,12 @@ class Failure:
     """A short name: `timeout`, `http_500`, `exception`, `bad_output` ..."""
     message: str
     partial: Output | None = None
-    """What there was of a conversation before it failed: it is shown, never scored."""
+    """The part of a conversation before it failed; it is shown, never scored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What a scorer measures, declared before the first call."""
+    """A measurement of a scorer, declared before the first call."""
 
     name: str
     low: float = 0.0
@@ -227,17 +229,17 @@ class Metric:
     binary: bool = False
     """True if every value is 0 or 1, so that the mean is a pass rate."""
     judge: str | None = None
-    """The judge that gives the opinion, `None` for a program that measures."""
+    """The judge that grades, `None` for a program."""
     unit: str = ""
     diagnostic: bool = False
-    """True for a figure about the judge rather than the answer: shown, and decides nothing."""
+    """True for a figure about the judge rather than the answer; it is shown without effect on the decision."""
     pass_at: float | None = None
-    """Score from which an answer passes (up to which, where lower is better); `None` if no score alone decides."""
+    """Smallest passing score (largest, if lower is better); `None` if the score alone does not decide."""
     concern: Concern = "quality"
 
     @property
     def is_opinion(self) -> bool:
-        """True if a judge gives the values one by one, so that people can label the same: no figure made of several."""
+        """True if a judge gives single values that people can label too, and not a figure made of several."""
         return self.judge is not None and (self.binary or not self.diagnostic)
 
     @property
@@ -258,9 +260,9 @@ class Score:
     details: Mapping[str, Any] = field(default_factory=dict)
     """Raw judge reply, matched spans ...: shown, never aggregated."""
     usage: Usage | None = None
-    """What the judge spent on it."""
+    """Usage of the judge."""
     turns: tuple[tuple[int, float | None], ...] = ()
-    """The value of each user turn that was graded apart, `None` where it is unknown."""
+    """The value of each separately graded turn, `None` where it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,11 +289,11 @@ class Row:
     skipped: str | None = None
     """Why the case was not run."""
     scored_by: str = ""
-    """Which state of the suite's scorers gave the scores: a key of the manifest's `scorings`."""
+    """The scoring that gave the scores, a key of the manifest's `scorings`."""
 
     @property
     def state(self) -> State:
-        """Exactly one of the four ends of a case."""
+        """The state in which the case ended, exactly one of four."""
         if self.skipped is not None:
             return "skipped"
         if self.failure is not None:
@@ -306,7 +308,7 @@ def verdict_of(row: Row, advisory: Collection[str] = frozenset()) -> Verdict:
 
     Args:
         row: one case x repeat.
-        advisory: metrics that are shown and decide nothing.
+        advisory: metrics that are shown without effect on the decision.
     """
     if row.skipped is not None:
         return "skipped"
@@ -341,8 +343,8 @@ def verdict_from(*, errored: bool, failed: bool, unscored: bool, passed: bool) -
 def case_verdict(runs: Collection[Verdict], repeat_rule: str = "mean") -> Verdict:
     """Return the verdict of a case from those of its repeats.
 
-    A case fails where too small a share of its known runs passed (see `fails`). One that does not fail has the first
-    unknown state of its runs: an answer that is missing is never read as a pass.
+    A case fails if too small a share of its known runs passed (see `fails`). If it does not fail, it has the first
+    unknown state of its runs, because a missing answer is never read as a pass.
 
     Raises:
         ValueError: `repeat_rule` is unknown.
@@ -355,16 +357,16 @@ def case_verdict(runs: Collection[Verdict], repeat_rule: str = "mean") -> Verdic
 
 
 def fails(n_passed: Any, n_failed: Any, repeat_rule: str = "mean") -> Any:
-    """Tell whether a case fails: the one definition, used by the gate, comparisons, lists and counts.
+    """Return whether a case fails: the only definition, used by the gate, comparisons, lists and counts.
 
     Args:
-        n_passed: runs of the case that passed; an integer, or an array of one a case.
-        n_failed: runs that missed a pass mark, alike.
-        repeat_rule: the suite's. `mean` makes no verdict of its own, so a case fails there as under `majority`: where
-            half of its runs or more failed.
+        n_passed: number of runs of the case that passed; an integer, or an array with one for each case.
+        n_failed: number of runs that missed a pass mark, in the same form.
+        repeat_rule: the suite's. `mean` gives no verdict of its own, so a case fails as under `majority`, if half of
+            its runs or more failed.
 
     Returns:
-        A boolean, or an array of them. A case without a failed run does not fail, whatever is missing.
+        A boolean, or an array of them. A case without a failed run does not fail, even if results are missing.
 
     Raises:
         ValueError: `repeat_rule` is unknown.

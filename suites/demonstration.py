@@ -1,7 +1,7 @@
-"""The demonstration: run a system, keep the run as baseline, then let a change for the worse be caught.
+"""Run the demonstration: approve a system, then block a change for the worse against that run.
 
-First a compliance assistant whose index goes stale, then an order desk agent that pays large refunds in parts.
-Ends with 0 exactly when both are approved and both changes are blocked.
+The first system is a compliance assistant whose index goes stale, the second an order desk agent that pays large
+refunds in parts. The exit code is 0 only if both are approved and both changes are blocked.
 """
 
 import subprocess
@@ -15,7 +15,7 @@ APPROVED, BLOCKED = 0, 1
 
 
 def main() -> int:
-    """Run each suite and its changed copy, and compare the exit codes with what they should be."""
+    """Run each suite and its changed copy, and compare the exit codes with the expected ones."""
     runs = Path(tempfile.mkdtemp(prefix="evalkit-", dir=_reports()))
     found = {
         "compliance, with a stale index": _before_and_after(runs, "compliance"),

@@ -1,6 +1,8 @@
 """The house rules that a program can see: which way imports point, what is imported late, how long a module is."""
 
 import ast
+import functools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ RANKS = (
     {"stats", "disk", "formats", "net"},
     {"aggregate", "golden", "llm"},
     {"trust", "scorers", "systems"},
-    {"store"},
+    {"store", "imports"},
     {"gate", "report"},
     {"suite", "ci", "analysis"},
     {"baselines"},
@@ -58,8 +60,10 @@ def room(module: str) -> str:
 
 
 def floor(name: str) -> int:
-    """Floor of a room."""
-    return next(number for number, rooms in enumerate(RANKS) if name in rooms)
+    """Floor of a room; a folder that is none has no place to import from."""
+    found = [number for number, rooms in enumerate(RANKS) if name in rooms]
+    assert found, f"evalkit/{name} is not a room: put its parts into those of RANKS, or give it a floor there"
+    return found[0]
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:
@@ -81,10 +85,10 @@ def late_nodes(tree: ast.AST) -> set[int]:
     return late
 
 
-def parsed() -> Iterator[tuple[str, ast.Module]]:
+@functools.cache
+def parsed() -> list[tuple[str, ast.Module]]:
     """Path below `evalkit/` and syntax tree of every module."""
-    for file in MODULES:
-        yield file.relative_to(ROOT).as_posix(), ast.parse(file.read_text(encoding="utf-8"))
+    return [(file.relative_to(ROOT).as_posix(), ast.parse(file.read_text(encoding="utf-8"))) for file in MODULES]
 
 
 def test_a_module_imports_from_lower_floors_only() -> None:
@@ -131,6 +135,8 @@ AS_WRITTEN = {
     "hints_of": "types of the fields of a class",
     "head_of": "a decision as its file has it, which the head covers byte for byte",
     "facts_record": "JSON for a command to print",
+    "to_case": "a row as its file has it",
+    "parse_row": "a row as its file has it",
 }
 """Functions that may hand a mapping of anything to another room, and what it is. `formats` is there to do so."""
 
@@ -176,6 +182,21 @@ def test_imports_have_no_cycle() -> None:
     assert not needs, sorted(needs)
 
 
+AMBIENT = {"systems/tracer.py": "the user's code calls `evalkit.step`, and no argument of ours gets through it"}
+"""Modules that may keep something in a context variable, and why an argument does not do."""
+
+
+def test_what_a_function_needs_is_an_argument() -> None:
+    """A value that is set in one room and read in another, without a parameter, is an argument that nobody sees."""
+    hidden = {
+        f"{name}:{node.lineno}"  # type: ignore[attr-defined]
+        for name, tree in parsed()
+        for module, node in imports(tree)
+        if module == "contextvars" and name not in AMBIENT
+    }
+    assert hidden == set()
+
+
 def test_the_root_holds_the_nouns_and_the_doors() -> None:
     """A use case or a helper has a room."""
     assert {file.stem for file in ROOT.glob("*.py")} == AT_THE_ROOT
@@ -189,6 +210,77 @@ def test_a_public_class_name_occurs_once() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places.setdefault(node.name, []).append(name)
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+GUIDES = [ROOT.parent / "README.md", ROOT.parent / "CONTRIBUTING.md", *sorted((ROOT.parent / "docs").glob("*.md"))]
+
+
+def singular(word: str) -> str:
+    """A word of a name without the ending of its plural."""
+    for ending, instead in (("ies", "y"), ("ses", "s"), ("ches", "ch"), ("s", "")):
+        if word.endswith(ending) and not word.endswith("ss"):
+            return word.removesuffix(ending) + instead
+    return word
+
+
+OTHER_WORDS = {"talk", "mend", "told", "grade"}
+"""Words that mean the same as one of CONTRIBUTING.md: conversation, fix, reported, score."""
+
+
+def test_a_module_is_named_in_words_of_the_guides() -> None:
+    """A name holds no word that users and contributors do not find in a guide or in the words of CONTRIBUTING.md."""
+    known = {
+        singular(word) for page in GUIDES for word in re.findall(r"[a-z]+", page.read_text(encoding="utf-8").lower())
+    }
+    riddles = {
+        f"{name}: {word}"
+        for name, _ in parsed()
+        for word in re.findall(r"[a-z]+", name.rpartition("/")[2].removesuffix(".py"))
+        if singular(word) not in known - OTHER_WORDS | {"init", "main"}
+    }
+    assert riddles == set()
+
+
+ELSEWHERE = {
+    "runner/case_checks.py scorer CaseChecks": "reads the checks of a case as a suite reads its scorers",
+    "operations/score.py system StoredAnswers": "answers from a run folder, which `systems` do not know",
+}
+"""Scorers and systems in another room, and why."""
+
+
+def test_no_room_holds_a_whole_feature() -> None:
+    """A feature comes as noun, reader, scorer, sentence of the report, operation and command, each in its room."""
+    strays = []
+    for name, tree in parsed():
+        own = name.split("/")[0].removesuffix(".py")
+        tops = {module.split(".")[0] for module, _ in imports(tree)}
+        found = [("command", "typer" in tops, {"cli"}), ("page", bool(tops & {"rich", "jinja2"}), {"report", "cli"})]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                inner = {each.name for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
+                inner |= {ast.unparse(each.target) for each in node.body if isinstance(each, ast.AnnAssign)}
+                found += [(f"scorer {node.name}", {"score", "metrics"} <= inner, {"scorers"})]
+                found += [(f"system {node.name}", {"open", "fingerprint"} <= inner, {"systems"})]
+        strays += [f"{name} {what}" for what, is_one, rooms in found if is_one and own not in rooms]
+    assert set(strays) == set(ELSEWHERE)
+
+
+PLACES = re.compile(r"`((?:evalkit|action|comment)/[\w/.]+)`(?:, `(\w+)`)?")
+
+
+def test_every_place_of_the_map_exists() -> None:
+    """A file that CONTRIBUTING.md names is there, and defines the name that stands beside it."""
+    text = GUIDES[1].read_text(encoding="utf-8")
+    places = PLACES.findall(text)
+    assert len(places) > 25
+    for file, name in places:
+        path = ROOT.parent / file
+        assert path.exists(), file
+        if name:
+            assert re.search(rf"^\s*(?:(?:async )?def|class) {name}\b|^{name}\b.*=", path.read_text(), re.MULTILINE), (
+                file,
+                name,
+            )
 
 
 def test_scorers_keep_to_their_rooms() -> None:

@@ -84,6 +84,8 @@ def test_a_drop_of_a_rate_is_in_points() -> None:
         pytest.param(0.8939, 0.8902, NUMBER, 73, "0.8939 → 0.8902", id="alike after rounding"),
         pytest.param(0.953, 0.951, RATE, 73, "95.3% → 95.1%", id="a rate alike after rounding"),
         pytest.param(1.0, 1.0, RATE, 73, "100% → 100%", id="the same"),
+        pytest.param(1.8, 0.892, SECONDS, 0, "1.80 s → 0.89 s", id="seconds beside milliseconds"),
+        pytest.param(0.107, 0.577, SECONDS, 0, "107 ms → 577 ms", id="milliseconds"),
     ],
 )
 def test_a_move_is_written_in_one_form(before: float, after: float, style: Style, n: int, text: str) -> None:
@@ -97,6 +99,8 @@ def test_a_move_is_written_in_one_form(before: float, after: float, style: Style
         pytest.param(">= 0.85", RATE, "≥ 85%", id="rate"),
         pytest.param("<= 3", SECONDS, "≤ 3 s", id="seconds"),
         pytest.param("<= 0.05", USD, "≤ $0.05", id="money"),
+        pytest.param(">= 0.95, or one missing", RATE, "≥ 95%, or one missing", id="a rate and words"),
+        pytest.param("<= 0 failing critical cases", RATE, "≤ 0 failing critical cases", id="a count of a rate"),
         pytest.param("2 of 3", RATE, "2 of 3", id="words"),
         pytest.param("no drop at p <= 0.005", RATE, "no drop at p ≤ 0.005", id="words with a sign"),
     ],

@@ -1,4 +1,4 @@
-"""Amounts that a run takes: seconds, money, tokens and tool calls, by row, by case and by run that passed."""
+"""Compute what a run takes in seconds, money, tokens and tool calls: per row, per case and per passed run."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def amount_metric(name: str, amount: str, per: str) -> Metric:
     """Declare the metric of an amount.
 
     Args:
-        name: of the metric.
-        amount: such as `tokens`.
+        name: name of the metric.
+        amount: name of the amount, such as `tokens`.
         per: `case` or `success`.
     """
     unit = _UNITS[amount]
@@ -61,12 +61,12 @@ class Amounts:
 def read_amounts(
     given: Mapping[str, Floats], flags: NDArray[np.uint8], states: NDArray[np.uint8], row_case: Ints
 ) -> Amounts:
-    """Turn what the rows measured into columns.
+    """Turn the measurements of rows into columns.
 
     Args:
         given: `MEASURED` and `COUNTED` per row, NaN where unknown.
         flags: per row, bits of `statuses`.
-        states: per row, its place in `STATES`.
+        states: per row, its index in `STATES`.
         row_case: per row, the position of its case.
     """
     n_cases = int(row_case.max()) + 1 if len(row_case) else 0
@@ -112,10 +112,10 @@ def _first(column: Column, row_case: Ints, n_cases: int) -> Column:
 
 @dataclass(frozen=True, eq=False)
 class PerSuccess:
-    """An amount, the runs that passed, and the runs whose amount is unknown, per case."""
+    """Per case: an amount, the number of passed runs, and the number of runs with an unknown amount."""
 
     column: Column
-    """Sum over the runs of each case."""
+    """Sum over the runs of each case, in the order of the cases."""
     passes: Ints
     unknown: Ints
 
@@ -125,7 +125,7 @@ class PerSuccess:
         Args:
             where: positions of the cases.
             clusters: cluster number of every case.
-            weights: of every case of a sample, `None` if all were run.
+            weights: weights of every case of a sample, `None` if all were run.
             confidence_level: two-sided.
         """
         unknown = int(self.unknown[where].sum())
@@ -147,7 +147,7 @@ def per_success(name: str, amount: Column, passed: Column, row_case: Ints, count
     """Sum an amount over the runs of each case.
 
     Args:
-        name: of the metric, one of `PER_SUCCESS`.
+        name: name of the metric, one of `PER_SUCCESS`.
         amount: per row.
         passed: `pass_rate` per row.
         row_case: per row, the position of its case.

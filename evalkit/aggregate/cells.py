@@ -1,4 +1,4 @@
-"""Estimate one metric over some cases, with the interval that fits the kind of metric."""
+"""Estimate one metric over some cases, with an interval for its kind of values."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Measure:
     quantile: float | None = None
     """`None` for a mean."""
     optional: bool = True
-    """Whether it is left out if the run has no value; the others are then shown as unknown."""
+    """Whether the metric is left out if the run has no value; other metrics are then shown as unknown."""
 
 
 MEASURES: tuple[Measure, ...] = tuple(
@@ -70,7 +70,7 @@ def sources(frame: FrozenFrame, asked: Sequence[str] = ()) -> tuple[Source, ...]
 
     Args:
         frame: the run.
-        asked: metrics that the gate names; some are shown only then.
+        asked: metrics that the gate names; some are shown only if they are named.
     """
     quality = [Source(column.metric, column) for column in frame.cases.values()]
     quality += [found for name in asked if chosen_runs(name) and (found := source(frame, name))]
@@ -117,7 +117,7 @@ def cell(frame: FrozenFrame, metric: Source, cohort: str, *, confidence_level: f
 
     Args:
         frame: the run.
-        metric: from `source` or `sources`.
+        metric: metric from `source` or `sources`.
         cohort: a key of `frame.cohorts`.
         confidence_level: two-sided; 0.90 gives one-sided 95 % bounds.
     """
@@ -135,7 +135,7 @@ def cell(frame: FrozenFrame, metric: Source, cohort: str, *, confidence_level: f
 
 
 def outcome_cells(frame: FrozenFrame) -> list[Cell]:
-    """Estimate `pass_rate` and the scorers' metrics over the runs in which the same thing happened, and by turn."""
+    """Estimate `pass_rate` and the scorers' metrics by outcome and by turn."""
     found = []
     for label, rows in frame.outcomes.groups():
         for name, column in frame.rows.items():
@@ -172,13 +172,13 @@ def _estimate(frame: FrozenFrame, metric: Source, where: Ints, confidence_level:
 def mean(values: Floats, clusters: Ints, metric: Metric, *, confidence_level: float = 0.95) -> Estimate:
     """Estimate a mean over cases: Wilson for a rate, else t; cluster-robust if a cluster holds two cases.
 
-    Values without any spread do not prove that there is none: their interval is as wide as Wilson's is for 0 of n
-    cases that differ, over the metric's range.
+    Equal values do not prove that the metric has no spread, so their interval is as wide as Wilson's for 0 of n
+    differing cases, over the metric's range.
 
     Args:
         values: one finite number per case, shape (n,), n >= 1.
         clusters: cluster number per case, shape (n,).
-        metric: gives the range, and whether the values are rates.
+        metric: source of the range, and of whether the values are rates.
         confidence_level: two-sided.
     """
     n_clusters = len(np.unique(clusters))
@@ -207,7 +207,7 @@ def _flat(value: float, n: int, n_clusters: int, metric: Metric, confidence_leve
 
 
 def _inside(estimate: Estimate, metric: Metric) -> Estimate:
-    """Cut the interval of a mean to the range of the scale."""
+    """Clip the interval of a mean to the range of the scale."""
     if estimate.low is None or estimate.high is None:
         return estimate
     return replace(estimate, low=max(estimate.low, metric.low), high=min(estimate.high, metric.high))

@@ -12,7 +12,7 @@ SUM_SLACK = 1e-3
 
 
 def query_length(case: Case) -> str:
-    """Name the length of the question: `short` up to 8 words, `medium` up to 20, else `long`."""
+    """Return the class of the question's length: `short` up to 8 words, `medium` up to 20, else `long`."""
     words = len(case.question.split())
     if words <= SHORT_WORDS:
         return "short"
@@ -43,7 +43,7 @@ def cohort_value(case: Case, name: str) -> str | None:
 
 
 CANARIES = "kind=canary"
-"""The stratum of canaries in a sample: all of them are drawn."""
+"""The stratum of canaries in a sample, all of which are drawn."""
 
 
 def stratum_of(case: Case, by: str) -> str:
@@ -55,7 +55,7 @@ def stratum_of(case: Case, by: str) -> str:
 
 
 def check_mix(mix: Mapping[str, float], cohorts: Sequence[str]) -> None:
-    """Refuse shares that are not a mix of the values of one declared cohort.
+    """Reject shares that are not a mix of the values of one declared cohort.
 
     Raises:
         ValueError: `production: what; fix`.

@@ -40,7 +40,7 @@ def sampled(sample: SampleFacts, strata: Ints) -> Sampled:
 
     Args:
         sample: how the cases were drawn.
-        strata: per case, the place of its stratum in `sample`.
+        strata: per case, the index of its stratum in `sample`.
     """
     counts = np.array(list(sample.strata.values()), np.float64).reshape(-1, 2)
     return Sampled(counts[strata, 0] / counts[strata, 1], strata, counts[:, 1].astype(np.int64))

@@ -1,4 +1,4 @@
-"""Group failing cases: by the scorer or the fault of the model that failed them, then by words that they share."""
+"""Group failing cases by the scorer or the model's fault that failed them, then by words in common."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from evalkit.types import Row, Score, Unscored, Verdict, verdict_of
 Bools = NDArray[np.bool_]
 KindState = Literal["failed", "system_error", "unscored"]
 MOST_TEXTS = 400
-"""Cases of one scorer whose texts are clustered; the others join the cluster that they are nearest to."""
+"""Maximum number of cases of one scorer whose texts are clustered; the others join the nearest cluster."""
 MOST_KEPT = 5_000
-"""Texts that are kept in memory; later cases are counted without words."""
+"""Maximum number of texts in memory; later cases are counted without words."""
 MOST_CLUSTERS = 4
 SHOWN_WORDS = 4
 SHOWN_CASES = 5
 _TEXT_CHARS = 400
 _APART = 0.85
-"""Cosine distance at which two groups of texts are not joined; 1 is no word in common."""
+"""Cosine distance from which two groups of texts are not joined; 1 means no word in common."""
 _SMALLEST = 2
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _COMMON = frozenset(
@@ -42,14 +42,14 @@ class FailureKind:
 
     state: KindState
     name: str
-    """The scorer that failed them, the model's fault that failed every scorer, or the kind of error."""
+    """The scorer that failed the cases, the model's fault that failed every scorer, or the kind of error."""
     words: tuple[str, ...]
-    """Words that mark their texts; empty where the scorer alone is what they share."""
+    """Words that are typical of the cases' texts; empty if the cases share only the scorer."""
     n: int
     n_new: int
-    """Those that did not fail in the baseline."""
+    """Ids of the cases that did not fail in the baseline."""
     case_ids: tuple[str, ...]
-    """The first few, the most typical one first."""
+    """Ids of a few cases, the most typical one first."""
 
 
 @dataclass(slots=True)
@@ -59,19 +59,19 @@ class _Failing:
     ids: list[str] = field(default_factory=list)
     new: list[bool] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
-    """Of the first `MOST_KEPT` cases."""
+    """Texts of the first `MOST_KEPT` cases."""
 
 
 class FailureGroups:
-    """Takes cases one by one; keeps the beginning of the texts of those that fail."""
+    """Collects cases one by one, and keeps the beginning of the texts of failing ones."""
 
     def __init__(self, advisory: frozenset[str] = frozenset(), new_ids: Iterable[str] = ()) -> None:
-        """Name the metrics that decide nothing, and the cases that newly fail."""
+        """Set the advisory metrics, and the cases that newly fail."""
         self._advisory, self._new_ids = advisory, frozenset(new_ids)
         self._found: dict[tuple[KindState, str], _Failing] = {}
 
     def add(self, verdict: Verdict, runs: Sequence[Row]) -> None:
-        """Take a case with its verdict; one that passes is ignored."""
+        """Add a case with its verdict; passing cases are ignored."""
         if verdict not in ("failed", "system_error", "unscored"):
             return
         row = next((row for row in runs if verdict_of(row, self._advisory) == verdict), runs[0])
@@ -83,12 +83,12 @@ class FailureGroups:
             group.texts.append(text)
 
     def kinds(self) -> tuple[FailureKind, ...]:
-        """The kinds, scorer by scorer, the largest first; the same cases give the same kinds in the same order."""
+        """Return the kinds by scorer, the largest first; the same cases give the same kinds in the same order."""
         groups = sorted(self._found.items(), key=lambda item: (-sum(item[1].new), -len(item[1].ids), item[0]))
         return tuple(kind for (state, name), group in groups for kind in _split(state, name, group))
 
     def _reading(self, row: Row) -> tuple[KindState, str, str]:
-        """What failed the row, and the text to compare: question, answer and reasons."""
+        """Return the name of what failed the row, and the text to compare: question, answer and reasons."""
         if row.failure is not None:
             return "unscored" if row.state == "unscored" else "system_error", row.failure.kind, ""
         grades = [grade for name, grade in row.scores.items() if name not in self._advisory]
@@ -104,7 +104,7 @@ class FailureGroups:
 
 
 def _split(state: KindState, name: str, group: _Failing) -> list[FailureKind]:
-    """The clusters of one scorer's failures, and one kind for the rest."""
+    """Return the clusters of one scorer's failures, and one kind for the rest."""
     everyone = np.arange(len(group.ids))
     members, words = _clustered(group.texts) if state == "failed" else ([], [])
     rest = np.setdiff1d(everyone, np.concatenate(members)) if members else everyone
@@ -120,7 +120,7 @@ def _kind(state: KindState, name: str, group: _Failing, places: Sequence[int], w
 
 
 def _clustered(texts: Sequence[str]) -> tuple[list[Ints], list[tuple[str, ...]]]:
-    """Clusters of at least `_SMALLEST` texts as places, the most typical text first, and the words of each."""
+    """Return clusters of at least `_SMALLEST` texts as indices, the most typical text first, with the words of each."""
     if len(texts) < 2 * _SMALLEST:
         return [], []
     vectors, vocabulary = _vectors(texts)
@@ -143,7 +143,7 @@ def _clustered(texts: Sequence[str]) -> tuple[list[Ints], list[tuple[str, ...]]]
 
 
 def _vectors(texts: Sequence[str]) -> tuple[Floats, list[str]]:
-    """One row a text: words that two texts share, rare ones weighted more, of length 1 (0 if it shares none)."""
+    """Return a unit row for each text (0 if it shares no word): words that two texts share, rare ones weighted more."""
     bags = [
         dict.fromkeys(word for word in map(str.lower, _WORD.findall(text)) if word not in _COMMON) for text in texts
     ]
@@ -161,7 +161,7 @@ def _vectors(texts: Sequence[str]) -> tuple[Floats, list[str]]:
 
 
 def _centres(vectors: Floats) -> Floats:
-    """Mean vectors of the largest clusters by average linkage."""
+    """Return the mean vectors of the largest clusters by average linkage."""
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import squareform
 
@@ -177,7 +177,7 @@ def _centres(vectors: Floats) -> Floats:
 
 
 def _marks(vectors: Floats, inside: Bools, vocabulary: Sequence[str], text: str) -> tuple[str, ...]:
-    """The words that most texts of the cluster have and few others, in the order in which a typical text has them."""
+    """Return the words that are frequent in the cluster and rare elsewhere, in the order of a typical text."""
     has = vectors > 0
     share = has[inside].mean(axis=0)
     others = has[~inside].mean(axis=0) if (~inside).any() else np.zeros(len(vocabulary))

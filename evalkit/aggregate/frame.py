@@ -1,7 +1,7 @@
 """Collect a run as compact columns, row by row.
 
-Rows are not kept: a row costs a few microseconds and about 250 bytes however long its answer is. `frozen.freeze`
-sorts the columns, so that any order of completion gives the same figures.
+Rows are not kept: each costs a few microseconds and about 250 bytes, regardless of the length of its answer.
+`frozen.freeze` sorts the columns, so that any order of completion gives the same figures.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def answer_key(text: str) -> bytes:
 
 
 def content_key(case: Case) -> bytes:
-    """Return 16 bytes that identify the content of a case: the head of its digest, else a hash of its name."""
+    """Return 16 bytes that identify the content of a case: the start of its digest, else a hash of its name."""
     try:
         key = bytes.fromhex(case.digest[: 2 * KEY_BYTES])
     except ValueError:
@@ -71,7 +71,7 @@ class Codes(dict[str | None, int]):
 
 
 class Frame:
-    """The columns of a run while its rows arrive."""
+    """The columns of a run, filled while its rows arrive."""
 
     def __init__(
         self,
@@ -86,16 +86,16 @@ class Frame:
         """Open an empty frame.
 
         Args:
-            metrics: what the suite's scorers declare; a row may hold no other.
+            metrics: metrics that the suite's scorers declare; a row may hold no others.
             cohorts: names to report by; `query_length`, `kind` and `severity` are derived if a case lacks them.
-            advisory: metrics that are shown but count neither in `pass_rate` nor in coverage.
+            advisory: metrics that are shown but do not count in `pass_rate` or coverage.
             repeat_rule: how `pass_rate` reads a case with repeats, see `types.fails`.
-            sample: how the cases were drawn, `None` where all were asked.
-            planned_repeats: rows of each case that the run set out with; further ones come from asking suspect cases
-                again. `None` if the plan is not known.
+            sample: how the cases were drawn, `None` if all were run.
+            planned_repeats: planned rows of each case, without those from running suspect cases again; `None` if the
+                plan is not known.
 
         Raises:
-            ValueError: if two metrics share a name, or one takes the name of a metric that every run has.
+            ValueError: two metrics share a name, or one has the name of a metric that every run has.
         """
         self.metrics = tuple(metrics)
         self.cohorts = tuple(dict.fromkeys(cohorts))
@@ -142,7 +142,7 @@ class Frame:
         """Add the values of a row; the last row of a case and repeat counts.
 
         Raises:
-            ValueError: if the row holds a score of a metric that was not declared.
+            ValueError: the row holds a score of a metric that was not declared.
         """
         if row.failure is not None or row.skipped is not None:
             self._add_ungraded(row)
@@ -229,14 +229,14 @@ class Frame:
             return
         user_flags, user_cost = _user_cost(output)
         flags |= user_flags
-        self.answers += answer_key(labelled_text(output)) if self._hashes_answers else bytes(KEY_BYTES)
+        self.answers += answer_key(labelled_text(row.case, output)) if self._hashes_answers else bytes(KEY_BYTES)
         self.flags.append(flags | (REPLAYED_BIT if output.replayed else 0))
         self.measures.extend((*measured(output), judge_cost, user_cost))
         counts = counted_in(output)
         if any(each is not None for each in counts):
             self.counted_rows.append(len(self.ids))
             self.counted.extend(map(known_or_nan, counts))
-        outcomes = outcomes_of(output)
+        outcomes = outcomes_of(row.case, output)
         if any(outcomes):
             self.outcome_rows.append(len(self.ids))
             self.outcome_codes.extend(self.outcome_names[each] for each in outcomes)
@@ -257,7 +257,7 @@ def _cost(usage: Usage | None) -> float:
 
 
 def _user_cost(output: Output | None) -> tuple[int, float]:
-    """Return the flag of a simulated user that was asked afresh, and what it cost."""
+    """Return the flag of a simulated user whose replies were not cached, and its cost."""
     usage = output.user_usage if output is not None else None
     return (0, 0.0) if usage is None or usage.cached else (USER_USAGE_BIT, _cost(usage))
 

@@ -47,20 +47,21 @@ class FrozenFrame:
     advisory: frozenset[str]
     case_ids: tuple[str, ...]
     keys: tuple[bytes, ...]
-    """Per case: 16 bytes that identify its content."""
+    """Per case: 16 bytes that identify the content of each case."""
     kinds: tuple[str, ...]
     severities: tuple[str, ...]
     clusters: Ints
-    """Per case: cases with one number depend on each other; a case without a cluster has its own number."""
+    """Per case, the number of its cluster, whose cases depend on each other; a case without a cluster has its own
+    number."""
     cohorts: Mapping[str, Ints]
     """Cohort (`overall` first, then each `name=value`) -> positions of its cases."""
     cohort_gaps: Mapping[str, int]
     """Cohort name -> cases that have no value for it."""
     row_case: Ints
-    """Per row: position of its case."""
+    """Position of the case of each row."""
     repeats: Ints
     covered: NDArray[np.bool_]
-    """Per row: the system answered, and no metric that counts is unscored."""
+    """Per row: whether the system answered and no metric that counts is unscored."""
     answers: tuple[bytes, ...]
     """Per row: 16 bytes of the SHA-256 of the answer; zeros if no judge asks for it."""
     rows: Mapping[str, Column]
@@ -69,7 +70,7 @@ class FrozenFrame:
     """The same per case: the mean over its scored repeats, `pass_rate` by the suite's rule; with repeats also
     `pass_any`, `pass_all` and `pass_spread`."""
     verdicts: Column
-    """Per row: 0 if any pass mark was missed, even if another grade is missing; 1 if every one was met."""
+    """Per row: Per row: 0 if any pass mark was missed, even if another grade is missing; 1 if all were met."""
     n_passed: Ints
     """Per case: number of repeats whose verdict is `passed`."""
     n_failed: Ints
@@ -79,10 +80,10 @@ class FrozenFrame:
     amounts: Amounts
     """Seconds, money, tokens and calls, per row and per case."""
     nodes: NodeCalls
-    """Every call of a node of an agent."""
+    """All calls of an agent's nodes."""
     outcomes: Outcomes
     turns: TurnColumns
-    """What happened in each row."""
+    """Outcomes of each row."""
     voters: tuple[str, ...]
     """Metrics whose pass marks make up `pass_rate`."""
     states: Mapping[str, int]
@@ -110,7 +111,7 @@ class FrozenFrame:
 
     @property
     def is_planned(self) -> NDArray[np.bool_]:
-        """Per row, whether it was planned; others come from running suspect cases again."""
+        """Per row, whether it was planned, and does not come from running a suspect case again."""
         planned: NDArray[np.bool_] = self.repeats < (np.inf if self.planned_repeats is None else self.planned_repeats)
         return planned
 
@@ -125,7 +126,7 @@ class FrozenFrame:
         return self.fails_by(self.repeat_rule)
 
     def fails_by(self, repeat_rule: str) -> NDArray[np.bool_]:
-        """Return whether each case fails by a given rule, such as that of the run it is compared with."""
+        """Return whether each case fails by a given rule, such as that of the baseline."""
         failing: NDArray[np.bool_] = fails(self.n_passed, self.n_failed, repeat_rule)
         return failing
 
@@ -219,7 +220,7 @@ def _quality(frame: Frame, values: Floats, raw: Ints) -> tuple[dict[str, Column]
     status = raw & STATUS_MASK
     marked = raw & (PASSED_BIT | FAILED_BIT) != 0
     has_mark = marked.any(axis=0)
-    # A metric that was never scored may have a pass mark: leaving it out would turn an outage into passes.
+    # A metric that was never scored may have a pass mark, and leaving it out would turn an outage into passes.
     never_scored = (status == UNSCORED).any(axis=0) & ~(status == SCORED).any(axis=0)
     votes = [
         i
@@ -238,8 +239,8 @@ def _quality(frame: Frame, values: Floats, raw: Ints) -> tuple[dict[str, Column]
 def _pass_rate(raw: Ints) -> Column:
     """Return passes and fails of complete rows.
 
-    A row that lacks a grade is unscored even if another scorer failed it: counting only the failures among such rows
-    would pull the rate towards 0 whenever a scorer breaks.
+    A row without a grade is unscored even if another scorer failed it. If only the failures among such rows counted,
+    the rate would fall whenever a scorer breaks.
     """
     status = verdict_column(PASS_RATE, raw).status
     incomplete = (raw & STATUS_MASK == UNSCORED).any(axis=1) & (status == SCORED)
@@ -262,7 +263,7 @@ def _covered(frame: Frame, raw: Ints, states: NDArray[np.uint8]) -> NDArray[np.b
 
 
 def _measured(frame: Frame, order: Ints) -> dict[str, Floats]:
-    """Return what each row measures besides its scores, NaN where unknown."""
+    """Return the measurements of each row other than its scores, NaN where unknown."""
     table = np.array(frame.measures, np.float64).reshape(-1, len(MEASURED))
     counted = np.full((len(frame), len(COUNTED)), np.nan)
     counted[np.array(frame.counted_rows, np.int64)] = np.array(frame.counted, np.float64).reshape(-1, len(COUNTED))
@@ -276,7 +277,7 @@ def _outcomes(frame: Frame, order: Ints) -> Outcomes:
 
 
 def _places(frame: Frame, order: Ints) -> Ints:
-    """Return, per row as it arrived, its place among the rows that count; -1 for one that was replaced."""
+    """Return, per row in order of arrival, its index among the rows that count; -1 for a replaced row."""
     place = np.full(len(frame), -1)
     place[order] = np.arange(len(order))
     return place
@@ -307,7 +308,7 @@ def _cluster_numbers(frame: Frame, of_case: Ints) -> Ints:
     codes = np.array(frame.clusters, np.int64)[of_case]
     own = -1 - np.arange(len(codes))
     _, first, numbers = np.unique(np.where(codes > 0, codes, own), return_index=True, return_inverse=True)
-    # Numbered by first appearance: the codes themselves depend on the order of completion.
+    # Number by first appearance, because the codes themselves depend on the order of completion.
     return np.argsort(np.argsort(first)).astype(np.int64)[numbers]
 
 

@@ -15,18 +15,18 @@ from evalkit.aggregate.statuses import ABSENT, ERRORED, SCORED, UNSCORED, node_a
 from evalkit.results import NodeFigures
 
 MOST_NODES = 100
-"""Nodes that a summary lists, those with the most calls."""
+"""Maximum number of nodes in a summary; those with the most calls are kept."""
 
 
 @dataclass(frozen=True, eq=False)
 class NodeCalls:
-    """Every call of a node in a run, one place in the arrays a call."""
+    """All calls of nodes in a run, as arrays with one item for each call."""
 
     names: tuple[str, ...]
     codes: Ints
-    """The place of each call's node in `names`."""
+    """Index in `names` of each call's node."""
     rows: Ints
-    """The row of each call."""
+    """Row of each call."""
     errored: NDArray[np.bool_]
     amounts: Floats
     """Shape (calls, 3): tokens, US dollars, own seconds; NaN where unknown."""
@@ -34,7 +34,7 @@ class NodeCalls:
     """Per row of the run, whether its output has a trajectory."""
 
     def figures(self, counts: NDArray[np.bool_]) -> tuple[NodeFigures, ...]:
-        """Return the nodes, those with most calls first.
+        """Return the nodes, those with the most calls first.
 
         Args:
             counts: per row, whether it was planned.
@@ -66,11 +66,11 @@ class NodeCalls:
     def column(self, name: str, states: Ints) -> Column | None:
         """Return an amount of a node per row; `None` if the run never called the node.
 
-        A row whose trajectory does not have the node spent nothing on it. One with a call of an unknown amount is
-        unscored, and so is one without a trajectory.
+        A row whose trajectory lacks the node has the amount 0. A row is unscored if it has no trajectory, or a call
+        with an unknown amount.
 
         Args:
-            name: such as `tokens:planner`.
+            name: name of the metric, such as `tokens:planner`.
             states: per row `SCORED` if the system answered, else `ERRORED` or `ABSENT`.
         """
         amount, node = node_amount(name) or ("", "")
@@ -100,7 +100,7 @@ def _quantile(values: Floats, q: float) -> float | None:
 
 
 def too_many(n_nodes: int) -> Sequence[str]:
-    """Return the note of a run with more nodes than are listed."""
+    """Return a note if the run has more nodes than are listed."""
     if n_nodes <= MOST_NODES:
         return ()
     return (f"{n_nodes:,} nodes: the {MOST_NODES} with the most calls are listed",)

@@ -1,7 +1,7 @@
-"""Read from a trajectory which node took what: calls, errors, tokens, money, and the time that is its own.
+"""Compute the calls, errors, tokens, cost and own time of each node of a trajectory.
 
-A call is a step of kind `node` or `agent`; the other steps belong to the nearest one above them. A step that has none
-above it, such as a tool in a plain loop, is a call of its own, under its own name.
+A call is a step of kind `node` or `agent`; the other steps belong to the nearest one above them. A step with no such
+step above it, such as a tool in a plain loop, is a call of its own.
 """
 
 from __future__ import annotations
@@ -25,20 +25,21 @@ class NodeCall:
     errored: bool
     """True if the call, or a step of its own, ended in an error."""
     tokens: float
-    """In and out; NaN if unknown."""
+    """Input and output tokens; NaN if unknown."""
     cost_usd: float
     own_s: float
-    """Its duration without the calls inside it; NaN if unknown."""
+    """Seconds of the call without the calls inside it; NaN if unknown."""
 
 
 def node_calls(steps: Sequence[Step]) -> list[NodeCall]:
     """Return the calls of nodes in the order of their steps.
 
-    Tokens and money are counted once: those of a step count unless a step below it reports its own. A call without any
-    is unknown, and so is one with a model step that reports none, unless the call itself reports a total.
+    Tokens and money are counted once: those of a step count unless a step below it reports its own. An amount is
+    unknown if no step of the call reports it. It is also unknown if a model step reports none, unless the call itself
+    reports a total.
 
     Args:
-        steps: of one answer. A parent that is not among them, or its own ancestor, is no parent.
+        steps: steps of one answer. A parent is ignored if it is not among them, or if it makes a cycle.
     """
     parents = _parents(steps)
     call_of = _calls(steps, parents)
@@ -129,7 +130,7 @@ def _above(parents: Sequence[int | None], starts: Sequence[int]) -> list[bool]:
 
 
 def _own_times(steps: Sequence[Step], parents: Sequence[int | None], call_of: Sequence[int]) -> dict[int, float]:
-    """Return the own seconds of each call: its duration without the calls inside it, which may overlap each other."""
+    """Return each call's own seconds: its duration without the calls inside it, which may overlap."""
     inside: dict[int, list[tuple[float, float]]] = {at: [] for at in call_of}
     for at in inside:
         above = parents[at]

@@ -1,4 +1,4 @@
-"""Gather the rows of a run in which the same thing happened."""
+"""Group the rows of a run by outcome."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from evalkit.aggregate.repeats import by_rule, fold
 from evalkit.aggregate.statuses import ABSENT
 
 MOST_VALUES = 20
-"""Values of one outcome that are listed, those of the most runs."""
+"""Maximum number of values listed for one outcome; the most frequent are kept."""
 
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """What happened in each row of a run."""
+    """Outcomes of each row of a run."""
 
     names: tuple[str, ...]
-    """The values by code; 0 is none."""
+    """The values by code; code 0 means that there is none."""
     codes: Ints
     """Shape (rows, `OUTCOMES`)."""
 
     def groups(self) -> Iterator[tuple[str, Ints]]:
-        """Yield each label, such as `has_error=yes`, with its rows; an outcome that is everywhere the same has none."""
+        """Yield each label, such as `has_error=yes`, with its rows, unless all rows have the same outcome."""
         for name, codes in zip(OUTCOMES, self.codes.T, strict=True):
             counts = Counter(codes[codes > 0].tolist())
             if len(counts) > 1:
@@ -37,14 +37,14 @@ class Outcomes:
 
 
 def by_case(column: Column, rows: Ints, row_case: Ints, n_cases: int, repeat_rule: str | None) -> Column:
-    """Average the rows of a group by case; a case without one is absent.
+    """Average the rows of a group by case; cases without a row in the group are absent.
 
     Args:
         column: per row.
         rows: those of the group.
         row_case: per row, the position of its case.
-        n_cases: of the run.
-        repeat_rule: of the suite, for `pass_rate`; else `None`.
+        n_cases: number of cases of the run.
+        repeat_rule: `repeat_rule` of the suite, for `pass_rate`; else `None`.
     """
     status = np.full(len(column.status), ABSENT)
     status[rows] = column.status[rows]

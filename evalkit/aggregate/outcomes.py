@@ -1,31 +1,27 @@
-"""Group runs by what happened in them: why they stopped, their turns, an error on the way.
+"""Group runs by what happened in them: why they stopped, why the simulated user ended them, turns, tool errors.
 
 These groups are read from the answers, so a change of the system moves cases between them. They are shown and never
-gated: a cohort that the change itself makes up is not the same cases before and after.
+gated, because such a group does not hold the same cases before and after a change.
 """
 
 from __future__ import annotations
 
-from evalkit.types import Output
+from evalkit.formats.turns import n_turns
+from evalkit.types import Case, Output
 
-OUTCOMES = ("stop", "turns", "has_error")
+OUTCOMES = ("stop", "user_why", "turns", "has_error")
 _TURNS = ((1, "1"), (3, "2-3"), (7, "4-7"))
 
 
-def outcomes_of(output: Output) -> tuple[str | None, ...]:
-    """Return what an answer says of `OUTCOMES`; `None` for what it does not say."""
-    return output.stop or None, _turns(output), _has_error(output)
+def outcomes_of(case: Case, output: Output) -> tuple[str | None, ...]:
+    """Return the value of each of `OUTCOMES` for an answer; `None` if the answer does not report it."""
+    return output.stop or None, output.user_why or None, _turns(case, output), _has_error(output)
 
 
-def _turns(output: Output) -> str | None:
-    """Return how often a user spoke, in a group: `1`, `2-3`, `4-7` or `8+`."""
-    if output.messages is not None:
-        count = sum(message.role == "user" for message in output.messages)
-    else:
-        count = max((step.turn or 0 for step in output.trajectory or ()), default=0)
-    if not count:
-        return None
-    return next((name for most, name in _TURNS if count <= most), "8+")
+def _turns(case: Case, output: Output) -> str | None:
+    """Return the number of turns as a group: `1`, `2-3`, `4-7` or `8+`."""
+    count = n_turns(case, output)
+    return next((name for most, name in _TURNS if count <= most), "8+") if count else None
 
 
 def _has_error(output: Output) -> str | None:

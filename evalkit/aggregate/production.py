@@ -16,17 +16,17 @@ from evalkit.types import Metric
 
 PRODUCTION_RATE = Metric(name="pass_rate_production", binary=True)
 MIN_CASES = 2
-"""With fewer cases of a value, that part of the mix has no estimate."""
+"""Minimum number of cases of a value for an estimate of that part of the mix."""
 
 
 def production_cell(frame: FrozenFrame, mix: Mapping[str, float]) -> Cell | None:
     """Estimate the pass rate weighted to a mix.
 
-    Cases of other values weigh nothing, and a value of the mix without cases leaves the rate unknown.
+    Cases of other values have no weight, and a value of the mix without cases leaves the rate unknown.
 
     Args:
         frame: the run.
-        mix: cohort label -> share of production, summing to 1; nothing for no such figure.
+        mix: cohort label -> share of production, summing to 1; empty for no such figure.
     """
     if not mix or PASS_RATE.name not in frame.cases:
         return None

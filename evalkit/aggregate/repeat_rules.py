@@ -6,9 +6,9 @@ from evalkit.types import least_share
 
 
 def check_rule(rule: str) -> None:
-    """Refuse an unknown rule.
+    """Reject an unknown rule.
 
     Raises:
-        ValueError: with the rules there are.
+        ValueError: the rule is unknown; the message lists the known ones.
     """
     least_share(rule)

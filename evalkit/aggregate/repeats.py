@@ -39,7 +39,7 @@ def by_rule(case: Column, rule: str) -> Column:
     """Return the share of each case's repeats that passed, as a verdict under a rule.
 
     Raises:
-        ValueError: it is not a rule; what is written in a run's folder is data like any other.
+        ValueError: it is not a rule; the files of a run folder are not trusted.
     """
     least = least_share(rule)
     if rule == "mean":
@@ -54,7 +54,7 @@ def of_repeats(rows: Column, row_case: Ints, n_cases: int) -> dict[str, Column]:
     Args:
         rows: `pass_rate` per row.
         row_case: per row the position of its case.
-        n_cases: of the run.
+        n_cases: number of cases of the run.
     """
     scored = rows.status == SCORED
     runs = np.bincount(row_case[scored], minlength=n_cases)
@@ -88,8 +88,8 @@ def of_chosen_runs(rows: Column, row_case: Ints, n_cases: int, name: str) -> Col
     Args:
         rows: `pass_rate` per row.
         row_case: per row the position of its case.
-        n_cases: of the run.
-        name: such as `pass_all_3` or `pass_any_3`.
+        n_cases: number of cases of the run.
+        name: name of the metric, such as `pass_all_3` or `pass_any_3`.
 
     Source: Yao et al. 2024, arXiv 2406.12045, section 3; Chen et al. 2021, arXiv 2107.03374, section 2.1.
     """

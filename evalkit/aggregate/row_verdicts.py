@@ -35,7 +35,7 @@ def verdict_column(metric: Metric, raw: Ints) -> Column:
     """Return the verdict of each row: 1 passed, 0 failed, else unknown or absent.
 
     Args:
-        metric: what the column is called.
+        metric: name of the column.
         raw: status bytes of the metrics that vote, of shape (rows, metrics).
     """
     status = raw & STATUS_MASK
@@ -50,8 +50,8 @@ def counted(verdicts: bytearray, verdict: Verdict, order: Ints, row_case: Ints, 
     """Count the rows of each case that have a verdict.
 
     Args:
-        verdicts: per row its place in `VERDICTS`.
-        verdict: to count.
+        verdicts: per row its index in `VERDICTS`.
+        verdict: the verdict to count.
         order: positions of the rows, sorted.
         row_case: per sorted row the position of its case.
         n_cases: length of the result.

@@ -1,4 +1,4 @@
-"""Measure what moved beside the metrics: contexts, tokens, length of answers, latency."""
+"""Measure changes other than those of metrics: contexts, tokens, length of answers, latency."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from evalkit.types import Output, Row
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """One measure over the pairs that have it in both runs."""
+    """One measure over the pairs with a value in both runs."""
 
     name: str
     unit: str
@@ -20,7 +20,7 @@ class Shift:
     now: float
     n: int
     n_changed: int
-    """Pairs whose contexts or answers are not the same; for other measures, pairs whose figures differ."""
+    """Number of pairs whose contexts or answers differ; for other measures, whose figures differ."""
 
 
 _Measure = Callable[[Output], float | None]
@@ -48,11 +48,11 @@ _TEXTS: Mapping[str, Callable[[Output], object]] = {
     "contexts": lambda output: (output.contexts, tuple(origin.id for origin in output.origins)),
     "answer length": lambda output: output.text,
 }
-"""Measures of texts, which may differ where their lengths do not."""
+"""Measures of texts, which may differ even if their lengths are equal."""
 
 
 class ShiftMeter:
-    """Takes the candidate's rows one by one and reads the baseline's beside them; holds four numbers a measure."""
+    """Takes the candidate's rows one by one and reads the baseline's in parallel; holds four numbers per measure."""
 
     def __init__(self, baseline_rows: Iterable[Row]) -> None:
         """Take the baseline's rows, sorted by case id and repeat."""
@@ -71,7 +71,7 @@ class ShiftMeter:
             self._measure(before.output, row.output)
 
     def shifts(self) -> tuple[Shift, ...]:
-        """Every measure that some pair knows."""
+        """Return every measure with a value in some pair."""
         return tuple(
             Shift(name, MEASURES[name][0], before / n, now / n, int(n), int(changed))
             for name, (before, now, n, changed) in self._sums.items()

@@ -1,4 +1,4 @@
-"""Codes for how a metric of a row ended, and the metrics that every run has."""
+"""Define codes for the status of a metric in a row, and the metrics that every run has."""
 
 import re
 
@@ -7,7 +7,7 @@ from evalkit.types import Verdict
 ABSENT, SCORED, UNSCORED, ERRORED = range(4)
 """Status of a metric in a row: not applied by the suite, or how its grade ended."""
 STATUS_MASK, PASSED_BIT, FAILED_BIT = 3, 4, 8
-"""A status byte holds the status in its low bits, and the pass mark's verdict where the scorer has one."""
+"""A status byte holds the status in its low bits, and the verdict of the pass mark if the scorer has one."""
 REPLAYED_BIT, JUDGE_USAGE_BIT, USER_USAGE_BIT = 1, 2, 4
 VERDICTS: tuple[Verdict, ...] = ("failed", "passed", "scored", "unscored", "system_error", "skipped")
 STATES = ("scored", "unscored", "system_error", "skipped")
@@ -19,7 +19,7 @@ DERIVED_METRICS = frozenset(
 )
 """Metrics that every run has without a scorer; their names are reserved."""
 NODE_AMOUNTS = ("cost_usd", "tokens")
-"""What can be gated of a node."""
+"""Amounts of a node that can be gated."""
 _OF_CHOSEN_RUNS = re.compile(r"(pass_all|pass_any)_([1-9]\d{0,3})")
 
 
@@ -36,7 +36,7 @@ def node_amount(name: str) -> tuple[str, str] | None:
 
 
 def is_derived(name: str) -> bool:
-    """Return whether a metric is one that runs have without a scorer."""
+    """Return whether runs have a metric without a scorer."""
     return name in DERIVED_METRICS or chosen_runs(name) is not None or node_amount(name) is not None
 
 

@@ -19,7 +19,7 @@ from evalkit.text.numbers import plural
 from evalkit.types import Metric
 
 SMALL_COHORT = 30
-"""A cohort with fewer cases is marked."""
+"""Number of cases below which a cohort is marked."""
 MONTHLY_COST = Metric(name="monthly_cost_usd", high=math.inf, higher_is_better=False, unit="USD")
 THROUGHPUT = Metric(name="throughput_per_s", high=math.inf, unit="cases/s")
 
@@ -37,21 +37,21 @@ def summarise(  # noqa: PLR0913 - what a summary depends on besides the rows, ea
 ) -> Summary:
     """Estimate every metric overall and in each cohort, independent of the order of the rows.
 
-    Judges are taken at their word here; `judges.with_judges` adds what people say of them.
+    Judges' grades are used as they are; `judges.with_judges` adds their agreement with people.
 
     Args:
         frame: the frozen rows.
         suite: its name.
-        expected: rows that the plan asked for.
-        repeats: of every case that were planned, `None` for all that there are.
+        expected: number of planned rows.
+        repeats: planned repeats of every case, `None` to use all repeats.
         production: cohort label -> share of production, for `pass_rate_production`.
         traffic_per_month: calls a month, for `monthly_cost_usd`.
         wall_s: seconds that the run took, for `throughput_per_s`.
-        asked: metrics that the gate names; `pass_all_3` and its like are there only then.
+        asked: metrics that the gate names; metrics such as `pass_all_3` exist only if named.
 
     Returns:
-        A metric that applies to no case of a cohort has no cell there; one that applies but has no value has a cell
-        without a value. Repeats of a case are averaged and never counted as cases.
+        If a metric applies to no case of a cohort, it has no cell there. If it applies but has no value, its cell has
+        no value either. Repeats of a case are averaged and never counted as cases.
     """
     found = sources(frame, asked)
     cells = [each for metric in found for each in _cells(frame, metric, asked)]
@@ -79,8 +79,8 @@ def summarise(  # noqa: PLR0913 - what a summary depends on besides the rows, ea
 def coverage(frame: FrozenFrame, expected: int, repeats: int | None = None) -> Mapping[str, tuple[int, int]]:
     """Count scored and expected rows: overall against the plan, in a cohort against its rows seen.
 
-    Repeats beyond those that were planned, of cases that were run again, count for neither. A row is scored when the
-    system answered and no metric is unscored, those that are only shown aside.
+    Repeats beyond the plan, from running cases again, do not count. A row is scored if the system answered and no
+    metric is unscored, except metrics that are only shown.
     """
     planned = frame.repeats < (np.inf if repeats is None else repeats)
     scored = np.bincount(frame.row_case[frame.covered & planned], minlength=frame.n_cases)
@@ -135,7 +135,7 @@ def _throughput(frame: FrozenFrame, wall_s: float | None) -> list[tuple[Metric, 
 def _weighting(frame: FrozenFrame) -> Iterator[str]:
     if frame.sample is not None:
         total, worth = round(float(frame.sample.weights.sum())), effective_n(frame.sample.weights)
-        what = f"a sample: {frame.n_cases} cases stand for {total}, worth {worth:.0f} drawn alike"
+        what = f"a sample: {frame.n_cases} cases represent {total}, with an effective size of {worth:.0f}"
         yield f"{what}; rates and means are weighted, quantiles and tests against the baseline are those of the sample"
 
 

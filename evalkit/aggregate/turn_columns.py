@@ -1,4 +1,4 @@
-"""Group what scorers gave single turns of conversations: by metric and by the number of the turn."""
+"""Group the grades of single turns by metric and by turn number."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAST_GROUP = "turn=8+"
 
 @dataclass(frozen=True, eq=False)
 class TurnColumns:
-    """The values of all turns of a run."""
+    """The grades of all turns of a run."""
 
     rows: Ints
     metrics: Ints
@@ -28,11 +28,11 @@ class TurnColumns:
 
     @classmethod
     def of(cls, found: TurnValues, place_of: Ints) -> TurnColumns:
-        """Freeze what was gathered.
+        """Freeze the collected values.
 
         Args:
             found: the values.
-            place_of: place of a row as it arrived -> its place in the frozen frame, -1 for one that was replaced.
+            place_of: index of a row in order of arrival -> its index in the frozen frame, -1 for a replaced row.
         """
         rows = place_of[np.array(found.rows, np.int64)]
         kept = rows >= 0
@@ -43,9 +43,9 @@ class TurnColumns:
         """Yield (`turn=2`, metric per case) for each metric and group of turns; the turns of a case are averaged.
 
         Args:
-            metrics: of the run, in the order of its frame.
+            metrics: metrics of the run, in the order of its frame.
             row_case: per row, the position of its case.
-            n_cases: of the run.
+            n_cases: number of cases of the run.
         """
         least = 0
         for most, label in (*GROUPS, (int(self.turns.max(initial=0)), LAST_GROUP)):

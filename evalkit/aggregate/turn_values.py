@@ -1,4 +1,4 @@
-"""Gather what scorers give single turns of conversations while rows arrive."""
+"""Collect the grades of single turns while rows arrive."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from evalkit.types import Score
 
 @dataclass
 class TurnValues:
-    """The values of turns while rows arrive."""
+    """Grades of turns, collected while rows arrive."""
 
     rows: array[int] = field(default_factory=lambda: array("q"))
-    """Place of the row."""
+    """Index of the row."""
     metrics: array[int] = field(default_factory=lambda: array("i"))
-    """Place of the metric among those of the run."""
+    """Index of the metric among those of the run."""
     turns: array[int] = field(default_factory=lambda: array("i"))
     values: array[float] = field(default_factory=lambda: array("d"))
-    """NaN where a turn has no grade."""
+    """NaN for a turn without a grade."""
 
     def add(self, row: int, metric: int, score: Score) -> None:
-        """Add the turns of one score."""
+        """Add the turns of one score to the columns."""
         for turn, value in score.turns:
             self.rows.append(row)
             self.metrics.append(metric)

@@ -1,4 +1,4 @@
-"""Weighted means, for samples and production mixes."""
+"""Estimate weighted means, for samples and production mixes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from evalkit.types import Metric
 def weighted(values: Floats, sample: Sampled, clusters: Ints, metric: Metric, *, confidence_level: float) -> Estimate:
     """Estimate a weighted mean; the Wilson interval of a rate uses the effective number of independent cases.
 
-    That number is p (1 - p) / variance, never more than Kish's of the weights, and no more than the clusters.
+    That number is p (1 - p) / variance, at most Kish's number for the weights, and at most the number of clusters.
 
     Args:
         values: one finite number per case, shape (n,), n >= 1.
-        sample: the weight of each, with the sizes of the strata that they were drawn from.
+        sample: the weight of each case, with the sizes of the strata.
         clusters: cluster number per case, shape (n,).
-        metric: gives the range, and whether the values are rates.
+        metric: metric, for the range and the kind of values.
         confidence_level: two-sided.
     """
     weights = sample.weights

@@ -46,12 +46,12 @@ class Base:
     prefix: str
     """Path of the root inside the repository: empty, or with a trailing slash."""
     is_head: bool
-    """Whether it is the commit that is checked out, so that only uncommitted changes differ from it."""
+    """Whether this commit is checked out, so that only uncommitted changes differ from it."""
 
     def read(self, names: Collection[str]) -> Mapping[str, bytes]:
         """Read the named files of the commit; a path that leaves the repository counts as absent.
 
-        A file that Git LFS keeps elsewhere is given as the one on disk if that is the same, else as its pointer.
+        For a file in Git LFS, return the file on disk if it is the same one, else the pointer.
 
         Args:
             names: paths relative to the project's root.
@@ -99,7 +99,7 @@ class Base:
         return [name for name in listed.decode("utf-8", "replace").split("\0") if name]
 
     def root_of(self, name: str) -> str:
-        """Return the folder of the repository that is the project root of a file of the commit, empty for the top."""
+        """Return the repository folder that is the project root of a file in the commit; empty for the top."""
         above = [str(folder) for folder in PurePosixPath(self.prefix + name).parents][:-1]
         marks = [(folder, f"{folder}/{mark}") for folder in above for mark in PROJECT_MARKS]
         found = self._at([mark for _, mark in marks])
@@ -143,7 +143,7 @@ class Base:
         return found
 
     def _path(self, name: str) -> str | None:
-        """Return the path from the top of the repository, `None` if no commit can hold that name."""
+        """Return the path from the top of the repository, `None` if a commit cannot hold that name."""
         if name.startswith("/") or "\n" in name or "\0" in name:
             return None
         parts: list[str] = []
@@ -182,16 +182,16 @@ def find_base(root: Path, env: Mapping[str, str], asked: str | None, named: str 
     """Find the commit that a change is compared with; `None` if there is none.
 
     The first of: the target branch that CI names, the ref of `--baseline git:REF:PATH`, the remote's default branch,
-    the ref of the suite's own `git:` baseline, and a branch called main or master, on the remote or here.
+    the ref of the suite's own `git:` baseline, and a remote or local branch called main or master.
 
     Args:
         root: the project's root.
         env: the environment.
-        asked: what `--baseline` names, `None` without it.
-        named: what the suite's gate names, `None` if it compares with nothing.
+        asked: value of `--baseline`, `None` without it.
+        named: baseline in the suite's gate, `None` if it compares with nothing.
 
     Raises:
-        InputError: `asked` or `named` is a `git:` reference to a commit that is not here.
+        InputError: `asked` or `named` is a `git:` reference to a missing commit.
     """
     try:
         prefix, head = git(root, "rev-parse", "--show-prefix", "HEAD").decode("utf-8", "replace").split("\n")[:2]

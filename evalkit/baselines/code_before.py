@@ -1,4 +1,4 @@
-"""Compare the code of own scorers and environments with the base, as far as no rule names its files."""
+"""Compare the code of custom scorers and environments with the base, for files that no rule names."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _SHOWN_FILES = 5
 
 
 def code_changes(suite: Suite, base: Base) -> Iterator[Amendment]:
-    """List changed files of own scorers and environments that the rules do not name.
+    """List changed files of custom scorers and environments that the rules do not name.
 
-    They were found by a pattern, imported by a text, or belong to a package in the project.
+    Such files were found by a pattern, imported by a computed name, or belong to a package in the project.
 
     Args:
-        suite: as it is now.
-        base: the commit that it is compared with.
+        suite: current suite.
+        base: commit to compare the suite with.
     """
     own = [] if base.is_head else [*_own_code(suite)]
     gone = base.deleted() if own else []
@@ -45,7 +45,7 @@ def code_changes(suite: Suite, base: Base) -> Iterator[Amendment]:
 
 
 def _own_code(suite: Suite) -> Iterator[tuple[str, str, Path]]:
-    """Yield name, module and file of own scorers and environments, if the file is one of the project."""
+    """Yield name, module and file of custom scorers and environments, if the file belongs to the project."""
     for entry in suite.scorers:
         if isinstance(entry.options, PythonScorer):
             module = entry.options.call.partition(":")[0]
@@ -64,7 +64,7 @@ def _own_code(suite: Suite) -> Iterator[tuple[str, str, Path]]:
 
 
 def _on_disk(root: Path, gone: Collection[str], names: Collection[str]) -> Mapping[str, bytes]:
-    """Read the named files of a project; those that are gone are empty."""
+    """Read the named files of a project; missing files are read as empty."""
     found = {name: b"" for name in names if name in gone}
     for name in names:
         with suppress(OSError, ValueError):  # a text that names no file

@@ -27,9 +27,9 @@ from evalkit.store.git import PREFIX, folder_at
 from evalkit.store.history import newest_run
 
 FILES = (MANIFEST, f"{ROWS}.gz", ROWS, OLD_ROWS, FORMER_ROWS, SUMMARY, TIMINGS, DECISION, SEAL)
-"""Files of a baseline; nothing else is taken from a commit or an archive."""
+"""Files of a baseline; all other files of a commit or an archive are ignored."""
 LATEST = "latest"
-"""Refers to the run of the project's `reports` that finished last, unless a baseline or a file has that name."""
+"""Name of the run in the project's `reports` that finished last, unless a baseline or a file has that name."""
 NO_ANSWERS = "none of its rows has an answer, so nothing can be compared with it"
 """Reason why a run cannot be a baseline."""
 MOST_MEMBERS = 10_000
@@ -40,11 +40,11 @@ def find_baseline(name: str, root: Path) -> RunFolder | None:
     """Find the run called `name`; `None` if there is none yet.
 
     Args:
-        name: of a saved baseline; a run folder, one of its files, or a zip of it; `git:REF:PATH`; or `latest`.
+        name: name of a saved baseline; a run folder, one of its files, or a zip of it; `git:REF:PATH`; or `latest`.
         root: the project.
 
     Raises:
-        InputError: for what is not a run, and for a commit that is not here.
+        InputError: the name refers to something that is not a run, or to a missing commit.
     """
     if name.startswith(PREFIX):
         found = folder_at(name, root, FILES)
@@ -74,7 +74,7 @@ def set_aside_name(name: str) -> str:
 
 
 def how_to_save(name: str) -> str:
-    """Say how to save a baseline called `name`."""
+    """Return the command that saves a baseline called `name`."""
     if name.startswith(PREFIX):
         return "save one with `evalkit baseline save RUN --name main`, and commit reports/baselines/main to that branch"
     return f"save one with `evalkit baseline save RUN --name {name}`"
@@ -88,7 +88,7 @@ def _sound(path: Path, name: str) -> RunFolder:
 
 
 def _unpacked(file: Path) -> Path:
-    """Unpack the files of a run into a temporary folder, by their base names: no path of the archive is followed."""
+    """Unpack the files of a run into a temporary folder by their base names; paths in the archive are ignored."""
     target = temporary_folder("evalkit-baseline-")
     try:
         with zipfile.ZipFile(file) as archive:

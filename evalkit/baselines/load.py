@@ -28,14 +28,14 @@ NO_BASELINE = "none"
 
 
 def find_baseline_of(suite: Suite, asked: str | None) -> RunFolder | None:
-    """Find the baseline that the gate compares with; `None` if there is none or none is wanted.
+    """Find the baseline that the gate compares with; `None` if there is none, or no comparison is wanted.
 
     Args:
-        suite: names a baseline under `gate: no_regression`.
+        suite: suite that names a baseline under `gate: no_regression`.
         asked: a name or run folder to use in its place; `none` for no comparison.
 
     Raises:
-        InputError: if what was named is not a run.
+        InputError: the named folder or baseline is not a run.
     """
     name = baseline_name_of(suite, asked)
     if name is None:
@@ -62,18 +62,18 @@ def _named_baseline(suite: Suite, name: str) -> RunFolder | None:
 
 
 def baseline_name_of(suite: Suite, asked: str | None) -> str | None:
-    """Return the name of what the gate compares with; `None` for nothing."""
+    """Return the name of the gate's baseline; `None` if there is no comparison."""
     named = named_baselines(suite)
     name = asked or (named[0] if named else None)
     return None if name == NO_BASELINE else name
 
 
 def baseline_title(name: str | None, folder: RunFolder | None) -> str:
-    """Return a one-word title of a baseline: its name, the commit's it is read from, or its folder's; `@commit`.
+    """Return a one-word title of a baseline: its name, the name in its commit, or its folder's name, then `@commit`.
 
     Args:
-        name: what finds it, `None` for no comparison.
-        folder: where it was found, `None` if there is none of that name yet.
+        name: the name by which it was found, `None` for no comparison.
+        folder: folder of the baseline, `None` if there is none of that name yet.
     """
     if name is None or folder is None:
         return "" if name is None else f"{name} (none yet)"
@@ -98,14 +98,14 @@ def load_baseline(
     """Read a saved baseline or run folder.
 
     Args:
-        folder: of the baseline, `None` if there is none.
-        score_keys: what the candidate's scores were made by.
-        run: the candidate's folder, which holds what the baseline's system was asked again.
-        conversation_key: how the candidate's conversations are led, `None` if that plays no part. Stored conversations
-            that were led differently are left out if the baseline's system was asked again.
+        folder: folder of the baseline, `None` if there is none.
+        score_keys: score keys of the candidate.
+        run: the candidate's folder, which holds new answers of the baseline's system.
+        conversation_key: conversation key of the candidate, `None` if it does not matter. Stored conversations with
+            another key are left out if the baseline's system was called again.
 
     Raises:
-        InputError: if its rows cannot be read as a run.
+        InputError: its rows cannot be read as a run.
     """
     if folder is None:
         return None
@@ -114,7 +114,7 @@ def load_baseline(
     from evalkit.store.stored_run import load_run
 
     stored, first_calls = load_run(folder), None
-    # Runs are compared case by case: what the baseline's cases stood for plays no part.
+    # Runs are compared case by case, so the sampling weights of the baseline's cases do not matter.
     stored.frame.sample = None
     _refuse_damaged(stored)
     other = _differing(stored.manifest.conversation_key, conversation_key)
@@ -128,8 +128,9 @@ def load_baseline(
         frame=freeze(stored.frame),
         score_keys=stored.score_keys,
         candidate_score_keys=score_keys,
-        by_turns=freeze(first_calls) if first_calls is not None and len(first_calls) else None,
+        alternated=freeze(first_calls) if first_calls is not None and len(first_calls) else None,
         other_conversation=other,
+        of_file=stored.manifest.imported is not None,
     )
 
 
@@ -140,7 +141,7 @@ def _differing(before: Mapping[str, str], now: Mapping[str, str] | None) -> str:
 
 
 def _unfilled(stored: StoredRun) -> Frame:
-    """Return a frame without a row; every row that it will hold was planned."""
+    """Return an empty frame for planned rows."""
     from evalkit.store.stored_run import empty_frame
 
     frame = empty_frame(dataclasses.replace(stored.manifest, sample=None))
@@ -149,7 +150,7 @@ def _unfilled(stored: StoredRun) -> Frame:
 
 
 def _refuse_damaged(stored: StoredRun) -> None:
-    """Refuse a baseline with fewer rows than its run had."""
+    """Reject a baseline with fewer rows than its run had."""
     file, fix = shown_path(stored.folder.rows_file), "save the baseline again from a sound run"
     packed = stored.folder.rows_file.suffix == ".gz"
     problems = [
@@ -169,8 +170,7 @@ def _refuse_damaged(stored: StoredRun) -> None:
 def _add_old_rows(stored: StoredRun, run: RunFolder, *, alone: bool) -> Frame:
     """Add the baseline system's answers from the candidate's run; return its first calls separately as well.
 
-    Unless they stand alone, a first call takes the place of the stored one only if it was answered and graded in
-    full.
+    Unless there are only these, a first call replaces the stored one only if it was answered and graded in full.
     """
     from evalkit.store.stored_run import empty_frame
 

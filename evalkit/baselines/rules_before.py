@@ -36,14 +36,14 @@ _RUN = "run:"
 
 @dataclass(frozen=True, kw_only=True)
 class RulesBefore:
-    """The base of a change: its rules and where its cases are."""
+    """The base of a change: its rules and the location of its cases."""
 
     rules: Rules | None = None
-    """`None` if none are known."""
+    """The rules; `None` if unknown."""
     since: str = ""
     """Their source: `origin/main@9f2c1ab`, or `baseline <run id>`."""
     found: tuple[Amendment, ...] = ()
-    """Changes to what is compared, and parts that could not be compared."""
+    """Changes to the comparison itself, and parts that could not be compared."""
     base: Base | None = None
     """The commit whose golden set holds the old cases."""
     golden: GoldenSource | None = None
@@ -62,15 +62,15 @@ def state_before(
     """Find the base of a change, independent of the baseline in the gate.
 
     Args:
-        suite: as it is now.
-        asked: what `--baseline` names, `None` without it.
+        suite: the current suite.
+        asked: value of `--baseline`, `None` without it.
         compared: the baseline that the gate compares with, `None` if there is none.
         env: the environment, in which CI names the target branch.
         run: manifest of a stored run, `None` for one that is about to begin; a baseline saved from it, or from a run
             that began later, holds no earlier rules.
 
     Raises:
-        InputError: for a file of the base branch that is there and cannot be read, or is too large.
+        InputError: a file of the base branch cannot be read, or is too large.
     """
     named = next(iter(named_baselines(suite)), None)
     base = find_base(suite.root, env, asked, named)
@@ -90,20 +90,20 @@ def state_before(
 
 @dataclass(frozen=True, kw_only=True)
 class Former:
-    """Cases of the base that are not in the current golden set in that form."""
+    """Cases of the base that are missing from the current golden set, or differ in it."""
 
     cases: tuple[Case, ...] | None = None
-    """The old cases; `None` if they are not known."""
+    """The old cases; `None` if unknown."""
     of_commit: bool = False
     """Whether the base's golden set was read; False if a stored baseline provides them."""
     found: tuple[Amendment, ...] = ()
-    """Added cases, and gaps in what is known of the base's cases."""
+    """Findings about added cases, and about cases of the base that are not known."""
     drawn: frozenset[str] = frozenset()
     """Digests of the base's sampled cases; empty if the base runs all cases."""
 
 
 Draw = Callable[[Iterable["Case"]], frozenset[str]]
-"""Returns the digests of the cases that a sample takes from a set."""
+"""Function that returns the digests of the cases in a sample of a set."""
 
 
 def cases_before(before: RulesBefore, suite: Suite, golden: GoldenSet, draw: Draw | None) -> Former:
@@ -111,9 +111,9 @@ def cases_before(before: RulesBefore, suite: Suite, golden: GoldenSet, draw: Dra
 
     Args:
         before: the base.
-        suite: as it is now.
+        suite: the current suite.
         golden: its golden set.
-        draw: takes the sample that the suite asks, `None` if it asks all cases.
+        draw: function that draws the suite's sample, `None` if it runs all cases.
 
     Raises:
         InputError: the base's golden set or the rows of the baseline cannot be read.
@@ -140,8 +140,8 @@ def cases_before(before: RulesBefore, suite: Suite, golden: GoldenSet, draw: Dra
 def _unread(base: Base, stored: RunFolder | None, why: str) -> Iterator[Amendment]:
     """Report a golden set whose old text is not available.
 
-    One that git does not keep is made anew for each run, or fetched: it is a condition only if no baseline shows
-    its cases, and none on the base itself.
+    A set that git does not track is generated for each run, or fetched. It is a condition only if no baseline shows its
+    cases, and never on the base itself.
     """
     if stored is not None:
         yield from _baseline_changes(stored.path.name, (stored.path,), base)
@@ -158,7 +158,7 @@ def _unread(base: Base, stored: RunFolder | None, why: str) -> Iterator[Amendmen
 def _cases_of_commit(
     base: Base, old: GoldenSource, path: str, suite: Suite, golden: GoldenSet, draw: Draw | None
 ) -> Former | str:
-    """Find the cases that were removed since a commit, or explain why they are not known."""
+    """Find the cases that were removed since a commit, or report why they are not known."""
     file = suite.root / path
     same = suite.golden_file == file.resolve() and suite.golden.reads_like(old)
     if same and base.holding([path]) and not base.differing([path]):
@@ -190,7 +190,7 @@ def _cases_of_commit(
 
 
 def _unheard(problem: Problem) -> None:
-    """Discard a problem: it was reported when the file was first read."""
+    """Discard a problem that was reported when the file was first read."""
 
 
 def _is_vacuous(base: Base, asked: str | None, named: str | None) -> bool:
@@ -213,9 +213,9 @@ def _comparison(suite: Suite, asked: str | None, named: str | None, base: Base |
 
 
 def _baseline_changes(name: str, places: Iterable[Path | None], base: Base) -> Iterator[Amendment]:
-    """List the stored runs that differ from the base's: edited, removed, or added by this change.
+    """List the stored runs that this change edited, removed or added.
 
-    A run that git does not keep, such as an artifact of CI, is not a part of a change.
+    A run that git does not track, such as an artifact of CI, is not part of a change.
     """
     if base.is_head:
         return
@@ -247,7 +247,7 @@ def _nothing_to_compare(base: Base | None) -> Amendment:
 
 
 def _stored_baseline(suite: Suite, run: Manifest | None) -> RunFolder | None:
-    """The saved baseline of this suite that is older than the run: `main`, else the first by name."""
+    """Return the saved baseline of this suite that is older than the run: `main`, else the first by name."""
     folders = sorted((suite.root / BASELINES).glob("*/"), key=lambda each: (each.name != "main", each.name))
     for folder in (RunFolder(each) for each in folders if not each.name.startswith(".")):
         try:
@@ -262,7 +262,7 @@ def _stored_baseline(suite: Suite, run: Manifest | None) -> RunFolder | None:
 
 
 def _of_baseline(stored: RunFolder | None, suite: Suite, at_base: RulesBefore | None) -> RulesBefore:
-    """The rules that a stored run was decided by, else those of the checked-out commit."""
+    """Return the rules by which a stored run was decided, else those of the checked-out commit."""
     rest = at_base or RulesBefore()
     if stored is None:
         return rest
@@ -274,7 +274,7 @@ def _of_baseline(stored: RunFolder | None, suite: Suite, at_base: RulesBefore | 
 
 
 def _is_own(stored: RunFolder, suite: Suite) -> bool:
-    """False for the run of another suite, whose rows hold no earlier form of these cases."""
+    """Return False for a run of another suite, whose rows hold no earlier form of these cases."""
     return stored.manifest().suite == suite.name
 
 
@@ -283,7 +283,7 @@ def _relative(suite: Suite) -> str:
 
 
 def _of_commit(base: Base, suite: Suite) -> RulesBefore:
-    """Return the rules of this suite at a commit, or of the suite of the same name if it was not there."""
+    """Return the rules of this suite at a commit; if it did not exist, of the suite of the same name."""
     own = _relative(suite)
     text = base.read([own]).get(own)
     file, found = own, tuple[Amendment, ...]()
@@ -313,7 +313,7 @@ def _of_commit(base: Base, suite: Suite) -> RulesBefore:
 
 
 def _root(base: Base, own: str) -> Iterator[Amendment]:
-    """Yield a changed project root, which changes where baselines and modules of a python system are."""
+    """Yield a changed project root, which moves baselines and the modules of a python system."""
     before, after = base.root_of(own), base.prefix.rstrip("/")
     if before != after:
         yield Amendment(what="project root", before=before or ".", after=after or ".", loosens=True)
@@ -322,8 +322,8 @@ def _root(base: Base, own: str) -> Iterator[Amendment]:
 def _moved(base: Base, suite: Suite) -> tuple[str, bytes] | None:
     """Find path and text of this suite's earlier form at a commit.
 
-    It is a suite of the same name, one that is gone from the disk first; else one of another name that is gone, one
-    with the same golden set first.
+    A suite of the same name comes first, preferably one that is gone from the disk. Otherwise take a suite of another
+    name that is gone, preferably one with the same golden set.
     """
     found = []
     for path in {*base.files_with(suite.name), *base.files_with("golden:")}:

@@ -35,17 +35,18 @@ _RENAME_EXCHANGE = 2
 def save_baseline(run: RunFolder, name: str, root: Path, accepted: str = "") -> RunFolder:
     """Copy manifest, rows (compressed, the same bytes for the same rows) and decision of a run under `name`.
 
-    A kill at any moment leaves the baseline of before or the new one. The manifest's `replaces` says what stood there.
+    A kill at any moment leaves either the previous baseline or the new one. `replaces` in the manifest names the
+    previous one.
 
     Args:
         run: a finished run.
         name: letters, digits, `-`, `_` and `.`.
         root: the project.
-        accepted: why a run that was not approved may be the baseline; kept in its manifest.
+        accepted: reason to accept a run that was not approved; kept in its manifest.
 
     Raises:
-        InputError: for a name that is not a plain word.
-        StoreError: if it cannot be written.
+        InputError: the name is not a plain word.
+        StoreError: it cannot be written.
     """
     if not is_name(name) or len(name) > _MAX_NAME:
         what = f"{name[:_MAX_NAME]!r} is not a plain word of up to {_MAX_NAME} letters"
@@ -82,7 +83,7 @@ def _alone(root: Path) -> Iterator[None]:
 
 
 def _recover(target: Path) -> None:
-    """Undo the traces of a process that was killed while saving."""
+    """Clean up after a process that was killed while saving."""
     aside = target.with_name(set_aside_name(target.name))
     if aside.exists() and not target.exists():
         aside.rename(target)
@@ -105,7 +106,7 @@ def _copy(run: RunFolder, draft: Path, manifest: Manifest) -> None:
 
 
 def _replaced(target: Path, run: RunFolder) -> ReplacedBaseline | Literal["unknown"] | None:
-    """The baseline of that name, `None` without one; if the same run is saved again, what it replaced."""
+    """Return the baseline of that name, or the one that it replaced if the same run is saved again."""
     if not (target / MANIFEST).is_file():
         return None
     try:

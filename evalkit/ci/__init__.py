@@ -1,1 +1,1 @@
-"""Code of the actions on a code host: one run with its outputs, and the comment on a pull request."""
+"""Run the actions on a code host: one run with its outputs, and the comment on a pull request."""

@@ -1,4 +1,4 @@
-"""Annotations in a job's log: failed checks in the suite, new failures in the golden set."""
+"""Annotate a job's log: failed checks in the suite, new failures in the golden set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evalkit.text.printable import one_line
 from evalkit.types import SEVERITIES, WRONG, Row, verdict_of
 
 MOST = 8
-"""Maximum number of errors: a step shows ten of a kind, and one reports that it failed."""
+"""Maximum number of errors; a step shows ten of each kind, and one of them reports that the step failed."""
 MOST_CASES = 10
 """Maximum number of warnings, which have their own limit, so that cases do not displace checks."""
 _MESSAGE_CHARS = 300
@@ -27,7 +27,7 @@ def annotations_of(checks: Iterable[Mapping[str, Any]], suite: Path, workspace: 
     """Return at most `MOST` error annotations, the blocking ones first.
 
     Args:
-        checks: of a decision.json.
+        checks: checks of a decision.json.
         suite: the suite file that they were read from.
         workspace: folder that annotations name files from.
     """
@@ -51,11 +51,11 @@ def case_annotations(
     """Return at most `MOST_CASES` warnings, one for each new failure on the line of its case, the most severe first.
 
     Args:
-        rows: of the run.
+        rows: rows of the run.
         new_failures: ids of cases, worst first among those of one severity.
-        root: the project, from which the golden set is named.
+        root: the project, to which the path of the golden set is relative.
         workspace: folder that annotations name files from; a case of a file elsewhere has no line to show.
-        advisory: metrics that decide nothing.
+        advisory: metrics that do not affect the decision.
     """
     order = {case_id: place for place, case_id in enumerate(new_failures)}
     failed: dict[str, Row] = {}

@@ -1,4 +1,4 @@
-"""Run `python -m evalkit.ci.comment`: keep one comment on a pull request, created once and then edited.
+"""Keep one comment on a pull request, created once and then edited (`python -m evalkit.ci.comment`).
 
 The page comes from a job that ran the pull request's code, so it is treated as hostile: its form is checked, its size
 is limited, and all its text is escaped here. Number and repository come from the event. Standard library only.
@@ -26,7 +26,7 @@ TIMEOUT_S = 30
 PER_PAGE = 100
 MOST_PAGES = 50
 WAITS_S = (1.0, 4.0)
-"""Seconds before the second and the third attempt."""
+"""Seconds to wait before the second and the third attempt."""
 _MAX_REPLY_BYTES = 20_000_000
 
 
@@ -50,8 +50,8 @@ class Api:
         """Send one request; return the reply's JSON and its headers.
 
         Raises:
-            Refused: for any status but 2xx, including redirects.
-            OSError: if the host cannot be reached.
+            Refused: the status is not 2xx; this includes redirects.
+            OSError: the host cannot be reached.
         """
         if not self.base.startswith(("https://", "http://127.0.0.1:")):
             raise ValueError(f"GITHUB_API_URL is {self.base!r}: the token goes nowhere but to an https address")
@@ -92,7 +92,7 @@ _opener = urllib.request.build_opener(_NoRedirect)
 
 
 def post(api: Api, number: int, page: Page, foot: str) -> str:
-    """Create the comment of this suite, or edit the existing one; return what was done, in a word.
+    """Create the comment of this suite, or edit the existing one; return the action as a word.
 
     Only comments by bots are edited, so a person who quotes the hidden marker keeps the text.
     """
@@ -118,7 +118,8 @@ def post(api: Api, number: int, page: Page, foot: str) -> str:
 def number_of(event: Mapping[str, Any], api: Api) -> int | None:
     """Return the pull request of an event, `None` if it has none.
 
-    A `workflow_run` of a fork does not name its pull request: it is the open one of that owner's branch at that commit.
+    A `workflow_run` of a fork does not name its pull request, so take the open one of that owner's branch at that
+    commit.
     """
     if "pull_request" in event:
         return int(event["pull_request"]["number"])
@@ -132,7 +133,7 @@ def number_of(event: Mapping[str, Any], api: Api) -> int | None:
 
 
 def main(env: Mapping[str, str], wait: Callable[[float], None] = time.sleep) -> int:
-    """Comment if there is a page and a pull request; return 0 also if the token may not write."""
+    """Comment if there is a page and a pull request; return 0 even if the token may not write."""
     event = json.loads(Path(env["GITHUB_EVENT_PATH"]).read_bytes())
     repository = env["GITHUB_REPOSITORY"]
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):

@@ -1,7 +1,7 @@
-"""`python -m evalkit.ci.gate`: one `evalkit run` inside a job, and everything that the job shows of it.
+"""Run `evalkit run` inside a job, and write everything that the job shows (`python -m evalkit.ci.gate`).
 
-Reads its inputs and the files to write to from the environment. It ends with 0 also for a blocked run, so that the
-report is kept; the last step of the action ends with the code that is handed on.
+Reads its inputs and the files to write to from the environment. It ends with 0 even for a blocked run, so that the
+report is kept; the last step of the action ends with the run's exit code.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NEEDED = ("RUNNER_TEMP", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")
 _SAID_LINES = 30
 _OUR_FLAGS = ("--out", "--json", "--progress", "--resume", "--no-report", "--baseline")
 _OUR_VARIABLES = {"EVALKIT_" + flag.removeprefix("--").removeprefix("no-").upper() for flag in _OUR_FLAGS}
-"""Environment variables of the same flags."""
+"""Environment variables of these flags."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Ended:
     """The results of one run."""
 
     exit_code: int
-    """Exit code: 0 only with a complete decision.json that says so."""
+    """Exit code; 0 only with a complete decision.json that approves."""
     outcome: str
     """The outcome; empty if there is no decision."""
     new_failures: tuple[str, ...] | None
@@ -61,7 +61,7 @@ def main(env: Mapping[str, str]) -> int:
             _append(Path(env["GITHUB_OUTPUT"]), f"decision=none\nexit-code={int(ExitCode.INVALID_INPUT)}\n")
         return int(ExitCode.INVALID_INPUT)
     folder = Path(tempfile.mkdtemp(prefix="evalkit.", dir=env["RUNNER_TEMP"]))
-    # Said first, so that a job that is cancelled keeps its rows.
+    # Written first, so that a cancelled job keeps its rows.
     _append(Path(env["GITHUB_OUTPUT"]), f"run-folder={folder / 'run'}\ncomment-path={folder / 'comment' / COMMENT}\n")
     code, said = _run(_words(env, folder / "run"), env)
     ended = conclude(folder / "run", code, said, env["SUITE"])
@@ -84,13 +84,13 @@ def main(env: Mapping[str, str]) -> int:
 
 
 def conclude(folder: Path, code: int, said: Sequence[str], suite: str) -> Ended:
-    """Conclude from exit code and folder of a run; 0 counts only with a complete decision.json.
+    """Derive the result from a run's exit code and folder; 0 counts only with a complete decision.json.
 
     Args:
-        folder: of the run; it may be missing or half there.
-        code: how the process ended.
-        said: the last lines that it printed on stderr.
-        suite: path of the suite, which names a run that has no manifest.
+        folder: folder of the run; it may be missing or incomplete.
+        code: exit code of the process.
+        said: its last lines on stderr.
+        suite: path of the suite, for the name of a run without a manifest.
     """
     decision, manifest = _json(folder / DECISION), _json(folder / MANIFEST)
     complete = decision.get("outcome") in ICONS and decision.get("run_id") == manifest.get("run_id")
@@ -137,9 +137,9 @@ def _run(words: Sequence[str], env: Mapping[str, str]) -> tuple[int, list[str]]:
     """Run to the end, with runner commands disabled in its output."""
     token = secrets.token_hex(16)
     said: deque[str] = deque(maxlen=_SAID_LINES)
-    # The runner masks the secrets that it knows, in its log only; a system may write past evalkit's own streams.
+    # The runner masks only the secrets that it knows, and only in its log; a system may bypass evalkit's streams.
     secret = secrets_of(env)
-    # Only this process may write to the runner's files: the system under test does not see their paths.
+    # Only this process may write to the runner's files, so the system under test does not see their paths.
     child = {name: value for name, value in env.items() if name not in {*_OUR_VARIABLES, *RUNNER_FILES}}
     sys.stdout.write(f"::stop-commands::{token}\n")
     sys.stdout.flush()
@@ -154,7 +154,7 @@ def _run(words: Sequence[str], env: Mapping[str, str]) -> tuple[int, list[str]]:
                 said.append(shown.rstrip())
     finally:
         sys.stderr.flush()
-        # A line of its own, whatever was printed last.
+        # Starts a new line after any other output.
         sys.stdout.write(f"\n::{token}::\n")
         sys.stdout.flush()
     return (process.returncode if process.returncode >= 0 else 128 - process.returncode), list(said)
@@ -167,7 +167,7 @@ def is_news(ended: Ended, when: str) -> bool:
 
 
 def _bare_page(suite: str, outcome: str, said: Sequence[str], code: int | None = None) -> Page:
-    """Make a page for a run that wrote none: how it ended, and its last lines."""
+    """Build a page for a run that wrote none, with its exit code and last lines."""
     headline = "" if code is None else f"the run ended with exit code {code} and without a decision: {_meaning(code)}"
     last = tuple((Code(line),) for line in said if line.strip())
     sections = (Section(title="What it said last", bullets=last),) if last else ()
@@ -193,7 +193,7 @@ def _outputs(ended: Ended, run: Path) -> str:
         "report-path": run / REPORT if (run / REPORT).exists() else "",
         "regressions": "" if ended.new_failures is None else len(ended.new_failures),
     }
-    # Paths of ours and words of a fixed set: none holds a line break.
+    # evalkit's own paths and words of a fixed set, without line breaks.
     return "".join(f"{name}={value}\n" for name, value in values.items())
 
 
@@ -218,7 +218,7 @@ def _page(folder: Path) -> Page | None:
 
 
 def _name_of(suite: Path) -> str:
-    """Return the suite's name if its text has one, so that later comments are the same one."""
+    """Return the suite's name if its text has one, so that later runs edit the same comment."""
     from yaml import YAMLError, safe_load
 
     try:

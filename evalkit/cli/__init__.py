@@ -1,1 +1,1 @@
-"""The command line: one thin module per command."""
+"""Define the command line: one thin module per command."""

@@ -1,4 +1,4 @@
-"""The `evalkit` command: its sub-commands, and one place where errors become exit codes."""
+"""Define the `evalkit` command, and turn errors into exit codes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ app = typer.Typer(
     cls=Commands,
     help="Eval harness and regression gate for LLM systems.",
     no_args_is_help=True,
-    # Rich help costs three times the start-up of everything else.
+    # Rich help takes three times as long to start as everything else.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
@@ -50,7 +50,7 @@ def _root(
 
 
 def _shown(text: str) -> str:
-    """A message without the secrets of the environment, and without what a terminal would obey."""
+    """Return a message without secrets of the environment and without terminal control characters."""
     from evalkit.systems.secrets import redact, secrets_of
     from evalkit.text.escaping import visible
 
@@ -58,7 +58,7 @@ def _shown(text: str) -> str:
 
 
 def is_brief(words: Sequence[str], env: Mapping[str, str]) -> bool:
-    """Whether a command line asks for nothing but the list of commands, or the version."""
+    """Return whether a command line only asks for the list of commands, or the version."""
     return list(words) in ([], ["--help"], ["--version"]) and COMPLETING not in env
 
 
@@ -85,7 +85,7 @@ def _call(*, closed: bool) -> None:
 
 
 def main() -> None:
-    """Run the command line; every ending has its exit code."""
+    """Run the command line, and exit with the code of its result."""
     closed = sys.stdout is None
     sys.stdout = tamed(spelled(sys.stdout), os.environ)
     sys.stderr = unheard(tamed(spelled(sys.stderr), os.environ))
@@ -97,7 +97,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        # The reader of our output has gone (`| head`), or there was none.
+        # The reader of the output has gone (`| head`), or there was none.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what stdout still holds would fail once more at the end
         sys.exit(ExitCode.INTERNAL_ERROR)
     except Exception as error:
@@ -115,7 +115,7 @@ def main() -> None:
         if isinstance(error, OSError) and error.errno in _DISK:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what stdout still holds would fail once more at the end
             place = error.filename or "standard output"
-            typer.echo(f"{place}: {error.strerror}; free the disk: what was decided is in the run folder", err=True)
+            typer.echo(f"{place}: {error.strerror}; free the disk; the run folder holds the decision", err=True)
             sys.exit(ExitCode.INTERNAL_ERROR)
         if isinstance(error, UnicodeEncodeError) and error.encoding == sys.getfilesystemencoding():
             name = error.object.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

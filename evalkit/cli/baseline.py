@@ -33,8 +33,8 @@ def save(
 ) -> None:
     """Save a run under a name, as reports/baselines/NAME in the project of the current folder.
 
-    An existing baseline of that name is replaced. The command prints and records which run it was, and how the
-    figures differ.
+    An existing baseline of that name is replaced. The command prints and records the replaced run, and how the figures
+    differ.
 
     Example: evalkit baseline save latest --name main
     """
@@ -55,7 +55,7 @@ def show(
     name: Named = "main",
     json: Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")] = False,
 ) -> None:
-    """Say what a baseline is: its run, commit, system, data, counts, decision, and the smallest drop it can show.
+    """Describe a baseline: its run, commit, system, data, counts, decision, and the smallest drop that it can show.
 
     Example: evalkit baseline show main
 
@@ -78,11 +78,11 @@ def verify(
     name: Named = "main",
     suite: Annotated[Path | None, typer.Option(help="Suite to compare it with; default: the one of the run.")] = None,
 ) -> None:
-    """Check every row of a baseline, its completeness, and that it can be compared with the suite as it is now.
+    """Check every row of a baseline, its completeness, and that the current suite can be compared with it.
 
     Example: evalkit baseline verify main
 
-    Exit codes: 0 sound, 2 with every problem and what to do about it.
+    Exit codes: 0 sound, 2 with every problem and its fix.
     """
     import os
 

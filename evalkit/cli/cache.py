@@ -11,7 +11,7 @@ from evalkit.errors import InputError, Problem
 if TYPE_CHECKING:
     from evalkit.operations.cache import Contents
 
-cache = typer.Typer(name="cache", help="Look after judges' kept replies.", rich_markup_mode=None, no_args_is_help=True)
+cache = typer.Typer(name="cache", help="Manage cached judge replies.", rich_markup_mode=None, no_args_is_help=True)
 _SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _BYTES = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
 Folder = Annotated[Path | None, typer.Argument(help="A folder of the project. Default: this one.")]
@@ -44,15 +44,15 @@ def ls(folder: Folder = None, json: Json = False) -> None:
 @cache.command()
 def prune(
     folder: Folder = None,
-    older_than: Annotated[str | None, typer.Option(help="Age from which replies go: 30d, 12h, 2w, 90m.")] = None,
-    max_size: Annotated[str | None, typer.Option(help="Room that the newest may fill: 50MB, 1GB.")] = None,
+    older_than: Annotated[str | None, typer.Option(help="Remove replies older than this: 30d, 12h, 2w, 90m.")] = None,
+    max_size: Annotated[str | None, typer.Option(help="Keep the newest replies up to this size: 50MB, 1GB.")] = None,
     json: Json = False,
 ) -> None:
     """Remove old replies, or the oldest beyond a size; later runs ask those questions again.
 
     Example: evalkit cache prune --older-than 30d --max-size 100MB
 
-    Exit codes: 0, 2 if no limit is given, or while a run is using the replies, 4 if the disk refuses.
+    Exit codes: 0, 2 if no limit is given or a run is using the replies, 4 if the disk fails.
     """
     import time
 
@@ -105,7 +105,7 @@ def _show(file: Path, found: "Contents") -> None:
 
     results, now = CommandOutput().results, time.time()
     if not found.n_replies:
-        results.print(f"{shown_path(file)}: no reply is kept", soft_wrap=True)
+        results.print(f"{shown_path(file)}: no cached replies", soft_wrap=True)
         return
     results.print(f"{shown_path(file)}: {found.n_replies:,} replies, {_size(found.n_bytes)} on disk", soft_wrap=True)
     table = Table(box=None, padding=(0, 3, 0, 0), show_edge=False, header_style="dim")

@@ -12,8 +12,8 @@ from evalkit.text.escaping import visible
 
 if TYPE_CHECKING:
     from evalkit.operations.check import SoundSuite
+    from evalkit.operations.conversation_calls import ConversationCalls
     from evalkit.operations.span import Span
-    from evalkit.operations.talks import CountedTalks
 
 
 def check(
@@ -26,7 +26,7 @@ def check(
 
     Example: evalkit check suites/compliance.yaml
 
-    Exit codes: 0 sound, 2 with every problem named.
+    Exit codes: 0 sound, 2 with every problem.
     """
     import asyncio
     import os
@@ -64,14 +64,21 @@ def _facts(found: SoundSuite) -> list[str]:
         f"  cohorts    {', '.join(cohorts) or 'none'}",
         f"  labels     {found.n_labels}",
         f"  baseline   {found.baseline or 'none yet'}",
-        f"  a run makes {_calls(found.calls)}, {suite.options.concurrency} at once",
+        f"  a run {_work(found)}",
         *(f"  note       {notice}" for notice in prepared.notices),
         *(f"  warning    {warning}" for warning in prepared.warnings),
     ]
 
 
-def _calls(found: CountedTalks) -> str:
-    """The calls of a run; those of conversations from the fewest to the most."""
+def _work(found: SoundSuite) -> str:
+    suite = found.prepared.suite
+    if suite.system_kind == "replay":
+        return f"reads {_range(found.calls.system)} stored answers and calls no system"
+    return f"makes {_calls(found.calls)}, {suite.options.concurrency} at once"
+
+
+def _calls(found: ConversationCalls) -> str:
+    """Format the calls of a run; for conversations as a range."""
     asked = f" and asks the simulated user {_range(found.user)} times" if found.n_simulated else ""
     return f"{_range(found.system)} {'call' if found.system.high == 1 else 'calls'}{asked}"
 
@@ -82,7 +89,7 @@ def _range(span: Span) -> str:
 
 
 def _cohort(counts: Mapping[str, int] | None, name: str) -> str:
-    """A cohort with the number of its values and the smallest of them, if the golden set names them."""
+    """Format a cohort with the number of its values and the smallest of them, if the golden set names them."""
     if not counts:
         return name
     smallest = min(counts, key=lambda value: (counts[value], value))

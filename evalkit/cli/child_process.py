@@ -34,7 +34,7 @@ _DECIDING = range(6)
 
 
 class _Child:
-    """The child's side: messages to its parent, and its signal handler."""
+    """State of the child process: messages to its parent, and its signal handler."""
 
     def __init__(self) -> None:
         self.parent: int | None = None
@@ -47,7 +47,7 @@ _CHILD = _Child()
 
 
 def promise(decision: Path | None, sha256: str = "") -> None:
-    """Let the exit code count only if `decision` still has these bytes when everything has ended; `None`: always."""
+    """Accept the exit code only if `decision` still has these bytes at the end; if it is `None`, always."""
     _CHILD.decision = None if decision is None else (str(decision.absolute()), sha256)
 
 
@@ -67,7 +67,7 @@ def promised() -> bool:
 
 
 def listen(listener: Callable[[int], object] | None) -> None:
-    """Handle signals passed on by the parent; handlers run in a thread. `None`: each ends the process."""
+    """Handle signals passed on by the parent; handlers run in a thread. With `None`, each signal ends the process."""
     _CHILD.listener = listener
 
 
@@ -177,7 +177,7 @@ def _exit_code(child: int, status: int, said: bytes) -> int:
             _tell(f"the process was ended by {_signal_name(-code)}")
         if code not in _DECIDING:
             return code
-        what = f"the process ended with exit code {code}, and evalkit in it did not report that it had finished"
+        what = f"the process ended with exit code {code}, and evalkit did not report that it had finished"
         _tell(f"{what}: the system called os._exit, or closed or replaced what evalkit uses")
         return ExitCode.INTERNAL_ERROR
     code = int(last["code"])
@@ -210,7 +210,7 @@ def _parsed(line: bytes) -> dict[str, Any]:
 
 
 def _fault_of(decision: str, sha256: str, code: int | None) -> str:
-    """Explain why a file is not the decision behind an exit code; empty if it is. `None`: the code needs none."""
+    """Explain why a file is not the decision behind an exit code; empty if it is, or if the code needs none."""
     import hashlib
 
     try:

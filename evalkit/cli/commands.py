@@ -1,8 +1,12 @@
-"""The commands by name. Each is imported when it is called: `--help` and `--version` cost little more than typer."""
+"""List the commands by name.
+
+Each is imported when it is called, so that `--help` and `--version` cost little more than typer.
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any, NamedTuple
 
 import typer
@@ -10,12 +14,12 @@ from typer.core import TyperCommand, TyperGroup
 
 
 class Listed(NamedTuple):
-    """A command as the overview shows it."""
+    """A command in the overview."""
 
     module: str
-    """Module of `evalkit.cli`; the name in it is the command's."""
+    """Module of `evalkit.cli` that has a function of the command's name."""
     line: str
-    """The first line of its help."""
+    """First line of the command's help."""
 
 
 COMMANDS = {
@@ -23,11 +27,18 @@ COMMANDS = {
         "init", "Write a suite, five golden cases, a small system under test and a workflow; they run without editing."
     ),
     "check": Listed("check", "Check a suite, its golden set, labels, scorers and gate without calling anything."),
+    "import": Listed(
+        "import_", "Make a suite, golden rows and stored outputs of another tool's file; nothing is run or fetched."
+    ),
     "run": Listed("run", "Run a suite: call the system, grade every answer, decide."),
     "gate": Listed("gate", "Decide again from the rows of a run, after a change of the gate or of the baseline."),
     "report": Listed(
         "report",
         "Write report.html, summary.md, junit.xml and the decision records of a run again, and print the decision.",
+    ),
+    "compare": Listed(
+        "compare",
+        "Compare the results of two systems, as files of any tool or as runs: what fell, where, and is it noise.",
     ),
     "diff": Listed("diff", "Compare two runs: metrics that fell or rose, and cases that changed."),
     "runs": Listed(
@@ -55,9 +66,9 @@ COMMANDS = {
     ),
     "baseline": Listed("baseline", "Save, show and verify baselines."),
     "judge": Listed("judge", "Probe and calibrate judges."),
-    "labels": Listed("labels", "Draw answers to label, and take labels in."),
-    "golden": Listed("golden", "Look at golden sets."),
-    "cache": Listed("cache", "Look after judges' kept replies."),
+    "labels": Listed("labels", "Draw answers to label, and import labels."),
+    "golden": Listed("golden", "Describe golden sets."),
+    "cache": Listed("cache", "Manage cached judge replies."),
 }
 
 
@@ -65,7 +76,8 @@ def command(name: str) -> Any:
     """Import a command, or a group of commands, and build its flags."""
     from typer.main import get_group
 
-    found = getattr(import_module(f"evalkit.cli.{COMMANDS[name].module}"), name)
+    # `import` is a word of Python, so the function is called `import_`.
+    found = getattr(import_module(f"evalkit.cli.{COMMANDS[name].module}"), f"{name}_" if iskeyword(name) else name)
     made = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
     made.callback()(lambda: None)
     if isinstance(found, typer.Typer):
@@ -75,7 +87,7 @@ def command(name: str) -> Any:
 
         made.command(cls=_FromEnvironment, context_settings={"auto_envvar_prefix": ENV_PREFIX})(found)
     else:
-        made.command()(found)
+        made.command(name)(found)
     return get_group(made).commands[name]
 
 
@@ -88,7 +100,7 @@ class Commands(TyperGroup):
             self.add_command(TyperCommand(name, help=listed.line, rich_markup_mode=None))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Find the command that the words name, whole."""
+        """Find the command by its full name."""
         name, listed, rest = super().resolve_command(ctx, args)
         return name, command(name) if name is not None and listed is not None else None, rest
 
@@ -97,7 +109,7 @@ class _FromEnvironment(TyperCommand):
     """A command whose options can be set in the environment, except `--help`; its help groups them."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the options under the titles of their groups; the docstring names their variables."""
+        """Write the options under the titles of their groups, without their variables, which the docstring explains."""
         groups: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             param.show_envvar = False  # type: ignore[attr-defined]

@@ -30,7 +30,7 @@ def doctor(
 
     Example: evalkit doctor
 
-    Exit codes: 0 when everything needed works, 2 otherwise.
+    Exit codes: 0 if everything that is needed works, else 2.
     """
     findings = list(_findings(quick))
     for finding in findings:
@@ -73,8 +73,9 @@ _EXTRAS = {
     "sentence-transformers": ("sentence-transformers", "embedding scorers"),
     "fastembed": ("fastembed", "embedding scorers"),
     "openpyxl": ("xlsx", "golden sets in .xlsx"),
+    "zstandard": ("zstandard", "imports of .eval logs"),
 }
-"""Package -> the extra that installs it, and what it is for."""
+"""Package -> the extra that installs it, and its purpose."""
 
 
 def _package(package: str, module: str, quick: bool) -> Diagnosis:

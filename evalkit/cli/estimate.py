@@ -27,7 +27,7 @@ Show = Callable[[float], str]
 
 
 def show_dry_run(request: Request, output: CommandOutput) -> None:
-    """Check a run, and print what it would do."""
+    """Check a run, and print its plan and estimated cost."""
     with redirect_stdout(sys.stderr):  # a python system may print where it is imported
         found = asyncio.run(dry_run(request, os.environ))
     if output.json:
@@ -108,7 +108,7 @@ def _notes(found: RunEstimate) -> Iterator[str]:
 
     known = any(span.likely is not None for span in (*found.tokens.values(), found.seconds))
     if found.typical and known:
-        yield f"Tokens, cost and time: as in {found.typical}, its mean, its cheapest and its dearest tenth."
+        yield f"Tokens, cost and time: mean, cheapest and most expensive tenth of {found.typical}."
     else:
         yield "Tokens, cost and time are unknown until there is a run of the suite, or one of a --limit 10."
     yield from found.notes

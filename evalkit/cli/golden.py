@@ -11,7 +11,7 @@ from evalkit.text.escaping import visible
 if TYPE_CHECKING:
     from evalkit.operations.coverage import GoldenCoverage
 
-golden = typer.Typer(name="golden", help="Look at golden sets.", rich_markup_mode=None, no_args_is_help=True)
+golden = typer.Typer(name="golden", help="Describe golden sets.", rich_markup_mode=None, no_args_is_help=True)
 
 
 @golden.callback()
@@ -29,8 +29,8 @@ def coverage(
 ) -> None:
     """Show the share of production that the golden set covers, and where it has too few cases.
 
-    A cell counts as covered from 30 cases on. Kinds of calls that the sample never saw are estimated after Good and
-    Turing, and covered by nothing.
+    A cell with 30 cases counts as covered. The share of kinds that the sample never saw is estimated after Good and
+    Turing, and counts as not covered.
 
     Example: evalkit golden coverage suites/compliance.yaml --mix aml=0.4,privacy=0.6 --by domain
 

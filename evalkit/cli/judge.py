@@ -1,6 +1,6 @@
 """`evalkit judge`: calibrate, probe and compare judges."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +11,6 @@ from evalkit.errors import ExitCode, InputError, Problem
 if TYPE_CHECKING:
     from evalkit.operations.calibrate import Floors, Judged
     from evalkit.results import Agreement
-
-LINE_INTERVAL_S = 5.0
 
 judge = typer.Typer(name="judge", help="Probe and calibrate judges.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -39,17 +37,20 @@ def health(
 
     Example: evalkit judge health suites/llm.yaml --cases 20
 
-    Exit codes: 0, 2 if the suite has no judge, 3 if a judge gave no usable reply at all.
+    Exit codes: 0, 2 if the suite has no judge, 3 if a judge gave no usable reply.
     """
     import asyncio
     import os
 
     from evalkit.cli.judge_tables import print_health
     from evalkit.cli.output import CommandOutput
+    from evalkit.cli.progress import counted
     from evalkit.operations.probe_judge import judge_health
     from evalkit.suite.parse import load_suite
 
-    asked = judge_health(load_suite(suite), os.environ, n=n, seed=seed, limit_s=deadline, progress=_progress())
+    asked = judge_health(
+        load_suite(suite), os.environ, n=n, seed=seed, limit_s=deadline, progress=counted("questions answered")
+    )
     found = asyncio.run(asked)
     if json:
         _print_json(found)
@@ -57,22 +58,6 @@ def health(
         print_health(found, CommandOutput().results)
     if any(each.failures.value == 1 for each in found):
         raise typer.Exit(ExitCode.NO_DECISION)
-
-
-def _progress() -> Callable[[int, int], None]:
-    """Return a function that prints a line on stderr every few seconds."""
-    import time
-
-    began = last = time.monotonic()
-
-    def show(answered: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= LINE_INTERVAL_S or (answered == total and last > began):
-            last = now
-            typer.echo(f"{answered} of {total} questions answered, {now - began:.0f} s", err=True)
-
-    return show
 
 
 @judge.command()
@@ -120,7 +105,7 @@ def drift(
 
     Example: evalkit judge drift reports/january reports/june --metric correctness --labels labels/people.jsonl
 
-    Exit codes: 0 no drift shown, 1 drifted, 2 if a run cannot be used.
+    Exit codes: 0 no drift found, 1 drift found, 2 if a run cannot be used.
     """
     from evalkit.cli.judge_tables import print_drift
     from evalkit.cli.output import CommandOutput

@@ -56,7 +56,7 @@ def _details(health: Health) -> list[str]:
         listed = ", ".join(f"{kind} {count}" for kind, count in health.broken_by.items())
         lines.append(f"attacks that succeeded: {listed}")
     if health.refused:
-        lines.append(f"{health.refused} replies copied the case and were refused")
+        lines.append(f"{health.refused} replies copied the case and were rejected")
     if health.failure_kinds:
         lines.append("unusable: " + ", ".join(f"{kind} {count}" for kind, count in health.failure_kinds.items()))
     return lines

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 labels = typer.Typer(
-    name="labels", help="Draw answers to label, and take labels in.", rich_markup_mode=None, no_args_is_help=True
+    name="labels", help="Draw answers to label, and import labels.", rich_markup_mode=None, no_args_is_help=True
 )
 
 
@@ -29,8 +29,9 @@ def sample(  # noqa: PLR0913 - typer reads the flags from the signature
 ) -> None:
     """Draw answers and write a page to label them on, without the judge's verdicts.
 
-    The draw is balanced over the judge's verdicts, spread over a cohort, and every answer knows its chance to be drawn.
-    The page is one file that works from disk and sends nothing: hand it to as many raters as you like.
+    The draw is balanced over the judge's verdicts and spread over a cohort, and the page records each answer's
+    probability of being drawn. The page is a single file that works from disk and sends nothing. Give it to as many
+    raters as you like.
 
     Example: evalkit labels sample latest --answers 60
 
@@ -64,13 +65,14 @@ def import_(
     export: Annotated[list[Path], typer.Argument(help="Files that the labelling page exported.")],
     into: Annotated[Path, typer.Option(help="Label file to add them to; name it under `labels:` in the suite.")],
 ) -> None:
-    """Check exported labels against the run and add them to a label file: all of a file, or none.
+    """Check exported labels against the run and add them to a label file, all or none.
 
-    Refused are labels of another answer or rubric, off the scale, or at odds with what the same rater said before.
+    Labels are rejected if they belong to another answer or rubric, are off the scale, or contradict an earlier label of
+    the same rater.
 
     Example: evalkit labels import latest labels-ana.jsonl --into labels/people.jsonl
 
-    Exit codes: 0, or 2 with the line of every label that is refused.
+    Exit codes: 0, or 2 with the line of every rejected label.
     """
     from evalkit.cli.judge_tables import print_calibration
     from evalkit.cli.output import CommandOutput

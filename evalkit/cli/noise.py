@@ -1,4 +1,4 @@
-"""`evalkit noise` and `evalkit power`: estimate what a suite's gate can detect."""
+"""`evalkit noise` and `evalkit power`: estimate the drops that a suite's gate can detect."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,20 +7,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalkit.cli.suite_file import SuiteFile, named_or_nearest
+from evalkit.errors import ExitCode
 from evalkit.text.escaping import visible
 
 if TYPE_CHECKING:
+    from evalkit.operations.meaning import Meanings
     from evalkit.operations.noise import Detectable, Noise
 
 SHOWN_ADVICE = 8
 
 
-def noise(
+def noise(  # noqa: PLR0913 - typer reads the flags from the signature
     suite: Annotated[str, typer.Argument(help="Suite file, or a run with repeats: folder, name or `latest`.")],
     repeat: Annotated[int, typer.Option(min=2, max=100, help="Runs of every case.")] = 4,
     out: Annotated[Path | None, typer.Option(help="Folder for the run. Default: reports/<run-id>.")] = None,
     trials: Annotated[int, typer.Option(min=10, help="Comparisons of the system with itself.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
+    meaning: Annotated[
+        bool, typer.Option("--meaning", help="Ask the suite's judge which answers mean the same: semantic entropy.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Run one system several times and compare it with itself: flips, false alarms, detectable drops.
@@ -29,14 +34,17 @@ def noise(
 
     Example: evalkit noise suites/compliance.yaml --repeat 4 --out reports/noise
 
-    Exit codes: 0, 2 if the suite or the folder cannot be used.
+    Exit codes: 0, 2 if the suite or the folder cannot be used, 3 if `--meaning` could measure no case.
     """
+    import os
     import shlex
     import sys
 
+    from evalkit.cli.meanings import ask_meanings
     from evalkit.cli.output import CommandOutput
     from evalkit.cli.signals import run_stoppable
     from evalkit.operations.find_run import find_run
+    from evalkit.operations.meaning import refuse_without_judge
     from evalkit.operations.noise import measure_noise
     from evalkit.operations.run import Request
 
@@ -44,6 +52,8 @@ def noise(
     if file is None:
         folder = find_run(suite)
     else:
+        if meaning:
+            refuse_without_judge(file, os.environ)
         overrides = {"repeat": repeat, "seed": seed}
         command = shlex.join(["evalkit", *sys.argv[1:]])
         request = Request(suite=file, out=out, overrides=overrides, baseline="none", command=command, asks_former=False)
@@ -51,7 +61,10 @@ def noise(
     found = measure_noise(folder, file, trials=trials, seed=seed)
     if found.n_rows < found.n_planned:
         typer.echo(f"only {found.n_rows} of {found.n_planned} calls were made", err=True)
-    _show(found.noise, as_json=json)
+    meanings = ask_meanings(folder, file) if meaning else None
+    _show(found.noise, meanings, as_json=json)
+    if meanings is not None and not meanings.cases:
+        raise typer.Exit(ExitCode.NO_DECISION)
 
 
 def power(
@@ -70,17 +83,21 @@ def power(
     _show(power_of(named_or_nearest(suite), flips), as_json=json)
 
 
-def _show(found: "Noise | Sequence[Detectable]", *, as_json: bool) -> None:
+def _show(found: "Noise | Sequence[Detectable]", meanings: "Meanings | None" = None, *, as_json: bool) -> None:
     import dataclasses
     import json
     import textwrap
 
+    from evalkit.cli.meanings import print_meanings
     from evalkit.cli.output import share_of
     from evalkit.operations.noise import ASSUMED, NONE_SURE, UNSURE, Noise, advice_on, in_points
 
     gates = found.gates if isinstance(found, Noise) else tuple(found)
     if as_json:
-        record = dataclasses.asdict(found) if isinstance(found, Noise) else [dataclasses.asdict(each) for each in gates]
+        meaning = {} if meanings is None else {"meaning": dataclasses.asdict(meanings)}
+        record = (
+            {**dataclasses.asdict(found), **meaning} if isinstance(found, Noise) else [*map(dataclasses.asdict, gates)]
+        )
         typer.echo(json.dumps(record, indent=2))
         return
     _table(gates)
@@ -94,6 +111,8 @@ def _show(found: "Noise | Sequence[Detectable]", *, as_json: bool) -> None:
         typer.echo(UNSURE)
     for line in advice_on(gates)[:SHOWN_ADVICE]:
         typer.echo(textwrap.fill(visible(line), 80, initial_indent="  ", subsequent_indent="    "))
+    if meanings is not None:
+        print_meanings(meanings)
 
 
 def _table(gates: Sequence["Detectable"]) -> None:

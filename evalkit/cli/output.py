@@ -40,7 +40,7 @@ _USUAL, _WIDEST = 80, 1000
 
 
 class CommandOutput:
-    """The two streams of a command, and how much to print on them."""
+    """The two output streams of a command, and how much to print."""
 
     def __init__(
         self, *, json: bool = False, verbose: bool = False, quiet: bool = False, no_color: bool = False
@@ -49,7 +49,7 @@ class CommandOutput:
         if verbose and quiet:
             raise InputError(Problem("--quiet", "--verbose asks for more", "give one of them"))
         self.json, self.verbose, self.quiet = json, verbose, quiet
-        # Without colours no style at all: bold is an escape sequence as well.
+        # Without colours, use no style at all, because bold is an escape sequence too.
         plain = no_color or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
         colours = {"color_system": None if plain else "auto"}
         self.results = _console(**colours)
@@ -70,7 +70,7 @@ class CommandOutput:
         view = view_of(material, rows=reports)
         kept = write_reports(material, view) if reports else ()
         for name in kept:
-            self.say(f"kept    {name}: it was completed by hand; what the run says now is in {newer(name)}")
+            self.say(f"kept    {name}: it was completed by hand; the current version is in {newer(name)}")
         self._print_decision(result, view, reports=reports)
         if files.summary is not None:
             append_to(files.summary, view)
@@ -83,12 +83,15 @@ class CommandOutput:
         if self.json:
             self.results.out(result.folder.file(DECISION).read_text(encoding="utf-8"), end="", highlight=False)
             return
-        from evalkit.report.console import print_failures, print_view
+        from evalkit.report.console import print_comparison, print_failures, print_view
 
         if self.quiet:
             print_failures(view, self.results)
             return
-        print_view(view, self.results, verbose=self.verbose)
+        if view.caveat and not self.verbose:
+            print_comparison(view, self.results)
+        else:
+            print_view(view, self.results, verbose=self.verbose)
         self._say_where(result, reports=reports)
 
     def _say_where(self, result: Result, *, reports: bool) -> None:
@@ -100,7 +103,7 @@ def _console(**options: Any) -> Console:
     from rich.console import Console
 
     class Patient(Console):
-        """A console that survives the end of its reader (`| head`): the exit code stays the decision's."""
+        """A console that survives the end of its reader (`| head`), so that the exit code still tells the decision."""
 
         def on_broken_pipe(self) -> None:
             self.quiet = LISTENER.left = True
@@ -112,5 +115,5 @@ def _console(**options: Any) -> Console:
 
 
 def share_of(value: float | None) -> str:
-    """Format a share; an unknown one is not a number."""
+    """Format a share; an unknown share is not a number."""
     return "unknown" if value is None else f"{value:.1%}"

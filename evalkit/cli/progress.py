@@ -1,4 +1,4 @@
-"""Progress on stderr: a live bar on a terminal, plain lines everywhere else."""
+"""Show progress on stderr: a live bar on a terminal, plain lines everywhere else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from evalkit.net.waits import WAITS, Waits
 from evalkit.report.survey import first_wrong
 from evalkit.runner.session import Watcher
 from evalkit.text.numbers import Style, figure, plural
@@ -21,13 +20,15 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from evalkit.llm.budget import Budget
+    from evalkit.net.waits import Waits
     from evalkit.runner.prepare import Prepared
     from evalkit.suite.model import Suite
 
 LINE_INTERVAL_S = 10.0
+COUNT_INTERVAL_S = 5.0
 LINE_SHARE = 0.05
 ENOUGH_ROWS = 5
-"""Rows of this process before the remaining time is estimated."""
+"""Minimum number of rows of this process for an estimate of the remaining time."""
 SHOWN_FAILURES = 20
 SHOWN_WARNINGS = 5
 HEADER_CHARS = 80
@@ -35,14 +36,13 @@ _NAMES_CHARS = 12
 
 
 class Reporter:
-    """Counts rows as they arrive, and shows them as a bar or lines."""
+    """Counts rows as they arrive, and shows progress as a bar or lines."""
 
     def __init__(self, console: Console, mode: str) -> None:
         """Choose bar or lines; a bar always needs a real terminal and no CI."""
         self._console = console
         self._mode = mode if mode in ("lines", "none") else "bar" if _is_live(console) else "lines"
-        self._waits = Waits()
-        WAITS.set(self._waits)
+        self._waits: Waits | None = None
         self._replies = self._cached = 0
         self._bar: Progress | None = None
         self._expected = self._done = self._already = self._failed = self._unknown = self._told = 0
@@ -53,7 +53,7 @@ class Reporter:
         self.watcher = Watcher(begin=self._begin, row=self._row, note=self._note)
 
     def __enter__(self) -> Self:
-        """Start silent until the first call."""
+        """Print nothing until the first call."""
         return self
 
     def __exit__(
@@ -65,7 +65,7 @@ class Reporter:
 
     def _begin(self, prepared: Prepared, expected: int, done: int, baseline: str) -> None:
         self._expected, self._done, self._already, self._advisory = expected, done, done, prepared.advisory
-        suite, self._budget = prepared.suite, prepared.budget
+        suite, self._budget, self._waits = prepared.suite, prepared.budget, prepared.shared.waits
         if self._mode == "none":
             return
         from rich.text import Text
@@ -115,7 +115,7 @@ class Reporter:
         self._console.print(f"{self._done}/{self._expected} {share}%  {self._counts()}{self._eta()}", soft_wrap=True)
 
     def _tick(self) -> None:
-        """Print a line from time to time while no case ends, so that a long wait is visible."""
+        """Print a line from time to time while no case ends, to show that the run is waiting."""
         if self._done < self._expected and time.monotonic() - self._last_line >= LINE_INTERVAL_S:
             self._print_line()
         asyncio.get_running_loop().call_later(LINE_INTERVAL_S / 4, self._tick)
@@ -144,7 +144,7 @@ class Reporter:
             parts.append(figure(self._cost_usd, Style("usd")))
         if self._cached:
             parts.append(f"cache {100 * self._cached // self._replies}%")
-        if waits := str(self._waits):
+        if waits := str(self._waits or ""):
             parts.append(waits)
         return " · ".join(parts)
 
@@ -165,9 +165,9 @@ def header(suite: Suite, expected: int, baseline: str) -> str:
     """Describe the run in one line of at most `HEADER_CHARS`; long names are shortened.
 
     Args:
-        suite: gives its name, scorers, repeats and concurrency.
-        expected: rows that the plan asks for.
-        baseline: what it is compared with; empty for nothing.
+        suite: source of name, scorers, repeats and concurrency.
+        expected: number of planned rows.
+        baseline: title of the baseline; empty without one.
     """
     options = suite.options
     repeats = f" × {options.repeat} repeats" if options.repeat > 1 else ""
@@ -211,3 +211,23 @@ def _bar(console: Console, counts: Callable[[], str]) -> Progress:
 
     columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("{task.percentage:3.0f}%"), TimeRemainingColumn())
     return Progress(*columns, Counts(), console=console, transient=True)
+
+
+def counted(what: str) -> Callable[[int, int], None]:
+    """Return a function that prints `3 of 12 questions answered, 5 s` on stderr every few seconds.
+
+    Args:
+        what: follows the two numbers.
+    """
+    import typer
+
+    began = last = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= COUNT_INTERVAL_S or (done == total and last > began):
+            last = now
+            typer.echo(f"{done} of {total} {what}, {now - began:.0f} s", err=True)
+
+    return show

@@ -20,7 +20,7 @@ def report(
 
     Example: evalkit report latest --csv cases.csv
 
-    Exit codes: 0 when the reports are written, whatever the decision was.
+    Exit codes: 0 if the reports are written, for any decision.
     """
     from evalkit.cli.output import CommandOutput, Files
     from evalkit.operations.find_run import find_run

@@ -75,7 +75,7 @@ def _show(name: str, found: Sequence[PastRun]) -> None:
 
 
 def _table(shown: Sequence[PastRun]) -> Table:
-    """Build a table with one run a line; a run that is not comparable with those above says why."""
+    """Build a table with a line for each run; a run that is not comparable with those above says why."""
     from rich.table import Table
     from rich.text import Text
 
@@ -115,7 +115,7 @@ def _counts(past: PastRun) -> bool:
 
 
 def _spark(whole: Sequence[PastRun]) -> str:
-    """A block a run, from the lowest to the highest value, with a cut where comparability ends."""
+    """Draw a block for each run, scaled from the lowest to the highest value, with a cut where comparability ends."""
     from evalkit.operations.runs import breaks_of
 
     values = [past.values[_RATE] for past in whole]

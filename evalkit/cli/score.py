@@ -16,8 +16,8 @@ def score(
 ) -> None:
     """Score stored answers again after a change of a scorer, rubric or judge, without calling the system.
 
-    So a baseline stays comparable: score it again, and save that run in its place. Times and costs of the system are
-    those of the first time.
+    This keeps a baseline comparable: score it again, and save that run in its place. Times and costs of the system are
+    those of the stored run.
 
     Example: evalkit score main --suite suites/compliance.yaml --out reports/main-again
 

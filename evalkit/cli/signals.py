@@ -1,4 +1,4 @@
-"""Stop a run in order on Ctrl-C, SIGTERM and SIGHUP."""
+"""Stop a run cleanly on Ctrl-C, SIGTERM and SIGHUP."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ FORCED_S = 0.8
 
 def run_stoppable(request: Request, output: CommandOutput, progress: str) -> Result:
     """Run to the end, or leave with the exit code of the signal that stopped it."""
-    # Rows are short-lived and hold no cycles: fewer collections save some 3 % of a run's wall time.
+    # Rows are short-lived and hold no cycles, so fewer collections save about 3 % of a run's wall time.
     gc.set_threshold(100_000, 50, 50)
     stop = Stop()
     request = dataclasses.replace(request, process=started_as())
     reporter = Reporter(output.messages, progress)
     try:
-        # Standard output is the result's alone; what a system of the user's prints is a message.
+        # Standard output is for the result alone; output of the user's system goes to standard error.
         with redirect_stdout(sys.stderr), reporter:
             return run_to_end(_stoppable(run_suite(request, reporter.watcher, stop, os.environ), stop))
     except (Interrupted, asyncio.CancelledError) as error:
         if isinstance(error, Interrupted):
             command = _without_secrets(again(request, error.folder), request.suite)
-            output.say(f"interrupted; every finished case is kept. Go on with: {command}")
+            output.say(f"interrupted; every finished case is kept. Continue with: {command}")
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)  # the process is ending, and its exit code stands
         raise typer.Exit(_exit_code(stop)) from None
@@ -87,10 +87,10 @@ async def _stoppable(running: Coroutine[Any, Any, Result], stop: Stop) -> Result
 
     def hear(number: int, way: str) -> None:
         heard[way] += 1
-        # A terminal signals this process and its parent, which passes it on: that is one signal, not two.
+        # A terminal signals this process and its parent, which passes the signal on; count it once.
         again = heard[way] > 1
         if again:
-            # Rows are on disk as soon as they are made: nothing is lost where the loop does not come back.
+            # Rows are written as soon as they are made, so nothing is lost if the loop never returns.
             forced = threading.Timer(FORCED_S, os._exit, [_exit_code(stop)])
             forced.daemon = True
             forced.start()

@@ -1,4 +1,4 @@
-"""Output streams: escape CI runner commands, redact secrets, and survive output that cannot be written."""
+"""Wrap output streams: escape CI runner commands, redact secrets, and survive write errors."""
 
 from __future__ import annotations
 
@@ -82,9 +82,9 @@ class Unheard:
 
 
 class Discreet:
-    """A text stream that redacts secrets of the environment from all text, whoever writes it.
+    """A text stream that redacts secrets of the environment from all text written to it.
 
-    What a child process, or C code, writes to the descriptor itself does not pass through here.
+    Output that a child process or C code writes to the descriptor itself does not pass through here.
     """
 
     def __init__(self, stream: TextIO, env: Mapping[str, str]) -> None:
@@ -92,7 +92,7 @@ class Discreet:
         self._known: tuple[int, tuple[str, ...]] = (-1, ())
 
     def write(self, text: str) -> int:
-        """Write text without secrets."""
+        """Write text with secrets redacted."""
         from evalkit.systems.secrets import redact
 
         self._stream.write(redact(text, self._secrets()))

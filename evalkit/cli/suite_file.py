@@ -20,7 +20,7 @@ def named_or_nearest(suite: Path | None) -> Path:
     """Return the named suite, else the nearest `evalkit.yaml`, up to the root of the project.
 
     Raises:
-        InputError: there is none.
+        InputError: no suite was found.
     """
     here = Path.cwd()
     for folder in (here, *here.parents) if suite is None else ():

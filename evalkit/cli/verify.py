@@ -18,13 +18,13 @@ def verify(
 ) -> None:
     """Check every row of a run, and that its rows and files are unchanged since the decision.
 
-    Rows that are gone, edited or added since the decision are named, and every decision that was made is listed.
+    Rows that were removed, edited or added since the decision are named, and every decision of the run is listed.
     Anyone who can write to the folder can also forge its seal and head. To detect that, give --head a head that was
     published elsewhere.
 
     Example: evalkit verify latest --head 5b0e6c0a1d7e4f22a8c93d17f0b6e954
 
-    Exit codes: 0 nothing was changed, 1 something was, 2 no run.
+    Exit codes: 0 unchanged, 1 changed, 2 not a run.
     """
     from evalkit.disk.paths import project_of
     from evalkit.operations.verify import verify_run

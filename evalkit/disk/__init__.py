@@ -1,1 +1,1 @@
-"""Files and paths: open untrusted files, write whole files, keep paths inside a project."""
+"""Handle files and paths: open untrusted files, write whole files, keep paths inside a project."""

@@ -21,9 +21,9 @@ from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
 
 MAX_LINE_BYTES = 64 << 20
-"""Longest line of a journal: an answer of 10 MB, with each byte escaped, fits."""
+"""Longest line of a journal, enough for an answer of 10 MB with each byte escaped."""
 MAX_GROWTH_BYTES = 64 << 20
-"""A journal may grow while another process runs; a file that grows more than this while it is read is refused."""
+"""Maximum growth of a file while it is read; a journal may grow while another process runs."""
 MAX_TEXT_BYTES = 16 << 20
 """Size limit of a file that is read as a whole."""
 MAX_SEARCHED_BYTES = 1 << 20
@@ -31,9 +31,9 @@ MAX_SEARCHED_BYTES = 1 << 20
 MAX_GIT_TEXT_BYTES = 64 << 20
 """Size limit of a file of the base branch that is held in memory."""
 SMALL_BYTES = 64 << 20
-"""A compressed file may always unpack to this size."""
+"""Size to which any compressed file may unpack."""
 MAX_RATIO = 400
-"""A compressed file may unpack to this many times its size: real baselines reach 8, or 230 if rows repeat a context."""
+"""Maximum ratio of unpacked to packed size; real baselines reach 8, or 230 if rows repeat a context."""
 LONG_BLOCK = 1 << 17
 _PIECE_BYTES = 1 << 16
 _UNLIMITED = 1 << 62
@@ -61,7 +61,7 @@ def open_file(
     Args:
         path: the file.
         max_line_bytes: length of the longest line.
-        block_bytes: what is read at a time: `LONG_BLOCK` from beginning to end, less for single rows.
+        block_bytes: bytes read at a time: `LONG_BLOCK` for whole files, less for single rows.
 
     Raises:
         Unfit: it is a folder, a pipe, a socket or a device; while reading, if a line is too long or the file grows
@@ -76,7 +76,7 @@ def open_file(
         raise
     if kind != stat.S_IFREG:
         raise _not_regular(kind, path)
-    # A pipe put in its place meanwhile is not waited for.
+    # If a pipe replaced the file meanwhile, do not wait for it.
     fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         kind = stat.S_IFMT(os.fstat(fd).st_mode)
@@ -89,7 +89,7 @@ def open_file(
 
 
 def read_file(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
-    """Read the bytes of a regular file.
+    """Read all bytes of a regular file.
 
     Raises:
         Unfit: it is not a regular file, or longer than `max_bytes`.
@@ -118,11 +118,11 @@ def open_packed(path: Path, fix: str, *, max_line_bytes: int = MAX_LINE_BYTES) -
 
     Args:
         path: the file.
-        fix: what to do if it cannot be unpacked or is too long.
+        fix: fix to suggest if it cannot be unpacked or is too long.
         max_line_bytes: length of the longest line.
 
     Raises:
-        InputError: while reading, if it is cut or foreign, has a longer line, or unpacks without end.
+        InputError: while reading: it is truncated or not gzip, has a longer line, or unpacks without end.
         OSError: it cannot be opened, or is not a regular file.
     """
     return io.BufferedReader(_Unpacked(path, fix, max_line_bytes), _PIECE_BYTES)

@@ -15,8 +15,8 @@ def read_json(file: Path) -> Any:
     """Read the value of an untrusted file.
 
     Raises:
-        OSError: if it cannot be read.
-        ValueError: if it is not JSON, or longer or deeper than what evalkit writes.
+        OSError: it cannot be read.
+        ValueError: it is not JSON, or is longer or deeper than evalkit's own files.
     """
     try:
         data = read_file(file, _MAX_JSON_BYTES)
@@ -32,6 +32,6 @@ def to_json(value: Any) -> str:
     """Serialise a value as sorted, indented JSON; equal values give equal bytes.
 
     Raises:
-        ValueError: for NaN or infinity, which are unknowns and must be said in words.
+        ValueError: the value holds NaN or infinity; unknown values must be written in words.
     """
     return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

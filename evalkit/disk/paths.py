@@ -32,7 +32,7 @@ def inside_project(folder: Path, name: str) -> Path:
     """Resolve a path that is written relative to `folder`.
 
     Raises:
-        ValueError: `what; fix`, if it leaves the project, also through a link, or is not a path.
+        ValueError: `what; fix`, if it is not a path, or leaves the project, even through a link.
     """
     if "\0" in name or "\\" in name:
         raise ValueError("a path with NUL or backslash; write it with /")

@@ -31,7 +31,7 @@ class Module:
         """Collect the variables.
 
         Args:
-            tree: of its source.
+            tree: syntax tree of its source.
             relative: its path in the project.
         """
         self._tree, self._relative = tree, relative
@@ -50,7 +50,7 @@ class Module:
     def imported(self) -> Iterator[str]:
         """Yield the files that the module may import: in the project's root, or beside it.
 
-        evalkit itself does not count, even if the project holds its source: it is what grades, not what is graded.
+        evalkit itself does not count, even if the project holds its source, because it grades and is not graded.
         """
         beside = self._relative.parent.as_posix()
         for name in imports_of(self._tree, self._relative):
@@ -62,7 +62,7 @@ class Module:
                 yield from (place, normpath(f"{beside}/{place}"))
 
     def loaded(self) -> Iterator[str]:
-        """Yield the files of modules that are imported by a text; one of which nothing is known does not count."""
+        """Yield the files of modules that are imported by a computed name; a wholly unknown name does not count."""
         for node in ast.walk(self._tree):
             if isinstance(node, ast.Call) and _name(node) in _IMPORTS and node.args:
                 for name in filter(lambda name: name.strip("*."), self.paths(node.args[0])):
@@ -186,7 +186,7 @@ def _cut(paths: Iterator[str]) -> list[str]:
 
 
 def _joined(parts: tuple[str, ...]) -> str:
-    """Join as `/` does; an unknown first part may be any folder."""
+    """Join paths as `/` does; an unknown first part may be any folder."""
     whole = ""
     for part in parts:
         if part.startswith("/"):

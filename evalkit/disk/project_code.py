@@ -21,17 +21,18 @@ from evalkit.text.values import one_line
 
 _PART = r"[^\s.:/\\]([^.:/\\]*[^\s.:/\\])?"
 SPELLING = re.compile(rf"{_PART}(\.{_PART})*:[^\W\d]\w*(\.[^\W\d]\w*)*")
-"""`package.module:name`, or `package.module:Class.method`. A folder such as `my-evals` is a package too: `importlib`
-can import from it, although the `import` statement cannot."""
+"""`package.module:name`, or `package.module:Class.method`. A folder such as `my-evals` is a package too, because
+`importlib` can import from it although an `import` statement cannot."""
 
 
 def load_callable(spelled: str, project: Path, place: str) -> Any:
     """Import `module:callable` from a project's root.
 
     Args:
-        spelled: such as `suites.faq.bot:answer`.
-        project: the project's root, which is put on the path; a file there wins over an installed package.
-        place: key of the suite that problems name.
+        spelled: reference such as `suites.faq.bot:answer`.
+        project: the project's root, which is added to the path; a file there takes precedence over an installed
+            package.
+        place: key of the suite, for messages.
 
     Raises:
         InputError: the import fails, another module of that name is loaded, or the attribute is missing or cannot be
@@ -50,7 +51,7 @@ def load_callable(spelled: str, project: Path, place: str) -> Any:
 
 
 def raised_at(error: BaseException, project: Path) -> str:
-    """Name the last line of the project, as `file:line`, that an error passed through; empty if there is none."""
+    """Return the last line of the project, as `file:line`, in an error's traceback; empty if there is none."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if _is_own(Path(frame.filename), project)]
     return f"{Path(ours[-1].filename).relative_to(project).as_posix()}:{ours[-1].lineno}" if ours else ""
@@ -76,10 +77,10 @@ def module_file(module: str, project: Path) -> Path | None:
 
 @dataclass
 class _Loaded:
-    """Modules of a project that this process has loaded, as far as runs depend on them."""
+    """Modules of a project that this process has loaded and runs depend on."""
 
     others: frozenset[str]
-    """Names of modules that were loaded before evalkit imported anything, and that no run has needed since."""
+    """Names of modules that were loaded before evalkit imported anything, and that no run has used since."""
     states: dict[str, tuple[int, int] | None] = field(default_factory=dict)
     """File of a module -> time and size of the file when evalkit first saw the module loaded."""
 
@@ -96,7 +97,7 @@ def note_loaded(project: Path) -> None:
 
 
 def _forget_edited(entry: str, project: Path) -> None:
-    """Unload a project's modules if a file of one was edited: fingerprints and score keys name the source on disk."""
+    """Unload a project's modules if one was edited, because fingerprints and score keys describe the source on disk."""
     loaded = _loaded(project)
     if elsewhere := {name: file for name, file in _own_modules(project) if name in loaded.others}:
         source = project_file(entry, project)
@@ -119,7 +120,7 @@ def _loaded(project: Path) -> _Loaded:
 
 
 def _own_modules(project: Path) -> list[tuple[str, str]]:
-    """Name and file of each loaded module of a project, without the program that runs and evalkit itself."""
+    """Yield the name and file of each loaded module of a project, except the running program and evalkit."""
     root = f"{project}{os.sep}"
     files = ((name, getattr(module, "__file__", None)) for name, module in list(sys.modules.items()))
     return [
@@ -169,7 +170,7 @@ def _put_on_path(project: Path) -> None:
 
 
 def project_file(module: str, project: Path) -> Path | None:
-    """Locate the source of a module in a project; `None` if it is not there."""
+    """Locate the source of a module in a project; `None` if it does not exist."""
     path = project.joinpath(*module.split("."))
     candidates = (path / "__init__.py", path.with_suffix(".py"))
     return next((candidate for candidate in candidates if candidate.is_file()), None)

@@ -1,7 +1,7 @@
-"""Find the files that a system's answers depend on: what it can import, and what its code or configuration names.
+"""Find the files that a system's answers depend on: modules it can import, and files named in code or configuration.
 
-A file that merely appears beside the system (redirected output, a log, notes, a report) is named by nothing and does
-not count; nor does one that the code opens for writing.
+A file that is not named, such as redirected output, a log or a report, does not count, and neither does a file that the
+code opens for writing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Names:
         """Take paths relative to any folder, or to the project's root if they begin with `ANCHOR`.
 
         Args:
-            paths: with `*` for what is unknown, `**` for any folders.
+            paths: paths with `*` for unknown parts, `**` for any folders.
             beside: folder of the module: a bare pattern such as `*.md` means files there, or in the project's root.
         """
         self._exact: set[str] = set()
@@ -76,7 +76,7 @@ def source_files(
     - every `*.py` of the project: of the module's top package if that is outside the project, only the named ones
       if the system is a script in another language;
     - every other file there that the module, a module of the project that it imports, or `declared` names and that
-      the code does not write; and what these files name in turn. Without a suffix, a file counts only if declared;
+      the code does not write; and the files that these name in turn. Without a suffix, a file counts only if declared;
     - the files of a `prompts` or `templates` folder beside the module.
 
     Hidden folders, virtual environments and run folders do not count.
@@ -86,8 +86,8 @@ def source_files(
         module: its dotted name.
         project: the project's root.
         declared: names and patterns that the suite gives, such as `tone/*.md`; they count even if the code writes them.
-        leave_out: files with a meaning of their own for evalkit: suite, golden set, labels, own scorers. A module among
-            them counts only if the system's module imports it.
+        leave_out: files that evalkit reads itself: suite, golden set, labels, custom scorers. A module among them
+            counts only if the system's module imports it.
     """
     skipped = {path.resolve() for path in leave_out}
     top = _top(module_file, module, project)
@@ -119,16 +119,16 @@ def imported_files(
 ) -> dict[str, Path]:
     """List the files that one module depends on, by relative name: fewer than those of a system.
 
-    They are the module, what it imports from the project (of its top package if that is outside the project), and
-    the other files that these name and do not write.
+    They are the module, its imports from the project (or from its top package if that is outside the project), and the
+    other files that these name and do not write.
 
     Args:
         module_file: source of the module.
         module: its dotted name.
         project: the project's root.
-        leave_out: files with a meaning of their own for evalkit: suite, golden set, labels.
-        gone: files that the project had, by relative name: they are looked for as if they were there.
-        by_text: whether modules count that are imported by a text, as in `import_module("rules_" + name)`.
+        leave_out: files that evalkit reads itself: suite, golden set, labels.
+        gone: relative names of files that the project had; they are searched for as if they existed.
+        by_text: whether to count modules imported by a computed name, as in `import_module("rules_" + name)`.
     """
     skipped = {path.resolve() for path in leave_out}
     top = _top(module_file, module, project)
@@ -192,7 +192,7 @@ def _named(
         others: files that are not code, by name.
         modules: the code.
         beside: folder of the first module.
-        words: of a script in another language.
+        words: words of a script in another language.
         declared: names and patterns that count even if the code writes them.
         prompts: whether files of a folder of prompts beside the first module count too.
     """

@@ -1,4 +1,4 @@
-"""Make temporary folders that do not outlive their process, however it ends."""
+"""Create temporary folders that do not outlive their process, even if it is killed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ except ImportError:  # no such locks on Windows: there a killed process leaves i
     fcntl = None  # type: ignore[assignment]
 
 _YOUNG_S = 60.0
-"""A folder may be this old before its process has locked it."""
+"""Seconds within which a process locks its new folder."""
 
 
 def temporary_folder(prefix: str) -> Path:
-    """Make a folder that is removed when the process ends, and remove those that killed processes have left.
+    """Create a folder that is removed when the process ends, and remove those that killed processes left.
 
-    Only folders with the same prefix are removed. One is in use while its process, or a child of it, has it locked.
+    Only folders with the same prefix are removed. A folder is in use while its process, or a child process, holds the
+    lock.
     """
     _sweep(Path(tempfile.gettempdir()), prefix)
     folder = Path(tempfile.mkdtemp(prefix=prefix))

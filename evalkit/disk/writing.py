@@ -1,4 +1,4 @@
-"""Replace a file atomically: readers see the old content or all of the new."""
+"""Replace a file atomically: readers see either the old content or all of the new content."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def drafted(path: Path) -> Iterator[BinaryIO]:
     A draft that a killed process leaves is called `.NAME.PID.tmp`.
 
     Raises:
-        OSError: the disk refuses it; `path` is as it was.
+        OSError: it cannot be written; `path` is unchanged.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

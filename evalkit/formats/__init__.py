@@ -1,1 +1,1 @@
-"""Bytes to values and back, without the disk: YAML, journal lines, rows, records."""
+"""Convert bytes to values and back, without the disk: YAML, journal lines, rows, records."""

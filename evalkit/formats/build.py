@@ -25,7 +25,7 @@ class Builder:
         self.problems: list[Problem] = []
 
     def problem(self, path: Path, what: str, fix: str = "") -> None:
-        """Note one problem."""
+        """Record one problem."""
         self.problems.append(self.document.problem(path, what, fix))
 
     def build(self, cls: type[Any], value: Any, path: Path, *, named: Mapping[str, Any] | None = None) -> Any:
@@ -61,8 +61,8 @@ class Builder:
             return None
 
     def unknown_key(self, key: str, known: Iterable[str], path: Path) -> None:
-        """Note an unknown key with the nearest known ones."""
-        # The nearest word costs a search each, and nobody reads thousands.
+        """Record an unknown key with the nearest known ones."""
+        # Each nearest word takes a search, and nobody reads thousands of problems.
         near = choices(key, known) if len(self.problems) < MAX_PROBLEMS else "remove it"
         self.problem((*path, key), "unknown key", near)
 

@@ -36,7 +36,7 @@ class CalledTool:
             return False
 
     def extend(self, piece: CalledTool) -> None:
-        """Add the next piece of a stream; a name that is repeated counts once."""
+        """Add the next piece of a stream; a repeated name counts once."""
         self.id = self.id or piece.id
         if not self.arguments and piece.name != self.name:
             self.name = piece.name if piece.name.startswith(self.name) else self.name + piece.name
@@ -60,7 +60,7 @@ class ReplyError(ValueError):
 
 @dataclass
 class Completion:
-    """What the first choice said, gathered whole or event by event."""
+    """The first choice of a completion, read whole or event by event."""
 
     text: str = ""
     refusal: str = ""
@@ -135,9 +135,8 @@ class Completion:
     def _continued(self, piece: CalledTool) -> CalledTool | None:
         """Find the call that a piece of a stream belongs to; `None` for the first piece of a call.
 
-        OpenAI numbers the calls. Other servers give no number, or the number 0 to each call, or repeat the name, or
-        give each piece an id of its own. So a piece with a name begins another call only once the arguments before it
-        are whole.
+        OpenAI numbers the calls. Other servers omit the number, give each call the number 0, repeat the name, or give
+        each piece its own id. So a piece with a name begins another call only if the arguments before it are complete.
         """
         same = [each for each in self.tool_calls if piece.position in (None, each.position)]
         if piece.id and (known := [each for each in same if each.id == piece.id]):
@@ -172,7 +171,7 @@ def _position(index: object) -> int | None:
 
 
 def cached_tokens(usage: Mapping[str, Any] | None) -> int:
-    """Read how much of the input the vendor had cached, in tokens; 0 if it does not say, or an implausible number."""
+    """Return the number of cached input tokens; 0 if the vendor reports none, or an implausible number."""
     counted = usage or {}
     details = counted.get("prompt_tokens_details")
     told = details.get("cached_tokens") if isinstance(details, Mapping) else counted.get("prompt_cache_hit_tokens")
@@ -196,10 +195,10 @@ def _listed(errors: list[Any]) -> str:
 
 
 def refusal_text(body: bytes) -> str:
-    """Find what a refusal says about the fields of a request: the parameter that it names, else its message.
+    """Return the text of a refusal about the fields of a request: the parameter that it names, else its message.
 
-    A message may also name fields that are not refused, so the parameter counts more. What to send instead is in the
-    message alone.
+    A message may also name fields that are not refused, so the parameter takes precedence. Only the message says what
+    to send instead.
     """
     try:
         read = json.loads(body)

@@ -1,4 +1,4 @@
-"""Read and write the contexts of an answer or a case: texts, or texts with the place that they come from."""
+"""Read and write the contexts of an answer or a case: texts, or texts with their origins."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read_contexts(place: str, value: object) -> tuple[tuple[str, ...], tuple[Ori
 
 
 def context_records(texts: Sequence[str], origins: Sequence[Origin]) -> Sequence[str | dict[str, Any]]:
-    """Return contexts as rows store them: texts if nothing else is known."""
+    """Return contexts as rows store them; as plain texts if nothing else is known."""
     if not origins:
         return texts
     return [text if origin == Origin() else _record(text, origin) for text, origin in zip(texts, origins, strict=True)]

@@ -6,25 +6,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from evalkit.errors import what_and_fix
 from evalkit.formats.contexts import read_contexts
 from evalkit.formats.fields import check_keys, read_mapping, read_text
 from evalkit.text.values import shown
 from evalkit.types import Case
 
 MOST_TURNS = 100
-"""User turns of one conversation."""
+"""Maximum number of user turns in one conversation."""
 DURING = ("session", "message", "turn", "environment", "resume")
-"""What a system is given beside the messages of a conversation; no field of a row may have these names."""
+"""Names of the arguments that a system gets in a conversation; no field of a row may have one of them."""
 _OF_A_ROW = ("input", "turns", "id", "checks", "kind", "severity", "cohorts", "cluster", "state", "approvals")
-"""Fields of a whole row, which no turn has."""
+"""Fields that only a whole row can have, not a turn."""
+_NOT_OF_A_TURN = frozenset((*DURING, *_OF_A_ROW))
 _DECISIONS = ("approve", "reject", "edit", "expire")
 Complain = Callable[[str, str], None]
-"""Takes what is wrong, and how to fix it."""
+"""Function that is called with a problem and its fix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What a scripted user says, and what is expected of the answer."""
+    """A message of a scripted user, with the expectations for its answer."""
 
     user: str
     expect: Mapping[str, Any] = field(default_factory=dict)
@@ -33,19 +35,19 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedUser:
-    """What a model that plays the user is told."""
+    """Instructions for the model that plays the user."""
 
     goal: str
     persona: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
-    """What the user knows and may say if asked."""
+    """Facts that the user knows and may mention if asked."""
     opening: str | None = None
     """The first message; `None` if the model writes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedApproval:
-    """How a person answers a question of the agent: it is used for the first one that fits, and once."""
+    """A person's planned answer to an approval request; used once, for the first request that it fits."""
 
     tool: str
     """Name of the tool, or a pattern such as `refund*`."""
@@ -53,7 +55,7 @@ class PlannedApproval:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """Arguments that the call has at least."""
     edited: Mapping[str, Any] = field(default_factory=dict)
-    """Arguments that take the place of those asked for, where the decision is `edit`."""
+    """Arguments that replace the requested ones if the decision is `edit`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,18 +70,18 @@ class Conversation:
 
     @property
     def opening(self) -> str:
-        """The first text of the user; what a simulated user wants, if the model writes the text."""
+        """The user's first message, or the goal of a simulated user whose model writes that message."""
         if self.turns:
             return self.turns[0].user
         return "" if self.user is None else self.user.opening or self.user.goal
 
 
 def read_conversation(row: Mapping[str, Any], complain: Complain) -> Conversation:
-    """Return the user's side; `complain` is called for each field that cannot be read.
+    """Return the user's side of a row, calling `complain` for each field that cannot be read.
 
     Args:
         row: a golden row, or the fields of a case.
-        complain: takes what is wrong, and how to fix it.
+        complain: called with a problem and its fix.
     """
 
     def tried(read: Callable[[Any], Any], name: str, fix: str) -> Any:
@@ -88,8 +90,7 @@ def read_conversation(row: Mapping[str, Any], complain: Complain) -> Conversatio
         try:
             return read(row[name])
         except ValueError as error:
-            what, _, own_fix = str(error).partition("; ")
-            complain(what, own_fix or fix)
+            complain(*what_and_fix(error, fix))
             return None
 
     return Conversation(
@@ -101,7 +102,7 @@ def read_conversation(row: Mapping[str, Any], complain: Complain) -> Conversatio
 
 
 def conversation_of(case: Case) -> Conversation:
-    """Return the user's side of a case that was checked; a plain input is a conversation of one turn."""
+    """Return the user's side of a validated case; a plain input is a conversation of one turn."""
     found = read_conversation(case.fields, lambda what, fix: None)
     return (
         found
@@ -123,7 +124,7 @@ def _turn(place: str, value: Any) -> Turn:
         raise ValueError(f"{place}: expected {{user: text}} with what is expected, got {shown(value)}")
     if not value["user"].strip():
         raise ValueError(f"{place}: the user says nothing; write the message")
-    taken = [key for key in value if key in (*DURING, *_OF_A_ROW)]
+    taken = [key for key in value if key in _NOT_OF_A_TURN]
     if taken:
         raise ValueError(f"{place}: `{taken[0]}` cannot be set for a single turn; move it beside `turns`, or remove it")
     _check_texts(place, value)

@@ -1,4 +1,4 @@
-"""Read single fields of a mapping; errors name the place and what was expected there."""
+"""Read single fields of a mapping; errors name the place and the expected value."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class TooLarge(ValueError):
 
 
 def check_keys(place: str, value: Mapping[Any, Any], known: Sequence[str]) -> None:
-    """Refuse a key that is not known.
+    """Reject an unknown key.
 
     Args:
-        place: begins the message, such as `usage: `.
+        place: beginning of the message, such as `usage: `.
         value: the mapping.
         known: its keys.
     """
@@ -153,7 +153,7 @@ def parse_json(text: str | bytes, place: str = "", *, strict: bool = False) -> A
     """Parse JSON text, or its bytes in UTF-8; NaN and Infinity are refused, and if `strict`, duplicate keys too.
 
     Raises:
-        ValueError: Says what is wrong and shows how the text begins.
+        ValueError: Describes the fault and shows the beginning of the text.
     """
     try:
         decoded = text.decode() if isinstance(text, bytes) else text

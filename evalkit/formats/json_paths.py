@@ -1,4 +1,4 @@
-"""Name places in JSON values by paths such as `items[0].price`."""
+"""Address values in JSON by paths such as `items[0].price`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from evalkit.formats.json_values import equal_json, json_text
 
 Path = tuple[str | int, ...]
 Pattern = tuple[str, ...]
@@ -18,11 +20,11 @@ _PLAIN = re.compile(r"""[^.\[\]"]+""")
 
 @functools.lru_cache(maxsize=1_000)
 def path_pattern(option: str, text: str) -> Pattern:
-    """Return the parts of a path; `["a.b"]` or `['a.b']` is one key, whatever it contains.
+    """Return the parts of a path; `["a.b"]` or `['a.b']` is a single key.
 
     Args:
-        option: where it is written, for the message.
-        text: such as `address.zip`, `items[*].price` or `orders["A.17"].status`; it may begin with `$`.
+        option: option that holds the path, for the message.
+        text: path such as `address.zip`, `items[*].price` or `orders["A.17"].status`; it may begin with `$`.
 
     Raises:
         ValueError: it is not a path.
@@ -71,8 +73,14 @@ def value_at(value: Any, pattern: Pattern) -> Any:
     return value
 
 
+def holds_at(value: Any, pattern: Pattern, wanted: Any) -> bool:
+    """Return True if the value at a path equals `wanted` as JSON, or is missing where that is `MISSING`."""
+    found = value_at(value, pattern)
+    return found is wanted if found is MISSING or wanted is MISSING else equal_json(found, wanted)
+
+
 def set_at(value: Any, pattern: Pattern, new: Any) -> bool:
-    """Set the value at a path, whose last key may be new; `False` if nothing there can hold it."""
+    """Set the value at a path, whose last key may be new; return `False` if there is no place for it."""
     holder, last = value_at(value, pattern[:-1]), pattern[-1]
     if isinstance(holder, dict):
         holder[last] = new
@@ -84,7 +92,7 @@ def set_at(value: Any, pattern: Pattern, new: Any) -> bool:
 
 
 def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Yield the values below a path that are no mapping or list, or an empty one."""
+    """Yield the values below a path other than non-empty mappings and lists."""
     if value and isinstance(value, Mapping):
         for key, part in value.items():
             yield from leaves(part, (*path, str(key)))
@@ -93,6 +101,21 @@ def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
             yield from leaves(part, (*path, at))
     elif value is not MISSING:
         yield path, value
+
+
+def changes(before: Any, after: Any, path: Path = ()) -> Iterator[tuple[Path, Any, Any]]:
+    """Yield (path, value before, value after) of each value that differs; `MISSING` where there is none."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for key in dict.fromkeys((*before, *after)):
+            yield from changes(before.get(key, MISSING), after.get(key, MISSING), (*path, str(key)))
+    elif isinstance(before, list | tuple) and isinstance(after, list | tuple):
+        for at in range(max(len(before), len(after))):
+            was, now = (each[at] if at < len(each) else MISSING for each in (before, after))
+            yield from changes(was, now, (*path, at))
+    elif before is MISSING or after is MISSING or json_text(before) != json_text(after):
+        was, now = dict(leaves(before, path)), dict(leaves(after, path))
+        for place in dict.fromkeys((*was, *now)):
+            yield place, was.get(place, MISSING), now.get(place, MISSING)
 
 
 def shown_path(path: Path) -> str:
@@ -105,4 +128,4 @@ def shown_path(path: Path) -> str:
 def _part(part: str | int) -> str:
     if isinstance(part, int):
         return f"[{part}]"
-    return f".{part}" if _PLAIN.fullmatch(part) else f"['{part}']" if '"' in part else f'["{part}"]'
+    return f".{part}" if part != "$" and _PLAIN.fullmatch(part) else f"['{part}']" if '"' in part else f'["{part}"]'

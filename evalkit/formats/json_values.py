@@ -8,7 +8,7 @@ from typing import Any
 
 
 def json_text(value: Any) -> str:
-    """Return a text that is the same for equal JSON values, and for no others."""
+    """Return a text that is the same for equal JSON values only."""
     return json.dumps(_plain(value), sort_keys=True, default=str)
 
 
@@ -18,7 +18,7 @@ def equal_json(left: Any, right: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Make a whole float an integer, and a tuple a list."""
+    """Convert a whole float to an integer, and a tuple to a list."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, Mapping):

@@ -1,21 +1,22 @@
-"""Find what a label is about."""
+"""Find the text that a label is about."""
 
 from __future__ import annotations
 
 import json
 
-from evalkit.types import Output
+from evalkit.formats.turns import has_several_turns
+from evalkit.types import Case, Output
 
 
-def labelled_text(output: Output) -> str:
+def labelled_text(case: Case, output: Output) -> str:
     """Return the text whose hash binds a label: the answer, or all of a conversation of several turns.
 
-    Of a conversation that is what was said and what the tools were called with, so that a label of one conversation is
-    never taken for another that ends with the same words.
+    For a conversation, the text holds the messages and the arguments of tool calls, so that a label never matches
+    another conversation that ends with the same words.
     """
-    messages = [each for each in output.messages or () if each.role in ("user", "assistant")]
-    if sum(message.role == "user" for message in messages) < 2:
+    if not has_several_turns(case, output):
         return output.text
+    messages = [each for each in output.messages or () if each.role in ("user", "assistant")]
     said = [[message.role, message.content] for message in messages]
     did = [[step.name, step.arguments, step.error] for step in output.trajectory or () if step.kind == "tool"]
     return json.dumps([said, did], ensure_ascii=False, sort_keys=True)

@@ -1,4 +1,4 @@
-"""The manifest of a run: what it was made of and judged by, and its JSON."""
+"""Define the manifest of a run, its inputs and rules, and convert it to JSON."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class GoldenFacts:
 
     path: str
     sha256: str
-    """Hash of its cases, in their order."""
+    """Hash of the cases, in order."""
     n_cases: int
     file_sha256: str | None = None
-    """Of the file's bytes; `None` for a set that is not a file."""
+    """Hash of the file's bytes; `None` for a set that is not a file."""
     checks: bool = False
     """Whether a case carries checks of its own; not written if none does."""
 
@@ -49,7 +49,7 @@ class SystemFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleFacts:
-    """How the cases of a sampled run were drawn; see `Sample` for what was asked."""
+    """How the cases of a sampled run were drawn; see `Sample` for the request."""
 
     by: str
     strata: Mapping[str, tuple[float, float]]
@@ -59,7 +59,7 @@ class SampleFacts:
 
     @property
     def asked(self) -> tuple[int, str, int]:
-        """What the suite asked for; the strata follow from it and the golden set."""
+        """The suite's request for a sample; the strata follow from it and the golden set."""
         return self.n, self.by, self.floor
 
 
@@ -68,9 +68,9 @@ class FormerCases:
     """Cases of the base that were removed or edited, and are run in their old form."""
 
     cases: tuple[str, ...]
-    """Their digests."""
+    """Digests of the cases."""
     blocks: bool
-    """Whether their failures can block the run."""
+    """Whether failures of these cases can block the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,16 +82,32 @@ class ScoredRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedFacts:
+    """The file of results that the rows were read from."""
+
+    file: str
+    sha256: str
+    """Of its bytes."""
+    format: str
+    """`csv`, `jsonl`, `parquet` ..."""
+    n_rows: int
+    columns: Mapping[str, str]
+    """What a column is read as -> its name in the file."""
+    judged: tuple[str, ...] = ()
+    """Metrics that a model graded, as the user says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReplacedBaseline:
-    """The baseline that stood under the same name before."""
+    """The previous baseline of the same name."""
 
     run_id: str = ""
-    """Empty, as all that follows, where its manifest could not be read."""
+    """Empty, like all fields below, if its manifest could not be read."""
     outcome: str
     head: str = ""
     commit: str = ""
     values: Mapping[str, float] = field(default_factory=dict)
-    """Metric -> its overall value."""
+    """Metric -> overall value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +121,9 @@ class LabelFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What decides about a run besides its rows, with secrets and long texts as fingerprints.
+    """The rules that decide about a run, with secrets and long texts as fingerprints.
 
-    Options of a part are dotted keys; an option that has its default value is left out.
+    Options of a part are dotted keys; an option with its default value is left out.
     """
 
     gate: Sequence[Any] = ()
@@ -140,7 +156,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What a run was made of, written before its first call."""
+    """The inputs of a run, written before its first call."""
 
     format: int = MANIFEST_FORMAT
     run_id: str
@@ -152,11 +168,11 @@ class Manifest:
     golden: GoldenFacts
     system: SystemFacts
     system_files: Mapping[str, str] = field(default_factory=dict)
-    """Name -> head of the SHA-256 of each file that the fingerprint covers."""
+    """Name -> start of the SHA-256 of each file that the fingerprint covers."""
     baseline_system: str | None = None
     """Fingerprint of the baseline's system, if it can be called."""
     judge: Mapping[str, Any] | None = None
-    """What it is, for display."""
+    """Description for display."""
     metrics: tuple[Metric, ...]
     advisory: tuple[str, ...]
     """Metrics that are shown and do not count in `pass_rate`."""
@@ -165,18 +181,18 @@ class Manifest:
     """Part (`user`, `environment`, `max_turns` ...) -> its value: equal for conversations that can be compared; not
     written if the run has none."""
     scoring: str = ""
-    """Id of the state of the scorers that graded the rows."""
+    """Id of the scoring that graded the rows."""
     earlier_scorings: Mapping[str, ScoreKeys] = field(default_factory=dict)
-    """Earlier states of the scorers that stored rows may have been graded by."""
+    """Ids of earlier scorings that may have graded stored rows."""
     cohorts: tuple[str, ...]
     rules: Rules | None = None
     """`None` in a manifest of an earlier version."""
     seed: int
     repeats: int
-    """Times that each case is run."""
+    """Number of times that each case is run."""
     repeat_rule: str = "mean"
     expected: int
-    """Rows that the plan asks for."""
+    """Number of planned rows."""
     partial: str | None
     """Why the run gets no decision; `None` for a whole run."""
     sample: SampleFacts | None = None
@@ -184,37 +200,39 @@ class Manifest:
     started_at: str = ""
     """ISO 8601, as `finished_at`."""
     command: str = ""
-    """The command line that began it."""
+    """The command line that started the run."""
     versions: Mapping[str, str] = field(default_factory=dict)
     host: Mapping[str, str] = field(default_factory=dict)
     baseline: str | None = None
-    """What `--baseline` named."""
+    """Value of `--baseline`."""
     former: FormerCases | None = None
     """`None` if the cases of the base are not known."""
     case_changes: tuple[Amendment, ...] = ()
     answers: ScoredRun | None = None
     """The run whose answers were scored; `None` if the system was called."""
+    imported: ImportedFacts | None = None
+    """The file that the rows were read from; not written for a run."""
     finished_at: str = ""
     """Empty while the run is not finished."""
     wall_s: float | None = None
     """Seconds that the calls took; `None` if some were made by another process."""
     head: str = ""
-    """Identifies the rows and the decision; known after the decision, and never written to the manifest."""
+    """Head of rows and decision; known after the decision, and never written to the manifest."""
     accepted: str | None = None
     """Reason given for a saved baseline that was not approved. `None` for a run."""
     replaces: ReplacedBaseline | Literal["unknown"] | None = "unknown"
-    """Of a saved baseline: the one before it. `unknown` for a run, and for a baseline of an earlier version."""
+    """For a saved baseline, the one that it replaced. `unknown` for a run, and for a baseline of an earlier version."""
     further: Mapping[str, Any] = field(default_factory=dict)
-    """Keys that this version does not know: they are kept and decide nothing."""
+    """Keys that this version does not know; they are kept without effect."""
 
     @property
     def scorings(self) -> Mapping[str, ScoreKeys]:
-        """Every state of the scorers that rows of the run may have been graded by."""
+        """Ids of all scorings that may have graded rows of the run."""
         return {**self.earlier_scorings, self.scoring: self.score_keys}
 
 
 _REQUIRED: Required = {Metric: {each.name for each in fields(Metric)} - {"diagnostic", "pass_at", "concern"}}
-"""Keys without which a record is refused although the class has a default: the default would be a guess."""
+"""Keys that a record must have although the class has a default, because the default would be a guess."""
 _LATER_RULES = ("conversation", "vendors")
 """Rules that earlier versions did not write."""
 
@@ -232,6 +250,7 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
     record["metrics"] = [metric_record(metric) for metric in manifest.metrics]
     absent = {"head", *(("finished_at", "wall_s") if not manifest.finished_at else ())}
     absent |= {"conversation_key"} if not manifest.conversation_key else set()
+    absent |= {"imported"} if manifest.imported is None else set()
     absent |= {key for key in ("accepted", "replaces") if manifest.accepted is None or record[key] == "unknown"}
     return {**{key: value for key, value in record.items() if key not in absent}, **manifest.further}
 
@@ -239,10 +258,10 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
 def read_manifest(record: Mapping[str, Any], file: str) -> tuple[Manifest | None, list[Problem]]:
     """Convert JSON to a manifest.
 
-    Rules that are incomplete, or not of this shape, are read as unknown.
+    Rules that are incomplete or have another form are read as unknown.
 
     Args:
-        record: of the file.
+        record: JSON of the file.
         file: its name, for messages.
 
     Returns:
@@ -261,7 +280,7 @@ def read_manifest(record: Mapping[str, Any], file: str) -> tuple[Manifest | None
         faults.wrong.append("repeats")
     again = "run the suite again"
     problems = [Problem(file, f"`{key}` is missing", again) for key in faults.missing]
-    problems += [Problem(file, f"`{key}` is not what a run writes", again) for key in faults.wrong]
+    problems += [Problem(file, f"`{key}` is missing or invalid", again) for key in faults.wrong]
     return (None if problems else manifest), problems
 
 
@@ -272,7 +291,7 @@ def _rules(record: Any) -> Rules | None:
 
 
 def _with_ends(metric: Any) -> Any:
-    """A range without an end is `null` in JSON."""
+    """Return an end of a range for JSON, where an open end is `null`."""
     if not isinstance(metric, dict):
         return metric
     ends = {"low": -math.inf, "high": math.inf}

@@ -95,7 +95,7 @@ def chat_message(message: Message) -> dict[str, Any]:
 
 
 def input_of(case: Case) -> str | list[dict[str, Any]]:
-    """Return the input as systems and own scorers get it: a string, or messages of the chat protocol."""
+    """Return the input as systems and custom scorers get it: a string, or messages of the chat protocol."""
     return case.input if isinstance(case.input, str) else [chat_message(message) for message in case.input]
 
 

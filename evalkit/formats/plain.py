@@ -19,7 +19,7 @@ MAX_VALUES = 1_000_000
 
 
 def plain(place: str, value: object) -> Any:
-    """Copy a value as what JSON can hold: None, bool, int, finite float, string, list, mapping with string keys.
+    """Copy a value in types that JSON can hold: None, bool, int, finite float, string, list, mapping with string keys.
 
     Raises:
         ValueError: Names the place that JSON cannot hold, or says that there are too many values; a list that holds
@@ -33,7 +33,7 @@ def _plain(place: str, value: object, depth: int, counter: Iterator[int]) -> Any
         raise ValueError(f"{place.partition('.')[0]}: more than {MAX_VALUES:,} values")
     if value is None or isinstance(value, bool):
         return value
-    # A subclass of the system's own may say anything of itself: what is kept is the plain value.
+    # A subclass may misreport itself, so only the plain value is kept.
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int) and int.bit_length(value) <= _MAX_INT_BITS:

@@ -12,7 +12,7 @@ from evalkit.types import Metric
 
 TIME_UNITS = frozenset({"s", "tokens/s", "cases/s"})
 PAID = frozenset({"judge_cost_usd_per_case", "user_cost_usd_per_case"})
-"""Cost of judges and simulated users in this run alone, which depends on the replies that earlier runs cached."""
+"""Metrics of cost in this run alone, which depend on replies that earlier runs cached."""
 
 _CELLS = ("cells", "outcomes")
 _NODE_TIMES = ("unknown_times", "own_p50_s", "own_p95_s", "share_of_time")

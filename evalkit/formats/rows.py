@@ -62,12 +62,12 @@ def row_key(line: bytes) -> RowKey | None:
 
 
 def row_name(line: bytes) -> bytes | None:
-    """Return the beginning of an intact line's row, which is the same for all rows of one key and no other."""
+    """Return the beginning of an intact line's row, which identifies the key of the row."""
     body = body_of(line)
     if body is not None and not body.startswith(_START):
         row = decode_row(line)
         body = None if row is None else _encoder.encode(_row_dict(row)).encode()
-    # Quotes inside an id are escaped, so that the first place of this mark is the end of id and digest.
+    # Quotes inside an id are escaped, so the first occurrence of this mark is the end of id and digest.
     return None if body is None else body[: body.index(_AFTER_KEY)]
 
 
@@ -120,7 +120,7 @@ def _case_dict(case: Case) -> dict[str, Any]:
 
 
 def output_record(output: Output) -> dict[str, Any]:
-    """Return an output as rows store it, without what the system did not report."""
+    """Return an output as rows store it, without fields that the system did not report."""
     data: dict[str, Any] = {"text": output.text}
     if output.usage is not None:
         data["usage"] = usage_record(output.usage)
@@ -138,7 +138,7 @@ def output_record(output: Output) -> dict[str, Any]:
         data["trajectory"] = [step_record(step) for step in output.trajectory]
     if output.messages is not None:
         data["messages"] = [message_record(message) for message in output.messages]
-    for key in ("state", "stop", "interrupt", "fault", "latency_s", "ttft_s"):
+    for key in ("state", "stop", "user_why", "interrupt", "fault", "latency_s", "ttft_s"):
         if (value := getattr(output, key)) is not None:
             data[key] = value
     return data

@@ -1,4 +1,4 @@
-"""Read values of JSON into the types that this version writes, with every fault named."""
+"""Read JSON values into the types that this version writes, reporting every fault."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 Required = Mapping[type, Collection[str]]
-"""By dataclass, fields that must be given although they have a default."""
+"""Dataclass -> fields that must be given although they have a default."""
 
 
 @dataclass
 class Faults:
-    """Keys that do not have the shape of a type, as dotted paths."""
+    """Collects keys that do not fit a type, as dotted paths."""
 
     missing: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
     @property
     def n(self) -> int:
-        """How many there are."""
+        """Number of faults."""
         return len(self.missing) + len(self.wrong)
 
 
@@ -33,7 +33,7 @@ def read(cls: type[T], value: Any, faults: Faults, required: Required | None = N
 
     Args:
         cls: the dataclass.
-        value: of JSON, or already of the class.
+        value: JSON value, or an instance of the class.
         faults: gets each key that is missing or wrong.
         required: see `Required`.
         at: path of the value.
@@ -57,7 +57,7 @@ def read(cls: type[T], value: Any, faults: Faults, required: Required | None = N
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """True if a value of JSON has the type; a whole number is a float, a bool is not a number."""
+    """Return True if a JSON value has the type; a whole number is a float, a bool is not a number."""
     faults = Faults()
     _read(value, hint, faults, {}, "")
     return not faults.n
@@ -70,7 +70,7 @@ def _fields(cls: Any) -> tuple[tuple[str, Any, Field[Any]], ...]:
 
 
 def _read(value: Any, hint: Any, faults: Faults, required: Required, at: str) -> Any:
-    """The value as the hint has it: lists as tuples, mappings as dataclasses; a fault if it does not fit."""
+    """Return the value as the hint requires, with tuples and dataclasses; add a fault if it does not fit."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         given = [part for part in parts if isinstance(part, type) and is_dataclass(part)]

@@ -23,7 +23,7 @@ from evalkit.text.values import shown
 from evalkit.types import APPROVALS, ROLES, STEP_KINDS, Message, Step, ToolCall, Usage
 
 CLAIMED = "claimed: the environment never had this call"
-"""Error of a call of an environment's tool that a system reports and evalkit did not run."""
+"""Error of a call that a system reports but evalkit, which runs the environment's tools, never ran."""
 MOST_STEPS = 10_000
 _KEYS = {
     *("kind", "name", "id", "parent", "call_id", "turn", "arguments", "result", "error", "started_s", "ended_s"),
@@ -32,7 +32,7 @@ _KEYS = {
 
 
 def read_trajectory(place: str, value: object) -> tuple[tuple[Step, ...] | None, tuple[Message, ...] | None]:
-    """Return the steps, and the messages if the list is a chat: its items have a `role` of `ROLES`.
+    """Return the steps, and also the messages if the list is a chat, whose items have a `role` of `ROLES`.
 
     Raises:
         TooLarge: There are more than 10,000 steps or 500 messages.
@@ -85,7 +85,7 @@ def _step(place: str, value: Any, *, stored: bool = False) -> Step:
 
 
 def stored_steps(items: Sequence[Any]) -> tuple[Step, ...]:
-    """Return the steps of a stored row; any other mapping, as earlier versions stored them, goes into `details`."""
+    """Return the steps of a stored row; a mapping in an older or unknown form goes into `details`."""
     return tuple(map(_stored, items))
 
 
@@ -146,7 +146,7 @@ def _answered(message: Message, waiting: Sequence[Step]) -> int | None:
 
 
 def calls_of(steps: Sequence[Step]) -> tuple[ToolCall, ...] | None:
-    """Return the tool calls among steps, or `None` if there are none but some steps are of an unknown kind."""
+    """Return the tool calls among steps, or `None` if there are none and some steps have an unknown kind."""
     calls = tuple(
         ToolCall(
             step.name,

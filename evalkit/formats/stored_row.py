@@ -29,7 +29,7 @@ from evalkit.types import (
 
 _MAX_REPEATS = 1 << 31
 _MOST_CALLS = 1000
-"""Maximum number of calls summed in one value of a row, such as the votes of a judge."""
+"""Maximum number of calls in one value of a row, such as the votes of a judge."""
 
 
 class _StoredGrade(msgspec.Struct, frozen=True):
@@ -55,7 +55,7 @@ class _StoredGrade(msgspec.Struct, frozen=True):
 
 
 class _StoredCase(msgspec.Struct, frozen=True, kw_only=True):
-    """A `Case` whose identity, kind and severity are written, never defaulted."""
+    """A `Case` whose identity, kind and severity must be given."""
 
     id: str
     digest: str
@@ -83,7 +83,7 @@ def _with_origins(values: dict[str, Any]) -> dict[str, Any]:
 
 
 class _StoredOutput(msgspec.Struct, frozen=True, kw_only=True):
-    """An `Output` whose steps may be those of an earlier version: any mappings."""
+    """An `Output` whose steps may be any mappings, as in earlier versions."""
 
     text: str
     contexts: tuple[str | dict[str, Any], ...] | None = None
@@ -94,6 +94,7 @@ class _StoredOutput(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...] | None = None
     state: dict[str, Any] | None = None
     stop: str | None = None
+    user_why: str | None = None
     interrupt: dict[str, Any] | None = None
     fault: str | None = None
     latency_s: float | None = None
@@ -135,8 +136,7 @@ def read_row(body: bytes) -> Row:
     """Decode a row.
 
     Raises:
-        InputError: if a later evalkit wrote it.
-        ValueError, AttributeError, RecursionError: if evalkit did not write the row.
+        InputError: a later evalkit wrote it. ValueError, AttributeError, RecursionError: evalkit did not write the row.
     """
     try:
         stored = _parse(body)

@@ -1,4 +1,4 @@
-"""Find the answer of a reasoning model behind its thoughts."""
+"""Separate the answer of a reasoning model from its thoughts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def without_thoughts(text: str) -> str:
 
 
 def _end_of_thoughts(text: str, opened: re.Match[str]) -> int | None:
-    """Find the end of the tag that balances the opening one; if none does, the end of the last closing tag."""
+    """Find the end of the tag that closes the opening one; if there is none, the end of the last closing tag."""
     name = opened["tag"] or opened["mark"]
     tags = rf"<{name}>|(</{name}>)" if opened["tag"] else rf"\[{name}\]|(\[/{name}\])"
     depth, end = 1, None

@@ -1,4 +1,4 @@
-"""Add up what calls have used."""
+"""Add up the usage of calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from evalkit.types import Usage
 
 
 def add_usage(first: Usage | None, second: Usage) -> Usage:
-    """Sum two usages; what is unknown in one is unknown in the sum. A cached usage adds nothing to a fresh one."""
+    """Sum two usages; a value that is unknown in one is unknown in the sum.
+
+    A cached usage adds nothing to a fresh one.
+    """
     if first is None:
         return second
     if first.cached != second.cached:

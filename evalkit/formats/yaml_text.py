@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +23,9 @@ _NOT_FINITE = re.compile(r"[-+]?\.(inf|nan)$", re.IGNORECASE)
 _TAGS = {f"tag:yaml.org,2002:{kind}" for kind in "str int float bool null timestamp value merge map seq".split()}
 """Tags of plain YAML values that need not be written."""
 _OPEN = re.compile(r"(?:[\[{]\s*){51}")
-"""Nesting limit: the parser looks ahead of the first bracket, at a cost quadratic in the depth."""
+"""Nesting limit; the cost of the parser's look-ahead is quadratic in the depth."""
+_WHOLE = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_DECIMAL = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _HALF = re.compile("[\ud800-\udfff]")
 _WORDS_FOR_BOOL = {"yes", "no", "on", "off", "y", "n"}
 
@@ -58,8 +61,8 @@ def parse(data: bytes, source: str) -> Document:
     """Read one YAML mapping.
 
     Raises:
-        InputError: for text that is not UTF-8, too large, too deep, of too many values, not one mapping, or that uses
-            aliases, tags, repeated keys or scalars that YAML 1.1 reads differently from what is written.
+        InputError: the text is not UTF-8, too large, too deep, has too many values, is not one mapping, or uses
+            aliases, tags, repeated keys or scalars that YAML 1.1 converts.
     """
     node = _composed(_decode(data, source, MAX_BYTES), source, MAX_VALUES)
     if not isinstance(node, yaml.MappingNode):
@@ -78,7 +81,7 @@ def parse_data(data: bytes, source: str, max_bytes: int) -> tuple[Any, Mapping[P
     """Read the value of a data file, with the positions of its parts; `None` if it is empty.
 
     Raises:
-        InputError: for text that breaks a rule of `parse`, whatever is at the top.
+        InputError: the text breaks a rule of `parse`; the top level may be any value.
     """
     node = _composed(_decode(data, source, max_bytes), source, max_bytes)
     if node is None:
@@ -90,13 +93,31 @@ def parse_data(data: bytes, source: str, max_bytes: int) -> tuple[Any, Mapping[P
     return value, reader.marks
 
 
-def _composed(text: str, source: str, max_values: int) -> Any:
+def parse_foreign(data: bytes, source: str, max_bytes: int) -> tuple[Any, Mapping[Path, tuple[int, int]]]:
+    """Read a YAML file of another tool by YAML 1.2, with the positions of its parts; `None` if it is empty.
+
+    `yes` and `1:30` are texts, as the tool reads them. Anchors, aliases and `<<` are resolved, within the limits.
+
+    Raises:
+        InputError: for text that breaks another rule of `parse`.
+    """
+    node = _composed(_decode(data, source, max_bytes), source, max_bytes, foreign=True)
+    if node is None:
+        return None, {}
+    reader = _ForeignReader(source)
+    value = reader.read(node, ())
+    if reader.problems:
+        raise InputError(reader.problems)
+    return value, reader.marks
+
+
+def _composed(text: str, source: str, max_values: int, *, foreign: bool = False) -> Any:
     """Return the node of a text, `None` if there is none."""
     if deep := _OPEN.search(text):
         place = f"{source}:{text.count(chr(10), 0, deep.start()) + 1}"
         raise InputError(Problem(place, f"nested deeper than {MAX_DEPTH} levels", "write it flatter"))
     try:
-        loader = _Loader(text)
+        loader = _ForeignLoader(text) if foreign else _Loader(text)
         loader.max_values = max_values
     except yaml.reader.ReaderError as error:
         what = f"a character that YAML does not allow: U+{error.character:04X}"
@@ -138,14 +159,15 @@ def _syntax_problem(error: yaml.MarkedYAMLError, source: str) -> Problem:
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes only; refuses aliases and deep nesting before they cost time."""
+    """Composes nodes only; rejects aliases and deep nesting before they cost time."""
 
     depth = nodes = 0
     max_values = MAX_VALUES
+    takes_aliases = False
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        if not self.takes_aliases and (isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None)):
             raise yaml.MarkedYAMLError(
                 problem="anchors (&name) and aliases (*name) are refused",
                 problem_mark=event.start_mark,
@@ -165,6 +187,24 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
+
+
+class _ForeignLoader(_Loader):
+    """Composes what YAML 1.2 allows: aliases, and a question mark inside of a plain text between brackets."""
+
+    takes_aliases = True
+    _in_text = False
+
+    def scan_plain(self) -> Any:
+        self._in_text = True
+        try:
+            return super().scan_plain()
+        finally:
+            self._in_text = False
+
+    def peek(self, index: int = 0) -> Any:
+        char = super().peek(index)
+        return "x" if self._in_text and char == "?" else char
 
 
 class _Reader:
@@ -226,6 +266,44 @@ class _Reader:
         line, column = _mark(node)
         place = f"{self.source}:{line}:{column}"
         self.problems.append(Problem(f"{place} {dotted(path)}" if path else place, what, fix))
+
+
+class _ForeignReader(_Reader):
+    """Reads plain words by YAML 1.2, and expands aliases up to the limits of values and depth."""
+
+    n_values = 0
+
+    def read(self, node: Any, path: Path) -> Any:
+        self.n_values += 1
+        if len(path) > MAX_DEPTH or self.n_values > MAX_VALUES:
+            what = f"more than {MAX_VALUES:,} values" if len(path) <= MAX_DEPTH else f"deeper than {MAX_DEPTH} levels"
+            raise InputError(Problem(f"{self.source}:{_mark(node)[0]}", f"aliases make {what}", "write it flatter"))
+        return super().read(node, path)
+
+    def _pairs(self, node: Any, path: Path) -> Iterator[tuple[str, Any]]:
+        own: list[Any] = []
+        merged: list[Any] = []
+        for key, value in node.value:
+            is_merge = key.tag == "tag:yaml.org,2002:merge"
+            (merged if is_merge else own).append((key, value))
+        for _, value in merged:
+            for each in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                yield from self.read(each, path).items() if isinstance(each, yaml.MappingNode) else ()
+        yield from super()._pairs(yaml.MappingNode(node.tag, own), path)
+
+    def _scalar(self, node: Any, path: Path) -> Any:
+        text = node.value
+        if node.style is not None or _HALF.search(text):
+            return super()._scalar(node, path)
+        if text in ("", "~", "null", "Null", "NULL"):
+            return None
+        if text in ("true", "True", "TRUE", "false", "False", "FALSE"):
+            return text.lower() == "true"
+        if len(text) <= 300 and _WHOLE.fullmatch(text):
+            return int(text, 0 if text[:2] in ("0x", "0o") else 10)
+        if len(text) <= 300 and _DECIMAL.fullmatch(text) and abs(float(text)) < math.inf:
+            return float(text)
+        return text
 
 
 def _mark(node: Any) -> tuple[int, int]:

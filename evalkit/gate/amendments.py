@@ -15,7 +15,7 @@ _LESS_IS_LOOSER = ("min", "beats_by", "by_cohort_min", "alpha")
 _MORE_IS_LOOSER = ("max", "margin", "max_slowdown", "max_cost_ratio")
 _FEWER_ARE_LOOSER = ("by", "critical", "metrics")
 _UNTIL_GIVEN = {"metrics", "by"}
-"""Keys of `no_regression` that mean "all" if not written."""
+"""Keys of `no_regression` that mean "all" if they are not given."""
 _NOT_RULES = ("why",)
 _FAIR_RULES = ("mean", "all")
 _COVERAGE = next(name for name, check in CHECKS.items() if check is Coverage)
@@ -25,8 +25,8 @@ def amendments(before: Rules, after: Rules) -> tuple[Amendment, ...]:
     """List every rule that differs, the looser ones first.
 
     Args:
-        before: of the base branch, or of the baseline.
-        after: of the run to decide.
+        before: rules of the base branch, or of the baseline.
+        after: rules of the run to decide.
     """
     found = [
         *_gate(before.gate, after.gate),
@@ -119,11 +119,11 @@ def _options(name: str, value: Any) -> Mapping[str, Any]:
 
 
 def _is_looser(name: str, key: str, was: Any, now: Any) -> bool:
-    """Return True if the change lets more through, or if that cannot be determined."""
+    """Return True if the change makes passing easier, or if that cannot be determined."""
     if key in _LESS_IS_LOOSER + _MORE_IS_LOOSER and all(is_number(each) for each in (was, now)):
         return bool(now < was) is (key in _LESS_IS_LOOSER)
     if key in _LESS_IS_LOOSER + _MORE_IS_LOOSER and was is None and is_number(now):
-        # A limit that was not there is one more; an error rate or a margin that is written is another one.
+        # A new limit is an additional one; a new error rate or margin replaces the default.
         return key in ("alpha", "margin")
     if key in _FEWER_ARE_LOOSER:
         everything = key in _UNTIL_GIVEN and name.startswith("no_regression")
@@ -140,7 +140,7 @@ def _is_looser(name: str, key: str, was: Any, now: Any) -> bool:
 
 
 def _plain(before: Rules, after: Rules) -> Iterator[Amendment]:
-    """Compare the keys of the suite that affect how a run is judged."""
+    """Compare the keys of the suite that affect the decision."""
     for key in ("require_evidence", "repeat", "repeat_rule", "cohorts", "production"):
         was, now = getattr(before, key), getattr(after, key)
         if was == now:
@@ -155,7 +155,7 @@ def _plain(before: Rules, after: Rules) -> Iterator[Amendment]:
 
 
 def _more_chances(rules: Rules) -> bool:
-    """True if a system that answers at random passes sooner the more often it is asked."""
+    """Return True if repeats make it easier for a system with random answers to pass."""
     gate = _entries(rules.gate)
     any_of_all = any(name.startswith("pass_any") and options.get("k") is None for name, options in gate.items())
     return rules.repeat_rule not in _FAIR_RULES or any_of_all
@@ -170,7 +170,7 @@ def _floors(before: Mapping[str, float], after: Mapping[str, float]) -> Iterator
 
 
 def _labels(before: Mapping[str, LabelFile], after: Mapping[str, LabelFile]) -> Iterator[Amendment]:
-    """Label files by content; added ones move trust in a judge and the figures that are corrected by it."""
+    """Return label files by content; added ones change trust in a judge and the corrected figures."""
     for file in sorted({*before, *after}):
         was, now = before.get(file), after.get(file)
         if was == now:

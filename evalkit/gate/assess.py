@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """Everything a decision depends on besides the rows."""
+    """Everything that a decision depends on, other than the rows."""
 
     suite: str
     """Name of the suite."""
@@ -52,18 +52,17 @@ class Terms:
     former: tuple[Case, ...] | None = None
     """Cases of the base that were removed or edited; `None` if they are not known."""
     former_blocks: bool = False
-    """Whether they may block.
-
-    Only those of a commit may: the set may have changed for good reasons since a stored baseline.
+    """Whether these cases may block. Only cases of a commit may, because the set may have changed since a stored
+    baseline for good reasons.
     """
     case_changes: tuple[Amendment, ...] = ()
-    """Amendments that only the base's golden set shows; kept with a stored run."""
+    """Amendments that only show in the base's golden set; kept with a stored run."""
     notes: tuple[str, ...] = ()
-    """Notes shown with the figures, such as where a judge was measured."""
+    """Notes shown with the figures, such as the data on which a judge was measured."""
 
     @property
     def asks_both(self) -> bool:
-        """Whether the baseline's system is asked every case too: its stored conversations were led differently."""
+        """Whether the baseline's system runs every case too, because its stored conversations used other settings."""
         return self.policy.escalates and self.baseline is not None and bool(self.baseline.other_conversation)
 
 
@@ -75,8 +74,8 @@ def assess(
     Args:
         frame: the rows of the run.
         terms: suite, baseline and labels.
-        expected: rows that the plan asked for.
-        final: nothing can be run again: decide with what is there.
+        expected: number of planned rows.
+        final: nothing can be run again, so decide with the rows at hand.
         wall_s: seconds that the calls took, `None` if unknown (a resumed or stored run).
     """
     from evalkit.aggregate.frozen import freeze
@@ -115,7 +114,7 @@ def assess(
         final=final,
     )
     if isinstance(decision, Decision):
-        # If the old cases are known, what they say now is added to the decision later.
+        # If the old cases are known, their results are added to the decision later.
         told = terms.former is None and terms.partial is None
         cases = case_changes(decision.comparison) if told else ()
         since = terms.amended_since or ("" if terms.baseline is None else f"baseline {terms.baseline.run_id}")
@@ -124,7 +123,7 @@ def assess(
 
 
 def _unfinished(frame: FrozenFrame, expected: int, repeats: int) -> str | None:
-    """Explain why the rows are not the whole run, however few are missing; `None` if they are."""
+    """Explain why the rows are not the whole run, even if few are missing; `None` if they are."""
     left_out = sum(count for reason, count in frame.skipped_reasons.items() if reason.startswith(QUARANTINED))
     if left_out:
         return f"{left_out} quarantined; try again with --retry-errors"
@@ -133,10 +132,10 @@ def _unfinished(frame: FrozenFrame, expected: int, repeats: int) -> str | None:
 
 
 def refuse_incomparable(decision: Decision) -> None:
-    """Refuse a decision whose baseline was scored by other scorers, rubrics or judges.
+    """Reject a decision whose baseline was scored by other scorers, rubrics or judges.
 
     Raises:
-        InputError: naming each metric and the part that differs.
+        InputError: names each metric and the part that differs.
     """
     found = decision.comparison
     if found is not None and found.incomparable:

@@ -17,7 +17,7 @@ from evalkit.text.numbers import plural
 from evalkit.types import fails
 
 CANARY_RUNS = 3
-"""Repeats of a canary that `2 of 3` considers."""
+"""Number of repeats of a canary that `2 of 3` considers."""
 
 
 def failure_checks(frame: FrozenFrame, summary: Summary, policy: Failures) -> list[Check]:
@@ -156,8 +156,8 @@ def coverage_checks(summary: Summary, policy: Coverage, critical: frozenset[str]
     """Compare scored with planned rows, overall and by cohort.
 
     Args:
-        summary: holds the counts.
-        policy: the least shares.
+        summary: summary with the counts.
+        policy: the minimum shares.
         critical: cohorts in which a single missing row is a condition.
     """
     checks = [_overall_coverage(summary.coverage.get(OVERALL, (0, 0)), policy)]

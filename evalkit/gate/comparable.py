@@ -1,4 +1,4 @@
-"""Find the metrics whose scores were not made the same way in a run and in its baseline."""
+"""Find the metrics that were scored differently in a run and in its baseline."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SCORE_AGAIN = "score its stored answers again with `evalkit score`, and save tha
 
 @dataclass(frozen=True, eq=False)
 class Applied:
-    """Which cases the metrics of a run apply to, in the rows of a run or as a suite says before the first call."""
+    """The cases that the metrics of a run apply to, from its rows or, before the first call, from the suite."""
 
     voters: Collection[str]
     """Metrics that make up `pass_rate`."""
     cases: frozenset[bytes]
     """Content keys of all cases."""
     answered: frozenset[bytes]
-    """Those of them that have an answer."""
+    """Content keys of the cases with an answer."""
     left_out: Mapping[str, frozenset[bytes]]
     """Metric -> cases with an answer that it does not apply to."""
 
@@ -36,7 +36,7 @@ class Applied:
 
 
 def applied_in(frame: FrozenFrame) -> Applied:
-    """Return which cases the metrics of a run apply to."""
+    """Return the cases that the metrics of a run apply to."""
     answered, applied = frame.covered.copy(), {}
     for name, column in frame.rows.items():
         applied[name] = np.isin(column.status, (SCORED, UNSCORED))
@@ -50,7 +50,7 @@ def applied_in(frame: FrozenFrame) -> Applied:
 
 
 def incomparable_metrics(candidate: Applied, baseline: Baseline, metrics: Collection[str]) -> dict[str, str]:
-    """Find the metrics whose scores were not made the same way in both runs.
+    """Find the metrics that were scored differently in the two runs.
 
     Args:
         candidate: the run to decide, or the suite that is about to run.
@@ -58,7 +58,7 @@ def incomparable_metrics(candidate: Applied, baseline: Baseline, metrics: Collec
         metrics: those that the policy compares.
 
     Returns:
-        Metric -> the part that differs. `pass_rate` rests on every scorer that votes in it.
+        Metric -> the part that differs. `pass_rate` depends on every scorer that votes in it.
     """
     found: dict[str, str] = {}
     before = applied_in(baseline.frame)
@@ -77,17 +77,17 @@ def incomparable_metrics(candidate: Applied, baseline: Baseline, metrics: Collec
 
 
 def unlike(metric: str, part: str) -> str:
-    """Say what is wrong with a baseline of which a metric is not comparable.
+    """Describe the fault of a baseline with a metric that is not comparable.
 
     Args:
         metric: its name.
-        part: what differs, as `incomparable_metrics` returns it.
+        part: the part that differs, from `incomparable_metrics`.
     """
     return f"it has no scores of {metric}" if part == LACKING else f"its {metric} was scored differently ({part})"
 
 
 def is_shared(candidate: Applied, baseline: Applied, metric: str) -> bool:
-    """Tell whether a metric was asked for, in either run, of a case that is in both."""
+    """Return whether a metric was measured, in either run, on a case that is in both."""
     return not (candidate.to(metric).isdisjoint(baseline.cases) and baseline.to(metric).isdisjoint(candidate.cases))
 
 
@@ -103,7 +103,7 @@ def _pass_rate_difference(candidate: Applied, before: Applied, baseline: Baselin
 
 
 def _narrowed(narrow: Applied, wide: Applied, metric: str) -> str:
-    """Say that a scorer skips cases in one run that it grades in the other; empty if it skips none."""
+    """Report that a scorer skips cases in one run that it grades in the other; empty if it does not."""
     left_out = narrow.left_out.get(metric, narrow.answered)
     if not (both := left_out & wide.to(metric)):
         return ""

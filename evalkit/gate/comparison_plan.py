@@ -1,4 +1,4 @@
-"""Plan a comparison with a baseline: which repeats count, which systems run suspects again, at which level."""
+"""Plan a comparison with a baseline: the repeats that count, the systems that run suspects again, and the levels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOT_AGAIN: Mapping[Again, str] = {
     "candidate": "its cases were not run again on the candidate, so the planned runs decide this alone",
     "both": "the old system did not answer again, so this is decided by single runs",
 }
-"""Reason why a gate that looked worse had no second look."""
+"""Reasons why a gate that looked worse had no second look."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class ComparisonPlan:
     planned: Repeats = (None, None)
     """Repeats of each case that count in the first look, for baseline and candidate."""
     again: Again = "neither"
-    """Systems that run suspect cases again, for a second look."""
+    """Systems that run suspect cases again for a second look."""
     uncompared: str = ""
     """Reason why the named baseline is not compared."""
 
@@ -59,15 +59,16 @@ def trial_of(
 ) -> ComparisonPlan:
     """Plan how two runs are compared.
 
-    If the baseline's system can be called, both run suspect cases again. Else a candidate of one run does so alone,
-    if the baseline holds as many repeats as it will then have. Otherwise the same noise would stay in both looks: from
-    4 x 2 to 4 x 4 an unchanged system is blocked in 1.2 % of its runs, from 4 x 1 in 0.6 %.
+    If the baseline's system can be called, both run suspect cases again. Otherwise a candidate with one repeat runs
+    them again alone, if the baseline holds as many repeats as the candidate will then have. With more repeats the same
+    noise would stay in both looks. From 4 x 1 to 4 x 4, an unchanged system is blocked in 0.6 % of its runs; from 4 x
+    2, in 1.2 %.
 
     Args:
-        check: which metrics and cohorts.
-        policy: that it belongs to.
+        check: metrics and cohorts to compare.
+        policy: the policy of the check.
         critical: cohorts tested in a family of their own.
-        seed: of the sign flips.
+        seed: seed of the sign flips.
         repeats: planned ones of baseline and candidate, `None` if the plan is not known.
         stored: runs of each case that the baseline holds.
     """

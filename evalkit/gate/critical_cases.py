@@ -1,7 +1,7 @@
 """Block on a critical case that broke, if both runs are certain.
 
-"It broke, and broke again" blocks 31 % of unchanged systems with 20 critical cases of ordinary flakiness. Four passes
-of four before and four failures of four now block well under 1 % (`benchmarks/error_rates.py`).
+"It broke, and broke again" blocks 31 % of unchanged systems with 20 critical cases of ordinary flakiness. Requiring
+four passes of four before and four failures of four now blocks well under 1 % (`benchmarks/error_rates.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from evalkit.results import Check
 from evalkit.text.numbers import plural
 
 RUNS = 4
-"""Repeats on each side that must all agree."""
+"""Number of repeats on each side, which must all agree."""
 Verdicts = list[bool | None]
 
 
@@ -30,14 +30,14 @@ class _Broken:
     surely: tuple[int, ...]
     perhaps: tuple[int, ...]
     to_repeat: tuple[int, ...]
-    """Those of `perhaps` for which only the candidate's repeats are missing."""
+    """Positions in `perhaps` for which only the candidate's repeats are missing."""
 
 
 def critical_case_finding(pairing: Pairing, *, may_block: bool) -> Finding:
-    """Block for critical cases that certainly broke, and warn for those that may have.
+    """Block for critical cases that certainly broke, and warn about those that may have.
 
     Args:
-        pairing: of candidate and baseline.
+        pairing: pairing of candidate and baseline.
         may_block: False if `pass_rate` rests on a judge that is not trusted.
     """
     frame = pairing.candidate
@@ -67,11 +67,11 @@ def critical_case_finding(pairing: Pairing, *, may_block: bool) -> Finding:
 
 
 def critical_cases_to_repeat(pairing: Pairing, *, both: bool = False) -> tuple[str, ...]:
-    """List the critical cases that would block if further repeats agreed with the existing ones.
+    """List the critical cases that would block if additional repeats agreed with the existing ones.
 
     Args:
-        pairing: of candidate and baseline.
-        both: whether the baseline's system can be run again too; else its runs have to be there already.
+        pairing: pairing of candidate and baseline.
+        both: whether the baseline's system can be run again too; if not, its runs must already exist.
     """
     broken = _broken(pairing)
     return tuple(pairing.candidate.case_ids[case] for case in (broken.perhaps if both else broken.to_repeat))

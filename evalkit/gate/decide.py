@@ -29,7 +29,7 @@ _MOST_IMPORTANT_FIRST: tuple[CheckOutcome, ...] = ("block", "no decision", "warn
 
 @dataclass(frozen=True, slots=True)
 class NeedsRepeats:
-    """Cases whose failure would block alone: run each until it has `repeats` rows, then decide again."""
+    """Cases whose failure alone would block; run each until it has `repeats` rows, then decide again."""
 
     case_ids: tuple[str, ...]
     repeats: int
@@ -51,19 +51,19 @@ def decide(  # noqa: PLR0913 - what a decision depends on
 
     Args:
         frame: the run's rows, frozen.
-        summary: from `summarise` on the same frame.
-        policy: from the suite.
+        summary: result of `summarise` on the same frame.
+        policy: policy of the suite.
         baseline: the stored run that `no_regression` names, `None` if none is saved yet.
-        partial: which part of the suite was run (such as `--limit 10`), `None` for all of it.
-        seed: of the sign flips.
-        final: nothing can be run again: decide with what is there.
+        partial: the part of the suite that was run (such as `--limit 10`), `None` for all of it.
+        seed: seed of the sign flips.
+        final: nothing can be run again, so decide with the rows at hand.
 
     Returns:
-        `NeedsRepeats` while a canary or a critical case has failed fewer runs than its rule looks at. Else a decision:
-        blocked if a check blocks; else no decision if a check cannot say; else approved, with conditions if a check
-        warns or lacks evidence. A partial run, or a policy without a check besides coverage, is never a decision. If
-        `comparison.incomparable` names metrics, the baseline's scores were made differently: the caller turns that into
-        an `InputError`.
+        `NeedsRepeats` while a canary or a critical case has failed fewer runs than its rule looks at. Otherwise a
+        decision. It is blocked if a check blocks, else no decision if a check has no result, else approved, with
+        conditions if a check warns or lacks evidence. A partial run, or a policy with no check but coverage, gives no
+        decision. If `comparison.incomparable` names metrics, the baseline's scores were made differently: the caller
+        turns that into an `InputError`.
     """
     waiting = None if final or partial is not None else _to_repeat(frame, summary, policy, baseline, seed)
     if waiting is not None:
@@ -125,7 +125,7 @@ def _trial(
 def _findings(
     frame: FrozenFrame, summary: Summary, policy: Policy, baseline: Baseline | None, seed: int, *, partial: bool
 ) -> list[Finding]:
-    """Collect all findings, regressions first, because they name causes and absolute limits only symptoms."""
+    """Collect all findings, regressions first, because regressions name causes and absolute limits only symptoms."""
     critical = policy.critical_in(frame.cohorts)
     found = [
         regression_finding(frame, summary, baseline, _trial(check, policy, frame, baseline, seed), partial=partial)

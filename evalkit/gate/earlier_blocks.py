@@ -21,16 +21,16 @@ def carried(
 ) -> Decision:
     """Add earlier blocks, and changes made to the rows since.
 
-    An approval becomes one with conditions if a decision of the same system was blocked before, or if rows were taken
-    away and asked again; and no decision if both are so: rows that somebody chose say nothing of the system.
+    An approval gets conditions if the same system was blocked before, or if rows were removed and run again. If both
+    are true there is no decision, because rows that somebody chose say nothing about the system.
 
     Args:
-        decision: by the rows as they are.
+        decision: the decision from the current rows.
         before: decisions of the same run, and of runs of the same suite and commit.
-        system: version or fingerprint of this run's system; earlier blocks of another one are only listed.
-        asked_again: a sentence for each kind of change to rows that has been undone by asking their cases again.
-        withheld: a sentence for each change that has not been undone, which leaves nothing to decide from.
-        conditions: further conditions of an approval, a sentence each.
+        system: version or fingerprint of this run's system; earlier blocks of other systems are only listed.
+        asked_again: a sentence for each kind of change to rows that was undone by running their cases again.
+        withheld: a sentence for each change that was not undone; any of them prevents a decision.
+        conditions: other conditions of an approval, one sentence each.
     """
     if decision.outcome == "blocked":
         return replace(decision, reasons=(*decision.reasons, *withheld))

@@ -58,27 +58,27 @@ class Written:
 
 
 def found_in(folder: RunFolder, root: Path, noted: frozenset[tuple[str, int]] | None = None) -> ChangesSince:
-    """Read the earlier decisions of a run, and compare its folder with what they were made from.
+    """Read the earlier decisions of a run, and compare its folder with the rows that they were made from.
 
     Args:
-        folder: of a run or a saved baseline.
-        root: the project, which remembers what was blocked.
-        noted: calls that were begun since it last ended in order; `None` to read them from the folder.
+        folder: folder of a run or a saved baseline.
+        root: the project, which remembers blocked runs.
+        noted: calls begun since the run last ended normally; `None` to read them from the folder.
 
     Raises:
-        InputError: if it is not a run folder.
-        StoreError: if it cannot be read.
+        InputError: it is not a run folder.
+        StoreError: it cannot be read.
     """
     known = known_of(root, folder.manifest().run_id)
     return before_in(folder, known, noted_in(folder.path) if noted is None else noted)
 
 
 def of_stored_rows(folder: RunFolder, root: Path) -> EarlierDecisions:
-    """Collect what a decision from stored rows must list: changed rows cannot be restored without a call.
+    """Collect the earlier blocks and changes for a decision from stored rows, which cannot be restored without a call.
 
     Raises:
-        InputError: if it is not a run folder.
-        StoreError: if it cannot be read.
+        InputError: it is not a run folder.
+        StoreError: it cannot be read.
     """
     before = found_in(folder, root)  # its seal says what was decided, whatever `decision.json` says now
     changes = (each for each in before.deciding() if not each.startswith(DECISION))
@@ -87,11 +87,11 @@ def of_stored_rows(folder: RunFolder, root: Path) -> EarlierDecisions:
 
 
 def of_answers(folder: RunFolder, root: Path) -> EarlierDecisions:
-    """Collect what `score` must list of the run whose answers it grades.
+    """Collect the earlier blocks and changes of the run whose answers `score` grades.
 
     Raises:
-        InputError: if it is not a run folder.
-        StoreError: if it cannot be read.
+        InputError: it is not a run folder.
+        StoreError: it cannot be read.
     """
     before = found_in(folder, root)
     fix = "score the answers of an unchanged run"
@@ -101,18 +101,18 @@ def of_answers(folder: RunFolder, root: Path) -> EarlierDecisions:
 
 
 def of_resumed(before: ChangesSince) -> EarlierDecisions:
-    """Collect what a resumed run must list: its rows were asked again, those of the baseline's system were not."""
+    """Collect the earlier blocks and changes of a resumed run, which ran its own rows again but not the baseline's."""
     sealed = (before.seal,) if before.seal else ()
     withheld = tuple(f"{each}; start a new run" for each in before.other_sentences())
     return EarlierDecisions(before.decisions, (*sealed, *before.rows.sentences()), withheld)
 
 
 def of_baseline(folder: RunFolder | None, title: str) -> EarlierDecisions:
-    """Collect what a comparison must list: a baseline that was not approved is a condition.
+    """Collect the conditions of a comparison, such as a baseline that was not approved.
 
     Args:
-        folder: of the baseline, `None` if nothing is compared.
-        title: what it is called.
+        folder: folder of the baseline, `None` if nothing is compared.
+        title: name for messages.
     """
     if folder is None:
         return EarlierDecisions()
@@ -133,26 +133,26 @@ def write_decision(
     summary: Summary,
     decision: Decision,
     earlier: EarlierDecisions,
-    root: Path,
+    root: Path | None,
 ) -> Written:
-    """Write summary, timings and seal, then `decision.json`, the last file of a run: without it there is no decision.
+    """Write summary, timings and seal, then `decision.json`, without which a run has no decision.
 
     Args:
-        folder: of the run; its manifest is written.
-        manifest: of the run.
-        summary: of its rows.
-        decision: of its rows alone.
-        earlier: what it carries.
-        root: the project.
+        folder: folder of the run; its manifest is written.
+        manifest: manifest of the run.
+        summary: summary of its rows.
+        decision: decision of its rows alone.
+        earlier: the earlier decisions and changes to list.
+        root: the project, where blocked runs are recorded; `None` for a comparison of files, which has no suite.
 
     Raises:
-        StoreError: if the disk refuses it.
+        StoreError: a file cannot be written.
     """
     from evalkit.gate.decide import exit_code
     from evalkit.gate.earlier_blocks import carried
 
     before = earlier.decisions
-    if decision.outcome != "blocked":
+    if decision.outcome != "blocked" and root is not None:
         before = (*before, *_others(folder, manifest, root, known={each.run_id for each in before}))
     decision = carried(
         decision,
@@ -178,7 +178,7 @@ def write_decision(
     )
     if not earlier.withheld:  # what was decided on stays sealed until the change is undone
         write_seal(folder, head, journals, _with(earlier.decisions, own), file_sums(folder))
-    if own.outcome == "blocked":
+    if own.outcome == "blocked" and root is not None:
         remember(root, manifest.suite, own)
     text = to_json({**record, HEAD: head})
     folder.write_text(DECISION, text)
@@ -193,7 +193,7 @@ def _with(decisions: tuple[Decided, ...], own: Decided) -> tuple[Decided, ...]:
 
 
 def _others(folder: RunFolder, manifest: Manifest, root: Path, known: set[str]) -> Iterator[Decided]:
-    """Blocked runs of the same suite and commit that the reports folder, the folder around or the project know."""
+    """Return blocked runs of this suite and commit that the reports folder, its parent or the project record."""
     suite, own = manifest.suite, {manifest.run_id, *known}
     commit, system = manifest.commit or "", manifest.system.identity
 

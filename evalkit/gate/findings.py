@@ -1,4 +1,4 @@
-"""The result of one item of the policy."""
+"""Hold the result of one item of the policy."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def finding(checks: Sequence[Check]) -> Finding:
 
 
 def only_warns(check: Check) -> Check:
-    """Reduce a check whose `on_fail` is `warn`: it neither blocks nor withholds the decision."""
+    """Reduce a check with `on_fail: warn` to a warning; it neither blocks nor prevents a decision."""
     return replace(check, outcome="warn") if check.outcome in ("block", "no decision") else check

@@ -18,8 +18,7 @@ def margin_checks(gates: Sequence[Gate], policy: NoRegression) -> Iterator[Check
 
     Args:
         gates: every metric in every cohort, on paired cases.
-        policy: `margin`, the drop that is still acceptable, and `beats_by`, the gain that is wanted; in the units of
-            each metric.
+        policy: `margin`, the acceptable drop, and `beats_by`, the required gain, in the units of each metric.
     """
     for gate in gates:
         if not gate.may_block or gate.n_independent < MIN_PAIRED:
@@ -50,7 +49,7 @@ def _not_inferior(gate: Gate, margin: float) -> Check:
 
 
 def _superior(gate: Gate, gain: float) -> Check:
-    """Pass if the gain is shown, block if even the favourable bound is below it."""
+    """Pass if the gain is demonstrated, block if even the favourable bound is below it."""
     drop = drop_of(gate, ONE_SIDED_95)
     outcome: CheckOutcome = "insufficient evidence"
     if drop.high is not None and -drop.high >= gain:

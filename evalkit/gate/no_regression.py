@@ -1,4 +1,4 @@
-"""Apply the `no_regression` check: pair, compare, test, and report what broke."""
+"""Apply the `no_regression` check: pair cases, compare, test, and report the regressions."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from evalkit.gate.regression import (
 )
 from evalkit.gate.regression_checks import sight, tested_check, untested_check
 from evalkit.gate.resources import resource_checks
-from evalkit.gate.words import calibrate_first, unproven_judges
-from evalkit.results import OVERALL, Check, CheckOutcome, Summary
+from evalkit.gate.words import calibrate_first, some, unproven_judges
+from evalkit.results import OVERALL, Check, CheckOutcome, Comparison, Summary
 from evalkit.stats.power import Sight
 
 MIN_OVERLAP = 0.9
@@ -41,9 +41,9 @@ def regression_finding(
 
     Args:
         frame: the candidate.
-        summary: holds the agreement of its judges.
+        summary: summary with the agreement of its judges.
         baseline: the stored run, `None` if none is saved yet.
-        trial: how they are compared.
+        trial: plan of the comparison.
         partial: whether only a part of the suite was run.
     """
     policy = trial.policy
@@ -64,7 +64,8 @@ def regression_finding(
     incomparable = _incomparable(frame, baseline, metrics)
     comparison = compare(pairing, baseline, incomparable)
     if pairing.overlap < MIN_OVERLAP:
-        found = finding([_whole("no decision", _too_little(pairing, partial=partial))])
+        few = _too_little_in_files(pairing, comparison) if baseline.of_file else _too_little(pairing, partial=partial)
+        found = finding([_whole("no decision", few)])
     else:
         comparable = tuple(name for name in metrics if frame.compared(name) and name not in incomparable)
         may_block = _votes(frame, summary, policy, comparable)
@@ -112,7 +113,7 @@ def _answered_again(pairing: Pairing, trial: ComparisonPlan) -> frozenset[int]:
 
 
 def suspects_to_repeat(frame: FrozenFrame, baseline: Baseline, *, both: bool) -> tuple[str, ...]:
-    """List the critical cases that further repeats would clear or confirm.
+    """List the critical cases that additional repeats would clear or confirm.
 
     Args:
         frame: the candidate.
@@ -142,7 +143,7 @@ def default_metrics(frame: FrozenFrame) -> tuple[str, ...]:
 
 
 def _default_metrics(frame: FrozenFrame, baseline: FrozenFrame) -> tuple[str, ...]:
-    """The default metrics, without new ones that no shared case has: there is nothing to compare."""
+    """Return the default metrics without new ones that no shared case has."""
     names = default_metrics(frame)
     new = [name for name in names if name not in baseline.rows]
     if not new:
@@ -174,8 +175,18 @@ def _too_little(pairing: Pairing, *, partial: bool) -> str:
     )
 
 
+def _too_little_in_files(pairing: Pairing, found: Comparison) -> str:
+    """Say how many cases of two files are the same, and name some that are in one alone."""
+    parts = [("only before", found.removed), ("only after", found.added), ("ask something else after", found.changed)]
+    named = "; ".join(f"{word}: {some(ids, 3)}" for word, ids in parts if ids)
+    counted = (
+        f"only {pairing.n_cases} of {pairing.n_comparable} cases are the same on both sides, need {MIN_OVERLAP:.0%}"
+    )
+    return f"{counted} ({named}): name a column with --id that holds the same for a case on both sides"
+
+
 def _votes(frame: FrozenFrame, summary: Summary, policy: NoRegression, metrics: Sequence[str]) -> dict[str, bool]:
-    """Map each metric to test to whether it may block; an untrusted judge's own metric is tested but only warns."""
+    """Map each tested metric to whether it may block; an untrusted judge's own metric is tested but only warns."""
     proven = {name: not unproven_judges(frame, summary, name, OVERALL) for name in metrics}
     meant = {"pass_rate", *(policy.metrics or ())}
     return {name: shown for name, shown in proven.items() if shown or name not in meant}
@@ -203,7 +214,7 @@ def _uncompared(
 
 
 def _join(refused: Sequence[Check], gates: Sequence[Gate], tested: Sequence[Tested], frame: FrozenFrame) -> Finding:
-    """Order the checks: causes, their echoes, quiet gates, then those too small to test."""
+    """Order the checks: causes, their echoes, gates without a drop, then gates too small to test."""
     causes, echoes = causes_first([each for each in tested if each.outcome != "pass"])
     quiet = [each for each in tested if each.outcome == "pass"]
     small = [gate for gate in gates if gate.n_independent < MIN_PAIRED and (len(gate.cases) or gate.critical)]
@@ -230,5 +241,5 @@ def _echo_reasons(echoes: Sequence[Tested]) -> list[tuple[CheckOutcome, str]]:
 
 
 def _echoes(count: int, verb: str) -> str:
-    """Count further gates that fail for the cases of one that is named."""
+    """Count other gates that fail because of the cases of a named one."""
     return f"1 more check {verb}s" if count == 1 else f"{count} more checks {verb}"

@@ -1,4 +1,4 @@
-"""Apply the results of removed and edited cases, asked in their old form, to the decision."""
+"""Apply the results of removed and edited cases, run in their old form, to the decision."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Answered:
 
     case: Case
     edits: tuple[str, ...] | None
-    """Parts that differ in the current form; `None` if no case has its id any more."""
+    """Parts that differ in the current form; `None` if no case has its id now."""
 
 
 def former_changes(
@@ -38,9 +38,9 @@ def former_changes(
 
     Args:
         answered: the former cases.
-        restored: the run's rows with theirs put back.
-        baseline: the stored run, which says how they ended before; `None` if there is none.
-        missing: former cases that have no row.
+        restored: the run's rows with these cases restored.
+        baseline: the stored run, with their earlier results; `None` if there is none.
+        missing: former cases without a row.
     """
     now = _verdicts(restored)
     before = _verdicts(baseline.frame) if baseline is not None else {}
@@ -60,14 +60,14 @@ def former_changes(
 
 
 def put_back(own: Decision, restored: Decision | None, changes: Sequence[Amendment], *, n: int, since: str) -> Decision:
-    """Return the decision on the run's own rows, blocked if the former cases put back would block it.
+    """Return the decision on the run's own rows, blocked if the restored former cases would block it.
 
     Args:
-        own: on the run's own rows.
-        restored: on the same rows with the former cases in place of their edited forms; `None` if it cannot be had.
-        changes: from `former_changes`.
+        own: decision on the run's own rows.
+        restored: the decision with the former cases in place of their edited forms; `None` if there is none.
+        changes: result of `former_changes`.
         n: former cases.
-        since: where they are from.
+        since: their source.
     """
     if restored is not None and restored.outcome == "blocked" and own.outcome != "blocked":
         what = f"with {_count(n, 'that this change removed or edited')} put back"
@@ -90,7 +90,7 @@ def _ended(key: bytes, now: dict[bytes, bool], before: dict[bytes, bool]) -> str
 
 
 def _words(ended: dict[str, str]) -> Iterator[str]:
-    """Name the cases by how they ended; if all pass, say only that."""
+    """Name the cases by result; if all pass, say only that."""
     if set(ended.values()) == {_HOLDS}:
         yield "in the old form " + ("it passes" if len(ended) == 1 else "all pass")
         return

@@ -17,7 +17,7 @@ from evalkit.gate.words import worst_first
 from evalkit.results import Comparison
 
 Repeats = tuple[int | None, int | None]
-"""Repeats of each case that count, for baseline and candidate; `None` for all."""
+"""Number of repeats of each case that count, for baseline and candidate; `None` for all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,10 +28,12 @@ class Baseline:
     frame: FrozenFrame
     score_keys: ScoreKeys
     candidate_score_keys: ScoreKeys
-    by_turns: FrozenFrame | None = None
-    """Answers of the baseline's system alternated with the candidate's, if it was called: the only comparable times."""
+    alternated: FrozenFrame | None = None
+    """Answers of the baseline's system, called alternately with the candidate's; only their times are comparable."""
     other_conversation: str = ""
-    """Parts in which its conversations were led differently, so that they are not compared; empty if in none."""
+    """Parts of the conversation key that differ, so that conversations are not compared; empty if none does."""
+    of_file: bool = False
+    """Whether it was read from a file of results, whose cases are known by their id alone."""
 
     def differing_parts(self, metric: str) -> str:
         """Return the parts of a metric's score key that differ between the runs; empty if none do."""
@@ -49,13 +51,13 @@ class Pairing:
     candidate: FrozenFrame
     baseline: FrozenFrame
     partners: Ints
-    """Position in the baseline of each of the candidate's cases, -1 if it is not there."""
+    """Position in the baseline of each of the candidate's cases, -1 if it is missing."""
     candidate_rows: Ints
     baseline_rows: Ints
 
     @property
     def paired(self) -> NDArray[np.bool_]:
-        """Whether both runs hold rows that count, per case of the candidate."""
+        """Per case of the candidate, whether both runs hold rows that count."""
         ours = _rows_per_case(self.candidate, self.candidate_rows) > 0
         theirs = _rows_per_case(self.baseline, self.baseline_rows) > 0
         paired: NDArray[np.bool_] = ours & self._of_partners(theirs, False).astype(bool)
@@ -63,7 +65,7 @@ class Pairing:
 
     @property
     def n_cases(self) -> int:
-        """Number of cases of which both runs hold rows that count."""
+        """Number of cases for which both runs hold rows that count."""
         return int(self.paired.sum())
 
     @property
@@ -75,7 +77,7 @@ class Pairing:
     def n_comparable(self) -> int:
         """Number of cases that could be paired: the baseline's, or those of a sample.
 
-        New cases do not count: they take nothing from the comparison, and the other gates judge them.
+        New cases do not count: they do not affect the comparison, and other gates judge them.
         """
         return self.candidate.n_cases if self.candidate.sample is not None else self.baseline.n_cases
 
@@ -109,7 +111,7 @@ def pair(candidate: FrozenFrame, baseline: FrozenFrame, *, repeats: Repeats = (N
     Args:
         candidate: the run to decide.
         baseline: the stored run.
-        repeats: of baseline and candidate: rows whose repeat number is below it count; `None` for all of them.
+        repeats: for baseline and candidate, the repeat number below which rows count; `None` for all rows.
     """
     places = {key: case for case, key in enumerate(baseline.keys)}
     partners = np.array([places.get(key, -1) for key in candidate.keys], np.int64)
@@ -120,8 +122,8 @@ def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str
     """List the cases that were added, removed, changed, broken and fixed.
 
     Args:
-        pairing: of the two runs.
-        baseline: names the stored run.
+        pairing: pairing of the two runs.
+        baseline: name of the stored run.
         incomparable: metric -> why it is not compared.
     """
     ours, theirs = pairing.candidate, baseline.frame

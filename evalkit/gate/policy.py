@@ -1,7 +1,7 @@
-"""The `gate:` section of a suite: the checks that decide, written before any result is known.
+"""Define the `gate:` section of a suite: the checks that decide, written before any result is known.
 
 Each item of the list is `{key: {options}}` or `{key: value}`; the value goes to the check's `shorthand` option. A key
-that is none of `CHECKS` names a metric and makes a `Threshold`.
+that is not in `CHECKS` names a metric and makes a `Threshold`.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ PASS_METRICS = ("pass_rate", "pass_any", "pass_all", "pass_rate_production")
 _WITH_K = ("pass_all", "pass_any")
 OnFail = Literal["block", "warn"]
 Problem = tuple[int, str, str]
-"""Position in the policy (-1: the policy as a whole), what is wrong, how to fix it."""
+"""Position in the policy (-1 for the policy as a whole), fault and fix."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Threshold:
-    """Hold a metric above `min` or below `max`, overall and in each value of the cohorts named by `by`.
+    """Require a metric to be at least `min` or at most `max`, overall and in each value of the cohorts named by `by`.
 
-    It blocks when the one-sided 95 % bound is beyond the limit and warns when only the figure itself is. In a critical
-    cohort it passes only when the bound on the safe side holds the limit.
+    It blocks if the one-sided 95 % bound is beyond the limit, and warns if only the figure itself is. In a critical
+    cohort it passes only if the unfavourable bound is within the limit.
     """
 
     shorthand: ClassVar[str] = "min"
@@ -39,17 +39,17 @@ class Threshold:
     min: float | None = None
     max: float | None = None
     k: int | None = None
-    """Of `pass_all` and `pass_any`: how many runs are looked at, of the repeats of a case; default: all of them."""
+    """For `pass_all` and `pass_any`: number of repeats of a case that are considered; default: all of them."""
     by: tuple[str, ...] = ()
     """Cohort names, such as `domain`."""
     critical: tuple[str, ...] = ()
-    """Cohort values (`aml`, or `domain=aml`) that must demonstrate the limit; `overall` may be one."""
+    """Cohort values (`aml`, or `domain=aml`) that must be shown to meet the limit; `overall` may be one."""
     on_fail: OnFail = "block"
     why: str = ""
     """Reason for the limit, shown in the release decision; it does not affect the decision."""
 
     def __post_init__(self) -> None:
-        """Refuse a threshold that cannot be checked."""
+        """Reject a threshold that cannot be checked."""
         _names(self, "by", "critical")
         _choice("on_fail", self.on_fail, ("block", "warn"))
         if self.min is None and self.max is None:
@@ -66,7 +66,7 @@ class Threshold:
 
     @property
     def figure(self) -> str:
-        """The metric that is held: `pass_all_3` for `pass_all: {k: 3}`."""
+        """The metric that is checked: `pass_all_3` for `pass_all: {k: 3}`."""
         return self.metric if self.k is None else f"{self.metric}_{self.k}"
 
 
@@ -83,7 +83,7 @@ class Failures:
     """Reason for the limit, shown in the release decision; it does not affect the decision."""
 
     def __post_init__(self) -> None:
-        """Refuse unknown words and a negative count."""
+        """Reject unknown words and a negative count."""
         _choice("on_fail", self.on_fail, ("block", "warn"))
         if self.severity is not None:
             _choice("severity", self.severity, SEVERITIES)
@@ -108,7 +108,7 @@ class Canary:
     """Reason for the limit, shown in the release decision; it does not affect the decision."""
 
     def __post_init__(self) -> None:
-        """Refuse unknown words."""
+        """Reject unknown words."""
         _choice("rule", self.rule, ("2 of 3", "strict"))
         _choice("on_fail", self.on_fail, ("block", "warn"))
 
@@ -126,7 +126,7 @@ class Coverage:
     """Reason for the limit, shown in the release decision; it does not affect the decision."""
 
     def __post_init__(self) -> None:
-        """Refuse shares outside 0 .. 1."""
+        """Reject shares outside 0 to 1."""
         for name, value in (("min", self.min), ("by_cohort_min", self.by_cohort_min)):
             if not 0 <= value <= 1:
                 raise ValueError(f"{name}: {value} is not a share; write a number from 0 to 1, such as 0.99")
@@ -134,7 +134,7 @@ class Coverage:
 
 @dataclass(frozen=True, kw_only=True)
 class NoRegression:
-    """Block when a metric fell against the baseline on the same cases, overall or in a cohort."""
+    """Block if a metric fell against the baseline on the same cases, overall or in a cohort."""
 
     shorthand: ClassVar[str] = "baseline"
     baseline: str = "main"
@@ -149,7 +149,8 @@ class NoRegression:
     critical: tuple[str, ...] = ()
     """Cohort values (`aml`, or `domain=aml`) that are tested in a separate family."""
     margin: float | None = None
-    """Acceptable drop, in units of each metric: warns unless a larger one is ruled out (overall, critical cohorts)."""
+    """Acceptable drop, in units of each metric; warns unless a larger drop is ruled out, overall and in critical
+    cohorts."""
     beats_by: float | None = None
     """Gain that must be shown overall, in units of each metric; it blocks if the gain is certainly smaller."""
     max_slowdown: float | None = None
@@ -160,7 +161,7 @@ class NoRegression:
     """Reason for the limit, shown in the release decision; it does not affect the decision."""
 
     def __post_init__(self) -> None:
-        """Refuse an alpha that is not an error rate."""
+        """Reject an alpha that is not an error rate."""
         _names(self, "by", "metrics", "critical")
         if self.alpha is not None and not 0 < self.alpha <= 0.2:
             raise ValueError(f"alpha: {self.alpha} is not a useful error rate; write a number up to 0.2, such as 0.01")
@@ -199,9 +200,9 @@ class Policy:
     escalates: bool = False
     """Whether the baseline's system can be called, so that suspect cases are run again on both sides."""
     repeats: int = 1
-    """Planned repeats of every case; further ones come from running cases again."""
+    """Planned repeats of every case, without those that come from running cases again."""
     uncompared: str = ""
-    """Reason why nothing is compared although a baseline is named, such as `--baseline none`."""
+    """Why nothing is compared although a baseline is named, such as `--baseline none`."""
     asks_again: bool = True
     """Whether calling the system again can give another answer; False for stored answers."""
 
@@ -221,7 +222,7 @@ class Policy:
         return tuple(dict.fromkeys(check.figure for check in self.checks if isinstance(check, Threshold)))
 
     @property
-    def by_turns(self) -> bool:
+    def alternates(self) -> bool:
         """Whether the baseline's system is timed beside the candidate."""
         timed = any(isinstance(check, NoRegression) and check.max_slowdown is not None for check in self.checks)
         return self.escalates and timed
@@ -260,13 +261,13 @@ def policy_problems(
     """Check a policy against the metrics, cohorts and nodes of the suite.
 
     Args:
-        policy: to check.
-        metrics: of the suite's scorers; those that every run has are known.
+        policy: policy to check.
+        metrics: metrics of the suite's scorers; the metrics of every run are known.
         cohorts: names that the suite reports by.
         nodes: names that the suite lists under `nodes:`.
 
     Returns:
-        For each problem: position of the check, what is wrong, and how to fix it.
+        For each problem: position of the check, fault and fix.
     """
     problems: list[Problem] = []
     for index, check in enumerate(policy.checks):

@@ -1,7 +1,7 @@
 """Compute the drops that a comparison can find, for the console, reports, `power`, `noise` and baselines.
 
-The noise is that of the baseline: between its repeats if it has them, else assumed. It is never read off the
-comparison itself, whose differences hold the drop as well.
+The noise comes from the repeats of the baseline; without repeats it is assumed. It is never estimated from the
+comparison itself, whose differences also contain the drop.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from evalkit.stats.power import Look, Rival, Sight, differing_share, variance_of
 ASSUMED_FLIPS = 0.085
 """Assumed share of cases that flip between two runs, as in the benchmark's case model."""
 ENOUGH_FOR_FLIPS = 30
-"""In a smaller cohort the noise is taken from all cases, because a handful can look steady by chance."""
+"""Minimum number of cases to estimate a cohort's noise from its own cases; a handful can look steady by chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A gate in numbers.
+    """Figures of a gate for the power computation.
 
     Attributes:
-        metric: of the gate.
+        metric: metric of the gate.
         cohort: `overall` or `name=value`.
-        n_cases: that it applies to, >= 1.
+        n_cases: number of cases that it applies to, >= 1.
         n_independent: clusters of them, or cases if there are none.
-        room: by how much it can fall at most, as a share of the metric's range; the pass rate of the baseline.
+        room: largest possible drop, as a share of the metric's range, such as the pass rate of the baseline.
         flips: mean squared difference between two runs of an unchanged system, as a share of the range; `None` where
             it is assumed.
         critical: tested in a family of its own.
@@ -62,17 +62,17 @@ class Subject:
 
 @dataclass(frozen=True)
 class ComparisonDesign:
-    """Repeats and level of each look; every look has to find a drop.
+    """Repeats and level of each look; a drop must be found by every look.
 
     Attributes:
-        looks: of each look the repeats of baseline and candidate, and the adjusted p value that finds. That of the
-            last one is divided between critical cohorts and the others.
+        looks: for each look the repeats of baseline and candidate, and the adjusted p value that finds a drop. The
+            level of the last look is divided between critical cohorts and the others.
     """
 
     looks: tuple[tuple[tuple[int, int], float], ...]
 
     def __post_init__(self) -> None:
-        """Refuse a design without a look, or with more than two."""
+        """Reject a design without a look, or with more than two."""
         if not 1 <= len(self.looks) <= 2:
             raise ValueError(f"{len(self.looks)} looks; a comparison has one or two")
 
@@ -82,7 +82,7 @@ def sights(subjects: Sequence[Subject], design: ComparisonDesign, *, twin: str |
 
     Args:
         subjects: every gate of the comparison that is large enough to be tested.
-        design: of the comparison.
+        design: design of the comparison.
         twin: the pass/fail metric that `pass_rate` moves with, which of the two leaves one to count; `None` for none.
     """
     critical = any(each.critical and each.may_block for each in subjects)
@@ -144,7 +144,7 @@ def design_of(trial: ComparisonPlan, repeats: tuple[int, int]) -> ComparisonDesi
     """Return the design of a comparison: its looks.
 
     Args:
-        trial: how the runs are compared.
+        trial: plan of the comparison.
         repeats: planned ones of baseline and candidate.
     """
     if trial.again == "neither":
@@ -168,12 +168,12 @@ def with_four_stored(design: ComparisonDesign) -> ComparisonDesign:
 def sights_of(
     gates: Sequence[Gate], baseline: FrozenFrame, design: ComparisonDesign
 ) -> dict[tuple[str, str], tuple[Subject, Sight]]:
-    """Compute what each tested gate can find, by metric and cohort.
+    """Compute the drop that each tested gate can find, by metric and cohort.
 
     Args:
-        gates: of the comparison.
+        gates: gates of the comparison.
         baseline: the stored run, whose repeats tell the noise.
-        design: of the comparison.
+        design: design of the comparison.
     """
     subjects = [subject_of(gate, baseline, design) for gate in gates if _can_fall(gate)]
     found = sights(subjects, design, twin=twin_of(baseline))
@@ -190,7 +190,7 @@ def is_measurable(gate: Gate) -> bool:
 
 
 def subject_of(gate: Gate, baseline: FrozenFrame, design: ComparisonDesign) -> Subject:
-    """Describe a gate in numbers; without repeats, the noise of a grade is that of its differences."""
+    """Compute the figures of a gate; without repeats, the noise of a grade is that of its differences."""
     flips = noise_in(baseline, gate.metric.name, gate.cohort)
     if flips is None and not gate.metric.binary:
         observed = float(np.var(gate.drops / _reach(gate)))

@@ -1,7 +1,7 @@
 """Test whether a metric fell against the baseline on the same cases, overall or in a cohort.
 
-Every metric x cohort is one gate. The sign-flip test keeps the chance that any gate blocks an unchanged system below
-alpha, over all of them together.
+Every metric x cohort is one gate. The sign-flip test keeps the chance that any of the gates blocks an unchanged system
+below alpha.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from evalkit.stats.power import Sight
 from evalkit.types import Metric
 
 MIN_PAIRED = 5
-"""With fewer paired cases (clusters, if there are any), a gate is not tested."""
+"""Minimum number of paired cases (or clusters, if there are any) to test a gate."""
 MORE_RUNS = 3
-"""Further repeats of suspect cases if both systems can be called."""
+"""Additional repeats of suspect cases if both systems can be called."""
 WARN_AT = 0.10
 SUSPECT_AT = 0.10
-"""Up to this adjusted p value of the planned repeats, a gate's cases are run again if possible."""
+"""Largest adjusted p value of the planned repeats at which a gate's cases are run again, if possible."""
 CONFIRMED_WARN_AT = 0.05
 ALPHA, CONFIRMED_ALPHA = 0.01, 0.02
 ENOUGH_AGAIN = 0.9
-"""Minimum share of a gate's cases answered again for a second look."""
+"""Minimum share of a gate's cases that must be answered again for a second look."""
 RESIDUAL_T = 2.33
-"""Statistic (one-sided 1 %) that a gate must reach without a cause's cases; below it, it only echoes that cause."""
+"""Statistic (one-sided 1 %) that a gate must reach without a cause's cases; a gate below it only echoes that cause."""
 STEEPER = 1.5
 """Multiple of the strongest gate's drop that several cohorts must reach to be named in its place."""
 
@@ -47,7 +47,7 @@ class Gate:
     cases: Ints
     """Positions of the cases that both runs scored."""
     before: Floats
-    """Baseline per case of `cases`."""
+    """Baseline value of each case in `cases`."""
     after: Floats
     clusters: Ints
     critical: bool
@@ -103,9 +103,9 @@ def gates_of(
     """Make a gate for each metric in each cohort of the policy.
 
     Args:
-        pairing: of candidate and baseline.
-        policy: says which cohorts.
-        metrics: to compare -> whether it may block.
+        pairing: pairing of candidate and baseline.
+        policy: policy with the cohorts.
+        metrics: metric to compare -> whether it may block.
         critical: cohorts tested in a family of their own.
     """
     frame = pairing.candidate
@@ -142,9 +142,9 @@ def run_tests(frame: FrozenFrame, gates: Sequence[Gate], *, alpha: float, seed: 
 
     Args:
         frame: the candidate.
-        gates: from `gates_of`.
+        gates: result of `gates_of`.
         alpha: chance that any gate blocks an unchanged system.
-        seed: of the sign flips.
+        seed: seed of the sign flips.
     """
     large = [gate for gate in gates if gate.n_independent >= MIN_PAIRED]
     if not large:
@@ -169,14 +169,14 @@ def run_tests(frame: FrozenFrame, gates: Sequence[Gate], *, alpha: float, seed: 
 def confirmed(first: Sequence[Tested], pooled: Sequence[Tested], again: Collection[int], why_not: str) -> list[Tested]:
     """Return the tests of all repeats; only gates suspect in the planned repeats may block or warn.
 
-    Both stages have to find a gate, so its error rate is below that of the pooled test alone. If the second look was
-    not possible, the gate is decided as against a stored run: by the first stage, at its level.
+    Both stages must find a gate, so the error rate is below that of the pooled test alone. If the second look was not
+    possible, the gate is decided by the first stage at its level, as against a stored run.
 
     Args:
         first: tests of the planned repeats.
-        pooled: tests of those and of what was run again.
+        pooled: tests of all repeats, including those run again.
         again: positions of the cases that were answered again.
-        why_not: what is said of a gate whose cases were not.
+        why_not: the reason to give for a gate whose cases were not.
     """
     suspects = {_name(each.gate): each for each in first if each.p_value <= SUSPECT_AT}
     found = []
@@ -206,14 +206,14 @@ def _name(gate: Gate) -> tuple[str, str]:
 def causes_first(tested: Sequence[Tested]) -> tuple[list[Tested], list[Tested]]:
     """Split gates into causes and echoes.
 
-    A gate echoes when without the cases of the causes its statistic falls below noise: the overall figure of a run in
-    which one cohort broke, or another cohort that shares the broken cases.
+    A gate is an echo if its statistic falls below noise without the cases of the causes. Examples are the overall
+    figure of a run in which one cohort broke, and another cohort that shares the broken cases.
 
     Args:
         tested: gates that block or warn.
 
     Returns:
-        Causes, then echoes; each with the strongest evidence first, and of equal evidence the narrower cohort.
+        Causes, then echoes; each with the strongest evidence first, and the narrower cohort first if evidence is equal.
     """
     left = sorted(tested, key=lambda each: (each.outcome != "block", -round(each.statistic, 6), len(each.gate.cases)))
     causes: list[Tested] = []

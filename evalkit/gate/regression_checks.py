@@ -27,7 +27,7 @@ def tested_check(frame: FrozenFrame, tested: Tested, improved: frozenset[str] = 
     Args:
         frame: the candidate.
         tested: the gate.
-        improved: metrics that are better overall: a cohort that fell meanwhile pays for the others.
+        improved: metrics that are better overall, so that a falling cohort may be the price of the others.
     """
     gate = tested.gate
     badness = np.zeros(frame.n_cases)
@@ -78,7 +78,7 @@ def drop_of(gate: Gate, confidence_level: float = 0.95) -> Estimate:
 
 
 def sight(tested: Sequence[Tested]) -> str:
-    """Say which drops of `pass_rate` (else of the first metric) this comparison could have found overall."""
+    """Describe the drops of `pass_rate` (else of the first metric) that this comparison could have found overall."""
     overall = [each for each in tested if each.gate.cohort == OVERALL and each.sight is not None]
     overall.sort(key=lambda each: each.gate.metric.name != PASS_RATE.name)
     if not overall:
@@ -102,7 +102,7 @@ def _in_words(tested: Tested, smallest: float | None) -> str:
 
 
 def _smallest_drop(tested: Tested, *, together: bool = True) -> float | None:
-    """Return the smallest drop, if cases of a cluster break together or independently; `None` if none is found."""
+    """Return the smallest drop that is found 4 times in 5, if clusters break as a whole or case by case."""
     if tested.sight is None:
         return None
     seen = tested.sight if together else one_by_one(tested.sight, len(tested.gate.cases))
@@ -135,7 +135,7 @@ _MOVES = {
     "share": (("passes less often", "pass less often"), ("passes more often", "pass more often")),
     "value": (("is worse", "are worse"), ("is better", "are better")),
 }
-"""Words for cases that got worse and better (one, several), by what the gate compares per case."""
+"""Words for cases that got worse and better (one, several), by the kind of value per case."""
 
 
 def _measure(gate: Gate) -> str:

@@ -21,7 +21,7 @@ ALPHA = 0.02
 TAIL_ALPHA = 0.002
 """Level at which, with the other checks, an unchanged system is blocked in less than 2 % of its runs."""
 MIN_TAIL_PAIRS = 200
-"""With fewer pairs, a slower tail only warns."""
+"""Minimum number of pairs for a slower tail to block instead of warn."""
 MIN_PAIRS = 20
 BLAMED = 20
 """Number of cases that a check lists."""
@@ -32,12 +32,12 @@ def resource_checks(frame: FrozenFrame, baseline: Baseline, policy: NoRegression
 
     Args:
         frame: the candidate.
-        baseline: what it is compared with; times that were not taken by turns only warn, since two days differ in load.
-        policy: holds the margins; without one there is no check.
-        seed: of swaps and bootstrap.
+        baseline: the baseline; times that were not measured alternately only warn, because load differs between days.
+        policy: policy with the margins; without one there is no check.
+        seed: seed of swaps and bootstrap.
     """
     if policy.max_slowdown is not None:
-        margin, timed = policy.max_slowdown, baseline.by_turns
+        margin, timed = policy.max_slowdown, baseline.alternated
         cases, before, after = _measured(frame, timed or baseline.frame, "latency_s")
         typical, p_value = typical_ratio(before, after, margin=margin)
         checks = [_judged(_blank("slowdown", "latency_ratio", margin), typical, p_value, worse=p_value <= ALPHA)]
@@ -56,7 +56,7 @@ def resource_checks(frame: FrozenFrame, baseline: Baseline, policy: NoRegression
 
 
 def _told(check: Check, timed: FrozenFrame) -> Check:
-    """Add to the reason how many pairs failures of the old system cost."""
+    """Add to the reason how many pairs were lost to failures of the old system."""
     failed = timed.states["system_error"]
     if not failed:
         return check
@@ -65,7 +65,7 @@ def _told(check: Check, timed: FrozenFrame) -> Check:
 
 
 def _another_day(check: Check) -> Check:
-    """Reduce a block to a warning if the times are from another day, whose load may differ."""
+    """Reduce a block to a warning if the baseline was timed on another occasion, when load may have differed."""
     if check.outcome != "block":
         return check
     fix = "name the old system beside the baseline to have both timed by turns"
@@ -73,7 +73,7 @@ def _another_day(check: Check) -> Check:
 
 
 def _measured(ours: FrozenFrame, theirs: FrozenFrame, measure: str) -> tuple[list[int], Floats, Floats]:
-    """Return the positions of the cases that have a measurement in both runs, and both measurements."""
+    """Return the positions of the cases measured in both runs, with both measurements."""
     place = {key: case for case, key in enumerate(theirs.keys)}
     first, second = theirs.amounts.cases[measure], ours.amounts.cases[measure]
     both = [

@@ -20,11 +20,11 @@ _SPENDING = ("budget_usd", "deadline_s")
 
 
 def part_changes(before: Rules, after: Rules) -> Iterator[Amendment]:
-    """Every option of a part that differs, by its dotted key.
+    """Yield every option of a part that differs, with its dotted key.
 
     Args:
         before: rules of the base.
-        after: of the run to decide.
+        after: rules of the run to decide.
     """
     for part in _PARTS:
         yield from _options(part, getattr(before, part), getattr(after, part), _LOOSER.get(part, _always))
@@ -51,7 +51,7 @@ def is_number(value: Any) -> bool:
 
 
 Loosens = Callable[[str, Any, Any], bool]
-"""(option, value before, value after) -> True if it lets more through, or if that cannot be determined."""
+"""(option, value before, value after) -> True if the change makes passing easier, or if that cannot be determined."""
 
 
 def _options(what: str, before: Mapping[str, Any], after: Mapping[str, Any], loosens: Loosens) -> Iterator[Amendment]:
@@ -72,17 +72,17 @@ def _always(key: str, was: Any, now: Any) -> bool:
 
 
 def _system(key: str, was: Any, now: Any) -> bool:
-    """Return True unless only the time-out got shorter, which lets nothing more through."""
+    """Return True unless only the timeout got shorter, which does not make passing easier."""
     return not (key == "timeout_s" and is_number(was) and is_number(now) and now < was)
 
 
 def _golden(key: str, was: Any, now: Any) -> bool:
-    """Return False for the path of the set, whose cases are compared one by one."""
+    """Return False for the path of the golden set, because its cases are compared one by one."""
     return key != "path"
 
 
 def _sample(key: str, was: Any, now: Any) -> bool:
-    """Return False if more cases are sampled, or all of them, which lets nothing more through."""
+    """Return False if more cases are sampled, or all of them, which does not make passing easier."""
     return now is not None and not (key == "n" and is_number(was) and is_number(now) and now > was)
 
 
@@ -90,7 +90,7 @@ _LOOSER: Mapping[str, Loosens] = {"system": _system, "golden": _golden, "sample"
 
 
 def _capped(gate: Sequence[Any]) -> frozenset[str]:
-    """First words of the metrics that a gate holds below a `max`."""
+    """Return the first parts of the metric names that a gate limits by `max`."""
     entries = [item for item in gate if isinstance(item, Mapping)]
     return frozenset(
         str(name).partition(".")[0]
@@ -101,7 +101,7 @@ def _capped(gate: Sequence[Any]) -> frozenset[str]:
 
 
 def _scorers(before: Scorers, after: Scorers, capped: frozenset[str]) -> Iterator[Amendment]:
-    """Scorers by label; if passes are held below a `max`, whatever lets fewer pass may let more through."""
+    """Return scorers by label; if a gate limits passes by `max`, a stricter scorer may make passing the gate easier."""
     all_capped = not capped.isdisjoint(PASS_METRICS)
     for label in sorted({*before, *after}, key=str):
         if label not in after:
@@ -120,7 +120,7 @@ def _scorers(before: Scorers, after: Scorers, capped: frozenset[str]) -> Iterato
 
 
 def _policy(what: str, was: Any, now: Any) -> Iterator[Amendment]:
-    """Rules of a policy that were removed or widened."""
+    """Return the rules of a policy that were removed or widened."""
     before, after = ([str(rule) for rule in rules] if isinstance(rules, list) else [] for rules in (was, now))
     from evalkit.scorers.agents.policy_strength import loosened
 
@@ -133,12 +133,12 @@ def _without_policy(options: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _beside_policy(key: str, was: Any, now: Any) -> bool:
-    """Return False for the file whose rules are compared one by one."""
+    """Return False for the file, because its rules are compared one by one."""
     return key != "file" and not key.startswith("file ") and _scorer(key, was, now)
 
 
 def _scorer(key: str, was: Any, now: Any) -> bool:
-    """Return False for a higher pass mark, which lets nothing more through."""
+    """Return False for a higher pass mark, which does not make passing easier."""
     if key.startswith(("min", "pass")) and is_number(was) and is_number(now):
         return bool(now < was)
     if key.startswith("max") and is_number(was) and is_number(now):
@@ -147,12 +147,12 @@ def _scorer(key: str, was: Any, now: Any) -> bool:
 
 
 def _negated(key: str, was: Any, now: Any) -> bool:
-    """Return False only if a scorer stops being advisory: a further vote lets nothing more through."""
+    """Return False only if a scorer stops being advisory, because another vote does not make passing easier."""
     return key != "advisory" or now is not None
 
 
 def _settings(before: Rules, after: Rules) -> Iterator[Amendment]:
-    """Single keys of the suite that decide less than a rule, and are shown."""
+    """Return single keys of the suite that matter less than rules but are shown."""
     sampled = bool(before.sample or after.sample)
     for key in ("name", "seed", "concurrency", "traffic_per_month", *_SPENDING):
         was, now = getattr(before, key), getattr(after, key)

@@ -18,7 +18,7 @@ from evalkit.stats.quantiles import ONE_SIDED_95
 from evalkit.text.numbers import Style, figure, needed, plural, style_of
 
 MANY_COHORTS = 2
-"""From this many small cohorts on they are named in one sentence."""
+"""Number of small cohorts from which they share one sentence."""
 _RANK: tuple[CheckOutcome, ...] = ("pass", "warn", "insufficient evidence", "block")
 _QUANTILES = frozenset(measure.metric.name for measure in MEASURES if measure.quantile is not None)
 
@@ -47,7 +47,7 @@ class _Limit:
 
 
 def threshold_finding(frame: FrozenFrame, summary: Summary, threshold: Threshold) -> Finding:
-    """Judge a threshold; cohorts with too few cases to prove it, whatever their answers, share one sentence."""
+    """Judge a threshold; cohorts with too few cases to prove it even if all pass share one sentence."""
     checks = threshold_checks(frame, summary, threshold)
     enough = _cases_to_prove(frame, threshold)
     small = [check for check in checks if enough and _is_small(check, enough)]
@@ -63,7 +63,7 @@ def threshold_finding(frame: FrozenFrame, summary: Summary, threshold: Threshold
 
 
 def _cases_to_prove(frame: FrozenFrame, threshold: Threshold) -> int | None:
-    """How many cases that all pass would prove a lower limit of a rate; `None` if no number does, or for others."""
+    """Return how many passing cases would prove a lower limit of a rate; `None` if no number would, or for others."""
     found = source(frame, threshold.figure)
     if found is None or not found.metric.binary or threshold.max is not None or threshold.min is None:
         return None
@@ -77,10 +77,11 @@ def _is_small(check: Check, enough: int) -> bool:
 def threshold_checks(frame: FrozenFrame, summary: Summary, threshold: Threshold) -> list[Check]:
     """Judge a threshold overall and in each cohort that it names.
 
-    Non-critical: block when even the favourable one-sided 95 % bound is beyond the limit, warn when the figure is; a
-    latency quantile warns already when its unfavourable bound is. Critical: pass only when the unfavourable bound
-    holds the limit, block when the favourable one does not, else there is insufficient evidence. A metric without a
-    value, or a blocking one whose judge is not trusted, gives no decision.
+    - Non-critical: block if even the favourable one-sided 95 % bound is beyond the limit; warn if the figure is. A
+      latency quantile also warns if its unfavourable bound is.
+    - Critical: pass only if the unfavourable bound is within the limit; block if the favourable one is not; else there
+      is insufficient evidence.
+    - A metric without a value, or a blocking one whose judge is not trusted, gives no decision.
     """
     cohorts = within(frame.cohorts, threshold.by)
     checks = [_check(frame, summary, threshold, cohort) for cohort in cohorts if _applies(frame, threshold, cohort)]
@@ -188,7 +189,7 @@ def _sentence(estimate: Estimate, limit: _Limit, outcome: CheckOutcome, style: S
 
 
 def _correction(summary: Summary, threshold: Threshold, cohort: str, style: Style) -> str:
-    """Explain how a judge's value was corrected, or that it was not; empty if no judge is involved."""
+    """Explain how a judge's value was corrected, or say that it was not; empty if no judge is involved."""
     made = summary.cell(threshold.figure, cohort)
     if made is None or made.corrected is None:
         return ""

@@ -13,11 +13,11 @@ from evalkit.types import SEVERITIES
 
 _VOTED = frozenset({"pass_rate", "pass_any", "pass_all", "pass_spread", "pass_rate_production"})
 SHOWN_CASES = 100
-"""Maximum number of cases that a check lists; its reason has the full count."""
+"""Maximum number of cases that a check lists; the reason gives the full count."""
 
 
 def number(value: float) -> str:
-    """Write a figure with three decimals at most, small ones with three digits."""
+    """Format a figure with at most three decimals, and small ones with three digits."""
     if value == 0 or abs(value) >= 0.01:
         return f"{value:,.3f}".rstrip("0").rstrip(".")
     return f"{value:.3g}"
@@ -44,7 +44,7 @@ def worst_first(frame: FrozenFrame, positions: Iterable[int], badness: Floats) -
 
 
 def some(ids: Sequence[str], count: int = 5) -> str:
-    """Name the first few."""
+    """List the first few ids."""
     shown = ", ".join(ids[:count])
     return shown if len(ids) <= count else f"{shown} and {len(ids) - count} more"
 
@@ -54,7 +54,7 @@ def unproven_judges(frame: FrozenFrame, summary: Summary, metric: str, cohort: s
 
     Args:
         frame: the run.
-        summary: holds the agreement of its judges.
+        summary: summary with the agreement of its judges.
         metric: `pass_rate` rests on every scorer that votes in it.
         cohort: `overall` or `name=value`.
     """

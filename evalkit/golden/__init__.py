@@ -1,1 +1,1 @@
-"""Golden sets: read files and check their cases."""
+"""Read golden sets and check their cases."""

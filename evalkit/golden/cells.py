@@ -1,4 +1,4 @@
-"""Read a cell of text as the field that its column gives: nothing is opened because of its shape."""
+"""Read a cell of text as the field of its column, never by the form of the text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAPPINGS = WRAPPERS | {"cohorts", "cohort", "rubrics", "expected_state"}
 
 @dataclass(frozen=True, slots=True)
 class Reread:
-    """A text whose content counts as the JSON value that it spells, as in the digests of earlier versions."""
+    """A text whose content counts as the JSON value in it, as in the digests of earlier versions."""
 
     text: str
     content: Any
@@ -26,14 +26,14 @@ def cell_value(name: str, inner: str | None, cell: str | bool, place: str, note:
     """Return the value of a cell that is not empty; `None` if it is blank and its field needs a text.
 
     A list in JSON is a list if the field holds a list, and in columns of the user's own. JSON text of an object is
-    read as an object if the field holds objects. Everything else stays the text that it is.
+    read as an object if the field holds objects. Everything else stays text.
 
     Args:
         name: field, or column of the user's own.
         inner: name within the field, as in `cohorts.topic`.
         cell: text, or true or false of a workbook.
-        place: of the cell.
-        note: called for JSON that cannot be read and that the field needs.
+        place: location of the cell, for messages.
+        note: called for JSON that the field needs but that cannot be read.
     """
     if isinstance(cell, bool):
         is_own = name not in KNOWN_FIELDS or name == "refuse"
@@ -73,7 +73,7 @@ def _looks_like_json(cell: str) -> bool:
 
 
 def _parsed(cell: str) -> Any:
-    """Return the list or mapping that a cell spells, `None` if it is not JSON."""
+    """Return the list or mapping in a cell, `None` if it is not JSON."""
     try:
         return STRICT.decode(cell)
     except (ValueError, RecursionError):

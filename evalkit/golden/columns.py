@@ -1,4 +1,4 @@
-"""Turn the columns of a file into the fields of a row, and say once what is wrong with a whole column."""
+"""Map the columns of a file to the fields of a row, and report the problem of a whole column once."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from evalkit.golden.source import GoldenSource, Reading
 from evalkit.text.escaping import cut
 
 _MAX_PLANS = 1_000
-"""Number of different sets of keys that are remembered."""
+"""Maximum number of different sets of keys in the cache."""
 _SHOWN_COLUMNS = 20
 _NAME_CHARS = 60
 _BESIDE_ANSWERS = ("id", "input", "contexts")
-"""Fields that are proposed with the two meanings of `answer`."""
+"""Fields proposed for the two meanings of `answer`."""
 COHORTS = "cohorts"
 
 
@@ -31,23 +31,23 @@ class NamedRow(NamedTuple):
 
     row: dict[str, Any]
     cohorts: Mapping[str, Any]
-    """Values of columns that are named under the suite's `cohorts:`."""
+    """Values of columns named under the suite's `cohorts:`."""
     reread: Mapping[str, Any]
     """Fields whose content for the digest differs from their value: JSON objects in columns of the user's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What becomes of the columns of a table, or of rows with the same keys."""
+    """The mapping of the columns of a table, or of rows with the same keys."""
 
     targets: tuple[tuple[str, str, str | None], ...]
     """Column, field, and name within the field or `None`."""
     cohorts: tuple[tuple[str, str], ...] = ()
     """Column and cohort."""
     same: bool = False
-    """Whether each column has the name of its field."""
+    """Whether all columns have the names of their fields."""
     fault: tuple[str, str] | None = None
-    """What is wrong with every row, and the fix."""
+    """The problem of all rows, and the fix."""
     answer: str | None = None
     """The column that may hold a stored answer as well as the expected one."""
     lists: tuple[str, ...] = ()
@@ -55,7 +55,7 @@ class _Plan:
 
     @property
     def plain(self) -> bool:
-        """Whether nothing is wrong or unclear."""
+        """Whether there is no problem and no unclear column."""
         return self.fault is None and self.answer is None
 
 
@@ -74,14 +74,14 @@ class ColumnReader:
     _met: set[str] = field(default_factory=set)
     """Columns under `columns:` that some row has."""
     _answers_are_outputs: bool = False
-    """Whether a row has said what `answer` means: it stands beside the reference, or is replayed."""
+    """Whether a row shows the meaning of `answer`, because it also has a reference or is replayed."""
     _sound: bool = False
-    """Whether a row had what a case needs."""
+    """Whether a row had the required fields."""
     _faulty: bool = False
-    """Whether a fault of all rows has been noted."""
+    """Whether a problem of all rows was reported."""
 
     def __post_init__(self) -> None:
-        """Prepare what is gathered over all rows."""
+        """Prepare the state that is collected over all rows."""
         self._lists = ListCells(self.source, self.table, self.reading.lists)
 
     def read(self, line: int, raw: dict[str, Any]) -> NamedRow | None:
@@ -103,7 +103,7 @@ class ColumnReader:
         return NamedRow(row, self._lifted(plan, line, raw, row) if plan.cohorts else {}, reread)
 
     def _is_refused(self, plan: _Plan, line: int, raw: dict[str, Any]) -> bool:
-        """Tell whether a row has a fault of all rows, of which the first is noted."""
+        """Return whether a row has a problem of all rows, reporting the first."""
         fault = self._ambiguous(plan, raw)
         if fault is None and not (self._sound and self.table.kind == "records"):
             fault = plan.fault
@@ -129,7 +129,7 @@ class ColumnReader:
         return lifted
 
     def finish(self) -> None:
-        """Report what is known of the columns once all rows were read."""
+        """Report the problems of columns after all rows were read."""
         unmet = [column for column in self.source.columns.values() if column not in self._met]
         if unmet and self._plans and not self._faulty and self.strict:
             shape = next(iter(self._plans))
@@ -219,7 +219,7 @@ class ColumnReader:
         )
 
     def _mapped(self, shape: Sequence[str], plain: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, str] | None]:
-        """Return column -> field of the suite's `columns`, and what is wrong with them."""
+        """Return column -> field of the suite's `columns`, and their problems."""
         mapped: dict[str, str] = {}
         for name, wanted in self.source.columns.items():
             found = [wanted] if wanted in plain else [each for each in shape if plain[each] == plain_name(wanted)]
@@ -231,7 +231,7 @@ class ColumnReader:
         return mapped, None
 
     def _own_name(self, column: str, plain: Mapping[str, str], mapped: set[str]) -> str | None:
-        """Return the name by which a column is read; `None` if `columns` names another one for its field."""
+        """Return the name under which a column is read; `None` if `columns` names another column for its field."""
         name = column
         if self._any_case(plain) and column not in KNOWN_FIELDS and plain[column] in KNOWN_FIELDS:
             same = [each for each in plain if field_of(plain[each]) == field_of(plain[column])]
@@ -248,7 +248,7 @@ class ColumnReader:
         return name
 
     def _any_case(self, plain: Mapping[str, str]) -> bool:
-        """Tell whether names match in any case: in tables, and in rows without the exact name of an input."""
+        """Return whether names match in any case: in tables, and in rows without the exact name of an input."""
         return self.table.kind != "records" or not any(field_of(name) == "input" for name in plain)
 
     def _own_split(self, name: str, shape: Sequence[str]) -> tuple[str, str | None]:
@@ -311,7 +311,7 @@ class ColumnReader:
         return fix
 
     def _proposed(self, shape: Sequence[str]) -> dict[str, str]:
-        """Return field -> column of the columns that have to be named."""
+        """Return field -> column for the columns that must be named."""
         cohorts = {plain_name(each) for each in self.reading.cohorts}
         return {
             each.field: each.column
@@ -320,7 +320,7 @@ class ColumnReader:
         }
 
     def _line(self, columns: Mapping[str, str], shape: Sequence[str]) -> str:
-        """Return the line to copy, with ids made if no column gives them."""
+        """Return the line to copy, with `make_ids` if no column gives ids."""
         merged = {**self.source.columns, **columns}
         has_id = "id" in merged or any(field_of(plain_name(column)) == "id" for column in shape)
         return self.source.line(columns=merged, make_ids=self.source.make_ids or not has_id)

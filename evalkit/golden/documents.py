@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def read_json(text: Callable[[int], str], table: RawTable, note: Note, warn: Not
     """Yield the rows of a JSON file: a list of objects, or an object in which one key holds such a list.
 
     Args:
-        text: reads the file, if it has at most so many bytes; see `text_of`.
+        text: function that reads the file up to a given size; see `text_of`.
         table: the file.
         note: called for every problem.
         warn: called for every warning.
@@ -132,6 +132,22 @@ def _located_rows(text: str, shown: str, warn: Note) -> Iterator[Located]:
     return _items(text, start)
 
 
+def rows_within(text: str, path: Sequence[str]) -> Iterator[tuple[int, Any]]:
+    """Yield the items of a list inside a valid JSON object, with their lines.
+
+    Args:
+        text: the file.
+        path: keys that lead to the list.
+    """
+    start = _past_blanks(text, 0)
+    for name in path:
+        start = next(at for at, (key, _) in _members(text, start) if key == name)
+    line = at = 0
+    for offset, item in _items(text, start):
+        line, at = line + text.count("\n", at, offset), offset
+        yield line + 1, item
+
+
 def _members(text: str, start: int) -> Iterator[tuple[int, tuple[str, Any]]]:
     """Yield the offset of each value of a valid object, with its key and the value."""
     at = _past_blanks(text, start + 1)
@@ -164,7 +180,7 @@ def _rows_key(value: Mapping[str, Any], shown: str, warn: Note) -> str:
     """Return the only key that holds a list of rows.
 
     Raises:
-        Rejected: there is none, or several, or the mapping is a row itself.
+        Rejected: no key or several keys hold rows, or the mapping is a row itself.
     """
     row = [key for key in value if key == "id" or field_of(key) == "input"]
     lists = [key for key, each in value.items() if isinstance(each, list) and each and isinstance(each[0], Mapping)]
@@ -183,5 +199,5 @@ def _rows_key(value: Mapping[str, Any], shown: str, warn: Note) -> str:
     others = [key for key in value if key != lists[0]]
     if others:
         what = f"only the rows under `{lists[0]}` are read, not {', '.join(map(json.dumps, others))}"
-        warn(Problem(f"{shown}:1", what, "move into the rows what they need"))
+        warn(Problem(f"{shown}:1", what, "move the needed values into the rows"))
     return lists[0]

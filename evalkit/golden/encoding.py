@@ -11,7 +11,7 @@ from evalkit.disk.files import LONG_BLOCK, open_file, open_packed
 
 MAX_LINE_BYTES = 8 << 20
 _LONGEST = 2 * MAX_LINE_BYTES
-"""Lines up to this length are read, so that longer ones can be reported with their number."""
+"""Maximum length of a line that is read, so that longer ones can be reported with their number."""
 _BLOCK = 1 << 16
 _HEAD_BYTES = 6
 UTF8_MARK = codecs.BOM_UTF8
@@ -31,7 +31,7 @@ _KINDS = {
     b"ARROW1": ("an Arrow file", "name it .arrow"),
     b"\xd0\xcf\x11\xe0": ("a file of an old Excel", "save it as .xlsx or as CSV UTF-8"),
 }
-"""First bytes of files that are not text, what they are, and the fix."""
+"""First bytes of files that are not text, with the kind of file and the fix."""
 
 
 class OtherKind(ValueError):
@@ -43,7 +43,7 @@ class OtherKind(ValueError):
 
 
 class Undecodable(ValueError):
-    """Raised while reading, for bytes that a declared encoding does not have."""
+    """Raised while reading bytes that are invalid in the declared encoding."""
 
     def __init__(self, line: int, encoding: str, why: str) -> None:
         super().__init__(f"not {encoding} ({why})")
@@ -53,8 +53,8 @@ class Undecodable(ValueError):
 def open_text(path: Path, encoding: str | None = None) -> BinaryIO:
     """Open a text file, `.gz` included, as bytes in UTF-8 without a byte order mark.
 
-    UTF-16 and UTF-32 are recognised by their byte order mark. Without one, the bytes are those of the file unless
-    `encoding` is given: nothing is guessed.
+    UTF-16 and UTF-32 are recognised by their byte order mark. Without one, the bytes are returned unchanged unless
+    `encoding` is given; nothing is guessed.
 
     Raises:
         OSError: it cannot be opened.
@@ -76,7 +76,7 @@ def open_text(path: Path, encoding: str | None = None) -> BinaryIO:
 
 
 def is_unmarked_utf16(head: bytes) -> bool:
-    """Tell whether the first bytes of a text are those of UTF-16 without a byte order mark."""
+    """Return whether a text begins like UTF-16 without a byte order mark."""
     zeros = [not byte for byte in head[:4]]
     return zeros in ([False, True, False, True], [True, False, True, False])
 

@@ -16,7 +16,7 @@ from evalkit.golden.promptfoo import Complain, expected_of
 from evalkit.types import KINDS, ROLES, SEVERITIES, Case, Message, Origin
 
 SAME_FIELD = "both give"
-"""Part of the problem of two columns that give one field."""
+"""Part of the message about two columns for one field."""
 _NOTHING: Mapping[str, Any] = {}
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _INPUT_KEYS = ("input", "question", "query", "prompt", "text", "message", "user_input")
@@ -40,8 +40,8 @@ def to_case(  # noqa: PLR0913 - each is a fact about the row
         raw: the row.
         place: `file:line`.
         complain: called for each problem.
-        make_id: whether a row without an id gets one made of its content.
-        cohorts: further cohorts, which other fields of the row give: the digest covers those fields already.
+        make_id: whether to make an id from the content of a row without one.
+        cohorts: additional cohorts from other fields of the row, which the digest already covers.
         reread: fields that the digest covers in another form than their value.
         converses: whether the suite has conversations; `None` if no suite is known.
         plays_user: whether the suite can run rows with `user`.
@@ -58,9 +58,9 @@ def to_case(  # noqa: PLR0913 - each is a fact about the row
         if isinstance(row.get(name), str):
             row[name] = row[name].strip().lower()
     contexts, origins = _contexts(row.get("contexts"), note)
-    talks = _talks(row, note, converses=converses, plays_user=plays_user)
+    opening = _conversation_opening(row, note, converses=converses, plays_user=plays_user)
     values = {
-        "input": talks or _input(row.get("input"), note),
+        "input": opening or _input(row.get("input"), note),
         "reference": _texts(row.get("reference"), note),
         "contexts": contexts,
         "origins": origins,
@@ -77,7 +77,9 @@ def to_case(  # noqa: PLR0913 - each is a fact about the row
     return Case(id=identity, digest=digest, place=place, **values)  # type: ignore[arg-type]
 
 
-def _talks(row: Mapping[str, Any], note: Complain, *, converses: bool | None, plays_user: bool) -> str | None:
+def _conversation_opening(
+    row: Mapping[str, Any], note: Complain, *, converses: bool | None, plays_user: bool
+) -> str | None:
     """Return the first text of a conversation that `turns` or `user` make; `None` for a row that gives its input."""
     opens = next((name for name in ("turns", "user") if row.get(name) not in (None, "")), None)
     if not converses and (opens is None or row.get("input") not in (None, "")):
@@ -87,7 +89,7 @@ def _talks(row: Mapping[str, Any], note: Complain, *, converses: bool | None, pl
         note(f"`{opens}` makes it a conversation and the suite has no `conversation:`", fix)
         return "..."
     for name in (name for name in DURING if name in row):
-        note(f"`{name}` is what a system is given during a conversation", "rename the field")
+        note(f"`{name}` is an argument of systems in a conversation", "rename the field")
     found = read_conversation(row, note)
     if opens is None:
         return None
@@ -103,7 +105,7 @@ def _talks(row: Mapping[str, Any], note: Complain, *, converses: bool | None, pl
 def questions_of(raw: Mapping[str, Any]) -> Iterator[str]:
     """Yield the question of any tool's row, under each input name; for a conversation, the user's last turn.
 
-    Nothing else of the row is looked at, and nothing is refused: a row may ask nothing.
+    The rest of the row is ignored, and no row is rejected: a row may ask nothing.
     """
     for alias in ALIASES["input"]:
         value = raw.get(alias)
@@ -125,7 +127,7 @@ def _last_turn(value: Any) -> str:
 
 
 def _our_names(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
-    """Rename aliases; langsmith's `outputs` is the reference, its `inputs` and promptfoo's `vars` are opened."""
+    """Rename aliases, read `outputs` as the reference, and unwrap `inputs` (langsmith) and `vars` (promptfoo)."""
     row: dict[str, Any] = {}
     origin: dict[str, str] = {}
     expected = expected_of(raw, note)
@@ -152,7 +154,7 @@ def _our_names(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
 
 
 def _asked(value: Mapping[str, Any], origin: str, note: Complain) -> Any:
-    """Return what a mapping asks: the value under a name for it, else the JSON text of the whole."""
+    """Return the question in a mapping: the value under a name of the input, else the mapping's JSON text."""
     named = any(key in value for key in (*_INPUT_KEYS, "messages"))
     return _opened(value, _INPUT_KEYS, origin, note) if named or origin in WRAPPERS else _json_text(value)
 

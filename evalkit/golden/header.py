@@ -12,7 +12,7 @@ from evalkit.golden.json_lines import MAX_COLUMNS, Note
 from evalkit.golden.names import KNOWN_FIELDS, plain_name, trimmed
 
 NAMELESS = "column"
-"""Begins what a column without a name is called in messages."""
+"""Start of the name of an unnamed column in messages."""
 _NO_NAME, _RENAME = "it has no name", "give it a name of its own"
 Kind = Literal["cells", "typed", "records"]
 """`cells`: a header and cells of text; `typed`: columns with types of their own; `records`: keys in each row."""
@@ -20,26 +20,28 @@ Kind = Literal["cells", "typed", "records"]
 
 @dataclass
 class RawTable:
-    """What is known of a file of rows while it is read."""
+    """State of a file of rows while it is read."""
 
     shown: str
     """Name in messages."""
     kind: Kind
     header_line: int = 1
+    separator: str = ""
+    """What separates the cells of a CSV file; empty for other files, and until it is known."""
     left_out: dict[str, tuple[int, str, str]] = field(default_factory=dict)
-    """Column that is left out -> line of its first value, why, and what to do if it is needed."""
+    """Column that is left out -> line of its first value, the reason, and the fix if the column is needed."""
 
     def leave_out(self, column: str, line: int, why: str, fix: str) -> None:
-        """Note that a column is left out, if it has not been noted."""
+        """Record once that a column is left out."""
         self.left_out.setdefault(column, (line, why, fix))
 
 
 Columns = Sequence[tuple[str, str]]
-"""Name of each column up to the last that has one, and why it is left out: empty for those that are read."""
+"""Name of each column up to the last named one, and why it is left out; empty for columns that are read."""
 
 
 def named_columns(cells: Sequence[str], table: RawTable, note: Note) -> Columns:
-    """Return the columns of a header; none, after noting the problem, if it has no use."""
+    """Return the columns of a header; none, after reporting the problem, if it cannot be used."""
     names = [trimmed(cell) for cell in cells]
     while names and not names[-1]:
         names.pop()
@@ -64,7 +66,7 @@ def _unusable(name: str, counts: Mapping[str, int]) -> str:
 
 
 def named_row(columns: Columns, cells: Sequence[Any], table: RawTable, line: int) -> dict[str, Any]:
-    """Return the cells of a row by column; a column without a name of its own is left out with a word."""
+    """Return the cells of a row by column; an unnamed or repeated column is left out with a warning."""
     row = {}
     for at, (name, why) in enumerate(columns):
         if not why:

@@ -19,7 +19,7 @@ MAX_COLUMNS = 10_000
 _NOT_UTF8 = "not UTF-8"
 SAVE_AS_UTF8 = "save the file as UTF-8"
 MIXED = "lines above it are UTF-8, so save the whole file as UTF-8"
-"""Fix for a file of two encodings, of which none can be named for the whole."""
+"""Fix for a file with two encodings, so that none fits the whole file."""
 UNMARKED = "zero bytes, as in UTF-16 without a byte order mark", "save the file as UTF-8"
 RawRow = tuple[int, dict[str, Any]]
 """Line number (from 1) and the row."""
@@ -28,7 +28,7 @@ Note = Callable[[Problem], None]
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A value of a table that is neither text nor a number; a problem only if its column is read."""
+    """A value of a table with an unsupported type; a problem only if its column is read."""
 
     what: str
     fix: str = "store it as text"
@@ -45,16 +45,16 @@ def read_jsonl(
 
     Args:
         path: the file.
-        shown: how it is named in messages.
+        shown: name of the file in messages.
         note: called for every problem.
-        encoding: of the file, if it is neither UTF-8 nor begins with a byte order mark.
-        fix: what to do about bytes that are not in this encoding.
+        encoding: encoding of the file, if it is neither UTF-8 nor begins with a byte order mark.
+        fix: fix to suggest for bytes that are not in this encoding.
     """
     yield from readable(_jsonl_rows(path, shown, note, encoding, fix), shown, note, fix)
 
 
 def readable(rows: Iterator[RawRow], shown: str, note: Note, fix: str = SAVE_AS_UTF8) -> Iterator[RawRow]:
-    """Yield the rows, up to where the disk, the decompression or the declared encoding fails."""
+    """Yield the rows until the disk, the decompression or the declared encoding fails."""
     try:
         yield from rows
     except Undecodable as error:
@@ -62,7 +62,7 @@ def readable(rows: Iterator[RawRow], shown: str, note: Note, fix: str = SAVE_AS_
     except OtherKind as error:
         note(Problem(f"{shown}:1", str(error), error.fix))
     except Unfit as error:
-        note(Problem(shown, str(error.strerror), "name a file of rows, one a line"))
+        note(Problem(shown, str(error.strerror), "name a file with one row per line"))
     except OSError as error:
         note(Problem(shown, f"cannot be read: {error.strerror}", "check the file and its permissions"))
 
@@ -93,7 +93,7 @@ def _jsonl_rows(path: Path, shown: str, note: Note, encoding: str | None, fix: s
                     Problem(
                         f"{shown}:1",
                         "a JSON array, not JSON Lines",
-                        "write one object a line, without [ ] and commas, or call the file .json",
+                        "write one object per line, without [ ] and commas, or call the file .json",
                     )
                 )
                 return
@@ -104,7 +104,7 @@ def _jsonl_rows(path: Path, shown: str, note: Note, encoding: str | None, fix: s
 
 
 def _first_undecodable(note: Note) -> Note:
-    """Pass on the first line of another encoding only: the whole file is likely to have it."""
+    """Report only the first line in another encoding, because the whole file is likely to have it."""
     told = False
 
     def once(problem: Problem) -> None:
@@ -118,7 +118,7 @@ def _first_undecodable(note: Note) -> Note:
 
 
 def parse_row(line: bytes, place: str, note: Note, fix: str = SAVE_AS_UTF8) -> dict[str, Any] | None:
-    """Parse one JSON object from one line; `None` after noting the problem."""
+    """Parse one JSON object from one line; `None` after reporting the problem."""
     try:
         row = STRICT.decode(line.decode().rstrip("\r\n"))
     except UnicodeDecodeError as error:
@@ -163,7 +163,7 @@ def _decimal(digits: str) -> float:
 
 
 STRICT = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_integer, parse_float=_decimal)
-"""Decodes JSON, and refuses what no row may hold."""
+"""Decodes JSON, and rejects values that a row may not hold."""
 
 
 def _json_fix(line: bytes) -> str:
@@ -174,4 +174,4 @@ def _json_fix(line: bytes) -> str:
         return "use double quotes"
     if b",}" in text.replace(b" ", b"") or b",]" in text.replace(b" ", b""):
         return "remove the comma before the closing bracket"
-    return "write one JSON object a line"
+    return "write one JSON object per line"

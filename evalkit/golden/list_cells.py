@@ -1,4 +1,4 @@
-"""Split the cells of list fields as the suite says, and warn about cells that look like lists."""
+"""Split the cells of list fields by the suite's separators, and warn about cells that look like lists."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from evalkit.text.numbers import plural
 
 _SIGNS = re.compile(r"[;|\n]|, ")
 _SIGNS_IN_PROSE = re.compile(r";(?=\S)|\|")
-"""Passages are prose, in which a semicolon with a blank after it separates no items."""
+"""Fields of prose, in which a semicolon followed by a blank does not separate items."""
 _SHOWN_CHARS = 60
 
 
@@ -39,7 +39,7 @@ class ListCells:
         self._objects: dict[str, _Found] = {}
 
     def holds(self, name: str) -> bool:
-        """Tell whether a field holds a list."""
+        """Return whether a field holds a list."""
         return field_of(name) in self._names or name in self._names
 
     def read(self, row: dict[str, Any], name: str, line: int) -> None:
@@ -48,7 +48,7 @@ class ListCells:
         sign = self._source.separator_of(known) or self._source.separator_of(name)
         if sign is not None:
             items = [item.strip() for item in text.split(sign) if item.strip()]
-            # A cell of nothing but separators is a slip, not an empty list, which would expect nothing.
+            # A cell that holds only separators is a mistake, not an empty list, which would expect nothing.
             row[name] = text if not items or (known == "reference" and len(items) < 2) else items
             return
         if known == "contexts" and (self._table.kind == "cells" or known in self._source.columns):
@@ -56,7 +56,7 @@ class ListCells:
         self._count(known, text, line)
 
     def note_objects(self, name: str, items: list[Any], line: int) -> None:
-        """Count a list of references that are objects: it may be one answer, an array in JSON."""
+        """Count a list of references that are objects, which may be one answer: a JSON array."""
         n_objects = sum(isinstance(item, Mapping) for item in items)
         if n_objects and field_of(name) == "reference":
             self._objects.setdefault(name, _Found(line, plural(n_objects, "object"), "")).n += 1
@@ -87,7 +87,7 @@ class ListCells:
             fix = f'if the list is the answer, write it as text: "{name}": "[{{...}}]"'
             yield Problem(f"{self._table.shown}:{found.line} {name}", what, fix)
         for name, found in self._found.items():
-            # The sign as it was seen, and for its fields alone: it may stand inside the texts of others.
+            # The separator as found, and for these fields only, because texts of other fields may contain it.
             sign = found.sign
             given = self._source.lists if isinstance(self._source.lists, Mapping) else {}
             setting = {**given, **{each: one.sign for each, one in self._found.items()}}

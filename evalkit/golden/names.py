@@ -1,4 +1,4 @@
-"""Names of the fields of a golden row, and the column names of other tools that mean the same."""
+"""List the fields of a golden row, and the column names of other tools for them."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ What promptfoo expects (`__expected`, `assert`) may be more than an answer: see 
 FIELD_OF: Mapping[str, str] = {alias: name for name, aliases in ALIASES.items() for alias in aliases}
 """Column name -> field."""
 OWN_FIELDS = frozenset({"id", "input", "reference", "contexts", "kind", "severity", "cohorts", "cluster"})
-"""Fields of a case; every other one is for scorers and systems."""
+"""Fields of a case; all others are for scorers and systems."""
 CLOSED = ("kind", "severity")
-"""Fields with words of their own, in which capitals and blanks say nothing."""
+"""Fields with fixed words, in which case and blanks do not matter."""
 TEXT_LISTS = frozenset(
     {
         *("contexts", "reference", "required", "forbidden", "reference_contexts", "canary_strings", "relevant_ids"),
@@ -39,15 +39,15 @@ TEXT_LISTS = frozenset(
 RECORD_LISTS = frozenset({"checks", "assert", "expected_tool_calls", "reference_tool_calls"})
 """Fields that hold a list of mappings."""
 EXPECTATIONS = ("__expected", "assert")
-"""Begin the columns of promptfoo that hold what is expected."""
+"""Prefixes of promptfoo's columns with expectations."""
 WRAPPERS = frozenset({"inputs", "vars", "outputs", "reference_outputs"})
 """Columns of langsmith and promptfoo that hold a mapping with the value inside."""
 KNOWN_FIELDS = OWN_FIELDS | TEXT_LISTS | RECORD_LISTS | {"output", "refuse", "rubrics", *FIELD_OF}
-"""Names that have a meaning here, in any tool's spelling."""
+"""All names with a meaning, in any tool's spelling."""
 
 
 def plain_name(column: str) -> str:
-    """Return a column name as names are compared: trimmed, in lower case, with `_` for blanks and hyphens."""
+    """Return a column name in the form for comparison: trimmed, in lower case, with `_` for blanks and hyphens."""
     return re.sub(r"[\s_-]+", "_", trimmed(column).casefold())
 
 

@@ -30,7 +30,7 @@ def overlap(golden: GoldenSet, learnt: Collection[tuple[Path, str]]) -> Iterator
         learnt: the training files, each with the name by which it is shown; they are streamed.
 
     Raises:
-        InputError: with every problem of the training files (at most 200); one of which no row has a question is one.
+        InputError: reports every problem of the training files (at most 200); a file without any question is one.
     """
     asked = {_key(case.question) for case in golden.open()} if learnt else set()
     places: dict[bytes, str] = {}

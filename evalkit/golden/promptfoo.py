@@ -1,4 +1,4 @@
-"""Read the expectations of a promptfoo row: answers, and assertions that are checks here; others are refused."""
+"""Read the expectations of a promptfoo row: answers, and assertions that evalkit has as checks; others are rejected."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Complain = Callable[[str, str], None]
-"""Notes one problem of the row: what is wrong, and the fix."""
+"""Function that is called with one problem of the row and its fix."""
 
 _COLUMN = re.compile(r"__expected\d*")
 _ASSERTION = re.compile(
@@ -29,10 +29,10 @@ _MS = 1_000
 
 @dataclass
 class Expected:
-    """What a row expects."""
+    """The expectations of a row."""
 
     answers: dict[str, Any] = field(default_factory=dict)
-    """Column -> the answer."""
+    """Column -> expected answer."""
     checks: list[Any] = field(default_factory=list)
     """Assertions as checks, in the syntax of a suite's scorers."""
     columns: set[str] = field(default_factory=set)
@@ -43,7 +43,7 @@ def expected_of(raw: Mapping[str, Any], note: Complain) -> Expected:
     """Read `__expected`, `__expected1` ..., and `assert` beside `vars`.
 
     `equals: Paris` and `Paris` are answers. `contains: Paris` and other assertions without a model are checks; `note`
-    hears of every other one. Source: promptfoo.dev/docs/configuration/expected-outputs.
+    is called for all others. Source: promptfoo.dev/docs/configuration/expected-outputs.
     """
     found = Expected()
     for column, value in raw.items():
@@ -64,26 +64,26 @@ def expected_of(raw: Mapping[str, Any], note: Complain) -> Expected:
 
 
 def _cell(column: str, value: Any, found: Expected, note: Complain) -> Iterator[Any]:
-    """The answer in a cell; an assertion goes to the checks."""
+    """Return the answer in a cell; add an assertion to the checks."""
     match = _ASSERTION.match(value) if isinstance(value, str) else None
     if match is None:
         yield value
     elif match[1] == "equals":
         yield value[match.end() :].strip()
     else:
-        check = None if match["argument"] else _check(match[1], value[match.end() :].strip())
+        check = None if match["argument"] else check_of(match[1], value[match.end() :].strip())
         _keep(column, match[1], check, found, note)
 
 
 def _listed(item: Any, found: Expected, note: Complain) -> Iterator[str]:
-    """The answer in an assertion; another one goes to the checks."""
+    """Return the answer in an assertion; add other assertions to the checks."""
     given = dict(item) if isinstance(item, Mapping) else {}
     kind, value = str(given.pop("type", None)), given.pop("value", None)
     if kind == "equals" and isinstance(value, str | int | float):
         yield str(value)
         return
     limit = given.pop("threshold", None) if kind in ("latency", "cost") else None
-    check = None if given else _check(kind, value if limit is None else limit)
+    check = None if given else check_of(kind, value if limit is None else limit)
     _keep("assert", kind, check, found, note)
 
 
@@ -94,8 +94,8 @@ def _keep(column: str, kind: str, check: Any, found: Expected, note: Complain) -
         found.checks.append(check)
 
 
-def _check(kind: str, value: Any) -> Any:
-    """The check that an assertion is here; `None` if there is none."""
+def check_of(kind: str, value: Any) -> Any:
+    """Return the check for an assertion; `None` if there is none."""
     plain = kind.removeprefix("not-")
     own = _of_text(plain, value) or _of_number(plain, value)
     if plain == "is-json" and (not value or isinstance(value, Mapping)):

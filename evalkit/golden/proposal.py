@@ -1,4 +1,4 @@
-"""Propose which column of a table holds which field, from the names of the columns alone."""
+"""Propose a field for each column of a table, from the names of the columns alone."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ _NOT_MEANT = re.compile(
     r"(^|_)(typ|type|art|kind|class|time|zeit|dauer|duration|seconds?|tokens?|count|anzahl|number_of|length|l(ä|ae)nge|language"
     r"|sprache|date|datum|score|rating|incorrect|wrong|false|falsch\w*|negative|distractors?)(_|$|\W)|typ$|type$|zeit$"
 )
-"""Words of columns that say something about a question or an answer, and do not hold it."""
+"""Words of columns about a question or an answer that do not hold it."""
 NO_NAME = "no column has a name for this field"
 MAY_BE_STORED = "it may hold the expected answer; if it holds answers that the system gave, map it to `output`"
-"""Reason of a proposal that a person has to confirm."""
+"""Reason to show for a proposal that a person has to confirm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +59,18 @@ class Proposal:
     field: str
     """A field of a case: `input`, `reference`, `cohorts.topic` ..."""
     column: str
-    """Name of the column, as the table has it."""
+    """Name of the column, as in the table."""
     reason: str
-    """Why, for people."""
+    """Reason, for people."""
     sure: bool = False
-    """Whether evalkit reads the column as this field without being told."""
+    """Whether evalkit reads the column as this field without a setting."""
 
 
 def propose_columns(header: Sequence[str]) -> tuple[Proposal, ...]:
     """Propose the fields of a table's columns, at most one column for each field, in the order of the header.
 
-    Nothing but names is looked at. If no name says what is asked, the first column without another meaning is
-    proposed as the input, and the next one as the reference.
+    Only names are considered. If no name indicates the question, the first column without another meaning is proposed
+    as the input, and the next one as the reference.
 
     Args:
         header: names of the columns.
@@ -90,7 +90,7 @@ def propose_columns(header: Sequence[str]) -> tuple[Proposal, ...]:
 
 
 def _known(header: Sequence[str]) -> Iterator[Proposal]:
-    """Yield the columns that have the name of a field, except `answer`, which may be either."""
+    """Yield the columns with the name of a field, except `answer`, which has two meanings."""
     is_langsmith = {"inputs", "outputs"} <= set(map(plain_name, header))
     for column in header:
         name = plain_name(column)

@@ -34,10 +34,10 @@ _OTHERS = {
     **dict.fromkeys((".xls", ".ods", ".numbers"), "save it as .xlsx or as CSV UTF-8; use"),
     ".txt": "call a table .csv or .tsv; use",
 }
-"""Kinds of files that are close to one of them, and what to do with them."""
+"""Similar kinds of files that are not read, and the fix for each."""
 
 
-def _unheard(problem: Problem) -> None:
+def unheard(problem: Problem) -> None:
     """Discard a problem."""
 
 
@@ -52,14 +52,14 @@ class GoldenSet:
     cohort_counts: Mapping[str, Mapping[str, int]]
     """Cohort name -> value -> number of cases."""
     missing: Mapping[str, Lack]
-    """Required field -> the cases that lack it."""
+    """Required field -> cases without it."""
     warnings: tuple[Problem, ...]
-    """Warnings: allowed, but probably not intended."""
+    """Warnings about rows that are allowed but probably not intended."""
     open: Callable[[], Iterator[Case]]
-    """Streams the cases again, in file order.
+    """Function that streams the cases again, in file order.
 
     Raises:
-        InputError: when the set turns out not to be the one that was checked.
+        InputError: the set differs from the one that was checked.
     """
     checks: bool = False
     """Whether a case carries checks of its own."""
@@ -79,15 +79,15 @@ def open_golden(
     """Check every row of a golden set.
 
     Args:
-        source: what the suite says.
+        source: source in the suite.
         file: the resolved file, `None` for a hub data set.
-        shown: how the file is named in messages.
-        need: called for each sound case; what it yields is gathered in `missing`.
-        reading: what the rest of the suite says about the columns.
-        cohorts: names that the suite reports by, whose sizes are looked at.
+        shown: name of the file in messages.
+        need: called for each valid case; the fields that it yields are collected in `missing`.
+        reading: the meaning of columns in the rest of the suite.
+        cohorts: names that the suite reports by, whose sizes are checked.
 
     Raises:
-        InputError: with every problem found (at most 200).
+        InputError: reports every problem found (at most 200).
     """
     problems: list[Problem] = []
     note = noting(problems)
@@ -116,14 +116,14 @@ def open_golden(
 def known_golden(
     source: GoldenSource, file: Path | None, shown: str, facts: GoldenFacts, *, reading: Reading = PLAIN
 ) -> GoldenSet | None:
-    """The set as a run with the same suite has checked it, while not a byte of its file has changed.
+    """Return the set as checked by a run with the same suite, if its file is unchanged.
 
     Args:
-        source: what the suite says.
+        source: source in the suite.
         file: the resolved file, `None` for a hub data set.
-        shown: how the file is named in messages.
-        facts: of the run's manifest.
-        reading: what the rest of the suite says about the columns.
+        shown: name of the file in messages.
+        facts: facts of the run's manifest.
+        reading: the meaning of columns in the rest of the suite.
     """
     if file is None or facts.file_sha256 != file_sha256(file):
         return None
@@ -167,10 +167,10 @@ def read_cases(
     note: Note,
     *,
     reading: Reading = PLAIN,
-    warn: Note = _unheard,
+    warn: Note = unheard,
 ) -> Iterator[tuple[int, Case]]:
     """Yield the valid cases of a set with their lines; `note` is called for every problem, `warn` for warnings."""
-    table, rows = _open_rows(source, file, shown, note, warn)
+    table, rows = open_rows(source, file, shown, note, warn)
     columns = ColumnReader(source, reading, table, note, warn)
     told = set[str]()
     for line, raw in rows:
@@ -203,10 +203,10 @@ def read_cases(
 
 
 def training_rows(file: Path, shown: str, note: Note) -> Iterator[RawRow]:
-    """Yield the rows of training data under the names of fields, whatever columns they have."""
+    """Yield the rows of training data under the names of fields, for any columns."""
     source = GoldenSource(path=file.name)
-    table, rows = _open_rows(source, file, shown, note, _unheard, fix=SAVE_AS_UTF8)
-    columns = ColumnReader(source, PLAIN, table, note, _unheard, strict=False)
+    table, rows = open_rows(source, file, shown, note, unheard, fix=SAVE_AS_UTF8)
+    columns = ColumnReader(source, PLAIN, table, note, unheard, strict=False)
     for line, raw in rows:
         found = columns.read(line, raw)
         if found is not None:
@@ -215,7 +215,7 @@ def training_rows(file: Path, shown: str, note: Note) -> Iterator[RawRow]:
 
 @dataclass(frozen=True)
 class Header:
-    """The names that a file gives its columns."""
+    """Names of a file's columns."""
 
     names: tuple[str, ...]
     """Columns of a table, or keys of the first row; none if there is no row."""
@@ -227,28 +227,28 @@ def header_of(source: GoldenSource, file: Path | None, shown: str) -> Header:
     """Read the names of a file's columns.
 
     Raises:
-        InputError: with every problem up to the first row.
+        InputError: reports every problem up to the first row.
     """
     problems: list[Problem] = []
-    table, rows = _open_rows(source, file, shown, problems.append, _unheard)
+    table, rows = open_rows(source, file, shown, problems.append, unheard)
     first = next(rows, None)
     if problems:
         raise InputError(problems)
     return Header(() if first is None else tuple(first[1]), any(name.startswith(NAMELESS) for name in table.left_out))
 
 
-def _open_rows(
+def open_rows(
     source: GoldenSource, file: Path | None, shown: str, note: Note, warn: Note, *, fix: str | None = None
 ) -> tuple[RawTable, Iterator[RawRow]]:
-    """Return the raw rows of a set with their lines, and what is known of their columns.
+    """Return the raw rows of a file with their lines, and the state of their columns.
 
     Args:
-        source: what the suite says.
+        source: source in the suite.
         file: the resolved file, `None` for a hub data set.
-        shown: how the file is named in messages.
+        shown: name of the file in messages.
         note: called for unreadable rows.
-        warn: called for what is left out.
-        fix: what to do about bytes that are not in the encoding of a file of text.
+        warn: called for values and columns that are left out.
+        fix: fix to suggest for bytes that are not in the encoding of a text file.
     """
     if source.url is not None:
         from evalkit.golden.tables import fetch
@@ -277,7 +277,7 @@ def _open_rows(
         read = read_json if name.endswith(".json") else read_yaml
         return table, read(partial(text_of, file, shown, source.encoding, fix), table, note, warn)
     fix = f"{_OTHERS.get(file.suffix.lower(), 'use')} {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
-    raise InputError(Problem(shown, f"unknown kind of golden set {file.suffix!r}", fix))
+    raise InputError(Problem(shown, f"unknown kind of file {file.suffix!r}", fix))
 
 
 def _changed(problem: Problem) -> Any:

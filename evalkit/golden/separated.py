@@ -18,9 +18,9 @@ from evalkit.text.numbers import plural
 from evalkit.text.values import not_utf8
 
 _HEADER_LINES = 50
-"""Most lines of a header in which a separator is looked for."""
+"""Maximum number of lines of a header in which a separator is looked for."""
 _DECLARED = "sep="
-"""Begins the line with which Excel names the separator of a file."""
+"""Start of the line with which Excel names the separator of a file."""
 
 
 def read_separated(path: Path, table: RawTable, source: GoldenSource, note: Note, fix: str) -> Iterator[RawRow]:
@@ -28,10 +28,10 @@ def read_separated(path: Path, table: RawTable, source: GoldenSource, note: Note
 
     Args:
         path: the file.
-        table: what is known of it; the line of the header is set.
-        source: what the suite says.
+        table: state of the file; the line of the header is set.
+        source: source in the suite.
         note: called for every problem.
-        fix: what to do about bytes that are not in the encoding of the file.
+        fix: fix to suggest for bytes that are not in the encoding of the file.
     """
     yield from readable(_rows(path, table, source, note, fix), table.shown, note, fix)
 
@@ -57,6 +57,7 @@ def _records(lines: _RowLines, path: Path, table: RawTable, source: GoldenSource
         separator, seen = source.separator or declared, _past_blank_lines(lines)
     elif source.separator is None:
         separator = _separator(seen, lines, separator, source)
+    table.separator = separator
     feed = _Again(seen, lines)
     reader = csv.reader(feed, delimiter=separator, strict=True)
     cells = next(reader, [])
@@ -124,13 +125,13 @@ def _separator(seen: list[str], lines: _RowLines, own: str, source: GoldenSource
 
 
 def _asks(cells: Sequence[str], source: GoldenSource) -> bool:
-    """Tell whether a header has a column for the question."""
+    """Return whether a header has a column for the question."""
     wanted = plain_name(source.columns.get("input", ""))
     return any(field_of(name) == "input" or name == wanted for name in map(plain_name, cells) if name)
 
 
 def _header(seen: list[str], lines: _RowLines, separator: str) -> Sequence[str]:
-    """Return the cells of the first record under a separator; none if it cannot be read so."""
+    """Return the cells of the first record with a separator; none if it cannot be read with it."""
     try:
         cells = next(csv.reader(_Again(seen, lines, keep=True), delimiter=separator, strict=True), [])
     except csv.Error:
@@ -139,15 +140,15 @@ def _header(seen: list[str], lines: _RowLines, separator: str) -> Sequence[str]:
 
 
 class _Again:
-    """Yield the lines that were read so far, then further ones."""
+    """Yield the lines that were read so far, then the rest."""
 
     def __init__(self, seen: list[str], lines: _RowLines, *, keep: bool = False) -> None:
         """Start at the first line.
 
         Args:
             seen: the lines that were read.
-            lines: the further ones.
-            keep: whether to add further lines to `seen`, up to `_HEADER_LINES`.
+            lines: the rest of the lines.
+            keep: whether to add more lines to `seen`, up to `_HEADER_LINES`.
         """
         self._seen, self._lines, self._keep, self._at = seen, lines, keep, 0
         self.number = lines.number - len(seen)
@@ -171,7 +172,7 @@ class _Again:
 
 
 class _RowLines:
-    """The lines of a CSV file as text, up to a row that is too long or too many blank lines."""
+    """The lines of a CSV file as text, with limits on the length of a row and on blank lines."""
 
     def __init__(self, file: BinaryIO, fix: str) -> None:
         self._lines = _ends(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), fix, self)
@@ -204,10 +205,10 @@ class _RowLines:
 
 
 def _ends(lines: Iterable[bytes], fix: str, counted: _RowLines) -> Iterator[str]:
-    """Decode lines, and end them at each carriage return too.
+    """Decode lines, which may also end with a carriage return.
 
     Raises:
-        Rejected: for bytes that are not UTF-8.
+        Rejected: bytes are not UTF-8.
     """
     is_utf8 = False
     for line in lines:

@@ -1,16 +1,15 @@
-"""Describe where the rows of a golden set are, and how a suite wants them read."""
+"""Describe the source of a golden set and the settings for reading it."""
 
 from __future__ import annotations
 
 import codecs
-import json
-import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 
+from evalkit.formats.yaml_flow import flow
 from evalkit.golden.names import KNOWN_FIELDS
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -20,11 +19,10 @@ _WITHOUT_ENCODING = (*WORKBOOKS, ".parquet", ".arrow", ".feather")
 _SEPARATED = (".csv", ".tsv")
 _NO_TEXT = {"idna", "mbcs", "oem", "punycode", "raw_unicode_escape", "undefined", "unicode_escape"}
 """Codecs that decode something other than the text of a file."""
-_PLAIN = re.compile(r"[^\W\d][\w./-]*")
-"""Words that YAML reads as themselves."""
-_NOT_TEXT = {"true", "false", "yes", "no", "on", "off", "y", "n", "null"}
+_PLACE = ("path", "url", "hub", "trained_on")
+"""Settings that locate the rows; the others say how they are read."""
 _SEPARATOR_OF_LISTS = 20
-"""Most characters of a separator of list items."""
+"""Maximum number of characters of a separator of list items."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +55,7 @@ class GoldenSource:
     """Encoding of a text file that is not UTF-8 and has no byte order mark, such as `cp1252`."""
 
     def __post_init__(self) -> None:
-        """Refuse a source that names nothing, or several things, and settings that cannot apply."""
+        """Reject a source that names nothing or several things, and settings that cannot apply."""
         given = [one for one in (self.path, self.url, self.hub) if one is not None]
         if len(given) != 1 or not given[0].strip():
             raise ValueError("path: give exactly one of `path`, `url` and `hub`; write `golden: cases.jsonl`")
@@ -81,7 +79,7 @@ class GoldenSource:
             raise ValueError("separator: only a CSV file has one; remove the key")
 
     def _check_lists(self) -> None:
-        """Refuse a field of `lists` that is the misspelt name of a known one."""
+        """Reject a field of `lists` with the misspelt name of a known field."""
         for name in self.lists if isinstance(self.lists, Mapping) else ():
             near = [] if name in KNOWN_FIELDS else get_close_matches(name.lower(), KNOWN_FIELDS, n=1, cutoff=0.8)
             if near:
@@ -106,30 +104,29 @@ class GoldenSource:
             if value not in (None, (), {}, False, each.default):
                 given[each.name] = value
         if list(given) == ["path"]:
-            return f"golden: {_yaml(self.path)}"
-        return f"golden: {_yaml(given)}"
+            return f"golden: {flow(self.path)}"
+        return f"golden: {flow(given)}"
 
     def reads_like(self, other: GoldenSource) -> bool:
-        """Tell whether the rows of one file are the same cases under both."""
-        return replace(self, path="-", url=None, hub=None, trained_on=()) == replace(
-            other, path="-", url=None, hub=None, trained_on=()
-        )
+        """Return whether the rows of one file are the same cases with both settings."""
+        names = (each.name for each in fields(self) if each.name not in _PLACE)
+        return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def separator_of(self, name: str) -> str | None:
-        """Return what separates the items in a cell of a list field, `None` if nothing does."""
+        """Return the separator of items in a cell of a list field, `None` if there is none."""
         return self.lists.get(name) if isinstance(self.lists, Mapping) else self.lists
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What the rest of a suite says about the meaning of columns."""
+    """The meaning of columns in the rest of a suite."""
 
     cohorts: tuple[str, ...] = ()
-    """Cohorts to report by: a column of that name is one."""
+    """Cohorts to report by; a column with such a name is a cohort."""
     replays: bool = False
-    """Whether the system replays the answers that the golden rows hold, so that `answer` is one of them."""
+    """Whether the system replays answers of the golden rows, so that `answer` is a stored answer."""
     lists: frozenset[str] = frozenset()
-    """Fields of the user's own that hold lists of texts, because a scorer reads them."""
+    """The user's own fields that a scorer reads as lists of texts."""
     converses: bool | None = None
     """Whether the suite has conversations, whose rows have `turns` or `user`; `None` if no suite is known."""
     plays_user: bool = True
@@ -147,16 +144,3 @@ def _is_text_encoding(name: str) -> bool:
     except (LookupError, ValueError):
         return False
     return bool(getattr(found, "_is_text_encoding", True)) and found.name.replace("-", "_") not in _NO_TEXT
-
-
-def _yaml(value: object) -> str:
-    """Write a value as YAML on one line."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_yaml(str(key))}: {_yaml(each)}" for key, each in value.items()) + "}"
-    if isinstance(value, tuple | list):
-        return "[" + ", ".join(map(_yaml, value)) + "]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    text = str(value)
-    plain = _PLAIN.fullmatch(text) and text.isascii() and text.lower() not in _NOT_TEXT
-    return text if plain else json.dumps(text, ensure_ascii=False)

@@ -11,11 +11,11 @@ from evalkit.golden.json_lines import Note
 from evalkit.types import Case
 
 FEW_CASES = 30
-"""With fewer cases, a cohort has wide intervals and weak tests."""
+"""Number of cases below which a cohort has wide intervals and weak tests."""
 SHOWN_IDS = 5
 
 Need = Callable[[Case], Iterator[str]]
-"""Returns the fields that a case lacks for the scorers that apply to it."""
+"""Function that returns the fields that a case lacks for the scorers that apply to it."""
 
 
 @dataclass(slots=True)
@@ -39,14 +39,14 @@ class Lack:
 
 
 class GoldenSurvey:
-    """Takes every valid case of a set once, in file order."""
+    """Collects every valid case of a set once, in file order."""
 
     def __init__(self, note: Note, need: Need | None) -> None:
         """Start empty.
 
         Args:
-            note: hears of problems between cases.
-            need: called for each case; what it yields is gathered in `missing`.
+            note: called for problems between cases.
+            need: called for each case; the fields that it yields are collected in `missing`.
         """
         self._note, self._need = note, need
         self._line_of_id: dict[str, int] = {}
@@ -85,7 +85,7 @@ class GoldenSurvey:
             self.missing.setdefault(lacked, Lack(case.place)).add(case.id)
 
     def _compare(self, case: Case, line: int) -> None:
-        """Warn about two cases with the same input and different expectations: they cannot both pass."""
+        """Warn about two cases with the same input and different expectations, which cannot both pass."""
         if not case.reference:
             return
         wanted = hash(case.reference)
@@ -118,5 +118,5 @@ class GoldenSurvey:
 
 
 def _asked(case: Case) -> str:
-    """Return what a case asks, the whole chat included."""
+    """Return the question of a case, including the whole chat."""
     return case.input if isinstance(case.input, str) else repr(case.input)

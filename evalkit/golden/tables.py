@@ -1,6 +1,6 @@
 """Read Parquet and Arrow files, and hub data sets through `datasets`.
 
-The types are those that the file declares: nothing is inferred, so "007", "2024-01-01" and "NA" stay text.
+Values have the types that the file declares. Nothing is inferred, so "007", "2024-01-01" and "NA" stay text.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _BATCH_ROWS = 1_000
 """Number of rows held at a time."""
 _MOST_ROWS = 100_000_000
 MAX_FETCHED_BYTES = 2_000_000_000
-"""Of a remote file, as it unpacks on the way."""
+"""Size limit of a remote file, counted after decompression."""
 _PIECE_BYTES = 1 << 20
 _NAME_CHARS = 60
 """Suffix of a file's name in the cache, which shows its kind."""
@@ -41,7 +41,7 @@ def read_table(source: GoldenSource, file: Path | None, table: RawTable) -> Iter
     """Yield the rows of a Parquet or Arrow file, or of a hub data set; the row number serves as line number.
 
     Raises:
-        InputError: if the file or the data set cannot be opened.
+        InputError: the file or the data set cannot be opened.
     """
     shown = table.shown
     rows = _hub_rows(source, shown) if file is None else _whole(_file_rows(file, table), file, shown)
@@ -54,12 +54,12 @@ def read_table(source: GoldenSource, file: Path | None, table: RawTable) -> Iter
 
 @functools.cache
 def fetch(url: str, shown: str) -> Path:
-    """Fetch a remote file into the cache of `datasets`, unless this version is there; its suffix gives its format.
+    """Fetch a remote file into the cache of `datasets`, unless it has this version; its suffix gives its format.
 
-    The server tells versions by `ETag` or `Last-Modified`. Without either, each process fetches the file.
+    The server identifies versions by `ETag` or `Last-Modified`. Without these, each process fetches the file.
 
     Raises:
-        InputError: if it cannot be fetched, or has more than `MAX_FETCHED_BYTES`.
+        InputError: it cannot be fetched, or has more than `MAX_FETCHED_BYTES`.
     """
     from urllib.parse import urlsplit
 
@@ -86,7 +86,7 @@ def fetch(url: str, shown: str) -> Path:
     except InputError:
         raise
     except Exception as error:
-        # Whatever the client underneath raises, the address is what can be fixed.
+        # For any exception of the client, the user can only fix the address.
         what = f"cannot be fetched: {type(error).__name__}: {_first_line(error)}"
         raise InputError(Problem(shown, what, "check the address and the connection")) from None
     return folder / name
@@ -99,7 +99,7 @@ def _refuse_above_limit(n_bytes: int, shown: str) -> None:
 
 
 def _quiet() -> None:
-    # Usage figures are sent by default; nothing but the data set itself is ever asked for.
+    # The client sends usage figures by default; evalkit requests only the data set itself.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
@@ -199,7 +199,7 @@ def _hub_rows(source: GoldenSource, shown: str) -> Iterator[Mapping[str, Any]]:
     try:
         return iter(datasets.load_dataset(source.hub, split=source.split, revision=source.revision, streaming=True))
     except Exception as error:
-        # Whatever the hub's client raises (connection, missing data set, missing split), the fix is the same.
+        # For any exception of the hub's client (connection, missing data set, missing split), the fix is the same.
         what = f"the data set cannot be opened: {type(error).__name__}: {_first_line(error)}"
         fix = f"check name, split {source.split!r} and connection, or save it as Parquet and give its `path`"
         raise InputError(Problem(shown, what, fix)) from None
@@ -208,7 +208,7 @@ def _hub_rows(source: GoldenSource, shown: str) -> Iterator[Mapping[str, Any]]:
 def _plain(value: Any) -> Any:
     """Return plain values: text, numbers, lists and mappings without null values; dates and decimals as text.
 
-    A value that holds any other type is `Unreadable` as a whole. NaN is how pandas stores that there is no value.
+    A value that holds any other type is `Unreadable` as a whole. pandas stores a missing value as NaN.
     """
     if isinstance(value, float) and math.isnan(value):
         return None

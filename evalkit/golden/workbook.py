@@ -23,6 +23,8 @@ from evalkit.text.escaping import cut
 _FOREIGN = "save it in Excel as .xlsx, or as CSV UTF-8"
 _TEXT_OF_FORMULA = "str"
 """Type of a cell whose formula gave an empty text."""
+_COUNTED = 1_000
+"""Maximum number of rows to count in a sheet, to propose the longest."""
 _NO_VALUE = Unreadable("a formula without a stored value", "open the file in Excel and save it, or write the value")
 
 
@@ -50,8 +52,8 @@ def read_workbook(path: Path, table: RawTable, source: GoldenSource, note: Note)
 def cell_text(value: Any) -> Any:
     """Return the text of a cell; true, false and None stay as they are.
 
-    A number is written with a point, in full and without trailing zeros, whatever the sheet shows. A date is written as
-    2026-01-31, with the time as 2026-01-31T14:30:00; a duration as 26:30:00.
+    A number is written with a point, in full and without trailing zeros, regardless of its format in the sheet. A date
+    is written as 2026-01-31, with the time as 2026-01-31T14:30:00; a duration as 26:30:00.
     """
     if isinstance(value, str):
         from openpyxl.utils.escape import unescape
@@ -81,7 +83,7 @@ def _precision(value: datetime.datetime | datetime.time) -> str:
 
 
 def _check_size(path: Path, shown: str) -> None:
-    """Refuse what is not a workbook, or unpacks to a multiple of its size.
+    """Reject a file that is not a workbook, or unpacks to a multiple of its size.
 
     Raises:
         InputError: it is.
@@ -107,7 +109,7 @@ def _check_size(path: Path, shown: str) -> None:
 def _opened(file: BinaryIO, shown: str, *, values: bool) -> Any:
     import openpyxl
 
-    # Parts that it does not know, such as rules for what may be typed in, say nothing of the values.
+    # Parts that the reader does not know, such as rules for data entry, do not affect the values.
     warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
     try:
         return openpyxl.load_workbook(file, read_only=True, data_only=values, keep_links=False)
@@ -116,7 +118,7 @@ def _opened(file: BinaryIO, shown: str, *, values: bool) -> Any:
 
 
 def _damaged(error: Exception, shown: str) -> InputError:
-    """Describe what the reader raised for a damaged part: the workbook is what can be fixed."""
+    """Describe the reader's exception for a damaged part, with a fix for the workbook."""
     what = f"cannot be read as a workbook: {type(error).__name__}: {cut(str(error), 150)}"
     return InputError(Problem(shown, what, _FOREIGN))
 
@@ -125,7 +127,7 @@ def _sheet(book: Any, source: GoldenSource, shown: str) -> str:
     """Return the name of the sheet to read.
 
     Raises:
-        InputError: there is none of that name, or several that are not empty and none is named.
+        InputError: no sheet has that name, or no sheet is named and several are not empty.
     """
     names: list[str] = [each.title for each in book.worksheets]
     if source.sheet is not None:
@@ -137,7 +139,8 @@ def _sheet(book: Any, source: GoldenSource, shown: str) -> str:
     filled = names if len(names) == 1 else [each for each in names if _is_filled(book[each], shown)]
     if len(filled) > 1:
         what = f"{len(filled)} sheets hold rows: {', '.join(map(repr, filled))}"
-        raise InputError(Problem(shown, what, f"name one, such as `{source.line(sheet=filled[0])}`"))
+        longest = max(filled, key=lambda name: sum(1 for _ in itertools.islice(_rows(book[name], shown), _COUNTED)))
+        raise InputError(Problem(shown, what, f"name one, such as `{source.line(sheet=longest)}`"))
     return (filled or names)[0]
 
 
@@ -164,7 +167,7 @@ def _cells(values: tuple[int, Sequence[Any]], formulas: tuple[int, Sequence[Any]
 
 
 def _value(cell: Any, formula: Any) -> Any:
-    """Return the text of a cell, or what makes it unreadable."""
+    """Return the text of a cell, or why it cannot be read."""
     value = None if cell is None else cell.value
     if value is not None and cell.data_type == "e":
         return Unreadable(f"the error {value}", "correct the formula, or write the value")

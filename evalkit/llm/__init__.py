@@ -1,1 +1,1 @@
-"""One client for every judge call."""
+"""Ask models: one client for judges and simulated users."""

@@ -23,7 +23,7 @@ FINISH_REASONS = {
 
 
 def speaks(request: Mapping[str, Any]) -> bool:
-    """Tell whether this request can be expressed; JSON without a schema cannot."""
+    """Return whether this request can be expressed; JSON without a schema cannot."""
     wanted = request.get("response_format")
     return wanted is None or "json_schema" in wanted
 

@@ -9,7 +9,7 @@ from evalkit.types import Usage
 
 
 class BudgetReached(BaseException):
-    """No further call may be made. It is not an `Exception`, since libraries catch those and ask again."""
+    """The budget allows no more calls. This is not an `Exception`, because libraries catch those and ask again."""
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Budget:
     limit_usd: float
     spent_usd: float = 0.0
     n_unknown: int = 0
-    """Answers whose cost nobody reported, so that it is not in `spent_usd`."""
+    """Number of answers whose cost is unknown, and so not in `spent_usd`."""
 
     @property
     def reached(self) -> bool:
@@ -37,7 +37,7 @@ class Budget:
 
     @property
     def uncounted(self) -> str:
-        """What the budget does not cover; empty if the cost of every answer is known."""
+        """A notice about answers that the budget does not cover; empty if every cost is known."""
         if not self.n_unknown:
             return ""
         what = f"the cost of {plural(self.n_unknown, 'answer')} of the system is unknown"
@@ -55,7 +55,7 @@ class Budget:
         self.n_unknown += usage is None or usage.cost_usd is None
 
     def check(self) -> None:
-        """Refuse a call once the limit is reached.
+        """Reject a call once the limit is reached.
 
         Raises:
             BudgetReached: The limit is reached.

@@ -24,11 +24,11 @@ except ImportError:  # no such locks on Windows: there replies are taken out bes
 
 T = TypeVar("T", bound=BaseModel)
 FORMAT = 1
-"""Version of the parts of a key and of the stored format; it is part of each key."""
+"""Version of the key's parts and of the stored format; it is part of each key."""
 
 _SIGNED = b"evalkit reply 1"
 _ATTEMPTS = 3
-"""Wait for other runs that write to the cache."""
+"""Number of attempts while other runs write to the cache."""
 
 LOCK = "cache.lock"
 """Lock file beside the cache: shared by runs, held exclusively while replies are removed."""
@@ -40,13 +40,14 @@ class ReplyCache:
     Args:
         file: The database. Its folder is created, and kept out of version control. A file that is not a database is
             moved aside to `<name>.damaged`.
-        clean: Removes from a reply what must not be stored.
-        taken: False if every question is asked again, and the new reply replaces the old one.
+        clean: Removes secrets from a reply before it is stored.
+        taken: Whether stored replies are used; if not, every question is asked again and the new reply replaces the old
+            one.
         key: Key that replies are signed with; those signed with another key are a miss.
-        problem: Why nothing is read or stored; empty if it is.
+        problem: Why nothing is read or stored; empty if the cache works.
 
     Attributes:
-        problem: Why nothing is stored; empty if it is.
+        problem: Why nothing is stored; empty if replies are stored.
         n_foreign: Misses because a stored reply was not signed with this key.
     """
 
@@ -96,7 +97,7 @@ class ReplyCache:
     def put(self, key: str, reply: dict[str, Any]) -> dict[str, Any]:
         """Store a reply, unless another run has stored one in the meantime; then that one counts for both.
 
-        If the disk refuses it, it is not stored.
+        If it cannot be written, it is not stored.
 
         Returns:
             The reply that counts: `reply` itself, or the other run's.
@@ -185,18 +186,17 @@ def in_use(file: Path, *, alone: bool = False) -> Iterator[bool]:
 def connect(file: Path) -> sqlite3.Connection:
     """Open the database; create or migrate it if necessary.
 
-    Raises:
-        sqlite3.Error: it is not a database, or the disk refuses.
+    Raises: sqlite3.Error: it is not a database, or cannot be written.
     """
     db = sqlite3.connect(file, timeout=5, isolation_level=None, check_same_thread=False)
     try:
-        # Commits that wait for no disk: what a power cut takes is asked again.
+        # Commits do not wait for the disk: replies lost in a power cut are asked again.
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, sum TEXT, reply TEXT) WITHOUT ROWID")
         if "kept_at" not in {column[1] for column in db.execute("PRAGMA table_info(replies)")}:
             with suppress(sqlite3.OperationalError):  # another process was faster
-                # Of what an earlier version kept nobody knows the age: it is counted from today.
+                # The age of replies from an earlier version is unknown, so it is counted from today.
                 db.execute(f"ALTER TABLE replies ADD COLUMN kept_at REAL NOT NULL DEFAULT {time.time()}")
     except (sqlite3.Error, UnicodeDecodeError):
         db.close()

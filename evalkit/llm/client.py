@@ -1,4 +1,4 @@
-"""One client for every question to a model."""
+"""Ask a model, with retries, limits, a budget and a cache."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ from evalkit.llm.wire import (
 from evalkit.net.exchange import new_session
 from evalkit.net.rate_limits import CHARS_PER_TOKEN
 from evalkit.net.retry import TimeLeft
+from evalkit.net.waits import Waits
 from evalkit.text.escaping import cut
 from evalkit.types import Usage
 
@@ -54,10 +55,10 @@ T = TypeVar("T", bound=BaseModel)
 R = TypeVar("R", ModelReply, Parsed[Any])
 
 TOP_LOGPROBS = 20
-"""Alternatives of each token to ask for: the most that OpenAI-compatible endpoints show."""
+"""Number of alternatives of each token to ask for; OpenAI-compatible endpoints show no more."""
 
 RESAMPLE_TEMPERATURE = 0.3
-"""Lowest temperature of a further sample; at 0 a seed has no effect, and the same opinion would be paid for twice."""
+"""Lowest temperature of additional samples; at 0 a seed has no effect, and the same opinion would be paid for twice."""
 
 
 @dataclass
@@ -84,13 +85,14 @@ class ChatClient:
         concurrency: Exchanges in flight at once; one that waits to try again is not in flight.
         budget: Limit of the cost; once it is reached, each question raises `BudgetReached`.
         cache: Replies of earlier runs; a question with a cached reply is not asked.
+        waits: Where the waits before a further attempt are noted, for the progress of the run.
         sleep: Waits a number of seconds.
 
     Raises:
         InputError: The key cannot be sent, or the proxy of the environment cannot be used.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is something that the run shares
         self,
         config: ChatConfig,
         *,
@@ -98,10 +100,11 @@ class ChatClient:
         concurrency: int = 16,
         budget: Budget | None = None,
         cache: ReplyCache | None = None,
+        waits: Waits | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.config = config
-        self._endpoint = ChatEndpoint(config, env, concurrency, budget, sleep)
+        self._endpoint = ChatEndpoint(config, env, concurrency, budget, sleep, waits)
         self._concurrency = concurrency
         self._budget = budget
         self._cache = cache
@@ -141,7 +144,7 @@ class ChatClient:
 
         Args:
             messages: A prompt, or chat turns with `role` and `content`.
-            sample: Number of the opinion; another number is sampled anew.
+            sample: Number of the opinion; each number is sampled separately.
             repeat: Number of the repeat that is graded; repeats do not share cached replies.
 
         Raises:
@@ -172,16 +175,16 @@ class ChatClient:
     ) -> Parsed[T]:
         """Ask for a value of `schema`, in the strictest mode that the endpoint accepts.
 
-        The rung that answered is where the next question starts. An endpoint that refuses to show probabilities, or
-        shows none, is not asked for them again.
+        The next question starts on the rung that answered. An endpoint that refuses to show probabilities, or shows
+        none, is not asked for them again.
 
         Args:
             messages: A prompt, or chat turns with `role` and `content`.
             schema: Form of the value; it is checked strictly on every rung.
-            sample: Number of the opinion; another number is sampled anew.
+            sample: Number of the opinion; each number is sampled separately.
             repeat: Number of the repeat that is graded; repeats do not share cached replies.
             logprobs: Ask for the probabilities of the reply's tokens.
-            usable: Whether the caller can use a value; one that it cannot is returned and not cached.
+            usable: Whether the caller can use a value; an unusable value is returned but not cached.
 
         Raises:
             JudgeError: No usable reply after two repair turns; its `kind` names the cause.
@@ -235,7 +238,7 @@ class ChatClient:
         yield
 
     async def _on_ladder(self, question: _Question, wanted: dict[str, Any], schema: type[T]) -> Parsed[T]:
-        """Ask on the first rung that is accepted; raise `Refused` if none is, or if the probabilities are refused."""
+        """Ask on the first rung that the endpoint accepts; raise `Refused` if there is none, or no probabilities."""
         refusal: Refused | None = None
         refused_rungs: list[Rung] = []
         for index, rung in enumerate(RUNGS):
@@ -294,7 +297,7 @@ class ChatClient:
         return own
 
     async def _ask(self, question: _Question, form: dict[str, Any]) -> tuple[dict[str, Any], Spoken]:
-        """Send one request, count its usage, and refuse a reply that was cut or declined."""
+        """Send one request, count its usage, and reject a reply that was cut or declined."""
         if self._session is None:
             raise RuntimeError("the client is not open; use `async with ChatClient(...)`")
         shown = {"logprobs": True, "top_logprobs": TOP_LOGPROBS} if question.logprobs else {}

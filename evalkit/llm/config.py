@@ -1,4 +1,4 @@
-"""Settings of one chat endpoint."""
+"""Define the settings of one chat endpoint."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 
 @dataclass(frozen=True, kw_only=True)
 class ChatConfig:
-    """Model, address, limits and time-outs of a chat endpoint.
+    """Model, address, limits and timeouts of a chat endpoint.
 
     Attributes:
         model: Name of the model as the endpoint knows it.
@@ -30,19 +30,19 @@ class ChatConfig:
         dialect: `openai` for the chat API that most endpoints speak, `anthropic` for the Messages API.
         api_key_env: Name of the environment variable that holds the key; `None` if the endpoint asks for none.
         api_key_header: Header that carries the key. Default: `Authorization`, with `Bearer`; `api-key` for Azure.
-        temperature: Sampling temperature; `None` omits it. The default is given up if the endpoint refuses it.
+        temperature: Sampling temperature; `None` omits it. The default is dropped if the endpoint refuses it.
         max_tokens: Longest reply, in tokens.
         timeout_s: Longest wait for one HTTP exchange.
         deadline_s: Longest time that one question may take with all its retries, waits and repairs; time spent queueing
             for a free slot is not counted.
         max_retries: Exchanges after the first one of a request.
-        seed: Sampling seed of sample 0; sample n sends `seed + n`. `None` sends a seed for further samples only. The
+        seed: Sampling seed of sample 0; sample n sends `seed + n`. `None` sends a seed for additional samples only. The
             default is given up if the endpoint refuses it.
         requests_per_minute: Requests that the endpoint accepts; they are spread evenly. `None` for no limit.
         tokens_per_minute: Tokens that it accepts; a request counts its longest possible reply until the real one is
             known.
         prices: Prices of tokens; with `None` they come from genai-prices.
-        headers: Further HTTP headers, which must not be secret.
+        headers: Additional HTTP headers, which must not be secret.
     """
 
     model: str
@@ -63,7 +63,7 @@ class ChatConfig:
 
     @property
     def own_fields(self) -> frozenset[str]:
-        """Sampling fields that the suite does not set: they are given up if the endpoint refuses them."""
+        """Sampling fields that the suite does not set; they are dropped if the endpoint refuses them."""
         own = {"temperature"} if self.temperature == DEFAULT_TEMPERATURE else set()
         return frozenset(own | ({"seed"} if self.seed in (None, DEFAULT_SEED) else set()))
 
@@ -89,7 +89,7 @@ class ChatConfig:
             raise ValueError("base_url: its query holds a key; put the key in api_key_env")
 
     def _check_secrets(self) -> None:
-        # The value may be the key itself, so that it is never repeated in the message.
+        # The value may be the key itself, so the message never repeats it.
         if self.api_key_env is not None and not ENV_NAME.fullmatch(self.api_key_env):
             raise ValueError(
                 "api_key_env: not the name of an environment variable; write one such as JUDGE_API_KEY, never the key"

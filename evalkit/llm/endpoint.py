@@ -25,6 +25,7 @@ from evalkit.net.proxies import find_proxy
 from evalkit.net.rate_limits import Limits
 from evalkit.net.request_fields import TOO_LONG, RequestFields, is_too_long
 from evalkit.net.retry import REPEATABLE, ExchangeFailed, TimeLeft
+from evalkit.net.waits import Waits
 from evalkit.text.escaping import cut
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ KINDS = {
     "timeout": ("timeout", "; raise timeout_s"),
     "too_large": ("too_large", "; is it a chat endpoint?"),
 }
-"""Kind of a failed exchange -> kind of the error, and what to add to its message."""
+"""Kind of a failed exchange -> kind of the error, and the end of its message."""
 FIXES = {
     400: "; if it names a sampling field, set temperature or seed to null",
     401: "; check the key in api_key_env",
@@ -46,7 +47,7 @@ FIXES = {
 }
 DENIED_STATUSES = frozenset({401, 403})
 ENOUGH_DENIALS = 3
-"""Refusals without an accepted request after which the key is considered invalid."""
+"""Number of refusals, without an accepted request, after which the key is considered invalid."""
 
 
 class Refused(Exception):
@@ -68,6 +69,7 @@ class ChatEndpoint:
         concurrency: Exchanges in flight at once.
         budget: Limit of the cost; it is checked before each exchange.
         sleep: Waits a number of seconds.
+        waits: Where the waits before a further attempt are noted.
 
     Raises:
         InputError: The key cannot be sent, or the proxy of the environment cannot be used.
@@ -80,6 +82,7 @@ class ChatEndpoint:
         concurrency: int,
         budget: Budget | None,
         sleep: Callable[[float], Awaitable[None]],
+        waits: Waits | None,
     ) -> None:
         self.config = config
         self._key = _read_key(config, env)
@@ -87,6 +90,7 @@ class ChatEndpoint:
         self._budget = budget
         self._slots = asyncio.Semaphore(concurrency)
         self._sleep = sleep
+        self._waits = waits
         self.fields = RequestFields(config.own_fields)
         self._limits = Limits(config.requests_per_minute, config.tokens_per_minute, config.max_tokens)
         self._accepted = False
@@ -138,7 +142,9 @@ class ChatEndpoint:
     ) -> dict[str, Any]:
         policy = replace(REPEATABLE, retries=self.config.max_retries)
         try:
-            answered = await retried(lambda: self._attempt(session, request, left), policy, left, sleep=self._sleep)
+            answered = await retried(
+                lambda: self._attempt(session, request, left), policy, left, waits=self._waits, sleep=self._sleep
+            )
         except ExchangeFailed as failure:
             raise _judge_error(failure) from None
         return answered.value

@@ -1,4 +1,4 @@
-"""Errors of model calls.
+"""Define the errors of model calls.
 
 ```
 RunError
@@ -18,7 +18,7 @@ class JudgeError(RunError):
     Attributes:
         kind: `http_<status>`, `timeout`, `transport`, `too_large`, `prompt_too_long`, `truncated`, `refusal` or
             `bad_reply`.
-        usage: Usage of the failed call, `None` if nothing was answered.
+        usage: Usage of the failed call, `None` if there was no answer.
     """
 
     def __init__(self, kind: str, message: str, *, usage: Usage | None = None) -> None:

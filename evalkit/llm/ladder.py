@@ -16,7 +16,7 @@ TOOL_NAME = "reply"
 MAX_REPAIRS = 2
 SHOWN_CHARS = 4_000
 ENOUGH_REFUSALS = 2
-"""Questions refused on a rung and accepted on a lower one, after which the rung is no longer used."""
+"""Number of questions refused on a rung but accepted on a lower one before the rung is no longer used."""
 
 UNDECODABLE = frozenset(
     "minLength maxLength minItems maxItems minimum maximum exclusiveMinimum exclusiveMaximum pattern".split()
@@ -31,14 +31,14 @@ FORM_WORDS = re.compile(r"response.?format|output.?(format|config)|json|schema|t
 
 
 def is_refusal(status: int, message: str) -> bool:
-    """Tell whether a response refuses the requested form, rather than the length of the prompt or any request now."""
+    """Return whether a response refuses the requested form, and not the length of the prompt or every request."""
     if is_too_long(status, message):
         return False
     return status in FORM_REFUSALS or (status == 500 and bool(REFUSAL_IN_500.search(message)))
 
 
 def names_form(message: str) -> bool:
-    """Tell whether a refusal is about the requested form; else it may be about this one case."""
+    """Return whether a refusal is about the requested form; otherwise it may be about this case."""
     return bool(FORM_WORDS.search(message))
 
 
@@ -74,7 +74,7 @@ def form_of(rung: Rung, schema: dict[str, Any]) -> dict[str, Any]:
         named = {"name": TOOL_NAME, "strict": True, "schema": _decodable(schema)}
         return {"response_format": {"type": "json_schema", "json_schema": named}}
     if rung == "json_object":
-        # `schema` beside the type is obeyed by llama.cpp's grammar; others pass over it, or refuse and are asked lower.
+        # llama.cpp's grammar uses `schema` beside the type; others ignore it, or refuse and are asked on a lower rung.
         return {"response_format": {"type": "json_object", "schema": schema}}
     if rung == "tool":
         function = {"name": TOOL_NAME, "description": "Give the reply.", "parameters": schema}
@@ -110,7 +110,12 @@ def with_instruction(messages: list[dict[str, str]], schema: dict[str, Any]) -> 
     return [{"role": "system", "content": text}, *messages]
 
 
+def chars_sent(messages: list[dict[str, str]], schema: type[BaseModel]) -> int:
+    """Return the length of the turns of a question, with the requested form."""
+    return sum(len(turn["content"]) for turn in with_instruction(messages, strict_schema(schema)))
+
+
 def repair_turns(said: str, problem: str) -> list[dict[str, str]]:
-    """Return the turns that show the model its unusable reply and what is wrong with it."""
+    """Return the turns that show the model its unusable reply and the fault."""
     ask = f"Your reply cannot be used: {problem}. Reply again with one JSON object that fits the schema, nothing else."
     return [{"role": "assistant", "content": said[:SHOWN_CHARS] or "(empty)"}, {"role": "user", "content": ask}]

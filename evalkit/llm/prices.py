@@ -1,4 +1,4 @@
-"""Compute what a judge's call cost."""
+"""Compute the cost of a judge's call."""
 
 from __future__ import annotations
 

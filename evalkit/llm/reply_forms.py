@@ -1,4 +1,4 @@
-"""Read values that are clear although a judge wrote them in another form than the schema's."""
+"""Read values that are clear although their form differs from the schema."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def in_clear_form(value: Any, schema: type[BaseModel]) -> Any:
 
     `5.0`, `"5"` and, on a scale up to 5, `"5/5"` are the whole number 5, `"true"` is true, `"Pass"` is the choice
     `pass`, keys are read in any case, a single object around the reply is opened, and keys that the schema does not
-    have are left out. Anything else is returned as it is, for the strict check to refuse: `"5/10"`, true as a
-    number, or a further key such as `final_score` or `verdict` with another value.
+    have are left out. Anything else is returned unchanged for the strict check to reject: `"5/10"`, true as a number,
+    or an additional key such as `final_score` or `verdict` with another value.
     """
     node = _json_schema(schema)
     return _clear(_opened(value, node.get("properties", {})), node, node.get("$defs", {}))
 
 
 def _opened(value: Any, known: Node) -> Any:
-    """Return the object that is the only value of another one, if it has a key of the schema and the outer one has not.
+    """Return the object that is the only value of another, if it has a key of the schema and the outer one does not.
 
     Models write `{"verdict": {...}}`, with the name of the form as the key.
     """
@@ -45,7 +45,7 @@ def _opened(value: Any, known: Node) -> Any:
 
 
 def second_verdict(before: str, after: str, value: BaseModel) -> str:
-    """Return the words around an object that state another verdict than it; empty if none do."""
+    """Return the words around an object that state a different verdict; empty if there are none."""
     known = _json_schema(type(value)).get("properties", {})
     return rival_in_prose(before, after, value.model_dump(), known)
 

@@ -1,4 +1,4 @@
-"""Notice a second verdict in a judge's reply: under a key of its own, or in prose around the object."""
+"""Detect a second verdict in a judge's reply: under a key of its own, or in prose around the object."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _BESIDE = frozenset(
 )
 """Words of keys that hold something about a verdict."""
 _INNER_KEYS = ("value", "score", "verdict", "rating", "grade", "winner", "passed")
-"""Keys that hold the verdict if a further key holds an object."""
+"""Keys that hold the verdict if an additional key holds an object."""
 _KEY_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _YES = frozenset(("true", "yes", "pass", "passed", "correct", "right"))
 _NO = frozenset(("false", "no", "fail", "failed", "incorrect", "wrong"))
 _NUMBER = re.compile(r"([+-]?\d{1,15}(?:\.\d{1,15})?)(?:\s*(?:/|out of|of)\s*\d{1,15})?")
 _MARKUP = " \t\r\n*_`\"'.!#"
 MOST_VERDICT_CHARS = 15
-"""Longest text under the name of a field that counts as another value of it if it has digits, such as `4-5`."""
+"""Maximum length of a text with digits, such as `4-5`, that counts as another value of a field of that name."""
 _LABELS = "score|verdict|rating|grade|winner|decision|judge?ment|overall"
 _IN_PROSE = (
     r"\b(?:{labels})\b[\s*_`\"']{{0,9}}(?::|=|->|\u2192|\bis\b|\bshould be\b)[\s*_`\"']{{0,9}}"
@@ -40,12 +40,12 @@ _AT_LINE_START = r"(?m)^[\s*_#>-]{{0,9}}(?:\w{{1,15}} )?{stated}"
 
 
 def holds_rival(key: str, value: Any, found: Node, known: Mapping[str, Node]) -> bool:
-    """Tell whether a key that the schema does not have may be meant as the verdict, and contradicts it.
+    """Return whether a key that is not in the schema may be meant as the verdict, and contradicts it.
 
-    Its name holds that of a field, or a word for a verdict such as `overall`; its value reads as another one.
+    Its name contains that of a field, or a word for a verdict such as `overall`; its value reads as another verdict.
 
     Args:
-        key: the further key.
+        key: the additional key.
         value: its value.
         found: the reply, with the fields of the schema in their clear form.
         known: the fields of the schema.
@@ -96,7 +96,7 @@ def _choices(node: Node) -> tuple[Any, ...]:
 
 
 def _contradicts(value: Any, verdict: Any, node: Node) -> bool:
-    """Tell whether a value states a verdict, and another one."""
+    """Return whether a value states a verdict, and a different one."""
     if isinstance(value, Mapping):
         return any(_contradicts(value[key], verdict, node) for key in value if key.lower() in _INNER_KEYS)
     truth, own = _truth(value), _truth(verdict)
@@ -116,7 +116,7 @@ def _contradicts(value: Any, verdict: Any, node: Node) -> bool:
 
 
 def _may_be_another(value: Any, verdict: Any) -> bool:
-    """Tell whether a short text under the name of a field may be another value of it."""
+    """Return whether a short text under the name of a field may be another value of the field."""
     if not isinstance(value, str) or isinstance(verdict, str) or _NUMBER.fullmatch(value.strip()):
         return False
     return len(value) <= MOST_VERDICT_CHARS and any(map(str.isdigit, value))
@@ -130,13 +130,13 @@ def _truth(value: Any) -> bool | None:
 
 
 def _is_far(truth: bool, verdict: Any, choices: Iterable[Any]) -> bool:
-    """Tell whether a truth value contradicts a level: the best one is not wrong, the worst one not right."""
+    """Return whether a truth value contradicts a level: the best level is not wrong, the worst not right."""
     levels = [each for each in choices if _is_number(each)]
     return len(levels) > 1 and verdict == (min(levels) if truth else max(levels))
 
 
 def _is_on_scale(said: str, node: Node) -> bool:
-    """Tell whether a number is one that the scale has; a word always may be."""
+    """Return whether a number is on the scale; any word may be."""
     levels = [each for each in _choices(node) if _is_number(each)]
     number = _NUMBER.fullmatch(said)
     return number is None or not levels or min(levels) <= float(number[1]) <= max(levels)

@@ -13,7 +13,7 @@ from pathlib import Path
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.llm.cache import connect, in_use
 
-# Cast, because a damaged row may hold anything.
+# Values are cast, because a damaged row may hold anything.
 _REPLY = "CAST(reply AS TEXT)"
 _MODEL = (
     f"CASE WHEN json_valid({_REPLY}) THEN CAST(coalesce(json_extract({_REPLY}, '$.model'), '') AS TEXT) ELSE '' END"
@@ -34,7 +34,7 @@ class Kept:
     """Cached replies of one model."""
 
     model: str
-    """Empty if the reply does not say."""
+    """Name of the model; empty if the reply does not name it."""
     n_replies: int
     n_bytes: int
     oldest: float
@@ -65,7 +65,7 @@ def contents(file: Path) -> Contents:
     if not _is_there(file):
         return Contents(0, ())
     with _told(file), closing(_reading(file)) as db:
-        # Of what an earlier version kept nobody knows the age: it is counted from today.
+        # The age of replies from an earlier version is unknown, so it is counted from today.
         kept_at = _KEPT_AT if "kept_at" in _columns(file, db) else repr(time.time())
         found = f"SELECT {_MODEL}, count(*), sum({_SIZE}), min({kept_at}), max({kept_at}) FROM replies"  # noqa: S608
         models = tuple(Kept(*row) for row in db.execute(f"{found} GROUP BY 1 ORDER BY 2 DESC, 1"))
@@ -85,7 +85,7 @@ def prune(file: Path, *, before: float | None = None, max_bytes: int | None = No
 
     Raises:
         InputError: it is not a file of cached replies, or a run is using it.
-        StoreError: the disk refuses.
+        StoreError: the file cannot be written.
     """
     if not _is_there(file):
         return 0

@@ -59,9 +59,9 @@ class Token:
 
 @dataclass(frozen=True, kw_only=True)
 class Parsed(Generic[T]):
-    """A value from a model; `text` is what it was read from, the other fields are those of `Reply`.
+    """A value from a model; `text` is the reply that it was read from, the other fields are those of `Reply`.
 
-    `tokens` are those of the reply if they were asked for and the endpoint shows them, else `None`.
+    `tokens` are the reply's tokens if they were requested and the endpoint shows them, else `None`.
     """
 
     value: T
@@ -141,10 +141,10 @@ def _count(value: Any) -> int | None:
 def find_value(text: str, schema: type[T]) -> T:
     """Find the only JSON object in a reply that fits `schema`: bare, in a code fence, or within prose.
 
-    Only the form may differ from the schema's, and only if a single value can be meant (`in_clear_form`). A boolean is
-    not read as a score, and `NaN`, infinities and repeated keys are rejected. A reply with several verdicts is rejected
-    if they differ, one of them does not fit, the last one is cut, or the prose around it states another (`Score: 2`),
-    because it is unknown which of them is the answer.
+    Its form may differ from the schema if only one value can be meant (`in_clear_form`). A boolean is not read as a
+    score, and `NaN`, infinities and repeated keys are rejected. A reply with several verdicts is rejected if they
+    differ, one of them does not fit, the last one is cut, or the prose around it states another (`Score: 2`), because
+    it is unknown which of them is the answer.
 
     Raises:
         ValueError: No object fits, or more than one does; the message can be sent back to the model.

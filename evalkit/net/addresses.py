@@ -33,7 +33,7 @@ def key_header(key: str, base_url: str, name: str | None = None) -> Mapping[str,
 
 
 def is_local(host: str) -> bool:
-    """Tell whether a host is this machine."""
+    """Return whether a host is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -7,13 +7,14 @@ import io
 import random
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from evalkit.net.retry import ExchangeFailed, RetryPolicy, StatusReply, TimeLeft
-from evalkit.net.waits import waiting
+from evalkit.net.waits import Waits
 from evalkit.text.values import one_line
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[None]]
 
 SHOWN_BYTES = 64 * 1024
-"""Bytes read from the body of a refusal."""
+"""Maximum number of bytes read from the body of a refusal."""
 KEEPALIVE_S = 1.5
-"""Shorter than common servers keep an idle connection (2 to 5 s), so that none is reused while being closed."""
+"""Seconds; shorter than common servers keep an idle connection (2 to 5 s), so that none is reused while closing."""
 _BIG_BODY = 1 << 20
 _AUTHORITIES = "SSL_CERT_FILE"
 """Environment variable that OpenSSL reads."""
@@ -154,6 +155,7 @@ async def retried(
     policy: RetryPolicy,
     left: TimeLeft,
     *,
+    waits: Waits | None = None,
     sleep: Sleep | None = None,
     rng: random.Random = _RNG,
 ) -> TimedReply[T]:
@@ -161,8 +163,9 @@ async def retried(
 
     Args:
         attempt: Makes one exchange; exceptions other than `ExchangeFailed` are not handled here.
-        policy: What is retried, and when.
+        policy: Which failures are retried, and when.
         left: Time budget of the call.
+        waits: Where each wait is noted for the progress of the run.
         sleep: Waits a number of seconds.
         rng: Source of the jitter.
 
@@ -186,7 +189,7 @@ async def retried(
                 raise
             kind = failure.kind
         left.spend(wait_s)
-        with waiting(kind, wait_s):
+        with nullcontext() if waits is None else waits.one(kind, wait_s):
             await (_sleep if sleep is None else sleep)(wait_s)
         number += 1
 
@@ -207,7 +210,7 @@ async def read_capped(response: aiohttp.ClientResponse, max_bytes: int, *, cut: 
         cut: Return the beginning of a longer reply instead of failing.
 
     Raises:
-        ExchangeFailed: `too_large`, or `encoding` for one that was not asked for.
+        ExchangeFailed: `too_large`, or `encoding` for one that was not requested.
     """
     chunks = []
     size = 0

@@ -11,7 +11,7 @@ def read_key(name: str, env: Mapping[str, str]) -> str:
 
 
 def key_problem(name: str, env: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return what is wrong with a key, and how to fix it; `None` if it can be sent."""
+    """Return the fault of a key and its fix; `None` if the key can be sent."""
     key = read_key(name, env)
     if not key:
         return f"environment variable {name} is not set", f"export {name}=... before the run"

@@ -1,4 +1,4 @@
-"""Compute what the tokens of a call cost."""
+"""Compute the cost of the tokens of a call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Prices:
     input_usd_per_million: float
     output_usd_per_million: float
     cached_input_usd_per_million: float | None = None
-    """Price of input that the vendor has cached; without it, cached input costs as much as other input."""
+    """Price of cached input; by default the same as for other input."""
 
     def __post_init__(self) -> None:
         for name in ("input_usd_per_million", "output_usd_per_million", "cached_input_usd_per_million"):
@@ -24,7 +24,7 @@ class Prices:
                 raise ValueError(f"{name}: expected US dollars of at least 0, got {price}; write 0.15")
 
     def cost_usd(self, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> float | None:
-        """Return the US dollars of one call; `None` if more input is said to be cached than there was."""
+        """Return the cost of one call in US dollars; `None` if more cached input is reported than input."""
         cost = input_tokens * self.input_usd_per_million + output_tokens * self.output_usd_per_million
         if self.cached_input_usd_per_million is not None:
             if cached_tokens > input_tokens:

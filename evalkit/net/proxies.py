@@ -16,11 +16,12 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 def find_proxy(url: str, env: Mapping[str, str]) -> str | None:
     """Return the address of the proxy for a URL, `None` for a direct connection.
 
-    `http_proxy` or `https_proxy` by the scheme of the URL, else `all_proxy`; the lower-case name counts first. The own
-    machine, and the hosts of `no_proxy`, are called directly.
+    `http_proxy` or `https_proxy` by the scheme of the URL, else `all_proxy`; the lower-case name counts first. This
+    machine, and the hosts in `no_proxy`, are called directly.
 
     Raises:
-        ValueError: In the form `what; fix`: the proxy cannot be used. Its address is not shown: it may hold a password.
+        ValueError: In the form `what; fix`: the proxy cannot be used. Its address is not shown, because it may hold a
+            password.
     """
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".").lower()
@@ -48,7 +49,7 @@ def _first(env: Mapping[str, str], *names: str) -> tuple[str, str]:
 
 
 def _is_excepted(host: str, port: int | None, no_proxy: str) -> bool:
-    """Tell whether `no_proxy` names a host: itself or its domain, an address, a network, `host:port` or `*`."""
+    """Return whether `no_proxy` names a host: itself or its domain, an address, a network, `host:port` or `*`."""
     address = _address(host)
     for entry in re.split(r"[\s,]+", no_proxy.lower()):
         name, colon, wanted = entry.rpartition(":")

@@ -1,4 +1,4 @@
-"""Respect the limits of an endpoint: requests and tokens a minute."""
+"""Respect the limits of an endpoint: requests and tokens per minute."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Pacer:
 
     Args:
         per_minute: Amount that may pass in a minute; `None` for no limit.
-        clock: Seconds that only grow.
+        clock: A monotonic clock, in seconds.
     """
 
     def __init__(self, per_minute: float | None, clock: Callable[[], float] = monotonic) -> None:
@@ -41,7 +41,7 @@ class Limits:
         requests_per_minute: Requests that it accepts; `None` for no limit.
         tokens_per_minute: Tokens that it accepts; `None` for no limit.
         max_tokens: Longest reply, in tokens.
-        clock: Seconds that only grow.
+        clock: A monotonic clock, in seconds.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Limits:
         return reserved
 
     def settle(self, reserved: int, used: int | None) -> None:
-        """Return tokens that were reserved and not used; `None` if the reply does not say how many were."""
+        """Return tokens that were reserved and not used; `None` if the reply does not report how many were used."""
         if used is not None:
             self._tokens.correct(used - reserved)
 

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 REFUSING_STATUSES = frozenset({400, 422})
 RENAMED = {"max_tokens": "max_completion_tokens"}
-"""Fields that newer models take under another name, with the same meaning."""
+"""Fields that newer models accept under another name, with the same meaning."""
 TOO_LONG = (
     "prompt and reply together are longer than the model's window; send less text, lower max_tokens, "
     "or use a model with a larger window"
@@ -22,11 +22,11 @@ _WINDOW = re.compile(
     r"|exceed\w* the (maximum|available) (number of tokens|context)",
     re.IGNORECASE,
 )
-"""How OpenAI, Azure, Anthropic, Google, Mistral, vLLM and llama.cpp say that a prompt is too long."""
+"""Messages of OpenAI, Azure, Anthropic, Google, Mistral, vLLM and llama.cpp about a prompt that is too long."""
 
 
 def is_too_long(status: int | None, message: str) -> bool:
-    """Tell whether an endpoint refuses a request because it does not fit into the model's window."""
+    """Return whether an endpoint refuses a request because it does not fit into the model's window."""
     return status in (400, 413, 422) and bool(_WINDOW.search(message))
 
 
@@ -34,7 +34,8 @@ class RequestFields:
     """The fields that one endpoint has refused in this run; they are not sent again.
 
     Args:
-        ours: Fields that evalkit adds. They are dropped if they are refused. A field that the suite sets never is.
+        ours: Fields that evalkit adds. They are dropped if they are refused; a field that the suite sets is never
+            dropped.
     """
 
     def __init__(self, ours: Collection[str]) -> None:
@@ -49,7 +50,7 @@ class RequestFields:
         attempt: Callable[[dict[str, Any]], Awaitable[T]],
         said: Callable[[bytes], str],
     ) -> T:
-        """Send a request, and once more without the fields that the endpoint refuses.
+        """Send a request, and again without the fields that the endpoint refuses.
 
         Args:
             request: All fields.
@@ -57,7 +58,7 @@ class RequestFields:
             said: Reads the text of a refusal from its body.
 
         Raises:
-            ExchangeFailed: What `attempt` raised, if the fields are not the reason.
+            ExchangeFailed: The exception of `attempt`, if the fields are not the reason.
         """
         while True:
             sent = self.fitted(request)

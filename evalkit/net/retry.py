@@ -33,7 +33,7 @@ class TimeLeft:
     """Seconds that one call may still spend on exchanges and waits.
 
     Attributes:
-        seconds: What is left.
+        seconds: Seconds that are left.
         setting: Name of the setting that limits them.
     """
 
@@ -64,7 +64,7 @@ class ExchangeFailed(Exception):
         body: The beginning of the body.
         fate: For a failure without a status: `not_sent`, `lost` if the server may have received the request, `lasting`
             if another attempt would fail in the same way.
-        after: What to add to the message once no further attempt is made, such as ` (after 3 attempts)`.
+        after: Text added to the message after the last attempt, such as ` (after 3 attempts)`.
     """
 
     def __init__(self, kind: str, message: str, *, refusal: StatusReply | None = None, fate: Fate = "lasting") -> None:
@@ -79,7 +79,7 @@ class ExchangeFailed(Exception):
 
     @classmethod
     def within_body(cls, status: int, message: str) -> ExchangeFailed:
-        """Return the failure of a reply whose body names another status than its own, as routers of models write it."""
+        """Return the failure of a reply whose body names a different status, as routers of models write it."""
         return cls(f"http_{status}", message, refusal=StatusReply(status, message.encode(), None))
 
     def asked_s(self, now: datetime) -> float | None:
@@ -108,9 +108,9 @@ class RetryPolicy:
     jitter_s: float = 2.0
 
     def repeats(self, failure: ExchangeFailed) -> bool:
-        """Tell whether the request may be sent again after this failure."""
+        """Return whether the request may be sent again after this failure."""
         if failure.status is not None:
-            # OpenAI answers 429 too when a quota is used up, which no wait changes.
+            # OpenAI also answers 429 if a quota is used up, which waiting does not change.
             return failure.status in self.statuses and b"insufficient_quota" not in failure.body
         return failure.fate == "not_sent" or (failure.fate == "lost" and self.lost_replies)
 
@@ -147,9 +147,10 @@ class RetryPolicy:
 
 
 REPEATABLE = RetryPolicy(statuses=TURNED_AWAY | LOST_REPLY, lost_replies=True)
-"""For requests that change nothing at the server: judges, embeddings, `chat:` systems, idempotent `http:` systems."""
+"""Policy for requests that change nothing on the server: judges, embeddings, `chat:` systems, idempotent `http:`
+systems."""
 AT_MOST_ONCE = RetryPolicy(statuses=TURNED_AWAY, lost_replies=False)
-"""For requests that may change something: `http:` systems."""
+"""Policy for requests that may change something: `http:` systems."""
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:

@@ -1,4 +1,4 @@
-"""Addresses and key variables of well-known model vendors, so that a suite may name a model alone."""
+"""List addresses and key variables of well-known model vendors, so that a suite may name a model alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Vendor:
     Attributes:
         base_url: Address up to and without `/chat/completions`, or `/messages`.
         api_key_env: Environment variable that holds the key; `None` if no key is needed.
-        dialect: Wire format that judges are asked in; systems always use the chat format, which each vendor offers.
+        dialect: Wire format for judges; systems always use the chat format, which each vendor offers.
         models: Patterns of names that no other vendor uses for its models.
     """
 
@@ -106,7 +106,7 @@ def with_vendor(
     """Add address, key variable and dialect to the options of a model that names no `base_url`.
 
     Args:
-        options: What the suite says; its values are not replaced.
+        options: Options in the suite; their values are not replaced.
         key: Name of the option with the model's name.
         vendors: The table.
         skip: Options that are not added.

@@ -1,1 +1,1 @@
-"""Operations of evalkit, one module each, callable from Python."""
+"""Implement the operations of evalkit, one module each, callable from Python."""

@@ -44,7 +44,7 @@ class Facts:
 
     manifest: Manifest
     outcome: str | None
-    """The decision; `None` if the run reached none."""
+    """The decision; `None` if the run has none."""
     n_cases: int
     n_rows: int
     n_damaged: int
@@ -58,7 +58,7 @@ def facts_of(stored: StoredRun, suite: Suite | None = None) -> Facts:
 
     Args:
         stored: the run.
-        suite: that it is compared by; `None` if its file is gone, which leaves the default gate.
+        suite: suite of the comparison; `None` if its file is gone, so that the default gate applies.
     """
     frame, decision = freeze(stored.frame), stored.folder.decision()
     sees: tuple[Detectable, ...] = ()
@@ -82,9 +82,9 @@ def facts_of(stored: StoredRun, suite: Suite | None = None) -> Facts:
 
 
 def more_repeats(manifest: Manifest) -> str:
-    """Recommend a baseline of four runs, with the command to copy; empty if it has as many."""
+    """Recommend a baseline of four runs, with the command to copy; empty if it already has four."""
     repeats = manifest.repeats
-    if repeats >= RUNS:
+    if repeats >= RUNS or manifest.imported is not None:
         return ""
     has = f"it holds {plural(repeats, 'run')} of each case; {RUNS} find smaller drops at the same rate of false blocks"
     return f"{has}: evalkit run {shlex.quote(manifest.suite_file)} --repeat {RUNS}"
@@ -95,7 +95,7 @@ def faults_of(stored: StoredRun, accepted: str = "") -> Iterator[Problem]:
 
     Args:
         stored: the run.
-        accepted: why it may be one although it was not approved.
+        accepted: reason to accept it although it was not approved.
     """
     place, manifest, decision = str(stored.folder.path), stored.manifest, stored.folder.decision()
     if stored.damaged:
@@ -122,7 +122,7 @@ def faults_of(stored: StoredRun, accepted: str = "") -> Iterator[Problem]:
 
 
 def replaced(saved: RunFolder) -> Iterator[str]:
-    """Describe the baseline that a saved one replaced, and each overall figure that differs; empty without one."""
+    """Describe the baseline that a saved one replaced, with each overall figure that differs; empty without one."""
     manifest, now = saved.manifest(), read_past_run(saved)
     before = manifest.replaces
     if not isinstance(before, ReplacedBaseline):
@@ -144,7 +144,7 @@ def differences(stored: StoredRun, digests: Collection[str], prepared: Prepared)
 
     Args:
         stored: the baseline.
-        digests: of the cases of the golden set as it is now.
+        digests: digests of the cases in the current golden set.
         prepared: the checked suite.
     """
     place = f"baseline {stored.run_id}"
@@ -172,7 +172,7 @@ def find_stored(name: str) -> StoredRun:
 
 
 def suite_of(stored: StoredRun) -> Suite | None:
-    """The suite that a run was made with, as it is now; `None` if it is gone or cannot be read."""
+    """Return the current version of the suite of a run; `None` if it is gone or cannot be read."""
     file = suite_file_of(stored)
     if file is None:
         return None
@@ -187,11 +187,11 @@ def save_run(folder: RunFolder, name: str, accepted: str = "") -> RunFolder:
 
     Args:
         folder: the run.
-        name: of the baseline.
-        accepted: why a run that was not approved may be one.
+        name: name of the baseline.
+        accepted: reason to accept a run that was not approved.
 
     Raises:
-        InputError: with everything that keeps the run from being a baseline.
+        InputError: reports everything that prevents the run from being a baseline.
         StoreError: it cannot be written.
     """
     faults = tuple(faults_of(load_run(folder), accepted))
@@ -201,7 +201,7 @@ def save_run(folder: RunFolder, name: str, accepted: str = "") -> RunFolder:
 
 
 def problems_of(stored: StoredRun, suite_file: Path | None, env: Mapping[str, str]) -> Iterator[Problem]:
-    """Everything that keeps a stored run from being the baseline of a suite.
+    """Return everything that prevents a stored run from being the baseline of a suite.
 
     Args:
         stored: the run.
@@ -216,7 +216,7 @@ def problems_of(stored: StoredRun, suite_file: Path | None, env: Mapping[str, st
     if found.is_file():
         yield from asyncio.run(_differences(stored, found, env))
     else:
-        yield Problem(stored.run_id, f"its suite {found} is not there", "name one with --suite")
+        yield Problem(stored.run_id, f"its suite {found} does not exist", "name one with --suite")
 
 
 async def _differences(stored: StoredRun, suite_file: Path, env: Mapping[str, str]) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""Look after the judges' replies that a project keeps."""
+"""Locate the cached judge replies of a project."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["Contents", "cache_file", "contents", "prune"]
 
 
 def cache_file(folder: Path | None) -> Path:
-    """The file of kept replies of a project, whether it is there or not.
+    """Return the file of a project's cached replies, which need not exist.
 
     Args:
-        folder: in the project; `None` for the current one.
+        folder: folder in the project; `None` for the current one.
 
     Raises:
         InputError: there is no such folder, or a link leads out of the project.

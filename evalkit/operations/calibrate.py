@@ -42,18 +42,18 @@ class Judged:
 
     @property
     def judges(self) -> tuple[Metric, ...]:
-        """Metrics that a judge grades, and people can label."""
+        """Metrics that a judge grades and people can label."""
         return tuple(each for each in self.frame.metrics if each.is_opinion)
 
     def warnings(self) -> tuple[Problem, ...]:
-        """Each metric that labels are about and no scorer of the run gives."""
+        """Return the labelled metrics that no scorer of the run gives."""
         return tuple(unknown_metrics(self.labels, [each.name for each in self.frame.metrics]))
 
     def one(self, metric: str | None, flag: str) -> str:
         """Return the named judge metric, or the only one.
 
         Raises:
-            InputError: There are several; `flag` is what asks for one.
+            InputError: There are several; `flag` is the option that names one.
         """
         names = [each.name for each in self.judges]
         if metric is None and len(names) > 1:
@@ -70,7 +70,7 @@ def load_judged(folder: RunFolder, label_files: Sequence[Path], metric: str | No
     stored = load_run(folder)
     suite_file = suite_file_of(stored)
     if suite_file is None and not label_files:
-        what = f"its suite {stored.manifest.suite_file} is not there"
+        what = f"its suite {stored.manifest.suite_file} does not exist"
         fix = "run this in the suite's project, or name label files with --labels"
         raise InputError(Problem(str(folder.path), what, fix))
     suite = load_suite(suite_file) if suite_file else None
@@ -95,7 +95,7 @@ def _read(files: Sequence[Path], metrics: Sequence[Metric]) -> tuple[Label, ...]
 
 
 def calibrated(judged: Judged, metric: str | None, floors: Floors) -> tuple[Agreement, ...]:
-    """Compute how one or all judges agree with raters, overall and by cohort, and raters with each other."""
+    """Compute the agreement of one or all judges with raters, overall and by cohort, and between raters."""
     found = agreement(judged.frame, judged.labels, floors)
     return tuple(each for each in found if metric in (None, each.metric) and not _is_diagnostic(judged, each.metric))
 
@@ -105,16 +105,16 @@ def _is_diagnostic(judged: Judged, metric: str) -> bool:
 
 
 def record_of(judged: Judged, metric: str, found: Sequence[Agreement], today: date) -> Calibration:
-    """Make the record of one judge, bound to its score key and labels.
+    """Build the record of one judge, bound to its score key and labels.
 
     Raises:
-        InputError: No label by a person is about this judge's answers.
+        InputError: This judge's answers have no label by a person.
     """
     from evalkit.trust.calibration_files import label_hashes
 
     own = tuple(each for each in found if each.metric == metric and each.rater_kind == "person")
     if all(each.kappa.value is None for each in own):
-        what = f"there is no kappa of {metric} with people to keep"
+        what = f"no kappa of {metric} with people, so nothing to record"
         raise InputError(Problem("--out", what, "add labels with `rater_kind: person` of these very answers"))
     judge = next(each.judge for each in judged.judges if each.name == metric)
     return Calibration(
@@ -129,7 +129,7 @@ def record_of(judged: Judged, metric: str, found: Sequence[Agreement], today: da
 
 
 def drift(old: RunFolder, new: RunFolder, metric: str, label_files: Sequence[Path], seed: int) -> Drift:
-    """Compare two versions of a judge on the answers that both have graded.
+    """Compare two versions of a judge on the answers that both graded.
 
     Raises:
         InputError: One of them is not a run, lacks the metric, or they share no graded answer.

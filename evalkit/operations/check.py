@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evalkit.operations.conversation_calls import ConversationCalls, conversation_calls, single_calls
 from evalkit.operations.run import Request, ready
-from evalkit.operations.talks import CountedTalks, counted_talks, single_calls
 from evalkit.runner.draw import chosen_cases
 from evalkit.runner.plan import Selection
 from evalkit.suite.parse import load_suite
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SoundSuite:
-    """A suite without problems, and what a run of it would rest on."""
+    """A suite without problems, and the inputs of its run."""
 
     prepared: Prepared
-    calls: CountedTalks
+    calls: ConversationCalls
     """Calls in a whole run."""
     n_labels: int
     baseline: str | None
-    """Name of its folder, `None` before the first is saved."""
+    """Name of the baseline's folder, `None` before the first baseline is saved."""
 
 
 async def check_suite(suite_file: Path, env: Mapping[str, str]) -> SoundSuite:
@@ -38,7 +38,7 @@ async def check_suite(suite_file: Path, env: Mapping[str, str]) -> SoundSuite:
         env: the environment, for secrets and the base branch.
 
     Raises:
-        InputError: with every problem of suite, golden set, system, scorers, gate, labels and baseline.
+        InputError: reports every problem of suite, golden set, system, scorers, gate, labels and baseline.
     """
     suite = load_suite(suite_file)
     async with AsyncExitStack() as stack:
@@ -49,7 +49,7 @@ async def check_suite(suite_file: Path, env: Mapping[str, str]) -> SoundSuite:
     calls = single_calls(n_cases * repeats)
     if suite.conversation is not None:
         open_cases = (case for case in prepared.golden.open() if chosen is None or case.digest in chosen)
-        calls = counted_talks(suite, ((case, repeats) for case in open_cases))
+        calls = conversation_calls(suite, ((case, repeats) for case in open_cases))
     return SoundSuite(
         prepared=prepared,
         calls=calls,

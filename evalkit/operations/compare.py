@@ -12,35 +12,54 @@ from evalkit.results import Decision, Summary
 from evalkit.store.folder import RunFolder
 from evalkit.store.index import sorted_rows
 from evalkit.store.stored_run import StoredRun, load_run
-from evalkit.types import WRONG, Row, verdict_of
+from evalkit.types import WRONG, Metric, Row, verdict_of
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The later of two runs, and what a gate of `no_regression` alone would decide about it."""
+    """The later of two runs, and the decision of a gate with `no_regression` alone."""
 
     stored: StoredRun
     n_missing: int
-    """Rows that the later run planned and does not have."""
+    """Number of rows that the later run planned but does not have."""
     summary: Summary
     decision: Decision
 
 
-def compared(before: RunFolder, after: RunFolder) -> Compared:
-    """Pair the cases of two runs and test what fell.
+def compared(
+    before: RunFolder, after: RunFolder, *, policy: Policy | None = None, seed: int = 0, notes: tuple[str, ...] = ()
+) -> Compared:
+    """Pair the cases of two runs and test which metrics fell.
+
+    Args:
+        before: run of the old system.
+        after: run of the new one.
+        policy: what decides; by default a drop of any metric alone.
+        seed: of the sign flips.
+        notes: shown with the figures.
 
     Raises:
         InputError: one of them is not a run, or its rows are damaged.
     """
     stored = load_run(after)
-    policy = Policy(checks=(NoRegression(baseline=str(before.path)),), repeats=stored.manifest.repeats)
+    if policy is None:
+        metrics = tested_once(stored.manifest.metrics) if stored.manifest.imported else None
+        check = NoRegression(baseline=str(before.path), metrics=metrics)
+        policy = Policy(checks=(check,), repeats=stored.manifest.repeats)
     baseline = load_baseline(before, stored.score_keys)
-    terms = Terms(suite=stored.manifest.suite, policy=policy, baseline=baseline)
+    terms = Terms(suite=stored.manifest.suite, policy=policy, baseline=baseline, seed=seed, notes=notes)
     summary, decision = assess(stored.frame, terms, expected=stored.manifest.expected, final=True)
     if not isinstance(decision, Decision):
         raise TypeError("a policy without canaries asks for no repeats")
     missing = max(0, stored.manifest.expected - len(stored.frame))
     return Compared(stored, missing, summary, decision)
+
+
+def tested_once(metrics: Sequence[Metric]) -> tuple[str, ...]:
+    """Return the metrics to test: a single one of pass or fail is the pass rate, so it is tested once, by its name."""
+    names = [metric.name for metric in metrics]
+    voters = [metric for metric in metrics if metric.votes]
+    return tuple(names if not voters or (len(voters) == 1 and voters[0].binary) else ["pass_rate", *names])
 
 
 def case_in_both(before: RunFolder, after: RunFolder, case_id: str) -> tuple[Row | None, Row | None]:

@@ -1,4 +1,4 @@
-"""Compare a golden set with the calls of production: which share it covers, and where cases are missing."""
+"""Compare a golden set with production calls: the share that it covers, and where cases are missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from evalkit.stats.sampling import ENOUGH_CASES, effective_n, production_coverag
 from evalkit.suite.parse import load_suite
 
 Cell = tuple[str, ...]
-"""A value of each cohort that is asked for."""
+"""A value for each requested cohort."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +25,13 @@ class CoveredCell:
 
     cell: Cell
     share: float
-    """Of the calls of production, from 0 to 1."""
+    """Share of production calls, from 0 to 1."""
     n_cases: int
-    """Cases of the golden set."""
+    """Number of cases in the golden set."""
 
     @property
     def n_missing(self) -> int:
-        """Cases that it lacks to count as covered."""
+        """Number of cases that are missing for it to count as covered."""
         return max(0, ENOUGH_CASES - self.n_cases)
 
 
@@ -42,12 +42,12 @@ class GoldenCoverage:
     estimate: Estimate
     """Share of production that is covered."""
     effective_n: float
-    """What the cases are worth once they are weighted to production."""
+    """Effective number of cases after weighting to production."""
     cells: tuple[CoveredCell, ...]
-    """The most frequent first."""
+    """Kinds of calls, the most frequent first."""
     n_cases: int
     n_foreign: int
-    """Cases of kinds that production does not have."""
+    """Number of cases of kinds that production does not have."""
 
 
 def golden_coverage(
@@ -110,7 +110,7 @@ def _sampled(file: Path, names: Sequence[str]) -> Mapping[Cell, float]:
             continue
         counts[tuple(str(given[name]) for name in names)] += 1
     if problems or not counts:
-        raise InputError(problems or Problem(str(file), "holds no call", "add one JSON object a line"))
+        raise InputError(problems or Problem(str(file), "holds no call", "add one JSON object per line"))
     return counts
 
 

@@ -15,12 +15,12 @@ from evalkit.errors import EvalkitError
 from evalkit.gate.policy import Canary, NoRegression
 from evalkit.operations.estimate import RunEstimate, Typical, Work, estimate
 from evalkit.operations.run import Planned, Request, plan_run
+from evalkit.runner.alternation import MOST_TIMED_CASES
 from evalkit.runner.chat_clients import CACHE_FILE
 from evalkit.runner.engine import Stop
 from evalkit.runner.plan import plan
 from evalkit.runner.resume import Resume, look
 from evalkit.runner.session import Watcher
-from evalkit.runner.turns import TURNS
 from evalkit.store.chain import scan
 from evalkit.store.folder import MANIFEST, RunFolder, refuse_folder
 
@@ -39,11 +39,11 @@ async def dry_run(request: Request, env: Mapping[str, str]) -> RunEstimate:
     """Check everything as a run does, and describe what the run would do.
 
     Raises:
-        InputError: what the run would raise before its first call.
+        InputError: the problems that the run would raise before its first call.
         NothingSelected: no case is left.
     """
     async with AsyncExitStack() as stack:
-        # The cache of replies is a file that opening it would make.
+        # Opening the cache of replies would create its file.
         planned = await plan_run(dataclasses.replace(request, replies="none"), env, stack)
         prepared = planned.prepared
         refuse_folder(planned.out, resume=request.resume)
@@ -131,10 +131,10 @@ def _asked_by_gate(planned: Planned) -> Iterator[str]:
     compares = baseline is not None and any(isinstance(each, NoRegression) for each in policy.checks)
     if compares and planned.terms.asks_both:
         yield "Not counted: all conversations with the baseline's system, as the stored ones were led differently."
-    elif compares and policy.by_turns:
-        yield f"Not counted: up to {TURNS} calls of the baseline's system, to compare the speed of both."
+    elif compares and policy.alternates:
+        yield f"Not counted: up to {MOST_TIMED_CASES} calls of the baseline's system, to compare the speed of both."
     again = ["failed canaries"] if any(isinstance(each, Canary) for each in policy.checks) else []
     again += ["cases that look worse than the baseline"] if compares else []
     if again:
         whom = ", of both systems" if compares and policy.escalates else ""
-        yield f"Not counted: what the gate asks again, {' and '.join(again)}{whom}."
+        yield f"Not counted: calls that the gate repeats for {' and '.join(again)}{whom}."

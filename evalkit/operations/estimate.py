@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from evalkit.llm.ladder import MAX_REPAIRS
 from evalkit.llm.prices import cost_usd
+from evalkit.operations.conversation_calls import conversation_calls
 from evalkit.operations.span import Span, add
-from evalkit.operations.talks import counted_talks
 from evalkit.runner.conversation_key import conversation_key
 from evalkit.scorers.base import Asking
 from evalkit.systems.chat import ChatSystem
@@ -29,15 +29,15 @@ _CHEAP, _DEAR = 0.1, 0.9
 
 @dataclass(frozen=True)
 class Typical:
-    """Rows of an earlier run, whose usage predicts that of the next one."""
+    """Rows of an earlier run, whose usage predicts that of the next run."""
 
     source: str
     """Name of the run in messages."""
     rows: Sequence[Row]
     score_keys: Mapping[str, Mapping[str, str]]
-    """Its score keys; grades of another judge are not used."""
+    """Its score keys; grades of other judges are not used."""
     conversation_key: Mapping[str, str]
-    """How its conversations were led; the cost of another simulated user is not used."""
+    """Its conversation key; the cost of other simulated users is not used."""
     seconds_a_row: float | None = None
     """Wall time of the run, computed from its rows, at its own concurrency; `None` if unknown."""
 
@@ -55,7 +55,7 @@ class Work:
     n_done: int = 0
     """Number of existing rows."""
     spent_usd: float = 0.0
-    """Their cost, if it is charged to a budget."""
+    """Cost of the existing rows, if it is charged to a budget."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class RunEstimate:
     budget_usd: float | None
     """Remaining budget, `None` if there is none."""
     typical: str | None
-    """The earlier run that tokens, cost and time are taken from, with its number of answers."""
+    """The earlier run from which tokens, cost and time are taken, with its number of answers."""
     notes: tuple[str, ...] = field(default=())
     """Costs that the figures do not include."""
 
@@ -94,7 +94,7 @@ class RunEstimate:
 
     @property
     def budget_word(self) -> str:
-        """Say whether the budget covers it; calls above the likely number are not included."""
+        """Return how the budget compares with the cost; calls above the likely number are not included."""
         left, cost = self.budget_usd, self.total_usd
         if left is None:
             return "none set"
@@ -107,17 +107,17 @@ class RunEstimate:
 
 
 def estimate(prepared: Prepared, work: Work, typical: Typical | None, notes: Iterable[str] = ()) -> RunEstimate:
-    """Count the calls, and price them by an earlier run."""
+    """Count the calls, and price them from an earlier run."""
     suite, budget = prepared.suite, prepared.budget
     judges = _judges(prepared)
     counted = _counted(prepared, work, judges)
     n_rows = sum(repeats for _, repeats in work.open)
     called = 0 if suite.system_kind == "replay" else n_rows
     rows = typical.rows if typical is not None else ()
-    talks = counted_talks(suite, work.open, [row.output for row in rows if row.output is not None])
+    conversations = conversation_calls(suite, work.open, rows)
     spent = {"system": _system(prepared, called, typical)}
     if prepared.user is not None:
-        spent["user"] = _user(prepared.user, conversation_key(suite), talks.n_simulated, typical)
+        spent["user"] = _user(prepared.user, conversation_key(suite), conversations.n_simulated, typical)
     if judges:
         parts = [_judged(each, counted.grades[id(each)], judges, typical) for each in counted.asking(prepared.graders)]
         spent["judges"] = (_sum_of(tokens for tokens, _ in parts), _sum_of(cost for _, cost in parts))
@@ -133,15 +133,15 @@ def estimate(prepared: Prepared, work: Work, typical: Typical | None, notes: Ite
         n_grades=counted.grades.total(),
         concurrency=suite.options.concurrency,
         calls={
-            "system": talks.system if called else Span.exactly(0),
-            **({} if prepared.user is None else {"user": talks.user}),
+            "system": conversations.system if called else Span.exactly(0),
+            **({} if prepared.user is None else {"user": conversations.user}),
             **dict(zip(_names(judges), counted.calls, strict=True)),
         },
         tokens={name: tokens for name, (tokens, _) in spent.items()},
         cost_usd={name: cost for name, (_, cost) in spent.items()},
         seconds=_seconds(
             judges if prepared.user is None else (*judges, prepared.user),
-            counted.calls if prepared.user is None else [*counted.calls, talks.user],
+            counted.calls if prepared.user is None else [*counted.calls, conversations.user],
             n_rows,
             typical,
         ),
@@ -186,7 +186,7 @@ def _judges(prepared: Prepared) -> tuple[ChatClient, ...]:
 
 
 def _names(judges: Sequence[ChatClient]) -> Iterator[str]:
-    """Yield the models, numbered if two members of a panel are the same, or one has the name of another line."""
+    """Yield the models, numbered if two members of a panel are equal or share the name of another line."""
     seen: Counter[str] = Counter(["system", "user"])
     for judge in judges:
         seen[judge.model] += 1
@@ -208,7 +208,7 @@ def _system(prepared: Prepared, count: int, typical: Typical | None) -> tuple[Sp
 
 
 def _user(client: ChatClient, key: Mapping[str, str], count: int, typical: Typical | None) -> tuple[Span, Span]:
-    """Estimate tokens and US dollars of simulated users, if those of the earlier run had the same key."""
+    """Estimate tokens and US dollars of simulated users, if the earlier run has the same conversation key."""
     rows = typical.rows if typical is not None and dict(typical.conversation_key) == dict(key) else ()
     used = [row.output.user_usage for row in rows if row.output and row.output.user_usage]
     if cost_usd(client.config, input_tokens=1, output_tokens=1) is None:
@@ -218,7 +218,7 @@ def _user(client: ChatClient, key: Mapping[str, str], count: int, typical: Typic
 
 
 def _judged(grader: Grader, count: int, judges: Sequence[ChatClient], typical: Typical | None) -> tuple[Span, Span]:
-    """Estimate tokens and US dollars of one scorer's grades, if those of the earlier run had the same key."""
+    """Estimate tokens and US dollars of one scorer's grades, if the earlier run has the same score key."""
     names = [metric.name for metric in grader.scorer.metrics]
     same = typical is not None and all(typical.score_keys.get(name) == grader.key for name in names)
     given = [row.scores[name].usage for row in typical.rows for name in names if name in row.scores] if typical else []
@@ -241,7 +241,7 @@ def _taken(used: Sequence[Usage], costs: Sequence[float | None] | None, count: i
 
 
 def _scaled(found: Sequence[float | None], count: int, why: str) -> Span:
-    """Scale by `count`: the lowest and highest tenth are the ends, the mean is likely."""
+    """Scale by `count`: the lowest and highest tenth give the ends, the mean gives the likely value."""
     known = sorted(value for value in found if value is not None)
     if count == 0:
         return Span.exactly(0)
@@ -253,7 +253,7 @@ def _scaled(found: Sequence[float | None], count: int, why: str) -> Span:
 
 
 def _seconds(judges: Sequence[ChatClient], calls: Sequence[Span], n_rows: int, typical: Typical | None) -> Span:
-    """Estimate seconds: at least what rate limits require; likely what an earlier run took, if that is longer."""
+    """Estimate seconds: at least the time that rate limits require, likely that of an earlier run if it is longer."""
     limits = [
         asked.times(60 / judge.config.requests_per_minute)
         for judge, asked in zip(judges, calls, strict=True)

@@ -31,17 +31,17 @@ _REPORTS_AS_A_WHOLE = {REPORTS, f"{REPORTS}/", f"/{REPORTS}", f"/{REPORTS}/"}
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
-    """What was written.
+    """The result of writing a first suite.
 
     Attributes:
         suite: The suite.
         wrote: New files.
         added: Files that lines were added to.
-        kept: Files that were there and were not changed.
+        kept: Files that existed and were not changed.
         bot: The file of the system.
-        made: What was proposed for a table, `None` without one.
+        made: The proposal for a table, `None` without one.
         needs_source: Whether the workflow has placeholders for the repository and commit of evalkit.
-        no_repository: Whether the folder is outside of every git repository.
+        no_repository: Whether the folder is outside every git repository.
         ignores_baselines: Whether a line of .gitignore keeps baselines from being committed.
     """
 
@@ -57,15 +57,15 @@ class Started:
 
 
 def init_project(folder: Path, table: CaseTable | None = None, *, agent: bool = False) -> Started:
-    """Write a suite with everything that it needs.
+    """Write a suite and the files that it needs.
 
     Args:
-        folder: for the suite; made if missing.
-        table: cases of the user's own; without it, the suite has cases and a small system, and runs as it is.
-        agent: write six conversations with an agent and its tools, in place of five questions. Not with a table.
+        folder: folder for the suite; created if missing.
+        table: the user's own cases; without it, the suite has cases and a small system, and runs without editing.
+        agent: write six conversations with an agent and its tools instead of five questions. Not with a table.
 
     Raises:
-        InputError: a file of the suite is there already, one cannot be written, or the table cannot be read.
+        InputError: a file of the suite already exists, one cannot be written, or the table cannot be read.
     """
     root, top = project_of(folder), _repository_of(folder)
     bot, module = _place_of_bot(folder, root)
@@ -115,7 +115,7 @@ def workflow_text(suite: str, baseline: str, source: tuple[str, str] | None = No
         suite: the suite's path in the repository.
         baseline: the path of the baseline's folder in the repository.
         source: repository and commit of evalkit; those of this installation if not given.
-        branch: whose pushes renew the baseline.
+        branch: branch whose pushes renew the baseline.
     """
     owner, commit = source or source_of(Path(__file__).parents[2])
     values = {
@@ -159,7 +159,7 @@ def source_of(checkout: Path) -> tuple[str, str]:
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:
-    """Replace each placeholder once: what a value contains is not a placeholder."""
+    """Replace each placeholder once; placeholders inside a value stay as they are."""
     return re.sub("|".join(map(re.escape, values)), lambda found: values[found[0]], text)
 
 
@@ -195,7 +195,7 @@ def _inside(path: Path, root: Path) -> str:
 
 
 def _place_of_bot(folder: Path, root: Path) -> tuple[Path, str]:
-    """Return the file of the system and its module: outside of folders that Python cannot import from."""
+    """Return the file of the system and its module, outside folders from which Python cannot import."""
     parts = folder.resolve().relative_to(root).parts
     importable = next((at for at, part in enumerate(parts) if not _is_importable(part, root, at)), len(parts))
     name = "bot" if importable == len(parts) else re.sub(r"\W+", "_", f"{parts[-1]} bot").strip("_")
@@ -212,18 +212,18 @@ def _read(file: Path) -> str:
 
 
 def _is_importable(part: str, root: Path, depth: int) -> bool:
-    """Tell whether a folder can be a package: its name has no dot or quote, and no installed package has it."""
+    """Return whether a folder can be a package: its name has no dot or quote, and no installed package has it."""
     if not SPELLING.fullmatch(f"{part}:answer") or re.search(r"[\"'\\.:]", part):
         return False
     if depth > 0:
         return True
     found = importlib.util.find_spec(part) if part.isidentifier() else None
-    # A folder without `__init__.py` has no origin, and stands behind any package that has one.
+    # A folder without `__init__.py` has no origin, and Python prefers any package that has one.
     return found is None or found.origin is None or Path(found.origin).is_relative_to(root)
 
 
 def _missing_lines(gitignore: Path) -> str:
-    """Return the lines to add to a .gitignore; empty if it has them all."""
+    """Return the lines to add to a .gitignore; empty if it has all of them."""
     text = _read(gitignore)
     known = {line.strip() for line in text.splitlines()}
     missing = "".join(f"{line}\n" for line in IGNORED if line not in known)
@@ -231,7 +231,7 @@ def _missing_lines(gitignore: Path) -> str:
 
 
 def _write_all(files: Mapping[Path, str]) -> tuple[tuple[Path, ...], tuple[Path, ...], tuple[Path, ...]]:
-    """Write the files; return those that are new, those with further lines, and those that were kept as they are.
+    """Write the files; return the new ones, those with added lines, and those that were kept unchanged.
 
     Raises:
         InputError: one cannot be written; the new ones are removed again.
@@ -258,7 +258,7 @@ def _write_all(files: Mapping[Path, str]) -> tuple[tuple[Path, ...], tuple[Path,
 def _write(file: Path, text: str, *, append: bool = False) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        # A new file is never written through a link that stands in its place.
+        # A new file is never written through an existing link.
         with file.open("a" if append else "x", encoding="utf-8") as opened:
             opened.write(text)
     except OSError as error:

@@ -15,6 +15,7 @@ import numpy as np
 
 from evalkit.errors import InputError, Problem, noting
 from evalkit.formats.labelled_text import labelled_text
+from evalkit.formats.turns import has_several_turns
 from evalkit.golden.json_lines import read_jsonl
 from evalkit.operations.calibrate import Judged
 from evalkit.report.label_page import Item, Queue
@@ -35,14 +36,14 @@ def draw_queue(judged: Judged, scorer: str, n: int, *, by: str | None, seed: int
     """Draw the most informative answers: balanced over the judge's verdicts, spread over a cohort, shuffled.
 
     Args:
-        judged: the run, with the labels that there are.
+        judged: the run, with its existing labels.
         scorer: the judge's metric.
         n: answers to draw; those with a label are left out.
         by: cohort to spread over, the first of the suite if it is `None`.
-        seed: of the draw and the order.
+        seed: seed of the draw and the order.
 
     Raises:
-        InputError: There is no such cohort, or no answer left to label.
+        InputError: There is no such cohort, or no unlabelled answer.
     """
     cohorts = judged.stored.manifest.cohorts
     if by is not None and by not in cohorts:
@@ -69,10 +70,10 @@ def draw_queue(judged: Judged, scorer: str, n: int, *, by: str | None, seed: int
 
 
 def scale_of(metric: Metric) -> tuple[str, ...]:
-    """Return the labels a rater chooses from: whole levels if the judge grades by them, else fail and pass.
+    """Return the labels that a rater chooses from: whole levels if the judge grades by them, else fail and pass.
 
     Raises:
-        InputError: Neither would say anything of the judge's grades.
+        InputError: Neither kind of label would fit the judge's grades.
     """
     span = metric.high - metric.low
     if not metric.binary and metric.low == int(metric.low) and span == int(span) and 1 < span < 10:
@@ -93,28 +94,28 @@ def _item(row: Row, chance: float) -> Item:
         raise ValueError(f"row {row.case.id} has a grade and no answer")
     return Item(
         case_id=row.case.id,
-        answer_sha256=answer_sha256(labelled_text(row.output)),
+        answer_sha256=answer_sha256(labelled_text(row.case, row.output)),
         inclusion_probability=chance,
         input=row.case.question,
-        talk=_talk(row.case, row.output),
+        conversation=_conversation(row.case, row.output),
         reference=tuple(row.case.reference),
         contexts=tuple(row.output.contexts or row.case.contexts),
         answer=row.output.text,
     )
 
 
-def _talk(case: Case, output: Output) -> tuple[tuple[str, str], ...]:
-    """Return who said or did what in a conversation, or in a chat before the answer; empty for a plain question."""
-    turns = sum(message.role == "user" for message in output.messages or ())
-    if turns < 2 and isinstance(case.input, str):
+def _conversation(case: Case, output: Output) -> tuple[tuple[str, str], ...]:
+    """Return (who, what) of each line in a conversation, or in a chat before the answer; empty for a plain question."""
+    several = has_several_turns(case, output)
+    if not several and isinstance(case.input, str):
         return ()
     lines = transcript_of(case, output).lines
-    lines = lines if turns > 1 else lines[:-1]
+    lines = lines if several else lines[:-1]
     return tuple((" ".join(filter(None, (line.role, line.record.get("name")))), _said(line)) for line in lines)
 
 
 def _said(line: Line) -> str:
-    """Return the text of a line; of a tool each fact on a line of its own."""
+    """Return the text of a line; a tool call has each fact on a line of its own."""
     facts = {key: value for key, value in line.record.items() if key != "name"}
     return line.text or "\n".join(f"{key}: {as_json(value)}" for key, value in facts.items() if key != "text")
 
@@ -156,10 +157,11 @@ def take_labels(judged: Judged, export: Path, into: Path) -> Taken:
         into: label file; created if it does not exist.
 
     Raises:
-        InputError: A label is broken, of another answer or rubric, off the scale, or contradicts one that is there.
+        InputError: A label is invalid, belongs to another answer or rubric, is off the scale, or contradicts an
+            existing one.
     """
     if not export.is_file():
-        raise InputError(Problem(str(export), "no such file", "name what the labelling page exported"))
+        raise InputError(Problem(str(export), "no such file", "name an export of the labelling page"))
     if into.exists() and not into.is_file():
         raise InputError(Problem(str(into), "not a regular file", "name a .jsonl file with --into"))
     if into.suffix == ".gz":
@@ -205,7 +207,9 @@ def _checked(judged: Judged, export: Path, into: Path) -> tuple[list[str], int]:
     rows = [raw for _, raw in read_jsonl(export, str(export), noting(problems))]
     there = {_key(label): label.label for label in old}
     answers = {
-        (row.case.id, answer_sha256(labelled_text(row.output))) for row in judged.stored.folder.rows() if row.output
+        (row.case.id, answer_sha256(labelled_text(row.case, row.output)))
+        for row in judged.stored.folder.rows()
+        if row.output
     }
     fresh = [(label, raw) for label, raw in zip(new, rows, strict=True) if _key(label) not in there]
     for label in new:

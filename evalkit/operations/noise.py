@@ -1,4 +1,4 @@
-"""Power analysis: run-to-run variance and the smallest regression the gate can detect."""
+"""Analyse power: run-to-run variance and the smallest regression that the gate can detect."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ from evalkit.text.numbers import difference, style_of
 
 ENOUGH_POWER = 0.8
 WANTED_DROP = 0.10
-"""The drop that `cases_needed` is for."""
+"""The drop for which `cases_needed` is computed."""
 ASSUMED = f"assumed: {ASSUMED_FLIPS:.1%} of the cases flip between runs; measure it with `evalkit noise`"
-"""What to say if no run shows how often cases flip."""
+"""Notice if no run shows how often cases flip."""
 MOST_CASES = 1_000_000
 
 
@@ -51,16 +51,17 @@ class Detectable:
     """The smallest drop that one gate can find.
 
     Attributes:
-        metric: of the gate.
+        metric: metric of the gate.
         cohort: `overall` or `name=value`.
         n: cases.
         flips: mean squared difference between two runs, in shares of the range; `None` without two scored runs.
         smallest_drop: the smallest drop that the gate finds 4 times in 5, in shares of the range; `None` if there is
             none.
-        at_most: how often it finds the largest possible drop, with the noise that is known or assumed.
-        can_block: whether it blocks at all where every case of a system without noise breaks.
-        with_repeats: the smallest drop against a baseline of four runs; `None` for none, or where it has as many.
-        cases_needed: for a drop of a tenth of the range.
+        at_most: how often it finds the largest possible drop, with the known or assumed noise.
+        can_block: whether it blocks at all if every case of a system without noise breaks.
+        with_repeats: the smallest drop against a baseline of four runs; `None` if there is none, or the baseline
+            already has four.
+        cases_needed: cases needed to find a drop of a tenth of the range.
     """
 
     metric: str
@@ -85,7 +86,7 @@ class Noise:
 
 @dataclass(frozen=True, kw_only=True)
 class MeasuredNoise:
-    """The noise of a run, and how much of the run there was."""
+    """The noise of a run, and how many of its planned calls were made."""
 
     noise: Noise
     n_rows: int
@@ -96,10 +97,10 @@ def measure_noise(folder: RunFolder, suite_file: Path | None, *, trials: int, se
     """Compare the repeats of a stored run with each other.
 
     Args:
-        folder: of a run with two repeats or more.
-        suite_file: whose gate says what is compared; `None` for the suite of the run, if it is there.
+        folder: folder of a run with two repeats or more.
+        suite_file: suite whose gate defines the comparison; `None` for the suite of the run, if it exists.
         trials: comparisons of the system with itself.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Raises:
         InputError: the folder or the suite cannot be read, or no case has two graded answers.
@@ -123,7 +124,7 @@ def measure_noise(folder: RunFolder, suite_file: Path | None, *, trials: int, se
 
 
 def no_regression_of(policy: Policy | None) -> NoRegression:
-    """The comparison that a policy asks for, else the default one."""
+    """Return the comparison that a policy asks for, else the default one."""
     checks = policy.checks if policy is not None else ()
     return next((check for check in checks if isinstance(check, NoRegression)), NoRegression())
 
@@ -141,11 +142,11 @@ def noise_of(
 
     Args:
         frame: a run whose cases have two repeats or more.
-        policy: which cohorts.
-        metrics: that the gate compares.
+        policy: policy with the cohorts to compare.
+        metrics: metrics that the gate compares.
         critical: cohorts that are tested in a family of their own.
-        trials: comparisons of two runs that are put together from the repeats, each case's drawn at random.
-        seed: of the draws.
+        trials: comparisons of two runs assembled from the repeats, drawn at random for each case.
+        seed: seed of the draws.
 
     Raises:
         ValueError: no case has two repeats.
@@ -177,10 +178,10 @@ def detectable(
 
     Args:
         counts: metric -> cohort -> cases that it applies to; gates without cases are left out.
-        flips: (metric, cohort) -> what is known of the noise; if it is `None`, 8.5 % is assumed.
+        flips: (metric, cohort) -> known noise; if it is `None`, 8.5 % is assumed.
         critical: cohorts that are tested in a family of their own.
         alpha: chance that any gate blocks an unchanged system.
-        metrics: that the gate compares for each one of `counts`, where not all of them are known yet.
+        metrics: metrics that the gate compares for each one in `counts`, if not all of them are known yet.
     """
     subjects = [
         Subject(
@@ -212,11 +213,11 @@ def seen_against(
 
     Args:
         frame: the stored run.
-        policy: of the suite; its first `no_regression` counts, the default one if there is none.
-        repeats: that the candidate plans.
-        trusted: judges that may block. The pass rate is shown as if every judge in it were trusted.
-        counts: cohort -> cases that the golden set has today, if they are known; else those of the stored run.
-        flips: share of cases that flip between runs, to be used instead of what the stored run says.
+        policy: policy of the suite; its first `no_regression` counts, or the default one.
+        repeats: number of repeats that the candidate plans.
+        trusted: judges that may block; the pass rate is computed as if every judge in it were trusted.
+        counts: cohort -> number of cases in the current golden set, if known; else those of the stored run.
+        flips: share of cases that flip between runs, instead of that of the stored run.
     """
     check = next((each for each in policy.checks if isinstance(each, NoRegression)), NoRegression())
     critical = policy.critical_in(counts or frame.cohorts)
@@ -271,8 +272,8 @@ def seen_by(
 
     Args:
         subjects: every gate of the comparison.
-        design: of the comparison.
-        shown: metrics to return, all if it is `None`; the others only take their part in the family.
+        design: design of the comparison.
+        shown: metrics to return, all if it is `None`; the others only count as members of the family.
         twin: the pass/fail metric that `pass_rate` moves with.
     """
     tested = [each for each in subjects if each.n_independent >= MIN_PAIRED and each.room > 0]
@@ -342,7 +343,7 @@ def _two_repeats(frame: FrozenFrame, rng: np.random.Generator) -> tuple[Ints, In
 
 
 def advice_on(gates: Sequence[Detectable]) -> list[str]:
-    """Say where more cases or repeats would help most: a sentence for each cohort that finds no drop of 20 points."""
+    """Return a sentence for each cohort that finds no drop of 20 points, on how cases or repeats would help."""
     lines = []
     for each in gates:
         if each.smallest_drop is not None and each.smallest_drop <= 2 * WANTED_DROP:

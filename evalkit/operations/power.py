@@ -1,4 +1,4 @@
-"""Find which drops the gate of a suite can detect before any run."""
+"""Find the drops that the gate of a suite can detect before any run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def power_of(suite_file: Path, flips: float | None = None) -> tuple[Detectable, 
 
     Args:
         suite_file: the suite.
-        flips: share of cases that flip between two runs, from 0 to 1, instead of what the baseline shows.
+        flips: share of cases that flip between two runs, from 0 to 1, instead of the baseline's share.
 
     Raises:
         InputError: the suite, its golden set or its baseline cannot be read, or `flips` is not a number.
@@ -64,7 +64,7 @@ def power_of(suite_file: Path, flips: float | None = None) -> tuple[Detectable, 
 
 
 def _cases_by_cohort(suite: Suite, names: tuple[str, ...]) -> Mapping[str, int]:
-    """Cases that a run makes, overall first, then by cohort in order of their names."""
+    """Count the cases of a run, overall first, then by cohort in order of their names."""
     golden = open_golden(suite.golden, suite.golden_file, suite.golden_shown, reading=suite.reading)
     sample = suite.options.sample_of(None)
     chosen = draw(golden.open(), sample, suite.options.seed).digests if sample is not None else None

@@ -24,10 +24,10 @@ async def judge_health(
     """Probe every judge of a suite that has an endpoint; the system under test is not called.
 
     Args:
-        suite: names the judges, their endpoint and the golden set that the probes are made of.
-        env: holds the keys.
+        suite: suite with the judges, their endpoint and the golden set for the probes.
+        env: environment with the keys.
         n: cases to draw for each judge.
-        seed: of the draw.
+        seed: seed of the draw.
         limit_s: seconds for each judge; see `probe`.
         progress: called after each answer.
 

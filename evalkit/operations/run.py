@@ -70,7 +70,7 @@ class Request:
     """Files that the caller writes after the decision."""
     command: str = ""
     process: int = 0
-    """Process number that the user started, 0 for this one."""
+    """Process id that the user started, 0 for this process."""
     meanwhile: Callable[[], object] = lambda: None
     """Called in a thread while calls are in flight, to prepare the reports."""
 
@@ -82,7 +82,7 @@ class Planned:
     prepared: Prepared
     terms: Terms
     chosen: frozenset[str] | None
-    """Digests of its cases, `None` for all."""
+    """Digests of the chosen cases, `None` for all."""
     manifest: Manifest
     out: Path
     """The folder of the run; it may not exist yet."""
@@ -94,7 +94,7 @@ class Result:
 
     folder: RunFolder
     manifest: Manifest
-    """Of the folder, with the head of the run."""
+    """Manifest of the folder, with the head of the run."""
     summary: Summary
     decision: Decision
     baseline: RunFolder | None
@@ -115,9 +115,9 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
     """Run a suite, decide, and write summary and decision; reports are made from the folder afterwards.
 
     Raises:
-        InputError: before the first call, with every problem of suite, data, flags and baseline.
-        StoreError: if the disk fails; what was journalled stays.
-        Interrupted: if the user stopped it.
+        InputError: reports every problem of suite, data, flags and baseline, before the first call.
+        StoreError: the disk failed; rows in the journal are kept.
+        Interrupted: the user stopped the run.
     """
     with ExitStack() as holding:
         async with AsyncExitStack() as stack:
@@ -137,7 +137,7 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
             with Journal(folder.rows_file) as journal:
                 summary, decision = await session.to_decision(answer, journal, terms)
             await preparing
-        # Everything that ran the system's code is closed, and the process state is restored.
+        # The system is closed by now, and the process state is restored.
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         manifest = dataclasses.replace(place.manifest, finished_at=finished, wall_s=session.wall_s)
         folder.write_manifest(manifest)
@@ -160,7 +160,7 @@ async def plan_run(request: Request, env: Mapping[str, str], stack: AsyncExitSta
     """Check everything that a run depends on and choose its cases, without calling or writing anything.
 
     Raises:
-        InputError: with every problem of suite, data, flags and baseline.
+        InputError: reports every problem of suite, data, flags and baseline.
         NothingSelected: no case is left.
     """
     from evalkit.suite.parse import load_suite
@@ -190,24 +190,27 @@ async def plan_run(request: Request, env: Mapping[str, str], stack: AsyncExitSta
 def decide_again(
     folder: RunFolder, suite_file: Path | None, baseline: str | None, env: Mapping[str, str] | None = None
 ) -> Result:
-    """Decide from stored rows, with the gate as the suite file has it now; nothing is called.
+    """Decide from stored rows with the current gate of the suite file; nothing is called.
 
     Args:
         folder: a run folder.
-        suite_file: the suite to decide by, `None` for the file that the run was made with.
+        suite_file: suite whose gate decides, `None` for the suite of the run.
         baseline: name or run folder instead of the suite's; `none` compares with nothing.
         env: the environment, in which CI names the target branch.
 
     Raises:
-        InputError: if the folder, the suite or the baseline cannot be read.
+        InputError: the folder, the suite or the baseline cannot be read.
     """
     from evalkit.suite.parse import load_suite
 
     refuse_if_running(folder.path)
     stored = load_run(folder)
+    if stored.manifest.imported is not None and suite_file is None:
+        fix = "compare the files again with `evalkit compare`"
+        raise InputError(Problem(str(folder.path), "holds results of a file, which belong to no suite", fix))
     found = suite_file or suite_file_of(stored)
     if found is None:
-        what = f"its suite {stored.manifest.suite_file} is not there"
+        what = f"its suite {stored.manifest.suite_file} does not exist"
         raise InputError(Problem(str(folder.path), what, "name one with --suite"))
     suite = load_suite(found)
     terms = terms_of_stored(suite, stored.manifest, baseline, folder, env or {})
@@ -232,7 +235,7 @@ def with_overrides(suite: Suite, overrides: Mapping[str, float]) -> Suite:
     """Return the suite with options overridden by flags.
 
     Raises:
-        InputError: for a value that the option does not take.
+        InputError: an option does not accept the value.
     """
     given = dict(overrides)
     timeout_s = given.pop("timeout_s", None)
@@ -252,7 +255,8 @@ async def ready(
     """Check every file that a run depends on; sessions are entered on `stack`, and nothing is called.
 
     Raises:
-        InputError: with the problems of golden set, system, scorers, gate, labels, calibrations and baseline together.
+        InputError: reports the problems of golden set, system, scorers, gate, labels, calibrations and baseline
+            together.
     """
     try:
         checked = checked_golden(request.out, suite) if request.resume else None

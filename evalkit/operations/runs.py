@@ -1,4 +1,4 @@
-"""List stored runs, and say where their figures stop being comparable."""
+"""List stored runs, and find where their figures stop being comparable."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def list_runs(folder: Path | None, suite: str | None = None) -> tuple[PastRun, .
 
 
 def breaks_of(found: Sequence[PastRun], metric: str) -> Iterator[tuple[str, str]]:
-    """Id of each run whose metric cannot be compared with the run before it of its suite, and why."""
+    """Return the id of each run whose metric cannot be compared with the previous run of its suite -> the reason."""
     before: dict[str, PastRun] = {}
     for past in found:
         if past.partial or past.outcome == UNFINISHED:

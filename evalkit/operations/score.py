@@ -1,4 +1,4 @@
-"""Use the stored answers of a run in place of the system, to grade them with the current scorers."""
+"""Use the stored answers of a run instead of the system, to grade them with the current scorers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _paid(output: Output) -> Output:
 
 
 def answered_by(suite: Suite, folder: RunFolder) -> Suite:
-    """Return the suite with a stored run in place of its system, with that run's repeats.
+    """Return the suite with a stored run instead of its system, and with that run's repeats.
 
     Raises:
         InputError: the folder is not a run.
@@ -85,7 +85,7 @@ def answered_by(suite: Suite, folder: RunFolder) -> Suite:
 
 
 def answers_of(folder: RunFolder) -> ScoredRun:
-    """What names the answers of a stored run: its id, and the head of its rows.
+    """Return the id of a stored run and the head of its rows, which identify its answers.
 
     Raises:
         InputError: the folder is not a run.

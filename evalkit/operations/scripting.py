@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.disk.paths import project_of
 from evalkit.formats.manifest import Manifest
-from evalkit.operations.compare import compared
+from evalkit.operations.compare_files import ColumnFlags, Comparing, compare_files, decision_of
 from evalkit.operations.find_run import find_run
 from evalkit.operations.run import Request, Result, decide_again, run_suite
 from evalkit.results import Decision, Summary
@@ -43,7 +43,7 @@ class Run:
 
     folder: Path
     manifest: Manifest
-    """What the run was made of: suite, golden set, system, judge, scorers, versions."""
+    """The inputs of the run: suite, golden set, system, judge, scorers, versions."""
     summary: Summary | None
     """Every metric by cohort; `None` for a run that was stopped before its decision."""
     decision: Decision | None
@@ -68,7 +68,7 @@ class Run:
         return to_pandas(self.folder)
 
     def __fspath__(self) -> str:
-        """Return the folder, so that a run is taken where a path is."""
+        """Return the folder, so that a run can be passed as a path."""
         return str(self.folder)
 
     def __repr__(self) -> str:
@@ -103,7 +103,7 @@ def run(  # noqa: PLR0913 - each is a flag of `evalkit run`
         reports: whether to write report.html, summary.md, junit.xml and the decision records.
 
     Raises:
-        InputError: with every problem of the suite and its files, before the first call.
+        InputError: reports every problem of the suite and its files, before the first call.
         StoreError: the disk refused a file; the run can be resumed.
     """
     given = {"repeat": repeat, "concurrency": concurrency}
@@ -139,7 +139,7 @@ def score(
         reports: whether to write the reports.
 
     Raises:
-        InputError: with every problem of the run, the suite and its files.
+        InputError: reports every problem of the run, the suite and its files.
         StoreError: the disk refused a file.
     """
     file = Path(suite)
@@ -159,7 +159,7 @@ def decide(run: StrPath, *, suite: StrPath | None = None, baseline: StrPath | No
 
     Args:
         run: a run folder, the name of a saved baseline, or `latest`.
-        suite: the suite to decide by; the one that the run was made with if not given.
+        suite: suite whose gate decides; the suite of the run if not given.
         baseline: a saved baseline or run folder, instead of the suite's; `none` for no comparison.
 
     Raises:
@@ -169,20 +169,66 @@ def decide(run: StrPath, *, suite: StrPath | None = None, baseline: StrPath | No
     return _run_of(decide_again(_folder(run), None if suite is None else Path(suite), asked, os.environ))
 
 
-def compare(before: StrPath, after: StrPath) -> Decision:
-    """Compare two runs case by case.
+def compare(  # noqa: PLR0913 - each is a flag of `evalkit compare`
+    before: StrPath,
+    after: StrPath,
+    *,
+    id: str | None = None,
+    passes: str | Collection[str] = (),
+    metrics: str | Collection[str] = (),
+    cohorts: str | Collection[str] = (),
+    cluster: str | None = None,
+    repeat: str | None = None,
+    higher: str | Collection[str] = (),
+    lower: str | Collection[str] = (),
+    scales: Mapping[str, tuple[float, float]] | None = None,
+    thresholds: Mapping[str, float] | None = None,
+    judged: str | Collection[str] = (),
+    out: StrPath | None = None,
+) -> Decision:
+    """Compare the results of two systems case by case: runs, or files of any tool.
 
     Args:
-        before: a run folder of the old system, or the name of a saved baseline.
+        before: results of the old system: a run folder, the name of a saved baseline, or a file such as `before.csv`.
         after: the same of the new system.
+        id: column that names the cases of a file.
+        passes: columns of pass or fail.
+        metrics: columns of grades to compare; those with a known name if neither these nor `passes` are given.
+        cohorts: columns of cohorts.
+        cluster: column whose value is the same in cases that depend on each other.
+        repeat: column that numbers the repeats of a case.
+        higher: columns in which more is better.
+        lower: columns in which less is better.
+        scales: column -> range of its scores.
+        thresholds: column -> score from which a case passes.
+        judged: columns that a model graded.
+        out: an empty folder for both sides and the reports; by default, nothing is kept.
 
     Returns:
-        What a gate of `no_regression` alone would decide; `comparison` lists the cases that moved.
+        The decision of a gate with `no_regression` alone; `comparison` lists the cases that changed.
 
     Raises:
-        InputError: one of them is not a run.
+        InputError: a run or a file cannot be read, or a column is missing or unclear.
     """
-    return compared(_folder(before), _folder(after)).decision
+    asked = ColumnFlags(
+        id=id,
+        passes=_several(passes),
+        metrics=_several(metrics),
+        cohorts=_several(cohorts),
+        cluster=cluster,
+        repeat=repeat,
+        higher=_several(higher),
+        lower=_several(lower),
+        scales=scales or {},
+        thresholds=thresholds or {},
+        judged=_several(judged),
+    )
+    request = Comparing(before=os.fspath(before), after=os.fspath(after), asked=asked)
+    if out is None:
+        return decision_of(request)
+    result = compare_files(request, Path(out))
+    _run_of(result, reports=True)
+    return result.decision
 
 
 def load_run(run: StrPath) -> Run:
@@ -220,7 +266,7 @@ def _ended(request: Request) -> Result:
         stops.append(lambda: loop.call_soon_threadsafe(stop.at_once, "Ctrl-C"))
         return await run_suite(request, Watcher(), stop, os.environ)
 
-    # No parent process checks how this one ends, so the system must not be able to end it.
+    # No parent process checks the end of this one, so the system must not be able to end it.
     with no_exit():
         if not _loop_is_running():
             return run_to_end(on_its_loop())
@@ -243,5 +289,5 @@ def _loop_is_running() -> bool:
 
 
 def _several(given: str | Collection[str]) -> tuple[str, ...]:
-    """The texts that were given; a single text is one of them, not its letters."""
+    """Return the given texts; a single text is a list of one."""
     return (given,) if isinstance(given, str) else tuple(given)

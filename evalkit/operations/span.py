@@ -1,4 +1,4 @@
-"""A figure that is estimated: its low, likely and high value."""
+"""Represent an estimated figure by its low, likely and high value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Span:
         return cls(value, value, value)
 
     def __add__(self, other: Span) -> Span:
-        """Add two spans; what is unknown in one is unknown in the sum."""
+        """Add two spans; a value that is unknown in one is unknown in the sum."""
         low, likely, high = add(self.low, other.low), add(self.likely, other.likely), add(self.high, other.high)
         return Span(low, likely, high, self.why or other.why)
 

@@ -21,7 +21,7 @@ _COHORT = "cohorts."
 TAB = "tab"
 """Name of a tab on the command line."""
 _FLAGS = ("encoding", "sheet", "separator")
-"""Settings of a table that are flags of `evalkit init` too."""
+"""Settings of a table that are also flags of `evalkit init`."""
 _WORDS = {"\t": TAB}
 _NO_COHORTS = "# cohorts: [topic]  # columns to report by"
 _SYSTEM = """\
@@ -34,7 +34,7 @@ system: {python: BOT}
 
 @dataclass(frozen=True, kw_only=True)
 class CaseTable:
-    """A file of cases, and what it does not say itself."""
+    """A file of cases, with settings that the file itself does not show."""
 
     file: Path
     sheet: str | None = None
@@ -48,7 +48,7 @@ class TableSuite:
 
     Attributes:
         text: The suite.
-        columns: Fields and their columns, as they were proposed.
+        columns: The proposed fields and their columns.
         replays: Whether the table has stored answers, so that no system is called.
         doubts: Warnings about the cells, such as lists that are read as one text.
     """
@@ -65,12 +65,12 @@ def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path, ca
     Args:
         template: a suite with placeholders in capitals.
         table: the file; it must be inside the project.
-        folder: where the suite is written to.
+        folder: target folder of the suite.
         root: the project.
         called: the system's callable, as YAML.
 
     Raises:
-        InputError: the file is outside of the project, cannot be read, or has no rows.
+        InputError: the file is outside the project, cannot be read, or has no rows.
     """
     shown = shown_path(table.file)
     if not table.file.resolve().is_relative_to(root):
@@ -82,7 +82,11 @@ def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path, ca
     except InputError as error:
         raise InputError(_as_flags(each, folder, table) for each in error.problems) from None
     if not header.names:
-        raise InputError(Problem(shown, "the file has no rows", "write a header and one row for each case"))
+        what = (
+            "the file has no rows" if table.sheet is None else f"the sheet {table.sheet!r} has no row below its header"
+        )
+        other = "" if table.sheet is None else ", or name another sheet"
+        raise InputError(Problem(shown, what, f"write a header and one row for each case{other}"))
     found = propose_columns(header.names)
     if header.is_cut and (len(header.names) == 1 or any(each.reason == NO_NAME for each in found)):
         what = "the first row names few columns, and none of them for the question: it is probably a title"
@@ -111,7 +115,7 @@ def _quoted(name: str) -> str:
 
 
 def _to_confirm(found: Iterable[Proposal]) -> Iterator[str]:
-    """Yield a comment for each column whose meaning only the user knows."""
+    """Yield a comment for each column whose meaning is unclear."""
     for each in found:
         if each.reason in (MAY_BE_STORED, NO_NAME):
             yield f"# {each.column!r}: {each.reason}"
@@ -132,7 +136,7 @@ def _source(path: str, table: CaseTable, **more: object) -> GoldenSource:
 
 
 def _scorers(fields: set[str]) -> Iterator[str]:
-    """Yield scorers that need no field beside those of the table."""
+    """Yield scorers that need no fields other than those of the table."""
     listed = bool(fields & {"required", "forbidden"})
     if listed:
         yield _noted("keywords", "reads `required` and `forbidden` of each case")
@@ -154,10 +158,11 @@ def _as_flags(problem: Problem, folder: Path, table: CaseTable) -> Problem:
     """Name flags of `evalkit init` in a fix that names settings of `golden:`, because there is no suite yet."""
 
     def as_command(found: re.Match[str]) -> str:
-        given = parse_data(found[1].encode(), "", len(found[1]))[0]["golden"]
+        line = found[1].encode()
+        given = parse_data(line, "", len(line))[0]["golden"]
         if not isinstance(given, Mapping) or not set(given) & set(_FLAGS):
             return found[0]
         flags = [word for key in _FLAGS if key in given for word in (f"--{key}", _WORDS.get(given[key], given[key]))]
         return f"`{shlex.join(['evalkit', 'init', str(folder), '--from', str(table.file), *map(str, flags)])}`"
 
-    return replace(problem, fix=re.sub(r"`(golden: .+?)`", as_command, problem.fix))
+    return replace(problem, fix=re.sub(r"`(golden: (?:\{.*?\}|.+?))`", as_command, problem.fix))

@@ -1,4 +1,4 @@
-"""Check that a stored run is what it was when it was decided."""
+"""Check that a stored run is unchanged since its decision."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ SHOWN_LINES = 20
 
 @dataclass(frozen=True, kw_only=True)
 class VerifiedRun:
-    """What the files of a run show."""
+    """The state of a run's files."""
 
     n_intact: int
     n_planned: int
     head: str
     decided: bool
-    """Whether it has a decision now."""
+    """Whether the run has a decision now."""
     decisions: tuple[Decided, ...]
-    """Every decision that was made of it."""
+    """Every decision of the run."""
     findings: tuple[str, ...]
-    """What is not as it was, with its place and fix; empty for an unchanged run."""
+    """The changes, each with its place and fix; empty for an unchanged run."""
 
 
 def verify_run(name: str, root: Path, published: str | None = None) -> VerifiedRun:
@@ -38,11 +38,11 @@ def verify_run(name: str, root: Path, published: str | None = None) -> VerifiedR
     Args:
         name: run folder, or name of a saved baseline.
         root: the project.
-        published: the head as it was published elsewhere, `None` without one.
+        published: the head that was published elsewhere, `None` without one.
 
     Raises:
         InputError: there is no such run.
-        StoreError: it cannot be read.
+        StoreError: the run cannot be read.
     """
     folder = find_run(name, root)
     manifest, decision = folder.manifest(), folder.decision()

@@ -1,1 +1,1 @@
-"""Views and renderers; no statistic is computed here."""
+"""Render views of a run; no statistic is computed here."""

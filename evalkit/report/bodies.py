@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from evalkit.report.conversation import changed_conversation, conversation_shown
 from evalkit.report.steps import end_shown, origins_shown, rounded, steps_shown, turn_shown
-from evalkit.report.talk import less_talk, talk_shown
 from evalkit.report.transcript import held
 from evalkit.types import Case, Output, Row, Score, Unscored, Usage
 
@@ -18,7 +18,7 @@ Json = dict[str, Any] | list[Any]
 
 
 def body_of(row: Row | None, before: Row | None) -> Json:
-    """Return the case with the current output, and under `before` what differs in the baseline's row.
+    """Return the case with the current output, and the baseline's differences under `before`.
 
     Args:
         row: the candidate's, `None` for a case that was removed.
@@ -39,7 +39,7 @@ def snippet_of(case: Case) -> str:
 
 
 def _case(case: Case) -> dict[str, Any]:
-    """Return the case; an input that the index holds whole is left out."""
+    """Return the case, without its input if the index holds all of it."""
     shown: dict[str, Any] = {}
     if not isinstance(case.input, str):
         shown["input"] = [turn_shown(message) for message in case.input]
@@ -54,7 +54,7 @@ def _case(case: Case) -> dict[str, Any]:
 
 
 def _answer(row: Row) -> dict[str, Any]:
-    """Return what a system gave for a case, and its grades."""
+    """Return the output of a system for a case, and its grades."""
     shown: dict[str, Any] = {}
     if row.output is not None:
         shown["output"] = _output(row.output) | _doing(row)
@@ -73,7 +73,7 @@ def _less(before: dict[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """Remove from the baseline's answer its steps, and the text, turns and grades that have not changed."""
     less = dict(before)
     for part in less.keys() & {"output", "partial"}:
-        less[part] = less_talk(before[part], now.get("output") or now.get("partial") or {})
+        less[part] = changed_conversation(before[part], now.get("output") or now.get("partial") or {})
     if "output" in before and before["output"]["text"] == now.get("output", {}).get("text"):
         less["output"] = {key: value for key, value in less["output"].items() if key != "text"}
     if "scores" in before:
@@ -113,9 +113,9 @@ def _doing(row: Row) -> dict[str, Any]:
     output = held(row)
     if output is None:
         return {}
-    talk = talk_shown(row)
-    did = steps_shown(output, row.scores.values()) if talk is None else end_shown(output)
-    return _filled(talk=talk, did=did or None)
+    conversation = conversation_shown(row)
+    did = steps_shown(output, row.scores.values()) if conversation is None else end_shown(output)
+    return _filled(conversation=conversation, did=did or None)
 
 
 def _grade(grade: Score | Unscored) -> dict[str, Any]:

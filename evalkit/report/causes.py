@@ -1,4 +1,4 @@
-"""Explain a result: kinds of failures, and what else moved besides the metrics."""
+"""Explain a result: kinds of failures, and changes other than those of the metrics."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAME_CHARS, _WORD_CHARS = 60, 24
 
 @dataclass(frozen=True, slots=True)
 class KindLine:
-    """Failing cases of one kind in words."""
+    """Text about the failing cases of one kind."""
 
     name: str
     """The scorer, or the error."""
@@ -38,7 +38,7 @@ class KindLine:
 
 @dataclass(frozen=True, slots=True)
 class ShiftLine:
-    """One measure besides the metrics, before and now."""
+    """One measure that is not a metric, before and now."""
 
     name: str
     values: str
@@ -68,7 +68,7 @@ def _kind_line(kind: FailureKind, is_split: bool, news: bool) -> KindLine:
 
 
 def shift_lines(shifts: Iterable[Shift]) -> tuple[ShiftLine, ...]:
-    """Describe what moved; what did not move is left out."""
+    """Describe the measures that moved; others are left out."""
     return tuple(line for line in map(_shift_line, shifts) if line.values or line.changed)
 
 

@@ -23,7 +23,7 @@ Ends = tuple[float, float]
 
 
 def range_svg(line: GateLine, style: Style) -> str:
-    """Draw one check on its scale: interval, value now, value of the baseline, threshold; empty without a value."""
+    """Draw one check on its scale: interval, current value, baseline value, threshold; empty without a value."""
     check = line.check
     seen = check.observed
     if seen is None or seen.value is None:
@@ -148,7 +148,7 @@ def _cross(here: tuple[str, str]) -> str:
 
 
 class _Scale:
-    """Maps a value to a pixel."""
+    """Function from a value to a pixel."""
 
     def __init__(self, ends: Ends, width: int) -> None:
         self._low, self._width = ends[0], width
@@ -165,7 +165,7 @@ def _axis(width: int) -> str:
 
 
 def _marks(place: _Scale, seen: tuple[float | None, float, float | None], base: float | None, tone: str) -> str:
-    """Draw the interval, an arrow from the baseline, a hollow mark for the baseline, a filled one for now."""
+    """Draw the interval, an arrow from the baseline, and marks for baseline (hollow) and current value (filled)."""
     low, value, high = seen
     middle, marks = _ROW_HEIGHT // 2, ""
     if low is not None and high is not None:

@@ -35,7 +35,7 @@ class CohortCell:
     moved: Moved | None
     outcome: CheckOutcome | None
     heat: int | None
-    """0 (best) to 5 (worst) over the metric's range; `None` if there is no better and worse, or no value."""
+    """Tint from 0 (best) to 5 (worst) over the metric's range; `None` if the metric has no direction or no value."""
     few: bool
     reason: str
     cell: Cell
@@ -98,7 +98,7 @@ def cohort_rows(
 def standing(cell: Cell, metric: Metric) -> float:
     """Return the best plausible value, so that a certainly bad cohort comes before one with a single failed case.
 
-    That is the better bound of the interval, the value if there is none, infinity if nothing is known.
+    This is the better bound of the interval; without an interval the value; without a value infinity.
     """
     made = cell.estimate
     if made.value is None:
@@ -149,7 +149,7 @@ def _cohort_cell(cell: Cell, metric: Metric, checks: list[Check], style: Style) 
 
 
 def _heat(value: float | None, metric: Metric) -> int | None:
-    """Place a value on six tints: the top twentieth of the range is 0, below half is 5."""
+    """Return the tint of a value: 0 for the top twentieth of the range, up to 5 below half."""
     if value is None or metric.diagnostic or not metric.low < metric.high < float("inf"):
         return None
     share = (value - metric.low) / (metric.high - metric.low)
@@ -158,7 +158,7 @@ def _heat(value: float | None, metric: Metric) -> int | None:
 
 
 def known_overall_only(summary: Summary, names: Iterable[str]) -> tuple[str, ...]:
-    """Return the metrics of latency and cost without a value in any cohort; they have no column."""
+    """Return the metrics of latency and cost with no value in any cohort; they have no column."""
     apart = [cell for cell in summary.cells if cell.cohort != OVERALL]
     known = {cell.metric for cell in apart if cell.estimate.value is not None}
     return tuple(name for name in names if apart and name not in known)

@@ -16,7 +16,7 @@ from evalkit.trust.labels import Label
 from evalkit.types import KINDS, SEVERITIES, WRONG, Case, Row, Score, Unscored
 
 CHUNK = 200
-"""Bodies in one block of the file."""
+"""Number of bodies in one block of the file."""
 VERDICTS = ("failed", "system_error", "unscored", "skipped", "flaky", "scored", "passed", "removed")
 CHANGES = ("", "same", "new failure", "still failing", "fixed", "changed", "added", "removed")
 CHANGE_SLUGS = {change: change.replace("failure", "fail").replace(" ", "_") for change in CHANGES}
@@ -81,6 +81,8 @@ class Columns:
             "flags": FLAGS,
             "kinds": KINDS,
             "severities": SEVERITIES,
+            "of_files": bool(self._view.caveat),
+            "grades_only": self._view.grades_only,
             "errors": list(self._errors),
             "order": self._order(),
             "cohorts": [[name, list(values)] for name, values in self._cohorts.items()],
@@ -129,7 +131,7 @@ class Columns:
 
 
 def _flags(row: Row, *, labelled: bool) -> int:
-    """Return the bits in the order of `FLAGS`; a judge that found its own mark in an answer suspects an injection."""
+    """Return the bits in the order of `FLAGS`; a judge's own mark in an answer is flagged as an injection."""
     output = row.output
     missing = [grade.kind for grade in _unscored(row)]
     usages = [*((output.usage, output.user_usage) if output else ()), *(grade.usage for grade in row.scores.values())]

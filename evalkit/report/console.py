@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from evalkit.report.cohort_table import standing
 from evalkit.report.gate_lines import GateLine
 from evalkit.report.headline import names_metric, spoken
+from evalkit.report.reasons import MISSING
 from evalkit.report.view import View
 from evalkit.results import OVERALL, CheckOutcome, Outcome
 from evalkit.text.numbers import plural
@@ -33,6 +34,7 @@ COLOURS: dict[Outcome, str] = {
     "no decision": "bold magenta",
 }
 SHOWN_CHECKS = 5
+SHOWN_DROPS = 3
 CHECK_COLUMNS = 34
 SHOWN_CASES = 5
 SHOWN_FAILURES = 3
@@ -46,12 +48,14 @@ def print_view(view: View, console: Console, *, verbose: bool = False) -> None:
 
     console.print(_verdict(view))
     console.print(_text(" · ".join((*view.facts[:2], *view.moves, *view.facts[2:])), "dim"), soft_wrap=False)
+    if view.caveat:
+        console.print(_text(view.caveat, "dim"))
     for part in _parts(view, verbose, console.width):
         console.print()
         console.print(Padding(part, (0, 0, 0, 2)))
     print_next(view, console)
     if verbose:
-        # The first line has scrolled away by now.
+        # The first line may have scrolled out of view.
         console.print()
         console.print(_verdict(view))
 
@@ -79,32 +83,58 @@ def _wrapped(command: str, width: int) -> str:
 
 
 def print_failures(view: View, console: Console) -> None:
-    """Print the verdict with its first reason, the other reasons, and the cases that failed."""
+    """Print the decision with its first reason, the other reasons, and the failed cases."""
     console.print(_verdict(view))
     for line in (*_reasons(view), *_amendments(view), *_errors(view), *_failing(view)):
         console.print(_text(f"{line[0]:<8}", "bold").append_text(line[1]))
 
 
+def print_comparison(view: View, console: Console) -> None:
+    """Print how the results of two files differ, in a dozen lines: verdict, drops, cases that broke, unknowns."""
+    from rich.padding import Padding
+
+    console.print(_verdict(view))
+    console.print(_text(" · ".join((*view.facts, *view.moves)), "dim"))
+    console.print(_text(view.caveat, "dim"))
+    console.print(Padding(_gates(view, verbose=False, most=SHOWN_DROPS), (0, 0, 0, 2)))
+    lines = [*_reasons(view), *_errors(view), *_broken(view)]
+    lines += [("note" if not place else "", _text(one_line(note, 160), "dim")) for place, note in enumerate(view.notes)]
+    console.print(_labelled(lines))
+
+
+def _broken(view: View) -> Iterator[Labelled]:
+    """Yield the cases that newly fail, each with its place in the file."""
+    if not view.failing or not view.news:
+        return
+    for place, failed in enumerate(view.failing[:SHOWN_CASES]):
+        name, wrong = one_line(failed.row.case.id, 40), one_line(failed.wrong, 60)
+        yield "" if place else "broke", _text(f"{name}  {wrong}  {one_line(failed.row.case.place, 60)}")
+    if view.n_failing > SHOWN_CASES:
+        yield "", _text(f"… and {view.n_failing - SHOWN_CASES:,} more, in the report", "dim")
+
+
 def print_changes(view: View, console: Console) -> None:
-    """Print how two runs differ: every comparison, and the cases that changed sides."""
+    """Print how two runs differ: every comparison, and the cases that newly fail or pass."""
     console.print(_text(" · ".join((*view.facts[:2], *view.moves)), "dim"))
     console.print(_gates(view, verbose=True))
     console.print(_labelled([*_kinds(view, verbose=False), *_shifts(view), *_failing(view)]))
 
 
 Labelled = tuple[str, "Text"]
-"""Label of a line, empty for a continuation, and the line."""
+"""A line with its label, which is empty for a continuation."""
 
 
 def _parts(view: View, verbose: bool, width: int) -> Iterator[Table | Text]:
     if view.gates:
         yield _gates(view, verbose)
+    errors = list(_errors(view))
     lines = [
+        *(errors if view.outcome == "no decision" else []),
         *_reasons(view),
         *_amendments(view, verbose),
         *_kinds(view, verbose),
         *_shifts(view),
-        *_errors(view),
+        *(errors if view.outcome != "no decision" else []),
         *_judges(view, verbose),
     ]
     if lines:
@@ -138,13 +168,13 @@ def _verdict(view: View) -> Text:
     return text.append(f"  {view.headline}", style="bold")
 
 
-def _gates(view: View, verbose: bool) -> Table:
-    """Return each check that did not pass, and the number that did."""
+def _gates(view: View, verbose: bool, most: int = SHOWN_CHECKS) -> Table:
+    """Return each check that did not pass, and the number of those that did."""
     compared = any(line.base for line in view.gates)
     table = _table("", "check", "now", *(("was", "drop, or need") if compared else ("against",)))
     table.columns[1].max_width = CHECK_COLUMNS
     table.columns[2].no_wrap = True
-    shown = view.gates if verbose else view.urgent[:SHOWN_CHECKS]
+    shown = view.gates if verbose else view.urgent[:most]
     passed = sum(line.outcome == "pass" for line in view.gates)
     for line in shown:
         mark, style = MARKS[line.outcome]
@@ -196,7 +226,7 @@ def _cohorts(view: View, verbose: bool) -> Table | None:
 
 def _reasons(view: View) -> Iterator[Labelled]:
     shown = {line.check.reason for line in view.gates[:SHOWN_CHECKS] if line.base}
-    reasons = [reason for reason in view.why if reason not in shown]
+    reasons = [reason for reason in view.why if reason not in shown and not reason.startswith(MISSING)]
     for place, reason in enumerate(reasons[:SHOWN_REASONS]):
         yield "" if place else "why", _text(one_line(reason, 300))
     if len(reasons) > SHOWN_REASONS:
@@ -226,13 +256,13 @@ def _kinds(view: View, verbose: bool) -> Iterator[Labelled]:
 
 
 def _shifts(view: View) -> Iterator[Labelled]:
-    """Yield what moved besides the metrics."""
+    """Yield measures other than metrics that moved."""
     for place, line in enumerate(view.shifts):
         yield "" if place else "moved", _text(str(line))
 
 
 def _worst(view: View, width: int) -> Iterator[Text]:
-    """Yield the worst cases: question, what is wrong and answer, one line each."""
+    """Yield the worst cases with question, fault and answer on one line each."""
     word = "newly failing" if view.failing_are_new else "failing"
     shown = view.failing[:SHOWN_FAILURES]
     head = f"{view.n_failing:,} {word}" + (f", the worst {len(shown)}" if view.n_failing > len(shown) else "")
@@ -242,7 +272,8 @@ def _worst(view: View, width: int) -> Iterator[Text]:
         runs = f" · {failed.runs}" if failed.runs else ""
         yield _text("✗ ", "red").append(one_line(row.case.id, 60)).append(f"  {row.case.severity}{runs}", style="dim")
         for name, said in (("asked", failed.question), ("wrong", failed.wrong), ("answer", failed.answer)):
-            yield _text(f"  {name:<8}", "dim").append(one_line(said, width - 12), style="not dim")
+            if said:
+                yield _text(f"  {name:<8}", "dim").append(one_line(said, width - 12), style="not dim")
 
 
 def _amendments(view: View, verbose: bool = False) -> Iterator[Labelled]:
@@ -258,7 +289,7 @@ def _amendments(view: View, verbose: bool = False) -> Iterator[Labelled]:
 def _errors(view: View) -> Iterator[Labelled]:
     for place, error in enumerate(view.errors[:SHOWN_CASES]):
         example = f" such as {error.example.case_id}: {error.example.message}" if error.example else ""
-        yield "" if place else "unknown", _text(one_line(f"{error.count} {error.state} ({error.kind}){example}", 200))
+        yield "" if place else "unknown", _text(one_line(f"{error.counted} ({error.kind}){example}", 200))
 
 
 def _failing(view: View) -> Iterator[Labelled]:

@@ -30,14 +30,14 @@ class Histogram:
 
 
 class Distributions:
-    """Takes rows one by one and holds four numbers for each."""
+    """Collects four numbers of each row."""
 
     def __init__(self, metrics: Iterable[Metric]) -> None:
         self._scores = {metric.name: _Bins(metric) for metric in metrics}
         self._measures = {name: array("d") for name in _UNITS}
 
     def add(self, row: Row) -> None:
-        """Count the scores of a row, and the latency, cost and tokens of its answer unless it was stored."""
+        """Count the scores of a row, and the latency, cost and tokens of its answer unless the answer was stored."""
         for grade in row.scores.values():
             if isinstance(grade, Score) and grade.metric in self._scores:
                 self._scores[grade.metric].add(grade.value)
@@ -52,7 +52,7 @@ class Distributions:
             self._keep("output tokens", usage.output_tokens)
 
     def histograms(self) -> tuple[Histogram, ...]:
-        """Return one for each graded score with values, then one for each measure that varies."""
+        """Return a histogram for each graded score with values, then one for each measure that varies."""
         measures = (_measured(name, values) for name, values in self._measures.items())
         scores = (bins.histogram() for bins in self._scores.values() if bins.n)
         return (*scores, *(found for found in measures if found is not None))
@@ -91,7 +91,7 @@ class _Bins:
         self.n = 0
 
     def add(self, value: float) -> None:
-        """Count `value`; one outside of the declared range is not drawn."""
+        """Count `value`; values outside the declared range are not drawn."""
         if self._usable and self._metric.low <= value <= self._metric.high:
             self._counts[min(int((value - self._metric.low) / self._width), BINS - 1)] += 1
             self.n += 1

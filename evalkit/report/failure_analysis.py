@@ -1,4 +1,4 @@
-"""Write the failure analysis: where failures are, and blanks for causes and remedies."""
+"""Write the failure analysis: failures by group, with blanks for causes and remedies."""
 
 from __future__ import annotations
 

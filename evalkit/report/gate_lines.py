@@ -26,7 +26,7 @@ class GateLine:
 
 
 def gate_lines(decision: Decision, styles: Mapping[str, Style]) -> tuple[GateLine, ...]:
-    """Return the checks, most urgent first; equal ones keep the order of the suite."""
+    """Return the checks, most urgent first; equally urgent ones keep the order of the suite."""
     ordered = sorted(decision.checks, key=lambda check: ORDER.index(check.outcome))
     return tuple(_gate(check, styles[check.metric]) for check in ordered)
 

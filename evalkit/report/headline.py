@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from evalkit.aggregate.statuses import node_amount
 from evalkit.results import OVERALL, Check, CheckOutcome, Decision
-from evalkit.text.numbers import Style, change, difference, figure, needed, plural
+from evalkit.text.numbers import Style, change, difference, figure, needed, plural, with_signs
 from evalkit.text.printable import one_line
 
 WORDS = {
@@ -13,8 +15,11 @@ WORDS = {
     "blocked": "BLOCKED",
     "no decision": "NO DECISION",
 }
+AS_THEY_ARE = (
+    "these grades are taken as they are: the files do not say who or what gave them, or whether both sides alike"
+)
 ORDER: tuple[CheckOutcome, ...] = ("block", "no decision", "warn", "insufficient evidence", "pass")
-"""Outcomes of a check, the most urgent first."""
+"""Outcomes of a check, most urgent first."""
 _DECIDED_BY: dict[str, tuple[CheckOutcome, ...]] = {
     "blocked": ("block",),
     "no decision": ("no decision", "insufficient evidence"),
@@ -30,6 +35,12 @@ _VERBS: dict[CheckOutcome, tuple[str, str]] = {
 _HEADLINE_CHARS = 300
 
 
+def for_people(decision: Decision) -> Decision:
+    """Return a decision whose reasons are written as pages show them."""
+    checks = tuple(replace(check, reason=with_signs(check.reason)) for check in decision.checks)
+    return replace(decision, checks=checks, reasons=tuple(map(with_signs, decision.reasons)))
+
+
 def lead_of(decision: Decision) -> Check | None:
     """Return the check that the headline is about: the most urgent one that decided."""
     causes = _causes(decision)
@@ -37,7 +48,7 @@ def lead_of(decision: Decision) -> Check | None:
 
 
 def headline(decision: Decision, styles: dict[str, Style], partial: str | None) -> str:
-    """Explain the decision: the first cause, its cohort, and how many more there are.
+    """Explain the decision: the first cause with its cohort, and the number of others.
 
     An approval with conditions begins with what passed.
     """
@@ -62,7 +73,7 @@ def _causes(decision: Decision) -> list[Check]:
 
 
 def _conditions(decision: Decision, causes: list[Check], styles: dict[str, Style]) -> str:
-    """Return the first condition, and the number of further reasons."""
+    """Return the first condition, and the number of other reasons."""
     first = decision.reasons[0] if decision.reasons else ""
     if causes and causes[0].reason == first:
         first = _cause(causes[0], styles.get(causes[0].metric) or Style("number"))
@@ -98,7 +109,7 @@ def subject(check: Check) -> str:
 
 
 def titled(check: Check) -> str:
-    """Return the name of a check in a list: its subject, after its own name if that is different."""
+    """Return the name of a check in a list: its subject, preceded by the check's own name if that is different."""
     return subject(check) if names_metric(check) or not check.metric else f"{spoken(check.name)}: {subject(check)}"
 
 
@@ -108,7 +119,7 @@ def names_metric(check: Check) -> bool:
 
 
 def _cause(check: Check, style: Style) -> str:
-    """Return one clause: what, where, how far off; the gate's reason if there is no figure."""
+    """Return one clause with subject, cohort and distance from the limit; the gate's reason if there is no figure."""
     seen = check.observed
     if check.outcome in ("no decision", "insufficient evidence") or seen is None or seen.value is None:
         return _in_words(check)
@@ -123,7 +134,7 @@ def _cause(check: Check, style: Style) -> str:
 
 
 def _in_words(check: Check) -> str:
-    """Return the reason of a check, after its subject if the reason does not name it."""
+    """Return the reason of a check, preceded by its subject if the reason does not name it."""
     reason = check.reason or f"need {check.need}"
     names_cohort = check.cohort in (OVERALL, "") or check.cohort in reason
     says_metric = check.metric in reason or not names_metric(check)

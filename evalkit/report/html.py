@@ -38,13 +38,13 @@ _SCRIPTS = (
         "filters.js",
         "grid.js",
         "steps.js",
-        "talk.js",
+        "conversation.js",
         "case.js",
         "decision.js",
     ),
     "app.js",
 )
-"""Joined in this order into one scope; a view adds itself to `routes` and `setUps`."""
+"""Scripts, joined in this order into one scope; each view adds itself to `routes` and `setUps`."""
 _DATA_MARK = "<!--data-->"
 _TEXT_CHARS = 1_200
 _GIST_CHARS = 110
@@ -62,8 +62,8 @@ def write_html(
     """Write the report file; rows are streamed, so memory does not grow with their texts.
 
     Args:
-        path: where the file goes; an older one is replaced when the new one is whole.
-        view: what the head of the page shows.
+        path: target file; an older one is replaced once the new one is complete.
+        view: data for the head of the page.
         rows: the candidate's rows, sorted by case id and repeat, walked once.
         baseline_rows: the baseline's rows, sorted in the same way, walked once, `None` if there is no baseline.
         labels: raters' labels of answers, which link the cells of a confusion matrix to cases.
@@ -77,7 +77,7 @@ def write_html(
 
 
 def compile_templates() -> None:
-    """Compile the templates ahead; that takes longest for a small report."""
+    """Compile the templates in advance, which takes most of the time for a small report."""
     for name in _environment().list_templates(extensions=["j2"]):
         if "/" not in name:  # in folders stand those of other pages
             _environment().get_template(name)
@@ -97,7 +97,7 @@ def _environment() -> Environment:
     )
     environment.filters["gist"] = lambda text: one_line(text, _GIST_CHARS)
     environment.filters["clipped"] = lambda text: clipped(text, _TEXT_CHARS)
-    # As jinja's own, for half characters too: a stored row may hold one in its id; `whole` of parts.js.
+    # Like jinja's own filter, but for lone surrogates too: the id of a stored row may hold one (`whole` in parts.js).
     environment.filters["urlencode"] = lambda text: quote(_HALF.sub("\ufffd", text), safe="/")
     environment.filters["held"] = _held
     environment.filters["command"] = _command
@@ -106,7 +106,7 @@ def _environment() -> Environment:
 
 
 def _held(figures: str) -> Markup:
-    """Mark figures whose interval stays on one line."""
+    """Mark figures so that an interval is not split over two lines."""
     from markupsafe import Markup, escape
 
     held = Markup('<span class="nb">{}</span>')
@@ -115,7 +115,7 @@ def _held(figures: str) -> Markup:
 
 
 def _command(words: str) -> Markup:
-    """Return a command whose options are not broken at their dashes."""
+    """Return a command whose options are not split at their dashes."""
     from markupsafe import Markup, escape
 
     held = Markup('<span class="nb">{}</span>')
@@ -153,7 +153,7 @@ def _hash(text: str) -> str:
 
 
 def _script() -> str:
-    """Join the scripts in one scope; if theme.js has found that the cases cannot be unpacked, they do nothing."""
+    """Join the scripts in one scope; they do nothing if theme.js found that the cases cannot be unpacked."""
     parts = "\n".join(_read(name) for name in _SCRIPTS)
     able = 'if (!document.documentElement.classList.contains("js")) return;'
     return f'"use strict";\n(() => {{\n{able}\n{parts}\n}})();'

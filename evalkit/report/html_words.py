@@ -32,7 +32,7 @@ _UNITS = {"s": Style("seconds"), "usd": Style("usd"), "tokens": Style("count", 0
 
 
 def words_of(view: View, safe: type[str]) -> dict[str, Any]:
-    """Return what the templates need besides the view; `safe` marks drawings as evalkit's own markup."""
+    """Return the template variables other than the view; `safe` marks drawings as evalkit's own markup."""
     return {
         "icons": ICONS,
         "kinds": KINDS,
@@ -57,7 +57,7 @@ def words_of(view: View, safe: type[str]) -> dict[str, Any]:
 
 
 def _gate_groups(view: View) -> list[tuple[str, list[GateLine], bool]]:
-    """Return the checks by outcome, those to look at first, and whether a group is shown unfolded."""
+    """Return the checks by outcome, most urgent first, and whether each group is shown unfolded."""
     urgent = {line.outcome for line in view.urgent}
     groups: dict[str, list[GateLine]] = {}
     for line in sorted(view.gates, key=lambda line: line.outcome not in urgent):
@@ -95,7 +95,7 @@ Plot = tuple[str, tuple[str, str], list[tuple[CohortRow, CohortCell, str]]]
 
 
 def _plots(view: View, safe: type[str]) -> list[Plot]:
-    """Plot the first metric and that of the most urgent check, cohort by cohort from the baseline to now."""
+    """Plot the first metric, and that of the most urgent check, by cohort from the baseline to now."""
     urgent = next((line.check.metric for line in view.pressing if line.check.metric in view.gated), "")
     names = [name for name in dict.fromkeys([*view.gated[:1], urgent]) if name][:_PLOTS]
     return [plot for name in names if (plot := _plot(view, name, safe))]

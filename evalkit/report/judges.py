@@ -22,7 +22,7 @@ class JudgeLine:
     scale: str
     """`pass/fail` or `levels`."""
     verdict: str
-    """Its trust; for raters among themselves, what the figure is for."""
+    """Its trust; for agreement between raters, the purpose of the figure."""
     kappa: str
     gwet: str
     """AC1 or AC2 with its name; empty if there is none."""
@@ -34,7 +34,7 @@ class JudgeLine:
     labels: str
     """`160 labels of 40 questions`."""
     needed: str
-    """A sentence on what would make it trusted; empty if unknown."""
+    """A sentence about how the judge could become trusted; empty if unknown."""
     agreement: Agreement
 
 
@@ -45,14 +45,14 @@ class JudgePanel:
     metric: str
     judge: str
     overall: tuple[JudgeLine, ...]
-    """One for each figure and kind of rater."""
+    """One line for each figure and kind of rater."""
     cohorts: tuple[JudgeLine, ...]
     raters: tuple[JudgeLine, ...]
-    """Agreement of raters with each other, shown beside the judge's."""
+    """Agreement between raters, shown beside the judge's."""
     ungraded: str
     """Share of answers without a grade, with the kinds of missing scores."""
     standing: str
-    """Its trust in one sentence: against people, against other raters, and between raters."""
+    """The judge's trust in one sentence: agreement with people, with other raters, and between raters."""
 
 
 def judge_line(agreement: Agreement) -> JudgeLine:
@@ -84,7 +84,7 @@ def counted(agreement: Agreement) -> str:
 
 
 def needed(agreement: Agreement) -> str:
-    """Say how many more labels would make a judge trusted, and on how many more questions; empty if unknown."""
+    """Return how many more labels, on how many more questions, would make a judge trusted; empty if unknown."""
     if agreement.labels_needed is None:
         return ""
     labels = max(0, agreement.labels_needed - agreement.kappa.n)
@@ -99,7 +99,7 @@ def judge_panels(summary: Summary, unread: Mapping[str, Mapping[str, int]]) -> t
     """Group the agreements by metric, in the order of the summary.
 
     Args:
-        summary: holds the agreements, and the cells that count what was not graded.
+        summary: summary with the agreements, and the cells that count missing grades.
         unread: metric -> kind of missing score -> rows.
     """
     judges = {metric.name: metric.judge for metric in summary.metrics}

@@ -25,10 +25,10 @@ def write_junit(
 ) -> None:
     r"""Write one `testcase` for each row.
 
-    `failure` is a score below its pass mark, `error` a row without output, `skipped` one without a score. A run that
-    failed while its case does not fail by the suite's `repeat_rule` passes, with a note in `system-out`. The suites
-    are the values of the first cohort of the summary, else the kinds of cases. Characters that XML 1.0 cannot hold are
-    written as `\uXXXX`.
+    `failure` is a score below its pass mark, `error` a row without output, `skipped` one without a score. A failed run
+    passes, with a note in `system-out`, if its case does not fail by the suite's `repeat_rule`. The suites are the
+    values of the first cohort of the summary, else the kinds of cases. Characters that XML 1.0 cannot hold are written
+    as `\uXXXX`.
     """
     cohort = _first_cohort(summary)
     suites: dict[str, _Suite] = {}
@@ -108,7 +108,7 @@ def _suite_name(row: Row, cohort: str | None) -> str:
 
 
 def _explained(row: Row, advisory: frozenset[str]) -> tuple[str, str, str]:
-    """Return the type, message and body of what is not a pass; the message names the first failing turn."""
+    """Return the type, message and body of a result other than a pass; the message names the first failing turn."""
     if row.skipped is not None:
         return "skipped", row.skipped, ""
     if row.failure is not None:
@@ -122,7 +122,7 @@ def _explained(row: Row, advisory: frozenset[str]) -> tuple[str, str, str]:
 
 
 def _by_turn(grades: Iterable[Score | Unscored]) -> list[Score | Unscored]:
-    """Return grades of turns by their turn, and then the others in the order of the row."""
+    """Return grades of turns in the order of the turns, then the others in the order of the row."""
     return sorted(grades, key=lambda grade: failing_turn(grade) or MOST_TURNS + 1)
 
 
@@ -136,7 +136,7 @@ def _line(grade: Score | Unscored) -> str:
 
 
 def _said(row: Row, turn: int | None) -> str:
-    """Return the answer, of a conversation that of the turn after what the user said in it."""
+    """Return the answer; for a conversation, the user's message in that turn and the answer to it."""
     if row.output is None:
         return ""
     found = exchange(row, turn)

@@ -19,18 +19,18 @@ _SCRIPT = _TEMPLATES / "labels.js"
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One answer to label, with what a rater reads and without the judge's verdict."""
+    """One answer to label, with the texts that a rater reads but without the judge's verdict."""
 
     case_id: str
     answer_sha256: str
     inclusion_probability: float
     input: str
-    """The question; of a chat its last one."""
+    """The question; for a chat, the last one."""
     reference: tuple[str, ...]
     contexts: tuple[str, ...]
     answer: str
-    talk: tuple[tuple[str, str], ...] = ()
-    """(who, what) of each message and tool of a conversation, shown in place of the input; empty for a question."""
+    conversation: tuple[tuple[str, str], ...] = ()
+    """(who, what) of each message and tool of a conversation, shown instead of the input; empty for a question."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ def write_label_page(path: Path, queue: Queue) -> None:
     """Write the page; it opens from disk, sends nothing, and keeps entries in the browser until they are exported.
 
     Args:
-        path: where the file goes; an older one is replaced when the new one is whole.
+        path: target file; an older one is replaced once the new one is complete.
         queue: the answers; the file contains neither the judge's scores nor other runs.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -84,7 +84,7 @@ def write_label_page(path: Path, queue: Queue) -> None:
 
 
 def _record(queue: Queue) -> dict[str, Any]:
-    """Return the queue with its own key, so that entries kept in a browser belong to these answers only."""
+    """Return the queue with its own key, so that a browser does not mix its entries with those of other queues."""
     record = dataclasses.asdict(queue)
     return {**record, "id": hashlib.sha256(json.dumps(record).encode()).hexdigest()[:32]}
 

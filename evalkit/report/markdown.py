@@ -33,8 +33,10 @@ _WORST = 10
 _LISTED = 100
 _GATE_HEAD: tuple[Line, ...] = (("Check",), ("Now",), ("Base",), ("Drop",), ("Need",), ("Outcome",))
 MOST_WORDS = 250
-"""Maximum words of the part of a comment that is not folded."""
+"""Maximum number of words in a comment before a fold is opened, with the titles of the folds."""
 _HEADLINE_WORDS, _FOOT_WORDS, _COMMAND_WORDS = 24, 10, 16
+_CHOICES = ((3, 3), (3, 2), (2, 2), (2, 1), (1, 1))
+"""Reasons and cases to show; the first that fits is taken."""
 _REASON_WORDS, _QUESTION_WORDS, _WRONG_WORDS, _ANSWER_WORDS, _NAME_WORDS = 16, 9, 8, 9, 4
 
 
@@ -49,11 +51,15 @@ def page_of(view: View) -> Page:
     moved = (
         found is None or found.new_failures or found.fixed or found.removed or found.changed or found.added
     )  # fmt: skip
-    headline, facts = few_words(view.headline, _HEADLINE_WORDS), (*view.facts[:2], *view.moves)
-    room = MOST_WORDS - _FOOT_WORDS - _words([(view.suite, view.outcome, headline, view.partial or "", *facts)])
-    choices = (_visible(view, most) for most in (3, 2, 1))
-    shown = next((sections for sections in choices if sum(map(_words_of, sections)) <= room), _visible(view, 1))
-    folded = (section for build in _FOLDED if (section := build(view)) is not None)
+    headline = few_words(view.headline, _HEADLINE_WORDS)
+    facts = (*view.facts[:2], *view.moves, *((*view.facts[2:], view.caveat) if view.caveat else ()))
+    folded = tuple(section for build in _FOLDED if (section := build(view)) is not None)
+    titles = [(section.title, section.note) for section in folded]
+    room = (
+        MOST_WORDS - _FOOT_WORDS - _words([(view.suite, view.outcome, headline, view.partial or "", *facts), *titles])
+    )
+    choices = (_visible(view, reasons, cases) for reasons, cases in _CHOICES)
+    shown = next((sections for sections in choices if sum(map(_words_of, sections)) <= room), _visible(view, 1, 1))
     return Page(
         suite=view.suite,
         outcome=view.outcome,
@@ -62,13 +68,14 @@ def page_of(view: View) -> Page:
         partial=view.partial,
         head=view.head,
         sections=(*shown, *folded),
+        compares=view.compares,
         news=bool(view.outcome != "approved" or moved or view.amendments),
     )
 
 
-def _visible(view: View, most: int) -> tuple[Section, ...]:
-    """Return the sections on why and next, with a limited number of checks, reasons, kinds and cases."""
-    found = (_why(view, most), _cases_to_look_at(view, most), _next(view))
+def _visible(view: View, reasons: int, cases: int) -> tuple[Section, ...]:
+    """Return the sections on why and next, with so many checks, reasons and kinds, and so many cases."""
+    found = (_why(view, reasons), _cases_to_look_at(view, cases), _next(view))
     return tuple(section for section in found if section is not None)
 
 
@@ -129,10 +136,10 @@ def sentence(title: str, parts: Sequence[str], most: int, words: int) -> Line:
     """Format `Title: first · second · 3 more`; empty without parts.
 
     Args:
-        title: of the list.
+        title: title of the list.
         parts: any number.
         most: parts to show.
-        words: of the parts that are shown; only the first part is cut.
+        words: words of the parts that are shown; only the first part is cut.
     """
     kept: list[str] = []
     for part in parts[:most]:
@@ -145,12 +152,12 @@ def sentence(title: str, parts: Sequence[str], most: int, words: int) -> Line:
 
 
 def _without_hashes(change: str) -> str:
-    """Return a change without the hashes that stand for values; they are in the folded part."""
+    """Return a change without hashes of values; these are in the folded part."""
     return _HASH.sub("a hidden value", _BOTH_HIDDEN.sub("a hidden value → another", change))
 
 
 def _cases_to_look_at(view: View, most: int) -> Section | None:
-    """Return the worst cases: question, what is wrong, answer."""
+    """Return the worst cases with question, fault and answer."""
     if not view.failing or not view.news:
         return None
     shown = view.failing[:most]
@@ -191,7 +198,7 @@ def _checks(view: View) -> Section:
 
 
 def _said(line: GateLine) -> Line:
-    """Return the reason of a check, after its name if the reason does not name it."""
+    """Return the reason of a check, preceded by its name if the reason does not name it."""
     reason = one_line(line.check.reason, 300)
     names = {line.check.metric, line.check.cohort} - {OVERALL, ""}
     return (reason,) if all(name in reason for name in names) else (code(_name(line), 100), f": {reason}")
@@ -203,7 +210,7 @@ def _gate_cells(line: GateLine) -> tuple[Line, ...]:
 
 
 def _name(line: GateLine) -> str:
-    """Return the subject of a check; base and drop are in other columns if it compares."""
+    """Return the subject of a check; for a comparison, base and drop are in other columns."""
     return subject(line.check) if line.check.name == "no_regression" else line.subject
 
 
@@ -293,7 +300,7 @@ def _resources(view: View) -> Section | None:
 
 
 def _outcomes(view: View) -> Section | None:
-    """Return the metrics of runs in which the same thing happened."""
+    """Return the metrics of runs grouped by outcome."""
     if not view.outcomes.rows:
         return None
     head: tuple[Line, ...] = (("Runs with",), *((code(name, 60),) for name in view.outcomes.metrics))
@@ -304,7 +311,7 @@ def _outcomes(view: View) -> Section | None:
 
 
 def _nodes(view: View) -> Section | None:
-    """Return what each node of an agent took."""
+    """Return the tokens, cost and time of each node of an agent."""
     if not view.nodes:
         return None
     head: tuple[Line, ...] = (("Node",), *((name,) for name in NODE_COLUMNS))

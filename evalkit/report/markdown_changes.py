@@ -47,7 +47,7 @@ def changes_section(view: View) -> Section | None:
     return Section(
         title="Against the baseline",
         folded=True,
-        note=f"{one_line(found.baseline_id, 120)}: {found.n_paired:,} pairs; {counts}",
+        lines=((f"{one_line(found.baseline_id, 120)}: {found.n_paired:,} pairs; {counts}",),),
         bullets=tuple((f"{word}:", *first_ids(ids)) for word, ids in named),
     )
 

@@ -1,4 +1,4 @@
-"""What scorers say of single turns and steps of a conversation, and texts that name a turn."""
+"""Read scorers' marks on single turns and steps of a conversation, and the turn that a text names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TURN = re.compile(r"(?:after )?turn (\d+)(?:: |$)")
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a scorer says of one turn, or of one step."""
+    """A scorer's mark on one turn or one step."""
 
     metric: str
     reason: str = ""
@@ -28,7 +28,7 @@ class Mark:
 
 
 def marks_of(grades: Iterable[Score | Unscored]) -> list[Mark]:
-    """Return what scorers say of single turns and steps: grades by turn, and violations of a policy."""
+    """Return scorers' marks on single turns and steps: grades by turn, and violations of a policy."""
     found: list[Mark] = []
     for grade in grades:
         if isinstance(grade, Unscored):
@@ -53,7 +53,7 @@ def said_of_turn(text: str) -> tuple[str, str]:
 
 
 def failing_turn(grade: Score | Unscored) -> int | None:
-    """Return the turn that a grade blames: the one that its reason names, else the first with a failing mark."""
+    """Return the turn that caused a grade: the one that its reason names, else the first with a failing mark."""
     number, _ = turn_named(grade.reason if isinstance(grade, Score) else grade.message)
     if number is not None:
         return number
@@ -62,13 +62,13 @@ def failing_turn(grade: Score | Unscored) -> int | None:
 
 
 def value_at(score: Score, turn: int | None) -> float:
-    """Return the value of a score at a turn, or of the whole conversation where that is unknown."""
+    """Return the value of a score for a turn, or for the whole conversation if that is unknown."""
     found = next((value for number, value in score.turns if number == turn), None)
     return score.value if found is None else found
 
 
 def first_failing(row: Row, grades: Iterable[Score | Unscored]) -> int | None:
-    """Return the first turn that went wrong, `None` if it is unknown or the row is no conversation.
+    """Return the first turn that went wrong, `None` if it is unknown or the row is not a conversation.
 
     Args:
         row: its failure, if there is one, names the turn.
@@ -85,13 +85,13 @@ def at_turn(number: int | None, text: str) -> str:
 
 
 def without_turn(text: str, number: int | None) -> str:
-    """Return a reason that does not name its turn again: neither in front, nor behind a step, nor before a part."""
+    """Return a reason without its turn: at the beginning, after a step, and before a part."""
     _, rest = turn_named(text)
     return rest if number is None else re.sub(rf", turn {number}(?=\))|(?<=; )turn {number}: ", "", rest)
 
 
 def _mappings(items: object) -> list[Mapping[str, Any]]:
-    """Return the mappings of a list; any scorer may fill its details as it likes."""
+    """Return the mappings of a list, because details of a scorer may have any form."""
     return [item for item in items if isinstance(item, Mapping)] if isinstance(items, list | tuple) else []
 
 

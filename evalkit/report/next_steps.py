@@ -12,7 +12,7 @@ from evalkit.results import Decision
 from evalkit.text.numbers import plural
 from evalkit.text.printable import one_line
 
-MOST_STEPS = 3
+SHOWN_NEXT_STEPS = 3
 _SAVE = "evalkit baseline save"
 _SAVE_THIS = "evalkit baseline save RUN"
 _DECIDE_THIS = "evalkit gate RUN"
@@ -25,7 +25,7 @@ class NextStep:
 
     text: str
     command: str = ""
-    """Empty if there is no command for it."""
+    """Command to copy; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Places:
     baseline: str = ""
     """Empty if there is none."""
     name: str = ""
-    """Name that the baseline is saved under; empty without one."""
+    """Name to save the baseline under; empty if there is none."""
     suite: str = ""
 
 
@@ -49,21 +49,21 @@ def next_steps(
     stopped: bool | None,
     places: Places,
 ) -> tuple[NextStep, ...]:
-    """List at most `MOST_STEPS` steps, the most urgent first.
+    """List at most `SHOWN_NEXT_STEPS` steps, the most urgent first.
 
     Args:
         decision: the gate's decision.
         failing: the worst failing cases.
-        are_new: whether they are failures that the baseline does not have.
-        unknown: runs without an answer or without a score; `None` if the system answered nothing at all, so that it has
-            to change before it is called again.
+        are_new: whether they do not fail in the baseline.
+        unknown: runs without an answer or without a score; `None` if the system gave no answer at all, so that it must
+            be fixed before it is called again.
         stopped: True for a run that was stopped, False for one of chosen cases, `None` for a complete one.
         places: the paths and names in commands.
     """
     if unknown is None and stopped is None and places.suite:
         return (NextStep("fix the system, then run again", f"evalkit run {shlex.quote(places.suite)}"),)
     found = dict.fromkeys(_steps(decision, failing, are_new, unknown or 0, stopped, places))
-    return tuple(found)[:MOST_STEPS]
+    return tuple(found)[:SHOWN_NEXT_STEPS]
 
 
 def _steps(

@@ -40,7 +40,7 @@ def _values(each: NodeFigures) -> tuple[str, ...]:
 
 
 def _known(value: float | None, style: Style, unknown: int, calls: int) -> str:
-    """Write a value, or of how many calls it is unknown."""
+    """Format a value, or the number of calls for which it is unknown."""
     if value is None and 0 < unknown < calls:
         return f"{UNKNOWN} ({unknown:,} of {calls:,} calls)"
     return figure(value, style)

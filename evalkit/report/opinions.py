@@ -13,11 +13,11 @@ from evalkit.trust.pass_marks import Opinion, declared_mark
 from evalkit.types import Metric, Row, Score
 
 Place = tuple[str, str, str, str]
-"""Metric, kind of rater, what a rater says, what the judge says (empty if it gave no grade)."""
+"""Metric, kind of rater, the rater's verdict, and the judge's verdict (empty if it gave no grade)."""
 
 
 class Opinions:
-    """Labels by answer; each answer counts once, at its first repeat."""
+    """Labels by answer; each answer counts once, with its first repeat."""
 
     def __init__(self, labels: Sequence[Label]) -> None:
         self._by_answer: dict[AnswerKey, list[Label]] = defaultdict(list)
@@ -29,7 +29,7 @@ class Opinions:
         """Pair each rater's label of a row's answer with the judge's grade, without duplicates."""
         if row.output is None or row.case.id not in self._case_ids:
             return []
-        labels = self._by_answer.pop((row.case.id, answer_key(labelled_text(row.output))), [])
+        labels = self._by_answer.pop((row.case.id, answer_key(labelled_text(row.case, row.output))), [])
         found: dict[Place, None] = {}
         for label in labels:
             metric = metrics.get(label.metric)

@@ -1,4 +1,4 @@
-"""Write the metrics of runs in which the same thing happened."""
+"""Write the metrics of runs grouped by outcome."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COLUMNS = 6
 
 @dataclass(frozen=True, slots=True)
 class OutcomeTable:
-    """Metrics by what happened; no metrics if nothing is known."""
+    """Metrics by outcome; empty if no outcome is known."""
 
     metrics: tuple[str, ...]
     rows: tuple[tuple[str, tuple[str, ...]], ...]
@@ -21,7 +21,7 @@ class OutcomeTable:
 
 
 def outcome_table(summary: Summary, styles: Mapping[str, Style]) -> OutcomeTable:
-    """Return the first metrics of the summary, `pass_rate` before all."""
+    """Return the first metrics of the summary, `pass_rate` before the others."""
     cells = {(cell.cohort, cell.metric): cell for cell in summary.outcomes}
     metrics = tuple(dict.fromkeys(metric for _, metric in cells))[:_COLUMNS]
     rows = {

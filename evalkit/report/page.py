@@ -1,6 +1,6 @@
 """Render the summary for a job page and a comment.
 
-The JSON goes from the job that ran a pull request's code to the one that may write a comment. It contains no markup,
+The JSON goes from the job that ran a pull request's code to the job that may write a comment. It contains no markup,
 and all text is escaped when it is rendered, so a hostile file can only produce text.
 
 Standard library only, so a job that comments needs only this checkout.
@@ -25,6 +25,13 @@ STEP_SUMMARY_BYTES = 900_000
 PAGE_BYTES = 1_000_000
 """A larger page file is not read."""
 ICONS = {"approved": "✅", "approved with conditions": "🟡", "blocked": "❌", "no decision": "⚪"}
+COMPARED_WORDS = {
+    "approved": "NO DROP FOUND",
+    "approved with conditions": "NO DROP FOUND, WITH CONDITIONS",
+    "blocked": "DROPPED",
+    "no decision": "NO DECISION",
+}
+"""Words for results that were read from files: nothing is approved where only a drop is looked for."""
 _MOST = 200
 _CODE_CHARS = 200
 _CLINGS = (",", ":", ";", ")")
@@ -39,7 +46,7 @@ class Code:
 
 
 Line = tuple[str | Code, ...]
-"""Prose and code, one after the other."""
+"""Parts of a text, prose and code in turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """The sections on a run, the most important first."""
+    """Sections about a run, the most important first."""
 
     suite: str
     outcome: str
@@ -77,6 +84,13 @@ class Page:
     sections: tuple[Section, ...] = ()
     news: bool = True
     """False if there is nothing to report: approved, and no case changed sides."""
+    compares: bool = False
+    """Whether results of files were compared, of which nothing but a drop was looked for."""
+
+    @property
+    def word(self) -> str:
+        """The outcome in capitals."""
+        return COMPARED_WORDS[self.outcome] if self.compares else self.outcome.upper()
 
 
 def markdown(page: Page, limit_bytes: int = STEP_SUMMARY_BYTES, *, foot: str = "") -> str:
@@ -86,8 +100,8 @@ def markdown(page: Page, limit_bytes: int = STEP_SUMMARY_BYTES, *, foot: str = "
     longer than the limit.
 
     Args:
-        page: what to show.
-        limit_bytes: limit of the place where it is shown.
+        page: page to render.
+        limit_bytes: size limit of the place where the page is shown.
         foot: a last line in trusted Markdown, such as a link to the report; it is never dropped.
     """
     sections = [_section(section) for section in page.sections]
@@ -103,19 +117,19 @@ def markdown(page: Page, limit_bytes: int = STEP_SUMMARY_BYTES, *, foot: str = "
 
 
 def marker(suite: str) -> str:
-    """Return the hidden line by which a comment is found again."""
+    """Return the hidden line that identifies the comment later."""
     name = re.sub(r"[^A-Za-z0-9._]+", "_", suite)[:80]
-    # Two names that look alike once they are plain are two comments.
+    # Names that become equal as plain text still have separate comments.
     told_apart = "" if name == suite else "." + hashlib.sha256(suite.encode("utf-8", "replace")).hexdigest()[:8]
     return f"<!-- evalkit: {name}{told_apart} -->"
 
 
 def _head(page: Page) -> str:
-    """Return marker, verdict and facts; what `evalkit verify` needs is folded at the end of the page."""
+    """Return marker, verdict and facts; the line for `evalkit verify` is folded at the end of the page."""
     told = not page.partial or page.partial in page.headline
     partial = "" if told else f"\n\n**Partial run, not a gate:** {plain(page.partial or '')}"
     facts = "".join(f" · {plain(fact, 120)}" for fact in page.facts)
-    title = f"### {ICONS[page.outcome]} evalkit: {page.outcome.upper()} — {plain(page.headline)}"
+    title = f"### {ICONS[page.outcome]} evalkit: {page.word} — {plain(page.headline)}"
     return f"{marker(page.suite)}\n{title}\n\n{plain(page.suite, 80)}{facts}{partial}"
 
 
@@ -175,6 +189,7 @@ def _json(page: Page, kept: int) -> str:
         "head": page.head,
         "news": page.news,
         "sections": [_section_record(section) for section in (*page.sections[:kept], *last)],
+        **({"compares": True} if page.compares else {}),
     }
     return json.dumps(record, ensure_ascii=True) + "\n"
 
@@ -203,7 +218,7 @@ def read_page(data: bytes) -> Page:
     """Read a page from untrusted JSON.
 
     Raises:
-        ValueError: names what is wrong.
+        ValueError: the page is invalid; the message names the fault.
     """
     if len(data) > PAGE_BYTES:
         raise ValueError(f"{len(data)} bytes, at most {PAGE_BYTES} are read")
@@ -211,6 +226,7 @@ def read_page(data: bytes) -> Page:
         value = json.loads(data)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    compares = _flag(value.pop("compares", False)) if isinstance(value, dict) else False
     known = _keys(value, {"format", "suite", "outcome", "headline", "facts", "partial", "head", "news", "sections"})
     if known["format"] != FORMAT:
         raise ValueError(f"format {known['format']!r}, this evalkit reads {FORMAT}")
@@ -225,6 +241,7 @@ def read_page(data: bytes) -> Page:
         head=_text(known["head"]),
         news=_flag(known["news"]),
         sections=_each(_read_section, known["sections"]),
+        compares=compares,
     )
 
 

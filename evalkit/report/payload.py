@@ -31,7 +31,7 @@ def write_payload(
         view: names, changes and metrics of the run.
         rows: the candidate's, sorted by case id and repeat.
         baseline_rows: the baseline's, sorted in the same way.
-        labels: of raters, on answers of this run or of others.
+        labels: labels of raters, on answers of this run or of others.
         record: the release decision as Markdown.
     """
     removed = {case_id for case_id, change in view.changes.items() if change == "removed"}
@@ -79,7 +79,7 @@ class _Index:
         self._first = True
 
     def add(self, entry: list[Any]) -> None:
-        """Append one entry."""
+        """Append one entry to the index."""
         self._waiting.append(entry)
         if len(self._waiting) == CHUNK:
             self._flush()
@@ -108,7 +108,7 @@ class _Chunks:
         self._waiting: list[Json] = []
 
     def add(self, body: Json) -> None:
-        """Append one body."""
+        """Append one body to the pending block."""
         self._waiting.append(body)
         if len(self._waiting) == CHUNK:
             self.close()

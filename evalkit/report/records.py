@@ -67,7 +67,7 @@ def _next(view: View) -> str:
 
 
 def _identity(view: View, manifest: Manifest) -> list[tuple[str, str]]:
-    """Return what was judged, against what, on which data."""
+    """Return the section on the system, the baseline and the data."""
     system, golden = manifest.system, manifest.golden
     found = view.comparison
     return [
@@ -98,7 +98,7 @@ def _topic(line: GateLine, view: View) -> str:
 
 
 def _checks(lines: list[GateLine]) -> str:
-    """Return checks that ask for action or passed overall in full, and counts of the others if there are many."""
+    """Return in full the checks that ask for action or passed overall; if there are many others, count them."""
     if not lines:
         return f"{BLANK}: no check of this suite bears on it (a scorer declares that with `concern:`)."
     shown = [line for line in lines if line.outcome != "insufficient evidence" and not _passed_in_a_cohort(line)]
@@ -118,18 +118,18 @@ def _checks(lines: list[GateLine]) -> str:
 
 
 def _held(line: GateLine) -> str:
-    """Return a check, its figure if it has one, and the requirement."""
+    """Return a check with its figure, if it has one, and its requirement."""
     now = f" {plain(line.now, 160)}" if line.now else ""
     return f"- {MARKS[line.outcome]}: {code(line.subject, 100)}{now}, need {plain(line.need, 100)}"
 
 
 def _passed_in_a_cohort(line: GateLine) -> bool:
-    """Return whether a check is one of many that are only counted."""
+    """Return whether a check is only counted, not listed."""
     return line.outcome == "pass" and line.check.cohort != OVERALL
 
 
 def _resources(view: View, *units: str) -> str:
-    """Return overall figures of some units, and the checks on them."""
+    """Return the overall figures with the given units, and the checks on them."""
     overall = view.resources[0].values if view.resources else ()
     by_cohort = [(name, value) for name, value in zip(view.resource_metrics, overall, strict=False) if value]
     measured = [*by_cohort, *view.resources_alone]
@@ -185,7 +185,7 @@ def _thresholds(view: View, manifest: Manifest) -> str:
 
 
 def _whys(manifest: Manifest) -> list[tuple[str, str, str]]:
-    """Return name, text and reason of each entry of the gate, as recorded in the manifest before the first call."""
+    """Return the name, text and reason of each gate entry, as recorded in the manifest before the first call."""
     found = []
     for entry in manifest.rules.gate if manifest.rules is not None else ():
         name, options = next(iter(entry.items())) if isinstance(entry, Mapping) and entry else (str(entry), None)
@@ -195,7 +195,7 @@ def _whys(manifest: Manifest) -> list[tuple[str, str, str]]:
 
 
 def _why(name: str, need: str, whys: list[tuple[str, str, str]]) -> str:
-    """Return the reason of the entry with that name; if there are several, of the one with the same limit."""
+    """Return the reason of the entry with that name; if there are several, the one with the same limit."""
     own = [(text, why) for entry, text, why in whys if entry == name]
     limit = re.search(r"\d+(?:\.\d+)?", need)
     same = [why for text, why in own if limit and re.search(rf"\b{re.escape(limit[0])}\b", text)]
@@ -208,7 +208,7 @@ def _amendments(view: View) -> str:
 
 
 def _unseen(view: View) -> list[str]:
-    """Return what the run could not have detected."""
+    """Return the drops that the run could not have detected."""
     thin = sum(line.outcome == "insufficient evidence" for line in view.gates)
     said = [f"{plural(thin, 'check')} had too little evidence to say anything."] if thin else []
     seen = [line for line in view.gates if line.smallest_drop and _passed_overall(line)]

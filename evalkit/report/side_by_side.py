@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-MOST_STEPS = 200
-"""Steps of one conversation that are printed."""
+PRINTED_STEPS = 200
+"""Maximum number of steps printed for one conversation."""
 SHOWN_PATHS = 20
-"""Paths of the final state that are listed as different."""
+"""Maximum number of differing paths of the final state that are listed."""
 _TEXT_CHARS, _ANSWER_CHARS, _VALUE_CHARS, _REASON_CHARS = 2_000, 4_000, 200, 200
 _STEP_INDENT, _RESULT_INDENT = 2, 4
 
 
 @dataclass(frozen=True)
 class _Block:
-    """An entry of one side: lines with their indents, and what is put beside each other."""
+    """An entry on one side: lines with their indents, and the key by which entries are aligned."""
 
     key: tuple[str, str]
     lines: tuple[tuple[int, Text], ...]
@@ -49,9 +49,9 @@ def print_answers(before: Row | None, after: Row | None, console: Console) -> No
         _print_labelled(name, clipped(known.case.question, _TEXT_CHARS), console)
         for reference in known.case.reference:
             _print_labelled("reference", clipped(reference, _TEXT_CHARS), console)
-    talks = [None if row is None else transcript_of(row, MOST_STEPS) for row in (before, after)]
-    if any(talk is not None for talk in talks):
-        _print_talks((before, after), talks, console)
+    transcripts = [None if row is None else transcript_of(row, PRINTED_STEPS) for row in (before, after)]
+    if any(transcript is not None for transcript in transcripts):
+        _print_conversations((before, after), transcripts, console)
         return
     for name, row in (("before", before), ("after", after)):
         console.print()
@@ -64,13 +64,15 @@ def _print_labelled(label: str, text: str, console: Console) -> None:
     console.print(_text(f"{label}  ", "bold").append(text, style="not bold"))
 
 
-def _print_talks(rows: Sequence[Row | None], talks: Sequence[Transcript | None], console: Console) -> None:
-    """Print each turn: once where it is the same in both runs, else the two beside each other."""
+def _print_conversations(
+    rows: Sequence[Row | None], transcripts: Sequence[Transcript | None], console: Console
+) -> None:
+    """Print each turn once if it is the same in both runs, else both versions side by side."""
     console.print()
     titles = [_Block(("title", ""), ((0, _text(name, "bold")),)) for name in ("before", "after")]
     console.print(_beside([(titles[0], "", titles[1])]))
-    for number in range(1, 1 + max(len(talk.turns) for talk in talks if talk is not None)):
-        left, right = (_turn(number, row, talk) for row, talk in zip(rows, talks, strict=True))
+    for number in range(1, 1 + max(len(transcript.turns) for transcript in transcripts if transcript is not None)):
+        left, right = (_turn(number, row, transcript) for row, transcript in zip(rows, transcripts, strict=True))
         same = [block.plain for block in left] == [block.plain for block in right]
         console.print()
         console.print(
@@ -88,15 +90,15 @@ def _print_talks(rows: Sequence[Row | None], talks: Sequence[Transcript | None],
         console.print(line)
 
 
-def _turn(number: int, row: Row | None, talk: Transcript | None) -> list[_Block]:
-    """Return the entries of a turn, what scorers say of it, and the failure that ended it."""
-    if row is None or talk is None or number > len(talk.turns):
+def _turn(number: int, row: Row | None, transcript: Transcript | None) -> list[_Block]:
+    """Return the entries of a turn, its marks by scorers, and the failure that ended it."""
+    if row is None or transcript is None or number > len(transcript.turns):
         return []
-    turn = talk.turns[number - 1]
+    turn = transcript.turns[number - 1]
     marks = [_Block(("mark", mark.metric), ((0, _mark_line(mark)),)) for mark in turn.marks]
     if not turn.reached:
         return [_Block(("said", "user"), ((0, _text("(not reached)", "dim")),)), *marks]
-    failed = row.failure is not None and number == talk.last
+    failed = row.failure is not None and number == transcript.last
     return [*map(_block, turn.entries), *marks, *([_failure(row)] if failed else [])]
 
 
@@ -150,7 +152,8 @@ def _end(row: Row | None) -> list[_Block]:
     output = None if row is None else held(row)
     if row is None or output is None:
         return [_Block(("end", ""), ((0, _text(_answer(row))),))]
-    known = [output.stop, output.fault] if row.failure is None else ["failed", row.failure.kind]
+    why = output.user_why and f"the user says {output.user_why}"
+    known = [output.stop, why, output.fault] if row.failure is None else ["failed", row.failure.kind]
     said = [text for text in known if text] or ["(the system gives no reason)"]
     ended = _Block(("end", ""), ((0, _text(one_line(": ".join(said)))),))
     waits = [_Block(("waits", ""), ((0, _text(f"waits for a person: {_value(output.interrupt)}")),))]
@@ -159,7 +162,7 @@ def _end(row: Row | None) -> list[_Block]:
 
 
 def _changed_state(rows: Sequence[Row | None]) -> Iterator[Text]:
-    """Yield a line for each path of the final state that differs, where both runs know theirs."""
+    """Yield a line for each differing path of the final state, if both runs report their state."""
     states = [output.state if row is not None and (output := held(row)) is not None else None for row in rows]
     if states[0] is None or states[1] is None:
         return
@@ -173,11 +176,11 @@ def _changed_state(rows: Sequence[Row | None]) -> Iterator[Text]:
 
 
 _Pair = tuple[_Block | None, str, _Block | None]
-"""Before, the sign of `diff -y`, after."""
+"""The old side, the sign of `diff -y`, and the new side."""
 
 
 def _paired(left: Sequence[_Block], right: Sequence[_Block]) -> list[_Pair]:
-    """Put blocks of one kind and name beside each other: `|` where they differ, `<` and `>` where one is alone."""
+    """Align blocks of the same kind and name, with `|` if they differ, and `<` or `>` if one has no counterpart."""
     keys, others = [block.key for block in left], [block.key for block in right]
     pairs: list[_Pair] = []
     for tag, start, end, begin, stop in SequenceMatcher(None, keys, others, autojunk=False).get_opcodes():

@@ -14,35 +14,37 @@ from evalkit.report.transcript import Entry, Hidden, acted_in
 from evalkit.types import Message, Origin, Output, Score, Unscored
 
 MOST_CHARS = 20_000
-"""Maximum characters of one value on the page; the row holds all of it."""
-MOST_STEPS = 500
-"""Maximum steps of one answer on the page."""
+"""Maximum number of characters of one value on the page; the row holds all of it."""
+SHOWN_STEPS = 500
+"""Maximum number of steps of one answer on the page."""
 _LINE_CHARS = 80
 _VALUES = ("arguments", "result", "details")
 _MARK = ("metric", "value", "passed", "unscored", "reason")
 
 
 def steps_shown(output: Output, grades: Iterable[Score | Unscored] = ()) -> dict[str, Any]:
-    """Return what the system did: steps, calls that are not among the steps, messages, and how it ended."""
+    """Return the steps, the calls that are not among the steps, the messages, and how the answer ended."""
     steps, calls = output.trajectory or (), output.tool_calls or ()
     shown: dict[str, Any] = {}
     apart = bool(calls) and not any(step.kind == "tool" for step in steps)
     if steps:
-        shown["steps"] = entries_shown(acted_in(steps, () if apart else grades, MOST_STEPS))
+        shown["steps"] = entries_shown(acted_in(steps, () if apart else grades, SHOWN_STEPS))
     if apart:
-        shown["calls"] = entries_shown(acted_in(tuple(map(step_of, calls)), grades, MOST_STEPS))
+        shown["calls"] = entries_shown(acted_in(tuple(map(step_of, calls)), grades, SHOWN_STEPS))
     if output.messages:
         shown["messages"] = [turn_shown(message) for message in output.messages]
     return shown | end_shown(output)
 
 
 def end_shown(output: Output) -> dict[str, Any]:
-    """Return why the system stopped, the question that it waits with, and the state that it left."""
+    """Return why the system and the simulated user stopped, the open approval request, and the final state."""
     shown: dict[str, Any] = {}
     if output.state is not None:
         shown["state"] = written(output.state)
     if output.stop is not None:
         shown["stop"] = output.stop
+    if output.user_why is not None:
+        shown["user_why"] = output.user_why
     if output.fault is not None:
         shown["fault"] = output.fault
     if output.interrupt is not None:
@@ -51,7 +53,7 @@ def end_shown(output: Output) -> dict[str, Any]:
 
 
 def entries_shown(entries: Iterable[Entry]) -> list[Any]:
-    """Return each entry: a message as a list, a step as an object, steps that are left out as their number."""
+    """Return each entry: a message as a list, a step as an object, omitted steps as their number."""
     return [
         entry.n_steps
         if isinstance(entry, Hidden)
@@ -63,7 +65,7 @@ def entries_shown(entries: Iterable[Entry]) -> list[Any]:
 
 
 def marks_shown(marks: Iterable[Mark]) -> list[dict[str, Any]]:
-    """Return marks without what they lack."""
+    """Return marks without their empty fields."""
     return [
         {key: value for key in _MARK if (value := getattr(mark, key)) is not None and value != ""} for mark in marks
     ]
@@ -71,12 +73,12 @@ def marks_shown(marks: Iterable[Mark]) -> list[dict[str, Any]]:
 
 def turn_shown(message: Message) -> list[Any]:
     """Return a message as role and text, with a third item for everything else."""
-    contexts, origins, latency_s, usage = read_details(message.details)
+    found = read_details(message.details)
     known: dict[str, Any] = {
-        "contexts": None if contexts is None else [*contexts],
-        "origins": origins_shown(origins),
-        "latency_s": rounded(latency_s),
-        "usage": usage and usage_record(usage),
+        "contexts": None if found.contexts is None else [*found.contexts],
+        "origins": origins_shown(found.origins),
+        "latency_s": rounded(found.latency_s),
+        "usage": found.usage and usage_record(found.usage),
     }
     rest = {key: value for key, value in message.details.items() if known.get(key) is None}
     others: dict[str, Any] = {
@@ -97,7 +99,7 @@ def _entry(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def origins_shown(origins: Iterable[Origin]) -> list[str]:
-    """Return the line above each context: its id, score and source, as far as they are known."""
+    """Return the line above each context: its id, score and source, if known."""
     return [
         " · ".join(filter(None, (each.id, "" if each.score is None else f"score {rounded(each.score):g}", each.source)))
         for each in origins
@@ -105,7 +107,7 @@ def origins_shown(origins: Iterable[Origin]) -> list[str]:
 
 
 def rounded(seconds: float | None) -> float | None:
-    """Return a time to the microsecond."""
+    """Round a time to microseconds."""
     return None if seconds is None else round(seconds, 6)
 
 

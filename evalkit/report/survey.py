@@ -34,26 +34,26 @@ class FailedCase:
     """Its first failing repeat."""
     before: Row | None = None
     failed: tuple[Score, ...] = ()
-    """The scores that made it fail."""
+    """Scores that made the case fail."""
     n_wrong: int = 1
-    """Number of its repeats that missed a pass mark or gave no answer."""
+    """Number of repeats that missed a pass mark or gave no answer."""
     n_runs: int = 1
 
     @property
     def turn(self) -> int | None:
-        """The turn of a conversation that is shown: the one of the reason that `wrong` gives."""
+        """The turn of a conversation to show: the one in the reason of `wrong`."""
         first = self._first
         return first_failing(self.row, () if first is None else (first,))
 
     @property
     def question(self) -> str:
-        """What was asked: of a conversation, in the turn that is shown."""
+        """The question; for a conversation, in the turn that is shown."""
         found = exchange(self.row, self.turn)
         return self.row.case.question if found is None else found[0]
 
     @property
     def wrong(self) -> str:
-        """What is wrong in a few words: the reason of the first failed score, else the score or the state."""
+        """The fault in a few words: the reason of the first failed score, else the score or the state."""
         if self.row.failure is not None:
             return at_turn(self.turn, f"no answer: {self.row.failure.kind}")
         first = self._first
@@ -63,7 +63,7 @@ class FailedCase:
 
     @property
     def answer(self) -> str:
-        """The answer, of a conversation the one in the turn that is shown, or why there is none."""
+        """The answer (for a conversation, in the turn that is shown), or why there is none."""
         if self.row.output is not None:
             return answered(self.row, self.turn)
         return turn_named(self.row.failure.message)[1] if self.row.failure else "not run"
@@ -77,12 +77,12 @@ class FailedCase:
 
     @property
     def _first(self) -> Score | None:
-        """The score that is shown: the first one with a reason."""
+        """The score to show: the first one with a reason."""
         return next((score for score in self.failed if score.reason), self.failed[0] if self.failed else None)
 
     @property
     def runs(self) -> str:
-        """How many of several repeats failed: `3 of 10 runs`; empty for a single one."""
+        """The number of failed repeats, if there are several: `3 of 10 runs`; empty for a single one."""
         return f"{self.n_wrong} of {self.n_runs} runs" if self.n_runs > 1 else ""
 
 
@@ -105,14 +105,14 @@ class RowSurvey:
     """Every case that fails, whether or not it failed in the baseline."""
     n_failing: int = 0
     n_unpaired: int = 0
-    """Failing cases that were added or edited, so that no row of the baseline is beside them."""
+    """Failing cases that were added or edited, so that the baseline has no row for them."""
     is_new: bool = False
-    """True if `failing` holds only failures that the baseline does not have."""
+    """True if `failing` holds only cases that do not fail in the baseline."""
     histograms: tuple[Histogram, ...] = ()
     kinds: tuple[FailureKind, ...] = ()
-    """Failing cases, new or not, grouped by what failed them and by their words."""
+    """All failing cases, grouped by the failed scorer and by their words."""
     shifts: tuple[Shift, ...] = ()
-    """What moved besides the metrics; empty without a baseline."""
+    """Measures other than metrics that moved; empty without a baseline."""
     errors: dict[str, Example] = field(default_factory=dict)
     unscored: dict[str, Example] = field(default_factory=dict)
     unread: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -152,7 +152,7 @@ class Wrong:
     """The first failure of a row on one line."""
 
     turn: str
-    """`turn 3` of a conversation, or `after turn 3`; empty for what is not of one turn."""
+    """`turn 3` or `after turn 3` of a conversation; empty if the failure is not in a single turn."""
     text: str
     """Score, first words of the answer, reason; empty for a row without a failure."""
 
@@ -178,7 +178,7 @@ def first_wrong(row: Row, advisory: frozenset[str] = NO_ADVISORY) -> Wrong:
 
 
 def changes_of(comparison: Comparison | None) -> dict[str, str]:
-    """Map the id of each case that the comparison lists to its change."""
+    """Map the id of each case in the comparison to its change."""
     if comparison is None:
         return {}
     named = (
@@ -200,8 +200,8 @@ def walk(
     advisory: frozenset[str] = NO_ADVISORY,
     repeat_rule: str = "mean",
 ) -> RowSurvey:
-    """Collect what the head of a report shows; memory holds only the rows of one case and the kept ones."""
-    # Imported late: the step that comments on a pull request uses this module without numpy.
+    """Collect the data for the head of a report; memory holds only the rows of one case and the kept ones."""
+    # Imported here because the step that comments on a pull request uses this module without numpy.
     from evalkit.aggregate.failure_kinds import FailureGroups
 
     found = RowSurvey()

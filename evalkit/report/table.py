@@ -18,18 +18,18 @@ from evalkit.types import Row, Score, Unscored
 Cell = str | int | float | None
 _FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 _MARK = "\ufeff"
-"""Tells spreadsheets that the file is UTF-8; pandas drops it."""
+"""Byte order mark: tells spreadsheets that the file is UTF-8; pandas drops it."""
 
 
 def write_table(path: Path, view: View, rows: Rows, baseline_rows: Rows | None) -> None:
-    """Write `case_id, repeat, ...` and for each metric its value, state, reason and, with a baseline, its value there.
+    """Write `case_id, repeat, ...`, then for each metric its value, state, reason and, if there is one, baseline value.
 
     Unknown values are empty, and the state beside them says why. Text that a spreadsheet would read as a formula begins
     with an apostrophe; numbers are written as they are.
 
     Args:
-        path: where the file goes; an older one is replaced when the new one is whole.
-        view: gives the changes and the advisory metrics.
+        path: target file; an older one is replaced once the new one is complete.
+        view: view with the changes and the advisory metrics.
         rows: the candidate's rows, sorted by case id and repeat, walked twice.
         baseline_rows: the baseline's, sorted in the same way, `None` if there is no baseline.
     """
@@ -122,7 +122,7 @@ def _value(row: Row | None, name: str) -> Cell:
 
 
 def _safe(cell: Cell) -> Cell:
-    """Return the text without hidden characters, and not as a formula."""
+    """Return the text without hidden characters, and escaped if it would be read as a formula."""
     if not isinstance(cell, str):
         return cell
     return visible(f"'{cell}" if _FORMULA.match(cell) else cell)

@@ -1,4 +1,4 @@
-"""Lay out a conversation turn by turn: what was said, what the system did in between, and the marks of scorers."""
+"""Lay out a conversation turn by turn: the messages, the steps in between, and the marks of scorers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from evalkit.report.marks import Mark, marks_of
 from evalkit.types import Message, Output, Row, Score, Step, ToolCall, Unscored
 
 _MOST_NAMED = 50
-"""Steps of one turn that are kept because a scorer names them."""
+"""Maximum number of steps of one turn that are kept because a scorer names them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Acted:
-    """A step with the marks that name it."""
+    """A step with its marks."""
 
     step: Step
     marks: tuple[Mark, ...] = ()
@@ -28,7 +28,7 @@ class Acted:
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """Steps that are left out here."""
+    """A number of omitted steps."""
 
     n_steps: int
 
@@ -45,12 +45,12 @@ class TurnShown:
     entries: tuple[Entry, ...]
     marks: tuple[Mark, ...] = ()
     reached: bool = True
-    """False for a scripted turn that the conversation ended before."""
+    """False for a scripted turn that was not reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A conversation as people read it."""
+    """A conversation in the order in which people read it."""
 
     history: tuple[Message, ...]
     """Messages before the first turn."""
@@ -60,12 +60,12 @@ class Transcript:
 
     @property
     def last(self) -> int:
-        """Number of the last turn that was held."""
+        """Number of the last turn that took place."""
         return max((turn.number for turn in self.turns if turn.reached), default=0)
 
 
 def exchange(row: Row, number: int | None) -> tuple[str, str] | None:
-    """Return what the user says in a turn and what the system answers (empty if nothing), `None` for no such turn."""
+    """Return the user's message and the answer of a turn (empty if there is none), `None` if there is no such turn."""
     output, scripted = held(row), conversation_of(row.case).turns
     if number is None or (output is not None and not output.messages):
         return None
@@ -79,13 +79,13 @@ def exchange(row: Row, number: int | None) -> tuple[str, str] | None:
 
 
 def answered(row: Row, number: int | None) -> str:
-    """Return the answer of a row, of a conversation that to a turn; empty if there is none."""
+    """Return the answer of a row or of one turn of a conversation; empty if there is none."""
     found = exchange(row, number)
     return found[1] if found is not None else row.output.text if row.output is not None else ""
 
 
 def held(row: Row) -> Output | None:
-    """Return the output of a row, or what there was of a conversation before it failed."""
+    """Return the output of a row, or the part of a conversation before it failed."""
     return row.output or (row.failure.partial if row.failure is not None else None)
 
 
@@ -127,7 +127,7 @@ def acted_in(steps: Sequence[Step], grades: Iterable[Score | Unscored], most_ste
 
 
 def _steps(output: Output, messages: Sequence[Message]) -> Sequence[Step]:
-    """Return the steps, after the calls that none of them tells of: scorers count those from the first call."""
+    """Return the steps; calls that are not among them come first, because scorers count from the first call."""
     steps, calls = output.trajectory or (), output.tool_calls or ()
     if any(step.kind == "tool" for step in steps):
         return steps
@@ -145,7 +145,7 @@ def _acted(steps: Sequence[Step], marks: Iterable[Mark]) -> list[Acted]:
 
 
 def _by_turn(acted: Iterable[Acted], said: Sequence[Sequence[Message]]) -> tuple[dict[int, list[Acted]], list[Entry]]:
-    """Return the steps of each turn, and those whose turn neither they nor the calls of the messages tell."""
+    """Return the steps of each turn, and those whose turn is unknown."""
     calls = {
         call.id: number
         for number, turn in enumerate(said, 1)
@@ -165,7 +165,7 @@ def _by_turn(acted: Iterable[Acted], said: Sequence[Sequence[Message]]) -> tuple
 
 
 def _in_order(messages: Sequence[Message], steps: Sequence[Acted]) -> list[Entry]:
-    """Put the steps of a turn where they were taken: at the message that asks for them, else before the answer."""
+    """Insert the steps of a turn at the message that asks for them, else before the answer."""
     order = _Order(steps)
     answer = max((at for at, message in enumerate(messages) if message.role == "assistant"), default=-1)
     open_calls: set[str] = set()
@@ -180,7 +180,7 @@ def _in_order(messages: Sequence[Message], steps: Sequence[Acted]) -> list[Entry
 
 
 class _Order:
-    """Steps of a turn that wait for the message that they belong to."""
+    """Steps of a turn that are not placed yet."""
 
     def __init__(self, steps: Sequence[Acted]) -> None:
         self.entries: list[Entry] = []
@@ -199,7 +199,7 @@ class _Order:
         self._next = max(self._next, end)
 
     def say(self, message: Message, *, is_answer: bool) -> None:
-        """Add what the assistant says; the step of a model that said it is not shown with the same text again."""
+        """Add the assistant's message; a model step with the same text is shown without it."""
         at = self._find("said", message.content)
         if at is not None and (message.content or at == self._next):
             self.take(at)
@@ -232,7 +232,7 @@ class _Order:
 
 
 def _cut(turns: Sequence[Sequence[Entry]], most: int) -> list[list[Entry]]:
-    """Leave out steps beyond `most`; turns with few steps leave room to those with many."""
+    """Leave out steps beyond `most`; room that turns with few steps do not use goes to those with many."""
     counts = [sum(isinstance(entry, Acted) for entry in turn) for turn in turns]
     share = most // max(1, len(turns))
     spare = most - sum(min(count, share) for count in counts)
@@ -245,7 +245,7 @@ def _cut(turns: Sequence[Sequence[Entry]], most: int) -> list[list[Entry]]:
 
 
 def _first(entries: Sequence[Entry], most: int) -> list[Entry]:
-    """Keep the first `most` steps and those with marks; what is left out is counted where it was."""
+    """Keep the first `most` steps and those with marks, and count omitted steps at their position."""
     kept: list[Entry] = []
     named = _MOST_NAMED
     for entry in entries:

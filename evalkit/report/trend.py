@@ -22,7 +22,7 @@ class TrendPoint:
     value: float | None
     shown: str
     break_before: str
-    """Why the value cannot be compared with the one before; empty if it can."""
+    """Why the value cannot be compared with the previous one; empty if it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def trends(
 
     Args:
         past: the oldest first, including this run.
-        summary: of this run.
+        summary: summary of this run.
         gated: metrics that the gate uses, in the order of the table.
         styles: style of each metric.
     """

@@ -21,14 +21,16 @@ from evalkit.report.cohort_table import (
 from evalkit.report.corrections import correction_lines
 from evalkit.report.distributions import Histogram
 from evalkit.report.gate_lines import GateLine, gate_lines
-from evalkit.report.headline import WORDS, headline, lead_of, spoken
+from evalkit.report.headline import AS_THEY_ARE, WORDS, for_people, headline, spoken
 from evalkit.report.judges import JudgeLine, JudgePanel, judge_line, judge_panels
 from evalkit.report.next_steps import NextStep, Places, next_steps
 from evalkit.report.nodes import NodeLine, node_lines
 from evalkit.report.outcomes import OutcomeTable, outcome_table
-from evalkit.report.survey import Example, FailedCase, Rows, changes_of, walk
+from evalkit.report.page import COMPARED_WORDS
+from evalkit.report.reasons import ErrorLine, error_lines, missing, unpaired_sentence, why_of
+from evalkit.report.survey import FailedCase, Rows, changes_of, walk
 from evalkit.report.trend import Trend, trends
-from evalkit.results import OVERALL, PARTIAL_RUN, Amendment, Comparison, Decision, Outcome, Summary
+from evalkit.results import OVERALL, Amendment, Comparison, Decision, Outcome, Summary
 from evalkit.store.history import PastRun
 from evalkit.text.numbers import (
     RESOURCES,
@@ -38,6 +40,7 @@ from evalkit.text.numbers import (
     figure,
     plural,
     style_of,
+    with_signs,
 )
 from evalkit.types import Metric
 
@@ -45,19 +48,9 @@ _FACTS = ("latency_p95_s", "cost_per_case_usd")
 """Metrics shown on the line below the verdict."""
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorLine:
-    """One kind of error, counted, with an example."""
-
-    state: str
-    kind: str
-    count: int
-    example: Example | None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """Everything that the renderers show of a run, except the single cases."""
+    """Everything that the renderers show about a run, except single cases."""
 
     suite: str
     outcome: Outcome
@@ -69,14 +62,20 @@ class View:
     """The reasons that are neither in the headline nor in `amendments`."""
     next: tuple[NextStep, ...]
     kinds: tuple[KindLine, ...]
-    """Failing cases, grouped by what failed them and by the words that their texts share."""
+    """Failing cases, grouped by the failed scorer and by words in common."""
     shifts: tuple[ShiftLine, ...]
-    """What moved besides the metrics: contexts, tokens, length of answers, latency."""
+    """Measures other than metrics that moved: contexts, tokens, length of answers, latency."""
     facts: tuple[str, ...]
     """Size, baseline, missing results, time, latency, cost."""
     moves: tuple[str, ...]
-    """How many cases changed sides, in words; empty without a baseline."""
+    """How many cases newly fail or pass, in words; empty without a baseline."""
     partial: str | None
+    compares: bool
+    """Whether the results were read from files and nothing but a drop was looked for."""
+    grades_only: bool
+    """Whether they hold no answers."""
+    caveat: str
+    """What results that were read from files of other tools cannot say; empty for a run."""
     gates: tuple[GateLine, ...]
     metrics: tuple[Metric, ...]
     """Quality metrics, the columns of the cohort table."""
@@ -91,7 +90,7 @@ class View:
     """Quality metrics that a check uses, in the order of the table."""
     judges: tuple[JudgeLine, ...]
     panels: tuple[JudgePanel, ...]
-    """The same judges, metric by metric."""
+    """The same judges, by metric."""
     corrections: tuple[str, ...]
     """Corrected figures of the judges over the whole run, a sentence each."""
     cohort_corrections: tuple[str, ...]
@@ -103,9 +102,9 @@ class View:
     resources_alone: tuple[tuple[str, str], ...]
     """Metrics of latency and cost with a value for the whole run only, or unknown: name and figure."""
     outcomes: OutcomeTable
-    """Metrics of runs in which the same thing happened, such as an error on the way; shown and never gated."""
+    """Metrics of runs grouped by outcome, such as an error on the way; shown and never gated."""
     nodes: tuple[NodeLine, ...]
-    """What each node of an agent took; empty without trajectories."""
+    """Tokens, cost and time of each node of an agent; empty without trajectories."""
     failing: tuple[FailedCase, ...]
     """The worst of the failing cases, or of the newly failing ones; `n_failing` counts all of these."""
     n_failing: int
@@ -113,7 +112,7 @@ class View:
     n_unpaired: int
     """Failing cases that were added or edited."""
     failing_ids: frozenset[str]
-    """Every case that fails, new or not."""
+    """Number of failing cases, new or not."""
     repeat_rule: str
     histograms: tuple[Histogram, ...]
     trends: tuple[Trend, ...]
@@ -129,7 +128,7 @@ class View:
     """Changes of the rules made together with the system, the looser ones first."""
     amended_since: str
     changes: Mapping[str, str]
-    """Case id -> what happened to it against the baseline."""
+    """Case id -> its change since the baseline."""
     styles: Mapping[str, Style]
 
     @property
@@ -139,7 +138,7 @@ class View:
 
     @property
     def urgent(self) -> tuple[GateLine, ...]:
-        """Checks to look at: those that decided or warn; too few cases count only if they decided."""
+        """Checks to look at: those that decided or warn, and those with too few cases if they decided."""
         quiet = (
             {"pass"}
             if self.outcome in ("approved with conditions", "no decision")
@@ -169,28 +168,35 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         summary: metrics by cohort, agreement, coverage.
         decision: the gate's decision.
         rows: returns the candidate's rows in a fixed order, each time it is called.
-        baseline_rows: the same for the baseline, `None` if there is none.
+        baseline_rows: returns the baseline's rows; `None` without a baseline.
         manifest: the manifest of the run.
         past: stored runs of the suite with this one, the oldest first.
         places: the paths in the commands of the next steps.
     """
+    decision = for_people(decision)
     styles, advisory = _styles(summary, decision), frozenset(manifest.advisory)
     repeat_rule = manifest.repeat_rule
     found = walk(rows, baseline_rows, decision, summary.metrics, advisory, repeat_rule)
-    quality = quality_metrics(summary, styles)
     checked = {check.metric for check in decision.checks}
+    quality = quality_metrics(summary, styles)
+    if manifest.imported is not None and "pass_rate" not in checked:  # it is the one column of pass or fail
+        quality = tuple(metric for metric in quality if metric.name != "pass_rate")
     gated = tuple(metric.name for metric in quality if metric.name in checked)
     resources = tuple(dict.fromkeys(cell.metric for cell in summary.cells if styles[cell.metric].unit in RESOURCES))
     corrections, cohort_corrections = correction_lines(summary, styles)
     alone = known_overall_only(summary, resources)
     partial = decision.partial
+    errors = error_lines("system error", summary.error_kinds, found.errors)
+    errors += error_lines("unscored", summary.unscored_kinds, found.unscored)
+    compares = manifest.imported is not None and _finds_drops_alone(decision)
     return View(
         suite=summary.suite,
         outcome=decision.outcome,
-        word=WORDS[decision.outcome],
+        word=(COMPARED_WORDS if compares else WORDS)[decision.outcome],
+        compares=compares,
         headline=headline(decision, styles, partial),
         reasons=decision.reasons,
-        why=_why(decision, partial, found.n_unpaired),
+        why=(*missing(decision, partial, errors), *why_of(decision, partial, found.n_unpaired)),
         next=next_steps(
             decision,
             found.failing,
@@ -204,6 +210,8 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         facts=_facts(summary, decision, manifest, styles),
         moves=_moves(decision.comparison, found.n_unpaired),
         partial=partial,
+        grades_only=manifest.imported is not None and "output" not in manifest.imported.columns,
+        caveat=AS_THEY_ARE if manifest.imported else "",
         gates=gate_lines(decision, styles),
         metrics=quality,
         declared={metric.name: metric for metric in summary.metrics},
@@ -230,8 +238,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         histograms=found.histograms,
         trends=trends(past, summary, gated, styles),
         n_past_runs=len(past),
-        errors=_errors("system error", summary.error_kinds, found.errors)
-        + _errors("unscored", summary.unscored_kinds, found.unscored),
+        errors=errors,
         notes=_sight(decision.comparison) + summary.notes + _incomparable(decision.comparison) + _before(decision),
         provenance=tuple(_flat({**manifest_record(manifest), "head": manifest.head})),
         head=manifest.head,
@@ -254,29 +261,17 @@ def _styles(summary: Summary, decision: Decision) -> dict[str, Style]:
     return {name: style_of(name, declared.get(name)) for name in names}
 
 
+def _finds_drops_alone(decision: Decision) -> bool:
+    """Tell whether no check asks for a level, so that nothing can be approved."""
+    return all(check.name in ("no_regression", "coverage") for check in decision.checks)
+
+
 def _unknown(summary: Summary, manifest: Manifest) -> int | None:
-    """Count the runs without a result that can be made again; `None` if no run has an answer."""
-    if manifest.answers:
+    """Count the runs without a result that can be run again; `None` if no run has an answer."""
+    if manifest.answers or manifest.imported:
         return 0  # stored answers cannot be asked for again
     n_errors = sum(summary.error_kinds.values())
     return None if n_errors == summary.expected > 0 else n_errors + summary.states.get("unscored", 0)
-
-
-def _why(decision: Decision, partial: str | None, n_unpaired: int) -> tuple[str, ...]:
-    """Return the reasons without that of the headline and those listed as changed rules.
-
-    An approval has no reasons; the text says that no case newly fails.
-    """
-    found = decision.comparison
-    if decision.outcome == "approved" and found is not None and not found.new_failures:
-        return (unpaired_sentence(n_unpaired) if n_unpaired else "no case newly fails",)
-    lead = lead_of(decision)
-    elsewhere = {each.told(decision.amended_since) for each in decision.amendments}
-    if partial is not None:
-        said = {PARTIAL_RUN.format(partial)}
-    else:
-        said = {lead.reason} if lead else set(decision.reasons[:1])
-    return tuple(reason for reason in decision.reasons if reason not in said | elsewhere)
 
 
 def _facts(summary: Summary, decision: Decision, manifest: Manifest, styles: Mapping[str, Style]) -> tuple[str, ...]:
@@ -294,7 +289,10 @@ def _facts(summary: Summary, decision: Decision, manifest: Manifest, styles: Map
         f"{spoken(cell.metric)} {figure(cell.estimate.value, styles[cell.metric], cell.estimate.n)}"
         for cell in summary.cells
         if cell.cohort == OVERALL and cell.metric in _FACTS
+        if cell.estimate.value is not None or manifest.imported is None
     ]
+    if manifest.imported is not None and manifest.imported.judged:
+        facts.append(f"{', '.join(manifest.imported.judged)} by a model's grades")
     return tuple(facts)
 
 
@@ -308,21 +306,11 @@ def _moves(found: Comparison | None, n_unpaired: int) -> tuple[str, ...]:
     return (plural(len(found.new_failures), "new failure"), *moved, *failing, *named)
 
 
-def unpaired_sentence(count: int) -> str:
-    """Say how many cases fail that the baseline does not have in this form."""
-    return "1 added or edited case fails" if count == 1 else f"{count:,} added or edited cases fail"
-
-
 def _overall_figures(
     summary: Summary, names: tuple[str, ...], styles: Mapping[str, Style]
 ) -> tuple[tuple[str, str], ...]:
     cells = [cell for cell in summary.cells if cell.cohort == OVERALL and cell.metric in names]
     return tuple((cell.metric, estimated(cell.estimate, styles[cell.metric])) for cell in cells)
-
-
-def _errors(state: str, kinds: Mapping[str, int], examples: Mapping[str, Example]) -> tuple[ErrorLine, ...]:
-    ordered = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
-    return tuple(ErrorLine(state, kind, count, examples.get(kind)) for kind, count in ordered)
 
 
 def _sight(comparison: Comparison | None) -> tuple[str, ...]:
@@ -331,7 +319,7 @@ def _sight(comparison: Comparison | None) -> tuple[str, ...]:
 
 def _before(decision: Decision) -> tuple[str, ...]:
     """Return earlier blocks that do not affect this decision, such as those of another system at the same commit."""
-    return tuple(text for each in decision.decided_before if (text := str(each)) not in decision.reasons)
+    return tuple(text for each in decision.decided_before if (text := with_signs(str(each))) not in decision.reasons)
 
 
 def _incomparable(comparison: Comparison | None) -> tuple[str, ...]:
@@ -343,7 +331,7 @@ def _incomparable(comparison: Comparison | None) -> tuple[str, ...]:
 
 
 def _score_key(parts: Any) -> str:
-    """Format what a score depends on in one line: `keywords 1, options 619a519312fa85bc`."""
+    """Format the dependencies of a score in one line: `keywords 1, options 619a519312fa85bc`."""
     if not isinstance(parts, Mapping):
         return str(parts)
     named = [f"{name} {value}" for name, value in parts.items() if name != "scorer" and value not in (None, "")]

@@ -44,7 +44,7 @@ def material_of(
     baseline: RunFolder | None,
     labels: Sequence[Label] = (),
 ) -> Material:
-    """Collect what the reports need from a run folder and its baseline, without reading rows."""
+    """Collect the input of the reports from a run folder and its baseline, without reading rows."""
     before = None if baseline is None else sorted_rows(baseline.rows_file)
     return Material(folder, manifest, summary, decision, sorted_rows(folder.rows_file), before, baseline, labels)
 
@@ -64,12 +64,12 @@ def view_of(material: Material, *, rows: bool = True) -> View:
 
 
 def _saved_name(baseline: RunFolder | None) -> str:
-    """The name of a saved baseline, empty for a run folder and for none."""
+    """Return the name of a saved baseline; empty for a run folder or without a baseline."""
     return baseline.path.name if baseline is not None and baseline.path.parent.name == BASELINES.name else ""
 
 
 def prepare_reports() -> None:
-    """Import and compile ahead what the reports of any run need."""
+    """Import and compile in advance the parts that every report needs."""
     from evalkit.report import failure_analysis, html, junit, page, records  # noqa: F401
 
     html.compile_templates()
@@ -82,7 +82,7 @@ def write_reports(material: Material, view: View) -> tuple[str, ...]:
         The records that were completed by a person and therefore not overwritten.
 
     Raises:
-        StoreError: if the disk refuses one of them.
+        StoreError: one of them cannot be written.
     """
     from evalkit.report.failure_analysis import failure_analysis_markdown
     from evalkit.report.html import write_html
@@ -129,7 +129,7 @@ def junit_to(target: Path, material: Material, view: View) -> None:
     """Write junit.xml to another path as well; its folder is created.
 
     Raises:
-        StoreError: if it cannot be written.
+        StoreError: it cannot be written.
     """
     from evalkit.report.junit import write_junit
 
@@ -144,7 +144,7 @@ def table_to(target: Path, material: Material, view: View) -> None:
     """Write the cases as CSV to the given path; its folder is created.
 
     Raises:
-        StoreError: if it cannot be written.
+        StoreError: it cannot be written.
     """
     from evalkit.report.table import write_table
 
@@ -159,7 +159,7 @@ def append_to(target: Path, view: View) -> None:
     """Append the summary to a file that others write to as well, such as a job summary; its folder is created.
 
     Raises:
-        StoreError: if it cannot be written.
+        StoreError: it cannot be written.
     """
     from evalkit.report.markdown import summary_markdown
 

@@ -20,8 +20,8 @@ def addresses_of(suite: Suite, embedder: Embedder | None, env: Mapping[str, str]
     """Yield every address that a run sends requests to, with the variable of the key.
 
     Args:
-        suite: names the endpoints.
-        embedder: what the suite's embedding became, `None` if no scorer needs one.
+        suite: suite that names the endpoints.
+        embedder: the opened embedding of the suite, `None` if no scorer needs one.
         env: the environment, which may name a proxy.
     """
     for system in (suite.system, suite.baseline_system):
@@ -40,7 +40,7 @@ def addresses_of(suite: Suite, embedder: Embedder | None, env: Mapping[str, str]
 
 
 def _plain_url(url: str) -> str:
-    """An address as the suite writes it, without user, query and fragment."""
+    """Return an address as in the suite, without user, query and fragment."""
     head, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     return f"{head}://{host.rpartition('@')[2]}{slash}{path}".partition("?")[0].partition("#")[0].rstrip("/")

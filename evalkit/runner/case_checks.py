@@ -21,7 +21,7 @@ from evalkit.types import Case, Metric, Output, Score, Unscored
 
 FIELD = METRIC = "checks"
 MOST_CHECKS = 100
-"""Of one case."""
+"""Maximum number of checks of one case."""
 RULES: Mapping[str, str] = {
     "budget": "1",
     "citation": "2",
@@ -49,12 +49,11 @@ RULES: Mapping[str, str] = {
     "tool_errors": "1",
     "trajectory": "1",
 }
-"""Scorers that a case may name, with the versions that `CaseChecks.version` stands for.
-
-They need no model, no embedding, no extra and no code: rows are data, and a judge has to earn its vote by metric."""
+"""Scorers that a case may name, with the versions behind `CaseChecks.version`. They need no model, no embedding, no
+extra and no code, because rows are data and a judge's trust is measured by metric."""
 _ENTRY = 'write [{"contains": "..."}], or rename the field'
 _KEPT = 1_000
-"""Lists of checks that are kept ready."""
+"""Maximum number of lists of checks in the cache."""
 _LABEL_CHARS = 80
 
 
@@ -63,7 +62,7 @@ class CaseCheck:
     """One check of a case, ready to grade."""
 
     label: str
-    """What reports call it: `contains '9.80 EUR'`."""
+    """Its name in reports: `contains '9.80 EUR'`."""
     grader: Grader
 
 
@@ -71,8 +70,8 @@ class CaseCheck:
 class CaseChecks:
     """Pass an answer that passes every check of its case: one pass/fail metric, `checks`.
 
-    A failed check fails the answer, whatever else could not be scored. Otherwise a check without a score leaves the
-    answer unscored.
+    A failed check fails the answer even if other checks have no score. If none fails, a check without a score leaves
+    the answer unscored.
     """
 
     version: ClassVar[str] = "2"
@@ -84,7 +83,7 @@ class CaseChecks:
         """Check every check of a case before the first call.
 
         Raises:
-            InputError: with all problems; their places are keys such as `checks[1].regex.pattern`.
+            InputError: reports all problems; their places are keys such as `checks[1].regex.pattern`.
         """
         checks, unsound = _read(_text(case))
         problems = [*unsound, *(problem for check in checks for problem in _lacking(check, case))]
@@ -94,7 +93,7 @@ class CaseChecks:
     async def score(self, case: Case, output: Output) -> Score | Unscored:
         """Grade by each check."""
         checks, _ = _read(_text(case))
-        # Checks are rules, which no repeat changes.
+        # Checks are rules, which do not depend on the repeat.
         outcomes = [_outcome(await _grades(check, case, output)) for check in checks]
         told = [f"check {at}: {check.label}" for at, check in enumerate(checks, 1)]
         failed = [
@@ -113,24 +112,24 @@ class CaseChecks:
 
 
 def checks_grader(index: int) -> Grader:
-    """The grader of the cases that carry checks.
+    """Return the grader of cases with checks.
 
     Args:
-        index: of the grader, after those of the suite.
+        index: position of the grader, after those of the suite.
     """
     scorer = CaseChecks()
     return Grader(scorer, When(has=(FIELD,)), key=score_key(METRIC, scorer, scorer), index=index)
 
 
 async def _grades(check: CaseCheck, case: Case, output: Output) -> Collection[Grade]:
-    """Grade by one check; what is shown only decides nothing here either."""
+    """Grade by one check; a metric that is only shown decides nothing here either."""
     shown_only = {metric.name for metric in check.grader.metrics if metric.diagnostic}
     grades = await grade_all((check.grader,))(case, output, 0)
     return [grade for name, grade in grades.items() if name not in shown_only]
 
 
 def _outcome(grades: Collection[Grade]) -> tuple[bool | None, str, str]:
-    """Whether a check passed, `None` if that is unknown; why; and the kind of what is unknown."""
+    """Return whether a check passed (`None` if unknown), why, and the kind of `Unscored`."""
     marked = [each for each in grades if isinstance(each, Score) and each.passed is not None]
     failed = next((each for each in marked if not each.passed), None)
     if failed is not None:
@@ -140,7 +139,7 @@ def _outcome(grades: Collection[Grade]) -> tuple[bool | None, str, str]:
 
 
 def _lacking(check: CaseCheck, case: Case) -> Iterator[Problem]:
-    """What a check needs of its case and does not find."""
+    """Return an error if the case lacks a field that a check needs."""
     scorer, place = check.grader.scorer, f"{FIELD}[{check.grader.index}]"
     for name in sorted(scorer.needs):
         if not has_field(case, name):
@@ -154,10 +153,10 @@ def _lacking(check: CaseCheck, case: Case) -> Iterator[Problem]:
 
 
 class _Row(Document):
-    """The row that checks stand in: the caller knows its place."""
+    """Return a row for the checks; the caller knows its place."""
 
     def problem(self, path: Path, what: str, fix: str = "") -> Problem:
-        """A problem at a key of the row."""
+        """Return a problem at a key of the row."""
         return Problem(dotted(path), what, fix)
 
 
@@ -167,7 +166,7 @@ def _text(case: Case) -> str:
 
 @lru_cache(maxsize=_KEPT)
 def _read(text: str) -> tuple[tuple[CaseCheck, ...], tuple[Problem, ...]]:
-    """The checks in a JSON text, and what is wrong with them."""
+    """Return the checks in a JSON text, and their problems."""
     builder, items = Builder(_Row("", {})), json.loads(text)
     if not isinstance(items, list):
         builder.problem((FIELD,), f"expected a list of checks, got {show(items)}", _ENTRY)
@@ -202,7 +201,7 @@ def _check(builder: Builder, item: Any, at: int) -> CaseCheck | None:
 
 
 def _allowed(builder: Builder, name: str, value: Any, path: Path) -> bool:
-    """Whether a row may use this scorer, with these options."""
+    """Return whether a row may use this scorer with these options."""
     kind, key = name.removeprefix(NEGATION), path[:2]
     if kind in SCORERS and kind not in RULES:
         fix = "add it to the suite's scorers, with `when: {has: FIELD}`"
@@ -218,7 +217,7 @@ def _allowed(builder: Builder, name: str, value: Any, path: Path) -> bool:
 
 
 def _label(name: str, value: Any) -> str:
-    """Name a check as its row writes it; the `name` that it may give itself goes first."""
+    """Name a check as its row writes it; a `name` of its own comes first."""
     if isinstance(value, Mapping):
         own = value.get("name")
         return cut(str(own) if own else f"{name} {json.dumps(value, ensure_ascii=False)}", _LABEL_CHARS)

@@ -11,6 +11,7 @@ from evalkit.errors import Problem
 from evalkit.llm.budget import Budget
 from evalkit.suite.model import Suite
 from evalkit.systems import CALLED
+from evalkit.systems.base import Shared
 from evalkit.systems.chat import ChatSystem
 from evalkit.systems.secrets import secrets_of, without_secrets
 
@@ -20,22 +21,24 @@ if TYPE_CHECKING:
     from evalkit.llm.config import ChatConfig
 
 Replies = Literal["taken", "renewed", "none"]
-"""Use of cached model replies: reused; or asked again and stored; or neither reused nor stored."""
+"""Use of cached model replies: reuse them, ask again and store, or neither reuse nor store."""
 CACHE_FILE = ".evalkit/cache.sqlite"
 """Path of the cache below the project's root."""
 Spending = tuple["Budget | None", "ReplyCache | None"]
 
 
-def open_client(config: ChatConfig, suite: Suite, env: Mapping[str, str], spending: Spending) -> ChatClient:
-    """Return a client of a model, with the budget and the cache of the run; it is yet to be entered."""
+def open_client(config: ChatConfig, shared: Shared, spending: Spending) -> ChatClient:
+    """Return a client of a model, not yet entered, with the budget and the cache of the run."""
     from evalkit.llm.client import ChatClient
 
     budget, cache = spending
-    return ChatClient(config, env=env, concurrency=suite.options.concurrency, budget=budget, cache=cache)
+    return ChatClient(
+        config, env=shared.env, concurrency=shared.concurrency, budget=budget, cache=cache, waits=shared.waits
+    )
 
 
 def open_cache(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, replies: Replies) -> ReplyCache:
-    """Open the cache of models' replies for as long as `stack` is open."""
+    """Open the cache of model replies; it closes with `stack`."""
     from evalkit.llm.cache import ReplyCache
     from evalkit.llm.cache_key import KEY_VARIABLE, cache_key
 
@@ -49,6 +52,12 @@ def open_cache(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, repl
         problem = f"judges' replies are neither read nor stored; {why}; set {KEY_VARIABLE} to a long random value"
     cache = ReplyCache(suite.root / CACHE_FILE, clean, taken=replies == "taken", key=key, problem=problem)
     return stack.enter_context(cache)
+
+
+def given_up_note(who: str, client: ChatClient) -> str:
+    """Name the sampling fields that an endpoint refused; empty if there are none."""
+    fields, them = " or ".join(client.given_up), "it" if len(client.given_up) == 1 else "them"
+    return f"the endpoint of the {who} {client.model} does not accept {fields}; asked without {them}" if fields else ""
 
 
 def judges_of(suite: Suite) -> tuple[ChatConfig, ...]:

@@ -1,4 +1,4 @@
-"""Identify how the conversations of a run were led: what must be equal for two runs to be compared."""
+"""Identify the settings that must be equal before the conversations of two runs can be compared."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _HEX = 16
 
 
 def conversation_key(suite: Suite) -> Mapping[str, str]:
-    """Return part -> value of everything but the system that decides how a conversation goes.
+    """Return part -> value of everything except the system that affects a conversation.
 
-    Of stored answers that are scored again it is that of their run. Empty for a suite without conversations, and for
-    one that replays a file.
+    For stored answers that are scored again, return the key of their run. The key is empty for a suite without
+    conversations, and for one that replays a file.
     """
     conversation = suite.conversation
     if conversation is None or not isinstance(suite.system, CALLED):
         return suite.led_by
     settings = conversation.settings
     key = {
-        "environment": _environment(suite),
+        "environment": environment_hash(suite),
         "max_steps": str(settings.max_steps),
         "max_turns": str(settings.max_turns),
         "stop_when": _hash([dataclasses.asdict(rule) for rule in settings.stop_when]) if settings.stop_when else "none",
@@ -46,8 +46,8 @@ def conversation_key(suite: Suite) -> Mapping[str, str]:
     return key
 
 
-def _environment(suite: Suite) -> str:
-    """Return the hash of the mocks, or of the class and the modules of the project that it imports."""
+def environment_hash(suite: Suite) -> str:
+    """Return the hash of the mocks, or of the class's module and the project modules that it imports."""
     conversation = suite.conversation
     environment = conversation.settings.environment if conversation is not None else None
     if conversation is not None and conversation.mocks_file is not None:

@@ -1,20 +1,19 @@
-"""Open a system of a run: call by call, or conversation by conversation."""
+"""Open the system of a run, for single calls or for whole conversations."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from evalkit.disk.project_code import load_callable
 from evalkit.errors import InputError, Problem
-from evalkit.formats.conversation import conversation_of
-from evalkit.formats.turns import turn_starts
+from evalkit.formats.turns import without_history
 from evalkit.runner.conversation_key import conversation_key
 from evalkit.runner.grading import Grader
+from evalkit.scorers.agents.ended import ConversationEnded
 from evalkit.scorers.registry import score_key
 from evalkit.suite.model import Suite
 from evalkit.systems import CALLED
@@ -22,60 +21,35 @@ from evalkit.systems.base import Answer, Shared, SystemConfig
 from evalkit.systems.chat import ChatSystem
 from evalkit.systems.command import CommandSystem
 from evalkit.systems.conversation.environment import MakeEnvironment
-from evalkit.systems.conversation.loop import Simulate, Talks, conversing, directly
+from evalkit.systems.conversation.loop import ConversationSetup, Simulate, conversing, directly
 from evalkit.systems.conversation.mocks import MockEnvironment
 from evalkit.systems.http import HttpSystem
 from evalkit.systems.python import PythonSystem
 from evalkit.systems.threads import own_code
-from evalkit.text.numbers import plural
-from evalkit.types import Case, Metric, Output, Score, Unscored
+from evalkit.types import Case, Failure, Output
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
 
 
-CUT_OFF = ("max_turns", "max_steps", "interrupt")
-"""Ends of a conversation that was cut off: the metric `ended` is 0."""
-
-
-@dataclass(frozen=True)
-class ConversationEnded:
-    """Fail a conversation that was cut off: too many turns or steps, an open question, or an agent that ended early."""
-
-    version: ClassVar[str] = "1"
-    name: ClassVar[str] = "ended"
-    metrics: ClassVar[tuple[Metric, ...]] = (Metric("ended", binary=True),)
-    needs: ClassVar[frozenset[str]] = frozenset()
-
-    def score(self, case: Case, output: Output) -> Score | Unscored:
-        """Grade by why the conversation ended."""
-        if output.stop is None:
-            return Unscored(self.name, "missing_stop", "the answer does not say why the conversation ended")
-        left = len(conversation_of(case).turns) - len(turn_starts(case, output.messages or ()))
-        if output.stop == "agent_done" and left > 0:
-            return Score(self.name, 0.0, False, f"the agent ended it with {plural(left, 'scripted turn')} left")
-        passed = output.stop not in CUT_OFF
-        return Score(self.name, float(passed), passed, f"the conversation ended with {output.stop}")
-
-
 def adds_ended(suite: Suite) -> bool:
-    """Return True if the metric `ended` is added: evalkit leads the conversations, or led those that were stored."""
+    """Return True if the metric `ended` is added, because evalkit runs the conversations or ran the stored ones."""
     conversation = suite.conversation
     return conversation is not None and conversation.settings.ended and bool(conversation_key(suite))
 
 
 def ended_grader(index: int) -> Grader:
-    """Return the grader of `ended`.
+    """Return the scoring of `ended`.
 
     Args:
-        index: of the grader, after those of the suite.
+        index: position of the grader, after those of the suite.
     """
     scorer = ConversationEnded()
     return Grader(scorer, key=score_key("ended", scorer, scorer), index=index)
 
 
 def environment_files(suite: Suite, shared: Shared) -> list[tuple[str, Path]]:
-    """Return the files that the environment of conversations is made of, as (name, path)."""
+    """Return the files of the conversations' environment as (name, path)."""
     conversation = suite.conversation
     if conversation is None:
         return []
@@ -87,7 +61,7 @@ def environment_files(suite: Suite, shared: Shared) -> list[tuple[str, Path]]:
 
 
 def environment_problems(suite: Suite, shared: Shared) -> list[Problem]:
-    """Return what is wrong with the class of an environment."""
+    """Return the problems of an environment's class."""
     environment = suite.conversation.settings.environment if suite.conversation is not None else None
     if environment is not None and isinstance(suite.system, HttpSystem | CommandSystem):
         what = f"a system of kind {suite.system_kind} cannot call an environment of evalkit"
@@ -105,15 +79,15 @@ def environment_problems(suite: Suite, shared: Shared) -> list[Problem]:
 
 @asynccontextmanager
 async def open_system(system: SystemConfig, prepared: Prepared) -> AsyncIterator[Answer]:
-    """Hold a system for the length of a run; if the suite has conversations, an answer is a whole one."""
+    """Open a system for the duration of a run; if the suite has conversations, each answer is a whole conversation."""
     async with AsyncExitStack() as stack:
         answer = await stack.enter_async_context(system.open(prepared.shared))
         conversation = prepared.suite.conversation
         if conversation is None or not isinstance(system, CALLED):
-            yield answer
+            yield _of_its_own(answer)
             return
-        make, run = await _environment(prepared, stack)
-        talks = Talks(
+        make, run = await open_environment(prepared.suite, prepared.shared, stack)
+        setup = ConversationSetup(
             settings=conversation.settings,
             make_environment=make,
             runs_tools=make is not None and isinstance(system, ChatSystem),
@@ -122,7 +96,17 @@ async def open_system(system: SystemConfig, prepared: Prepared) -> AsyncIterator
             tool_error=getattr(system, "tool_error", None),
             before_turn=prepared.budget.check if prepared.budget is not None else lambda: None,
         )
-        yield conversing(answer, talks)
+        yield conversing(answer, setup)
+
+
+def _of_its_own(answer: Answer) -> Answer:
+    """Return the answer with the steps that the system took, without those of the history in the case."""
+
+    async def call(case: Case, repeat: int) -> Output | Failure:
+        ended = await answer(case, repeat)
+        return without_history(case, ended) if isinstance(ended, Output) else ended
+
+    return call
 
 
 def _simulate(prepared: Prepared) -> Simulate | None:
@@ -133,16 +117,22 @@ def _simulate(prepared: Prepared) -> Simulate | None:
     return simulating(prepared.user)
 
 
-async def _environment(prepared: Prepared, stack: AsyncExitStack) -> tuple[MakeEnvironment | None, Any]:
-    """Return how environments are made, and what runs their code."""
-    conversation = prepared.suite.conversation
+async def open_environment(
+    suite: Suite, shared: Shared, stack: AsyncExitStack
+) -> tuple[MakeEnvironment | None, Callable[[Callable[[], Any]], Awaitable[Any]]]:
+    """Return the factory of environments, `None` if the suite has none, and the runner of their code.
+
+    Raises:
+        InputError: its class cannot be loaded.
+    """
+    conversation = suite.conversation
     environment = conversation.settings.environment if conversation is not None else None
     if conversation is not None and conversation.mocks is not None:
         return partial(MockEnvironment, conversation.mocks), directly
     if conversation is None or environment is None or isinstance(environment, str):
         return None, directly
-    make = load_callable(environment["python"], prepared.shared.project, "conversation.environment")
-    own = await stack.enter_async_context(own_code(prepared.shared.concurrency))
+    make = load_callable(environment["python"], shared.project, "conversation.environment")
+    own = await stack.enter_async_context(own_code(shared.concurrency))
 
     async def run(function: Callable[[], Any]) -> Any:
         return await own.call(function, lambda value: value)

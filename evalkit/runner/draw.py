@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
 
 LEAST = 2
-"""Minimum number of cases of each stratum, if it has them: one alone has no spread."""
+"""Minimum number of cases of each stratum that has them, because a single case has no spread."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Drawn:
     """Label -> (cases of the golden set, cases drawn)."""
 
     def facts(self, sample: Sample) -> SampleFacts:
-        """Describe for the manifest how it was drawn."""
+        """Describe for the manifest how the sample was drawn."""
         return SampleFacts(n=sample.n, by=sample.by, floor=sample.floor, strata=self.strata)
 
 
 def draw(cases: Iterable[Case], sample: Sample, seed: int) -> Drawn:
-    """Take every canary, and of each value of a cohort the first by hash: at least `floor`, the rest in proportion.
+    """Take every canary, and the first cases by hash of each cohort value: at least `floor`, the rest in proportion.
 
     Raises:
         ValueError: too few to take every canary, and two cases of each value.
@@ -59,10 +59,10 @@ def draw(cases: Iterable[Case], sample: Sample, seed: int) -> Drawn:
 
 
 def chosen_cases(prepared: Prepared, selection: Selection) -> tuple[frozenset[str] | None, SampleFacts | None]:
-    """Digests of the cases to ask, `None` for all; and how they were drawn if they are a stratified sample.
+    """Return the digests of the cases to run (`None` for all), and how a stratified sample was drawn.
 
     Raises:
-        InputError: the sample is too small for its strata, or beside another choice.
+        InputError: the sample is too small for its strata, or is combined with another choice.
         NothingSelected: no case is left.
     """
     sample = prepared.suite.options.sample_of(selection.sample)
@@ -87,7 +87,7 @@ def chosen_cases(prepared: Prepared, selection: Selection) -> tuple[frozenset[st
 
 
 def _allocated(n: int, sizes: list[int], floor: int) -> list[int]:
-    """Return the number of cases to draw from each stratum; others make up for a small one."""
+    """Return the number of cases to draw from each stratum; larger strata make up for small ones."""
     import numpy as np
 
     from evalkit.stats.sampling import allocate_floor

@@ -1,4 +1,4 @@
-"""Read the rows of an earlier process of a run: finished, to run again, or to set aside."""
+"""Sort the rows of an earlier process of a run: finished, to run again, or to set aside."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from evalkit.types import QUARANTINED, Case, Row
 
 @dataclass
 class EarlierRows:
-    """The rows of a journal, sorted by what the current suite does with them; the last row of a key counts."""
+    """The rows of a journal, sorted by how the current suite treats them; the last row of a key counts."""
 
     folder: RunFolder
     frame: Frame
@@ -35,9 +35,9 @@ class EarlierRows:
     """Whether to retry errors of the system and of the simulated user, ungraded scores and skipped cases."""
     done: set[Key] = field(default_factory=set)
     quarantined: set[Key] = field(default_factory=set)
-    """Skipped before, to be run again."""
+    """Skipped cases that are to be run again."""
     counts: Mapping[bytes, bytes | None] = field(default_factory=dict)
-    """Name of a row that was edited or added by hand -> checksum of the one line that counts; `None` if none does."""
+    """Name of a row that was edited or added by hand -> checksum of its line that counts; `None` if no line counts."""
     damaged: list[Damage] = field(default_factory=list)
     n_rows: int = 0
     n_unwanted: int = 0
@@ -48,7 +48,7 @@ class EarlierRows:
         """Read every row; `charge` is called with each, for its cost.
 
         Raises:
-            InputError: for a sound row that is none of this run, with its line.
+            InputError: an intact row belongs to another run; the message has its line.
         """
         place = 0
         path = self.folder.rows_file
@@ -98,27 +98,27 @@ class EarlierRows:
         return len(self._open)
 
     def ungraded(self) -> Iterator[tuple[Case, int]]:
-        """Return case and repeat of each of them, in the order of the journal."""
+        """Return the case and repeat of each row to run again, in the order of the journal."""
         return ((row.case, row.repeat) for row in self._open_rows())
 
     def asked_again(self) -> Iterator[tuple[Case, list[Grader]]]:
-        """Return the case of each of them, and the scorers that have yet to grade it."""
+        """Return the case of each of these answers, and the scorers that have yet to grade it."""
         return ((row.case, self.scoring.open_to(row, retry=self.retry)) for row in self._open_rows())
 
     def _open_rows(self) -> Iterator[Row]:
         return (row_at(self.folder.rows_file, place) for place in sorted(self._open.values()))
 
     def graded_again(self) -> MakeRow:
-        """Return a function that grades them without a call of the system."""
+        """Return a function that grades these answers without calling the system."""
         return self.scoring.graded_again(
             lambda digest, repeat: row_at(self.folder.rows_file, self._open[digest, repeat]), retry=self.retry
         )
 
     def set_aside(self) -> None:
-        """Move damaged lines, edited rows and rows of removed cases out of the journal, into a file beside it.
+        """Move damaged lines, edited rows and rows of removed cases from the journal to a file beside it.
 
         Raises:
-            StoreError: if the disk refuses it; the journal is unchanged.
+            StoreError: a file cannot be written; the journal is unchanged.
         """
         path, aside = self.folder.rows_file, self.folder.file(SET_ASIDE)
         try:

@@ -25,7 +25,7 @@ Work = Iterator[tuple[Case, int]]
 MakeRow = Callable[[Case, int], Awaitable[Row]]
 """Calls the system for a case and repeat, and grades its answer."""
 Keep = Callable[[Row], Collection[Row]]
-"""Writes a row and returns the rows written; none while it may be due to a refused key."""
+"""Writes a row and returns the rows written; returns none while the row may be due to a refused key."""
 Count = Callable[[Row], object]
 """Called for each stored row; deferred until the next calls have started."""
 FIRST_CALLS = 3
@@ -73,10 +73,10 @@ async def run_cases(
 ) -> None:
     """Run every case and repeat of `work`, at most `concurrency` at once, in constant memory.
 
-    Every row that was kept is counted before this ends, however it ends.
+    Every kept row is counted before this function ends, even if it raises.
 
     Raises:
-        EvalkitError: what `keep` or `work` raises, such as `StoreError`; the other calls are cancelled.
+        EvalkitError: raised by `keep` or `work`, such as `StoreError`; the other calls are cancelled.
     """
     meanwhile = _Meanwhile(work, count, concurrency)
     try:
@@ -99,7 +99,7 @@ class _Meanwhile:
         """Return the next case, in the order of the golden set; each goes to one worker.
 
         Raises:
-            Exception: what reading has met, at its place in the order.
+            Exception: an error of the reader, raised in the order of the cases.
         """
         self._asked.set()
         if self._cases:
@@ -140,7 +140,7 @@ class _Worker:
     keep: Keep
     stop: Stop
     started: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when a row was stored."""
+    """Set once a row has been stored."""
 
     async def run(self) -> None:
         while self.stop.reason is None and (item := self.meanwhile.next_case()) is not None:

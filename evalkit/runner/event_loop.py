@@ -15,17 +15,17 @@ T = TypeVar("T")
 LEAVE_S = 1.0
 """Seconds that tasks left behind by a library have to end."""
 _monotonic = time.monotonic
-"""Bound before a system can patch the module, so that time-outs hold."""
+"""Bound before a system can patch the module, so that timeouts hold."""
 
 
 def run_to_end(main: Coroutine[Any, Any, T]) -> T:
     """Run `main` on a new event loop, as `asyncio.run` does, and give its result.
 
-    A library that stops the loop, calls `sys.exit` in a task, or leaves a task behind that swallows its cancellation
-    neither ends the run nor keeps it.
+    The run neither ends early nor hangs if a library stops the loop, calls `sys.exit` in a task, or leaves a task that
+    swallows its cancellation.
 
     Raises:
-        BaseException: What `main` raised; `KeyboardInterrupt` after Ctrl-C, if nothing else listens to it.
+        BaseException: The exception of `main`; `KeyboardInterrupt` after Ctrl-C, if there is no other handler.
     """
     loop = asyncio.new_event_loop()
     loop.time = _monotonic  # type: ignore[method-assign]
@@ -45,7 +45,7 @@ def run_to_end(main: Coroutine[Any, Any, T]) -> T:
 
 @contextmanager
 def _cancelled_by_ctrl_c(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> Iterator[None]:
-    """Cancel the task at the first Ctrl-C, unless there is a handler, instead of raising in any code."""
+    """Cancel the task at the first Ctrl-C, unless there is a handler, instead of raising in arbitrary code."""
     free = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if not free or threading.current_thread() is not threading.main_thread():
         yield

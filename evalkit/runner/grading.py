@@ -39,14 +39,14 @@ class Grader:
     package: str = ""
     """Name and version of the package that provides the scorer; empty for a shipped one."""
     negated: bool = False
-    """Whether `not_` stands before its name: a pass is a fail and 1 is 0."""
+    """Whether the name has the prefix `not_`, so that pass and fail, and 1 and 0, are swapped."""
     over: Over | None = None
-    """What it sees of a conversation; `None` in a suite without conversations."""
+    """The part of a conversation that the scorer grades; `None` in a suite without conversations."""
     fold: Fold | None = None
     """How the grades of turns become one."""
 
     def __post_init__(self) -> None:
-        """Refuse to negate a scorer whose values are not passes and fails, and to average passes and fails."""
+        """Reject negating a scorer that is not pass/fail, and averaging passes and fails."""
         binary = [metric.name for metric in self.scorer.metrics if metric.binary]
         if self.fold == "mean" and binary:
             raise ValueError(f"fold: {binary[0]} is pass or fail, so it has no mean; write `fold: all`")
@@ -88,7 +88,7 @@ def grade_all(graders: Sequence[Grader]) -> GradeAll:
 async def _graded(
     grader: Grader, score: Scoring, expected: Mapping[str, Metric], case: Case, output: Output, repeat: int
 ) -> Iterator[Grade]:
-    if grader.over is None:
+    if grader.over in (None, "conversation") or isinstance(grader.scorer, OfWholeConversation):
         return await _asked(grader, partial(score, case, output, repeat), expected)
     if grader.over != "turn":
         return await _asked(grader, partial(over_answers(score, grader.over), case, output, repeat), expected)
@@ -121,7 +121,7 @@ async def _asked(
 
 
 def failed_by(fault: str, grade: Grade, metric: Metric) -> Grade:
-    """Return the grade of an output that is not an answer: it meets no pass mark, whatever the scorer says.
+    """Return the grade of an output that is not an answer, which never passes.
 
     A graded metric keeps its value, measured on the returned text. A pass/fail metric fails. If no grade could be
     given, a pass/fail metric fails and a graded one stays unknown.
@@ -135,7 +135,7 @@ def failed_by(fault: str, grade: Grade, metric: Metric) -> Grade:
 
 
 def _turned(grade: Grade) -> Grade:
-    """Turn a pass around; what could not be scored stays unscored."""
+    """Swap pass and fail; an unscored grade stays unscored."""
     if isinstance(grade, Unscored):
         return grade
     passed = None if grade.passed is None else not grade.passed
@@ -152,8 +152,8 @@ def _scoring(grader: Grader) -> Scoring:
 def _is_ours(error: BaseException) -> bool:
     """Return True for exceptions that end more than one grade: budget, cancelled run, closed coroutine.
 
-    Every other `BaseException`, `SystemExit` and `KeyboardInterrupt` included, was raised by a scorer's library: the
-    signals of a run are handled elsewhere.
+    Every other `BaseException`, `SystemExit` and `KeyboardInterrupt` included, comes from a scorer's library, because
+    the signals of a run are handled elsewhere.
     """
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()

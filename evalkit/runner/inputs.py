@@ -1,4 +1,4 @@
-"""Checks made before the first call: labels against cases, baseline against scorers."""
+"""Check inputs before the first call: labels against cases, baseline against scorers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def other_problems(suite: Suite, baseline: str | None) -> list[Problem]:
-    """Collect the problems of labels, calibrations and baseline, each read by itself."""
+    """Collect the problems of labels, calibrations and baseline, each read independently."""
     problems: list[Problem] = []
     with gathered(problems):
         read_labels_of(suite)
@@ -43,10 +43,10 @@ def other_problems(suite: Suite, baseline: str | None) -> list[Problem]:
 
 
 def refuse_places(targets: Iterable[Path]) -> None:
-    """Refuse output files that cannot be created, or that the run depends on, before any call.
+    """Reject output files that cannot be created or that the run depends on, before any call.
 
     Raises:
-        InputError: naming each one.
+        InputError: names each of them.
     """
     problems = [Problem(str(each), "it is a folder", "name a file in it") for each in targets if os.path.isdir(each)]
     kept = {MANIFEST, ROWS, SUMMARY, DECISION}
@@ -64,10 +64,10 @@ def refuse_places(targets: Iterable[Path]) -> None:
 
 
 def refuse_unfit(prepared: Prepared, terms: Terms) -> None:
-    """Refuse labels that fit no case or scale, and a baseline whose scores were made differently.
+    """Reject labels that fit no case or scale, and a baseline whose scores were made differently.
 
     Raises:
-        InputError: with every problem.
+        InputError: reports every problem.
     """
     problems: list[Problem] = []
     if terms.labels:
@@ -92,13 +92,13 @@ def _other_scores(prepared: Prepared, terms: Terms) -> Iterator[Problem]:
 def unlike_scores(
     prepared: Prepared, baseline: Baseline, metrics: Collection[str] | None, place: str
 ) -> Iterator[Problem]:
-    """Yield the metrics that a run of the suite could not compare with a baseline; its rate if no other says why.
+    """Yield the metrics that a run of the suite could not compare; `pass_rate` only if no other metric explains it.
 
     Args:
         prepared: the suite.
         baseline: the stored run.
         metrics: those that the policy compares; `None` for all that decide.
-        place: of the baseline.
+        place: location of the baseline.
     """
     from evalkit.gate.comparable import SCORE_AGAIN, applied_in, incomparable_metrics, is_shared, unlike
 
@@ -127,7 +127,7 @@ def _planned(prepared: Prepared, baseline: Baseline) -> Applied:
             if not grader.applies(case):
                 for metric in grader.metrics:
                     left_out[metric.name].add(key)
-    # Whether a scorer votes shows in what it returns: one that had no pass mark in the baseline has none now.
+    # Stored scores show whether a scorer votes: if it had no pass mark in the baseline, it has none now.
     silent = baseline.score_keys.keys() - baseline.frame.advisory - set(baseline.frame.voters)
     voters = [metric.name for metric in prepared.metrics if metric.votes and metric.name not in prepared.advisory]
     return Applied(
@@ -139,7 +139,7 @@ def _planned(prepared: Prepared, baseline: Baseline) -> Applied:
 
 
 def warnings_of(prepared: Prepared, terms: Terms) -> tuple[Problem, ...]:
-    """Collect warnings: what is allowed but probably not intended, each with its position."""
+    """Collect warnings about what is allowed but probably not intended, each with its position."""
     metrics = {metric.name for metric in prepared.metrics}
     return (
         *prepared.golden.warnings,
@@ -155,7 +155,7 @@ def warnings_of(prepared: Prepared, terms: Terms) -> tuple[Problem, ...]:
 
 
 def _no_gate(suite: Suite) -> Iterator[Problem]:
-    """Warn if a run of the suite can end in no decision only."""
+    """Warn if a run of the suite can only end without a decision."""
     if not suite.policy.can_block:
         yield Problem(suite.place("gate"), NO_GATE, ADD_GATE)
 
@@ -179,7 +179,7 @@ def _own_packages(suite: Suite) -> Iterator[Problem]:
 
 
 def _without_keys(prepared: Prepared) -> Iterator[Problem]:
-    """Warn about judges and simulated users that cannot be asked, as on a fork, which has no secrets."""
+    """Warn about judges and simulated users that cannot be asked, such as on a fork, which has no secrets."""
     llm, panel = prepared.services.llm, prepared.services.panel
     for client in (*((llm,) if llm else ()), *panel):
         if client.no_key:

@@ -1,4 +1,4 @@
-"""Describe what a run was made of, before its first call."""
+"""Describe the inputs of a run before its first call."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ def manifest_of(
     sample: SampleFacts | None,
     command: str,
 ) -> Manifest:
-    """The manifest of a run that is about to begin.
+    """Return the manifest of a run that is about to begin.
 
     Args:
         prepared: the checked suite.
-        terms: of its decision.
+        terms: terms of its decision.
         now: start of the run.
-        expected: rows that the plan asks for.
-        sample: how its cases were drawn, `None` if all of them are asked.
-        command: the command line that began it.
+        expected: number of planned rows.
+        sample: how its cases were drawn, `None` if all cases are run.
+        command: the command line that started it.
     """
     suite, golden, rules = prepared.suite, prepared.golden, rules_of(prepared.suite)
     former = terms.former
@@ -80,7 +80,7 @@ def manifest_of(
         conversation_key=conversation_key(suite),
         scoring=Scoring(prepared.graders, {}).id,
         cohorts=tuple(suite.options.cohorts),
-        # Further runs by a flag are evidence for a baseline, and no rule for the runs that are compared with it.
+        # More repeats by a flag are evidence for a baseline, not a rule for the runs that are compared with it.
         rules=replace(rules, repeat=min(suite.options.repeat, suite.stated_repeat)),
         seed=suite.options.seed,
         repeats=suite.options.repeat,
@@ -101,14 +101,14 @@ def manifest_of(
 
 
 def resumed(manifest: Manifest, stored: Manifest) -> Manifest:
-    """The manifest of a run that goes on: its own id and beginning, and today's suite, golden set and scorers."""
+    """Return the manifest of a resumed run: its own id and start, with the current suite, golden set and scorers."""
     earlier = {id_: keys for id_, keys in stored.scorings.items() if id_ != manifest.scoring}
     own = replace(manifest, run_id=stored.run_id, started_at=stored.started_at, command=stored.command)
     return replace(own, earlier_scorings=earlier)
 
 
 def _system_files(prepared: Prepared) -> dict[str, str]:
-    """Map each file that the fingerprint covers to the head of its SHA-256, so that a later run can list changes."""
+    """Map each file that the fingerprint covers to the start of its SHA-256, so that a later run can list changes."""
     system, files = prepared.suite.system, environment_files(prepared.suite, prepared.shared)
     if system.version is None and isinstance(system, PythonSystem | CommandSystem):
         files += system.sources(prepared.shared)

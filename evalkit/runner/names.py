@@ -46,7 +46,7 @@ def foreign_cohorts(suite: Suite, golden: GoldenSet) -> Iterator[Problem]:
         for name in entry.when.cohorts if entry.when and known else ():
             if name not in known:
                 place = f"scorers[{entry.index}].{entry.written}.when.{name}"
-                yield Problem(place, f"unknown cohort `{name}`", f"write one that cases have: {', '.join(known)}")
+                yield Problem(place, f"unknown cohort `{name}`", f"write an existing one: {', '.join(known)}")
 
 
 def foreign_values(suite: Suite, golden: GoldenSet) -> Iterator[Problem]:
@@ -76,5 +76,5 @@ def _labels(suite: Suite, golden: GoldenSet) -> Iterator[str]:
 def _foreign(place: str, value: str, labels: Iterable[str]) -> Problem:
     known = [each for label in labels for each in (label, label.partition("=")[2]) if each]
     near = get_close_matches(value, known, n=1)
-    fix = f"did you mean `{near[0]}`?" if near else f"write one that cases have: {', '.join(labels)}"
+    fix = f"did you mean `{near[0]}`?" if near else f"write an existing one: {', '.join(labels)}"
     return Problem(place, f"no case belongs to `{value}`", fix)

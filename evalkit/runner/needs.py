@@ -23,11 +23,11 @@ from evalkit.text.values import one_line
 from evalkit.types import Case
 
 _EXPECTED = frozenset({"required", "forbidden", "reference", "contexts", "expected_tool_calls", "expected_trajectory"})
-"""Fields of turns that scorers read, whichever the suite has."""
+"""Fields of turns that shipped scorers read."""
 
 
 def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Callable[[Problem], None]) -> Need:
-    """Yield what a case lacks: `scorer:field`, `cohort:name`, `system:field` or `answer:`."""
+    """Yield the missing parts of a case: `scorer:field`, `cohort:name`, `system:field` or `answer:`."""
     cohorts = set(suite.options.cohorts) - {"query_length", "kind", "severity"}
     during = DURING if suite.conversation is not None else ()
     named = {name.partition(".")[0]: name for name in getattr(suite.system, "fields", ())}
@@ -62,7 +62,7 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
 
 
 def _misspelt(case: Case, graders: Sequence[Grader]) -> Iterator[Problem]:
-    """Yield expectations of turns that no scorer reads, though one reads a field of nearly that name."""
+    """Yield expectations of turns that no scorer reads although one reads a field with a similar name."""
     read = {name for grader in graders for name in grader.scorer.needs} | _EXPECTED
     for at, turn in enumerate(conversation_of(case).turns):
         for key in turn.expect:
@@ -79,7 +79,7 @@ def _seen(grader: Grader, case: Case) -> Sequence[Case]:
 
 @contextmanager
 def _told(place: str, who: str, note: Callable[[Problem], None], package: str = "") -> Iterator[None]:
-    """Note the error that a check of a case raises, and continue."""
+    """Record the error that a check of a case raises, and continue."""
     try:
         yield
     except InputError as error:
@@ -96,7 +96,7 @@ def _told(place: str, who: str, note: Callable[[Problem], None], package: str = 
 
 
 def missing(suite: Suite, graders: Sequence[Grader], golden: GoldenSet) -> Iterator[Problem]:
-    """Yield a problem for each lack."""
+    """Yield a problem for each missing field."""
     for key, lack in golden.missing.items():
         owner, _, name = key.partition(":")
         some = f"{lack.n} of {plural(golden.n_cases, 'case')} {'has' if lack.n == 1 else 'have'} no"

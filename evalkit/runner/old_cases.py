@@ -27,18 +27,18 @@ def with_former(
 ) -> Decision | NeedsRepeats:
     """Add the results of former cases to the decision of a run.
 
-    The run is assessed a second time with them put back, each in the place of its edited form. If that blocks, the
-    run is blocked. The figures of the run itself hold none of them.
+    The run is assessed a second time with these cases restored, each in place of its edited form. If that blocks, the
+    run is blocked. The figures of the run do not include them.
 
     Args:
         own: the decision on the run's own rows.
-        folder: of the run.
-        manifest: of the run; it lists the former cases.
-        terms: of the decision.
-        final: nothing can be asked again.
+        folder: folder of the run.
+        manifest: manifest of the run; it lists the former cases.
+        terms: terms of the decision.
+        final: whether no case can be run again.
 
     Returns:
-        `NeedsRepeats` if the gate looks at more runs of a former case than there are.
+        `NeedsRepeats` if the gate needs more runs of a former case than there are.
 
     Raises:
         InputError: rows of the run cannot be read.
@@ -54,7 +54,7 @@ def with_former(
     ids = frozenset(row.case.id for row in rows)
     frame = _restored(folder, rows, ids)
     frozen = freeze(frame)
-    # Further cases of a sample would have no correct weight.
+    # Additional cases of a sample would have no correct weight.
     may_block = former.blocks and manifest.sample is None
     restored = None if not may_block else _assessed(frame, frozen, terms, final=final)
     if restored is not None and not isinstance(restored, Decision):
@@ -91,7 +91,7 @@ def open_former(folder: RunFolder, cases: Iterable[Case], repeats: int, scored_b
 
 
 def _rows_of(folder: RunFolder, wanted: Collection[str]) -> list[Row]:
-    """Return the rows that count of the former cases in the manifest."""
+    """Return the rows of the manifest's former cases that count."""
     file = folder.former_rows_file
     last: dict[tuple[str, int], Row] = {}
     for row in read_rows(file) if file.exists() else ():

@@ -18,7 +18,7 @@ def make_room(suite: Suite) -> None:
     """Raise the soft limit of open files to the run's needs.
 
     Raises:
-        InputError: the hard limit is below that: calls would fail one by one, and none of them would be to blame.
+        InputError: the hard limit is too low; calls would fail one by one for a reason that is not their own.
     """
     if resource is None:
         return

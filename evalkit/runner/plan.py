@@ -17,7 +17,7 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The choice of `--case`, `--cohort`, `--limit` and `--sample`; empty for all that the suite says."""
+    """The choice of `--case`, `--cohort`, `--limit` and `--sample`; empty for all cases of the suite."""
 
     limit: int | None = None
     sample: int | None = None
@@ -25,7 +25,7 @@ class Selection:
     ids_of: str = ""
     """Source of the case ids, such as `--failed-from reports/first`; empty if each was named."""
     cohorts: tuple[str, ...] = ()
-    """`name=value`, or `!name=value` to leave it out."""
+    """Cohorts as `name=value`, or `!name=value` to leave one out."""
     seed: int = 0
 
     @property

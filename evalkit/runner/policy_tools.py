@@ -1,4 +1,4 @@
-"""Find names in a policy that the environment's tools do not have, though one of them is close."""
+"""Find names in a policy that no tool of the environment has, although one is similar."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OF_GLOBS = "*?["
 def misspelt_tools(suite: Suite, graders: Sequence[Grader]) -> Iterator[Problem]:
     """Warn about a policy rule that names a tool the mocks do not have.
 
-    An agent may have further tools, so only names close to a mocked tool are reported.
+    An agent may have other tools, so only names similar to a mocked tool are reported.
     """
     mocks = suite.conversation.mocks if suite.conversation is not None else None
     if mocks is None:
@@ -34,7 +34,7 @@ def misspelt_tools(suite: Suite, graders: Sequence[Grader]) -> Iterator[Problem]
 
 
 def _names(policy: ToolPolicy) -> Iterator[tuple[str, str]]:
-    """Yield the key of each rule with the names of tools in it that are no globs."""
+    """Yield the key of each rule with its names of tools that are not globs."""
     for key, rule in (*policy.rules, *(("allow", each) for each in policy.allowed or ())):
         for option in ("of", "needs", "step", "reads"):
             for name in getattr(rule, option, ()):

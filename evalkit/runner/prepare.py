@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evalkit.baselines.find import find_baseline
 from evalkit.disk.project_code import note_loaded
@@ -22,11 +22,12 @@ from evalkit.runner.addresses import addresses_of
 from evalkit.runner.case_checks import METRIC, checks_grader
 from evalkit.runner.chat_clients import Replies, Spending, judges_of, open_cache, open_client, unpriced, user_of
 from evalkit.runner.conversations import adds_ended, ended_grader, environment_problems
+from evalkit.runner.expected_states import open_replays, with_expected_states
 from evalkit.runner.grading import Grader
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
 from evalkit.runner.needs import missing, need_of
 from evalkit.runner.unreachable_gates import CaseCounts, case_counts, reach_doubts, reach_problems
-from evalkit.scorers.base import Bindable, Noted, OwnProject, Scorer, Services
+from evalkit.scorers.base import Bindable, Noted, OverConversation, OwnProject, Scorer, Services
 from evalkit.scorers.custom.packages import check_scorer
 from evalkit.scorers.custom.python_scorer import PythonScorer
 from evalkit.scorers.registry import bind, score_key
@@ -38,7 +39,7 @@ from evalkit.systems.process import Process
 from evalkit.systems.secrets import secrets_of
 from evalkit.systems.threads import own_code
 from evalkit.text.values import one_line
-from evalkit.types import Case, Metric
+from evalkit.types import Case, Metric, Output
 
 if TYPE_CHECKING:
     from evalkit.llm.cache import ReplyCache
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 SUITE_KEYS = frozenset(field.name for field in fields(SuiteOptions))
 _LINE = re.compile(r":\d+")
-"""Follows the name of a file in a place that has its line."""
+"""Separates file and line in a place that has a line."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Prepared:
     shared: Shared
     fingerprint: str | None
     process: Process
-    """State of the process, restored once the system's code has run."""
+    """State of the process to restore after the system's code has run."""
     services: Services
     """Services that the scorers were bound to."""
     budget: Budget | None = None
@@ -71,11 +72,11 @@ class Prepared:
     doubts: tuple[Problem, ...] = ()
     """Warnings about checks that cover fewer cases than they seem to."""
     warnings: tuple[Problem, ...] = ()
-    """What is allowed and probably not meant."""
+    """Warnings about what is allowed but probably not intended."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """Every metric of the scorers."""
+        """All metrics of the scorers."""
         return tuple(metric for grader in self.graders for metric in grader.metrics)
 
     @property
@@ -84,10 +85,10 @@ class Prepared:
         return secrets_of(self.shared.env, self.suite.variables)
 
     def with_checks(self, former: Collection[Case] | None) -> Prepared:
-        """The suite that also grades former cases by the checks that they carried.
+        """Return the suite with a grader for the checks that former cases carried.
 
         Args:
-            former: cases that were removed or edited, which are asked in their old form.
+            former: removed or edited cases, which are run in their old form.
         """
         if self.golden.checks or not any(has_field(case, METRIC) for case in former or ()):
             return self
@@ -102,7 +103,7 @@ class Prepared:
 
     @property
     def score_keys(self) -> Mapping[str, Mapping[str, str]]:
-        """Metric -> score key: what must be equal for scores to be comparable."""
+        """Metric -> score key; scores are comparable if their keys are equal."""
         return {metric.name: grader.key for grader in self.graders for metric in grader.scorer.metrics}
 
     @property
@@ -130,14 +131,14 @@ async def prepare(
     """Check and bind everything; sessions are entered on `stack`.
 
     Args:
-        suite: what to make ready.
+        suite: the suite to prepare.
         env: the environment, for secrets.
-        stack: holds what has to be closed.
-        replies: what becomes of judges' replies of earlier runs.
-        checked: the golden set of a run of this very suite: one that did not change since is not checked once more.
+        stack: stack of everything to close.
+        replies: how to use judge replies of earlier runs.
+        checked: the golden set of an earlier run of the same suite; if unchanged, it is not checked again.
 
     Raises:
-        InputError: with the problems of the golden set, the system, the scorers and the gate together.
+        InputError: reports the problems of the golden set, the system, the scorers and the gate together.
     """
     env = dict(env)  # a system may empty the process's own
     process = Process()
@@ -147,15 +148,18 @@ async def prepare(
     converses = suite.conversation is not None
     shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, inputs, converses)
     problems: list[Problem] = [*suite.system.problems(shared), *_old_problems(suite, shared)]
-    problems += environment_problems(suite, shared)
+    unsound_environment = environment_problems(suite, shared)
+    problems += unsound_environment
     suite = _with_versions(suite, env, problems)
     limit_usd = suite.options.budget_usd
     budget = None if limit_usd is None else Budget(limit_usd)
     problems += unpriced(suite) if budget else []
     asks_models = bool(judges_of(suite)) or user_of(suite) is not None
     cache = open_cache(suite, env, stack, replies) if replies != "none" and asks_models else None
-    services = await _services(suite, env, stack, (budget, cache), problems)
-    user = await _user(suite, env, stack, (budget, cache), problems)
+    services = await _services(suite, shared, stack, (budget, cache), problems)
+    if services is not None and any(entry.kind == "state" for entry in suite.scorers):
+        services = replace(services, replays=await open_replays(suite, shared, stack))
+    user = await _user(suite, shared, stack, (budget, cache), problems)
     graders = _graders(suite, services, problems) if services else []
     checks = checks_grader(len(suite.scorers))
     golden, counts = None, case_counts(suite, [*graders, checks] if graders else [])
@@ -172,6 +176,8 @@ async def prepare(
         known = [(file, file.relative_to(suite.root).as_posix()) for file in suite.learnt_files]
         golden = replace(golden, learnt=tuple(overlap(golden, known)))
         problems += metric_name_problems(graders)
+        if not unsound_environment:
+            graders = await with_expected_states(suite, graders, golden, problems.append)
         graders += [checks] if golden.checks else []
         graders += [ended_grader(len(suite.scorers) + 1)] if adds_ended(suite) else []
     except InputError as error:
@@ -217,7 +223,7 @@ def _of_baseline(suite: Suite, problem: Problem) -> Problem:
 
 
 def _own_scorers(suite: Suite) -> Iterator[Path]:
-    """Yield the project's modules that hold a scorer: an edit changes scores, not answers."""
+    """Yield the project's modules with scorers; editing one changes scores, not answers."""
     for entry in suite.scorers:
         if isinstance(entry.options, PythonScorer) and (file := entry.options.own_file(suite.root)):
             yield file
@@ -227,7 +233,7 @@ def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[
     graders = []
     for entry in suite.scorers:
         try:
-            graders += [_grader(suite, entry, scorer) for scorer in bind(entry.options, services)]
+            graders += [_grader(suite, entry, scorer) for scorer in bind(_options(entry), services)]
         except ValueError as error:
             problems.append(Problem(f"scorers[{entry.index}]", *what_and_fix(error)))
         except InputError as error:
@@ -244,6 +250,20 @@ def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[
     return graders
 
 
+def _options(entry: ScorerEntry) -> Any:
+    """Return the options of a scorer, as they are for what it sees of a conversation.
+
+    Raises:
+        ValueError: `over: what; fix`.
+    """
+    if entry.over != "conversation":
+        return entry.options
+    if not isinstance(entry.options, OverConversation):
+        fix = "remove it, or name {{conversation}} in the rubric of a `judge`"
+        raise ValueError(f"over: only `pairwise` has `over: conversation`; {fix}")
+    return entry.options.over_conversation()
+
+
 def _grader(suite: Suite, entry: ScorerEntry, scorer: Scorer) -> Grader:
     if entry.package:
         check_scorer(scorer, entry.package)
@@ -251,8 +271,8 @@ def _grader(suite: Suite, entry: ScorerEntry, scorer: Scorer) -> Grader:
     over = entry.over if suite.conversation is None else entry.over or "last"
     if over == "turn":
         key = {**key, "over": f"turn {entry.fold or 'as by default'}"}
-    elif over == "all":
-        key = {**key, "over": "all"}
+    elif over in ("all", "conversation"):
+        key = {**key, "over": over}
     return Grader(
         scorer=scorer,
         when=entry.when,
@@ -268,53 +288,51 @@ def _grader(suite: Suite, entry: ScorerEntry, scorer: Scorer) -> Grader:
 
 
 async def _services(
-    suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: Spending, problems: list[Problem]
+    suite: Suite, shared: Shared, stack: AsyncExitStack, spending: Spending, problems: list[Problem]
 ) -> Services | None:
     """Open the services that scorers share; `None`, with the problems noted, if that fails."""
     try:
-        return await _open_services(suite, env, stack, spending)
+        return await _open_services(suite, shared, stack, spending)
     except InputError as error:
         problems += error.problems
         return None
 
 
 async def _user(
-    suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: Spending, problems: list[Problem]
+    suite: Suite, shared: Shared, stack: AsyncExitStack, spending: Spending, problems: list[Problem]
 ) -> ChatClient | None:
-    """Open the client of the model that plays the user; `None` if there is none, or with the problems noted."""
+    """Open the client of the model that plays the user; `None` if there is none, or after noting its problems."""
     config = user_of(suite)
     if config is None:
         return None
     try:
-        return await stack.enter_async_context(open_client(config, suite, env, spending))
+        return await stack.enter_async_context(open_client(config, shared, spending))
     except InputError as error:
         problems += error.problems
         return None
 
 
-async def _open_services(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, spending: Spending) -> Services:
+async def _open_services(suite: Suite, shared: Shared, stack: AsyncExitStack, spending: Spending) -> Services:
     """Open the embedding and the judge endpoints, if a scorer may use them."""
     embedder = None
-    if any(isinstance(entry.options, Bindable) for entry in suite.scorers):
+    if any(isinstance(entry.options, Bindable) and entry.kind != "state" for entry in suite.scorers):
         from evalkit.scorers.embedding.embedders import build_embedder
 
-        embedder = build_embedder(suite.options.embedding, env)
+        embedder = build_embedder(suite.options.embedding, shared.env, shared.waits)
         if isinstance(embedder, AbstractAsyncContextManager):
             await stack.enter_async_context(embedder)
-    clients = [
-        await stack.enter_async_context(open_client(config, suite, env, spending)) for config in judges_of(suite)
-    ]
+    clients = [await stack.enter_async_context(open_client(config, shared, spending)) for config in judges_of(suite)]
     llm, panel = (clients[0], tuple(clients[1:])) if clients else (None, ())
     own = any(isinstance(entry.options, PythonScorer) for entry in suite.scorers)
     project = None
     if own:
         code = await stack.enter_async_context(own_code(suite.options.concurrency))
         project = OwnProject(suite.root, code, suite.inputs)
-    return Services(suite.path.parent, embedder, llm, panel, partial(_answers_of, suite), project)
+    return Services(suite.path.parent, embedder, llm, panel, partial(_outputs_of, suite), project)
 
 
-def _answers_of(suite: Suite, name: str) -> Mapping[str, str]:
-    """Read the answers of a baseline or run folder by case digest, first repeats only.
+def _outputs_of(suite: Suite, name: str) -> Iterator[tuple[str, Output]]:
+    """Return the outputs of a baseline or run folder with their case digests, first repeats only.
 
     Raises:
         ValueError: There is no such run.
@@ -323,8 +341,8 @@ def _answers_of(suite: Suite, name: str) -> Mapping[str, str]:
     if folder is None:
         fix = f"save one with `evalkit baseline save RUN --name {name}`"
         raise ValueError(f"against: no baseline or run folder called {name!r}; {fix}")
-    rows = (row for row in read_rows(folder.rows_file) if row.output is not None and row.repeat == 0)
-    return {row.case.digest: row.output.text for row in rows if row.output}
+    rows = (row for row in read_rows(folder.rows_file) if row.repeat == 0)
+    return ((row.case.digest, row.output) for row in rows if row.output is not None)
 
 
 def _policy(suite: Suite, graders: Sequence[Grader]) -> list[Problem]:

@@ -46,10 +46,10 @@ class Quarantine:
 
         Args:
             keys: cases x repeats.
-            on_row: takes each row that was finished.
+            on_row: called with each finished row.
 
         Returns:
-            Those that killed their process once more, with how it ended.
+            The cases that killed their process again, with how it ended.
 
         Raises:
             RunError: the other process could not begin.

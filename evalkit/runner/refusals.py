@@ -1,4 +1,4 @@
-"""End a run when the endpoint refuses its key, cannot be reached or is not paid; keep single refusals as rows."""
+"""End a run if an endpoint refuses its key, cannot be reached or is not paid for; keep single refusals as rows."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from evalkit.types import USER_ERROR, Row, Score, Unscored
 
 DENIED = frozenset({"http_401", "http_403"})
 UNREACHED = frozenset({"connection"})
-"""Failures of a system after all its attempts, which took the whole time of the case."""
+"""Failures of a system after all attempts, which took the whole time of the case."""
 UNPAID = "http_402"
 _NO_QUOTA = "insufficient_quota"
-"""Code with which OpenAI answers 429 once the account is empty."""
+"""Code in OpenAI's 429 reply if the account is empty."""
 ENOUGH = 3
 """After this many refused rows, with none accepted, the key is considered invalid, or the address dead."""
 _SYSTEM, _ADDRESS, _USER = "", ":address", ":user"
-"""Parts: the system, whether its address takes calls at all, and the simulated user. Others are names of metrics."""
+"""Parts that can refuse: the system, its address, and the simulated user. Other parts are names of metrics."""
 _REFUSED_USER = re.compile(r"plays the user: (http_40[13]: .*)", re.DOTALL)
-"""How the message of a `user_error` tells that the endpoint refused the key."""
+"""Text in the message of a `user_error` if the endpoint refused the key."""
 _WHO = {_SYSTEM: "the system under test", _USER: "the model that plays the user"}
 
 
 class Refusals:
-    """Holds back rows that say more about an endpoint than about their case, until the same part accepts one.
+    """Holds back rows that say more about an endpoint than about their case, until that endpoint accepts one.
 
-    Those are rows that a system, a judge or a simulated user refused with 401 or 403 before it accepted any, and rows
-    of a system that could not be reached or whose account is empty.
+    These rows were refused with 401 or 403 by a system, a judge or a simulated user that had not accepted any row, or
+    belong to a system that could not be reached or whose account is empty.
     """
 
     def __init__(self, in_flight: int = 1) -> None:
-        """Start with nothing accepted.
+        """Start with no accepted rows.
 
         Args:
-            in_flight: calls at once. That many fail together in a short outage, so more of them end a run that has
-                had answers.
+            in_flight: number of calls at once. A short outage fails that many together, so it takes more to end a run
+                that has had answers.
         """
         self._in_flight = in_flight
         self._accepted: set[str] = set()
         self._held: list[tuple[Row, set[str]]] = []
-        """Rows, and the parts that have yet to accept one."""
+        """Held rows, each with the parts that have not accepted any row yet."""
 
     def take(self, row: Row) -> list[Row]:
-        """Take a row, and return the rows that may be journalled now."""
+        """Take a row, and return the rows that may now be journalled."""
         accepting = set(_accepting(row))
         self._accepted |= accepting
         for _, parts in self._held:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SHOWN_LINES = 10
 _SAME = ("system", "baseline_system", "answers", "partial", "seed", "conversation_key")
-"""Parts of a manifest that a resumed run must share with the interrupted one; others may be edited."""
+"""Parts of a manifest that must be the same in a resumed run; others may be edited."""
 
 _IN_WORDS = {"conversation_key": "way to lead conversations", "baseline_system": "baseline system"}
 """Part -> its name in messages, if that differs."""
@@ -39,19 +39,19 @@ _IN_WORDS = {"conversation_key": "way to lead conversations", "baseline_system":
 
 @dataclass(frozen=True)
 class Resume:
-    """The state of a run that enters a folder which may hold rows."""
+    """The state of a run that enters a folder, which may already hold rows."""
 
     prepared: Prepared
     chosen: Collection[str] | None
     watcher: Watcher
     stop: Stop
     again: bool
-    """Whether the folder is that of an interrupted run."""
+    """Whether the folder holds an interrupted run."""
     retry: bool
 
 
 def checked_golden(out: Path | None, suite: Suite) -> GoldenFacts | None:
-    """What the manifest of a run in `out` says of its golden set, if this very suite has checked it."""
+    """Return the golden set in the manifest of the run in `out`, if the same suite has checked it."""
     try:
         stored = RunFolder(out).manifest() if out is not None else None
     except EvalkitError:
@@ -62,7 +62,7 @@ def checked_golden(out: Path | None, suite: Suite) -> GoldenFacts | None:
 
 
 def enter(folder: RunFolder, manifest: Manifest, running: Running, resume: Resume) -> Place:
-    """Write the manifest of a new run, or continue the run that is there.
+    """Write the manifest of a new run, or continue the existing run.
 
     Raises:
         InputError: the rows are another system's, or the folder was filled by a run that was faster.
@@ -83,7 +83,7 @@ def enter(folder: RunFolder, manifest: Manifest, running: Running, resume: Resum
 
 
 def look(folder: RunFolder, manifest: Manifest, resume: Resume) -> EarlierRows:
-    """What `enter` would find, with the same refusals; nothing is written."""
+    """Return what `enter` would return, with the same errors, but write nothing."""
     manifest, wanted = _taken_over(folder, manifest, resume)
     return _read(folder, manifest, resume, wanted, _before(folder, resume, None), told=True)
 
@@ -95,7 +95,7 @@ def _before(folder: RunFolder, resume: Resume, noted: frozenset[tuple[str, int]]
 
 
 def _taken_over(folder: RunFolder, manifest: Manifest, resume: Resume) -> tuple[Manifest, Collection[str] | None]:
-    """The manifest of the run in its folder, and the cases that stored rows may be of."""
+    """Return the manifest of the run in its folder, and the cases to which stored rows may belong."""
     begun = folder.file(MANIFEST).is_file()
     if begun and not resume.again:
         fix = "name a new folder with --out, or continue with --resume"
@@ -133,7 +133,7 @@ def _differing_files(stored: Manifest, manifest: Manifest) -> str:
 
 
 def _wanted(resume: Resume, stored: Manifest | None) -> Collection[str] | None:
-    """Digests of the cases, if the golden set was edited since; `None` if every stored row belongs to it."""
+    """Return the digests of the cases if the golden set was edited; `None` if every stored row belongs to it."""
     golden = resume.prepared.golden
     if stored is None or stored.golden.sha256 == golden.sha256:
         return None

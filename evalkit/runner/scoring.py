@@ -15,11 +15,11 @@ from evalkit.types import Case, Row, Unscored
 
 @dataclass(frozen=True)
 class Scoring:
-    """The current scorers and those of the stored rows."""
+    """The current scorers, and the scorers of the stored rows."""
 
     graders: Sequence[Grader]
     known: Mapping[str, ScoreKeys]
-    """The states of the scorers that the manifest tells of."""
+    """Return the scorings that the manifest lists."""
 
     @cached_property
     def id(self) -> str:
@@ -28,7 +28,7 @@ class Scoring:
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
     def stands(self, row: Row, *, retry: bool = False) -> bool:
-        """Return True if a row needs no further scorer and holds no grade of a removed one."""
+        """Return True if a row has grades of all scorers and of no removed one."""
         if row.output is None or (row.scored_by == self.id and not retry):
             return True
         return not self.open_to(row, retry=retry) and set(row.scores) <= self._applied(row)
@@ -52,11 +52,11 @@ class Scoring:
         return {name for each in self.graders if each.applies(row.case) for name in _names(each)}
 
     def graded_again(self, stored: Callable[[str, int], Row], *, retry: bool) -> Callable[[Case, int], Awaitable[Row]]:
-        """Make the row of a stored answer: valid grades are kept, the others are computed again.
+        """Build the row of a stored answer: keep valid grades, and compute the others again.
 
         Args:
-            stored: finds the row of a digest and a repeat.
-            retry: grades that could not be given are asked for again.
+            stored: function that finds the row of a digest and a repeat.
+            retry: whether to ask again for missing grades.
         """
 
         async def make_row(case: Case, repeat: int) -> Row:

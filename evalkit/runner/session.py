@@ -17,6 +17,8 @@ from evalkit.baselines.load import load_baseline
 from evalkit.formats.manifest import Manifest
 from evalkit.gate.assess import Terms, assess, refuse_incomparable
 from evalkit.results import Decision, Summary
+from evalkit.runner.alternation import MOST_TIMED_CASES, alternating
+from evalkit.runner.chat_clients import given_up_note
 from evalkit.runner.conversations import open_system
 from evalkit.runner.earlier import EarlierRows
 from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, run_cases
@@ -25,7 +27,6 @@ from evalkit.runner.old_cases import open_former, with_former
 from evalkit.runner.plan import Key, drawn, plan
 from evalkit.runner.quarantine import DEATHS, Quarantine
 from evalkit.runner.refusals import Refusals
-from evalkit.runner.turns import TURNS, by_turns
 from evalkit.store.changes_since import ChangesSince
 from evalkit.store.folder import DECISION, RunFolder
 from evalkit.store.journal import Journal, read_rows
@@ -59,14 +60,14 @@ class Watcher:
     begin: Callable[[Prepared, int, int, str], None] = lambda prepared, expected, done, baseline: None
     """Called before the first call with the checked suite, rows expected, rows present and title of the baseline."""
     row: Callable[[Row], None] = lambda row: None
-    """Called when a case and repeat has ended."""
+    """Called when a repeat of a case has ended."""
     note: Callable[[str], None] = lambda text: None
     """Called with a notice for the user."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """The folder of a run."""
+    """An open run folder."""
 
     folder: RunFolder
     manifest: Manifest
@@ -101,7 +102,7 @@ class Session:
         self.fail_fast = fail_fast
         """Number of failed cases after which no new one starts."""
         self._not_passed: Counter[str] = Counter()
-        """Case digest -> its repeats so far without a good verdict."""
+        """Case digest -> its repeats so far that did not pass."""
         self._failed: set[str] = set()
         self._n_open = self.expected - len(self.done) + place.earlier.n_open
         self._undecided = False
@@ -109,7 +110,7 @@ class Session:
         """Seconds that the calls took, `None` if some were made in another process."""
 
     async def to_decision(self, answer: Answer, journal: Journal, terms: Terms) -> tuple[Summary, Decision]:
-        """Run what is not in the journal, run suspects again if the gate needs it, and decide."""
+        """Run the cases that are not in the journal, run suspects again if the gate needs it, and decide."""
         self.watcher.begin(self.prepared, self.expected, len(self.done) - self.earlier.n_open, terms.baseline_title)
         warming = asyncio.create_task(asyncio.to_thread(_warm))
         started = perf_counter()
@@ -151,11 +152,8 @@ class Session:
         services, user = self.prepared.services, self.prepared.user
         judges = (*((services.llm,) if services.llm else ()), *services.panel)
         for who, client in (*(("judge", each) for each in judges), *((("user", user),) if user else ())):
-            if client.given_up:
-                fields, them = " or ".join(client.given_up), "it" if len(client.given_up) == 1 else "them"
-                self.watcher.note(
-                    f"the endpoint of the {who} {client.model} does not accept {fields}; asked without {them}"
-                )
+            if note := given_up_note(who, client):
+                self.watcher.note(note)
 
     def _noted(self, make_row: MakeRow) -> MakeRow:
         """Note each case before it runs, so that the next process knows which were in flight."""
@@ -167,7 +165,7 @@ class Session:
         return noted
 
     async def _ask_apart(self, journal: Journal) -> None:
-        """Run cases with which two processes died in a subprocess; skip those that kill it too."""
+        """Run cases that were in flight when two processes died in a subprocess; skip those that kill it too."""
         died = self.running.deaths
         suspects = {key for key, count in died.items() if count >= DEATHS and key not in self.done}
         suspects |= self.earlier.quarantined
@@ -196,21 +194,21 @@ class Session:
                 self._count(self._keep(Row(case=case, repeat=repeat, skipped=reason), journal))
 
     async def _call_all(self, make_row: MakeRow, journal: Journal, terms: Terms) -> None:
-        """Run what is planned; if speed is compared, alternate with the baseline's system."""
+        """Run the planned cases; if speed is compared, alternate with the baseline's system."""
         golden, options = self.prepared.golden, self.prepared.suite.options
         if sum(repeat < options.repeat for _, repeat in self.done) >= self.expected:
             return None
         work = plan(golden.open(), range(options.repeat), chosen=self.chosen, done=self.done)
         old_system = self.prepared.suite.baseline_system
-        if old_system is None or terms.baseline is None or not (terms.policy.by_turns or terms.asks_both):
+        if old_system is None or terms.baseline is None or not (terms.policy.alternates or terms.asks_both):
             return await self._call(work, make_row, journal)
-        n_timed = self.expected if terms.asks_both else TURNS
-        turns = drawn(golden.open(), n_timed, options.seed, among=self.chosen)
+        n_timed = self.expected if terms.asks_both else MOST_TIMED_CASES
+        timed = drawn(golden.open(), n_timed, options.seed, among=self.chosen)
         async with open_system(old_system, self.prepared) as answer:
             ask_old = answered_and_graded(answer, grade_all(self.prepared.graders))
             with Journal(self.folder.old_rows_file) as old_journal:
                 keep_old = partial(self._keep_old, journal=old_journal)
-                paired = by_turns(make_row, ask_old, keep_old, turns, options.repeat if terms.asks_both else 1)
+                paired = alternating(make_row, ask_old, keep_old, timed, options.repeat if terms.asks_both else 1)
                 return await self._call(work, paired, journal)
 
     def _again(self, asked: NeedsRepeats, done: Collection[Key]) -> list[tuple[Case, int]]:
@@ -299,7 +297,7 @@ class Session:
         return row
 
     def _stop_early(self, row: Row) -> None:
-        """Stop once too many cases are certain to fail or to have no result, if cases are left."""
+        """Stop once too many cases are certain to fail or to have no result, unless none is left."""
         self._n_open -= 1
         if verdict_of(row, self.prepared.advisory) in FAILED:
             digest, options = row.case.digest, self.prepared.suite.options
@@ -322,10 +320,11 @@ def charge(budget: Budget | None, stop: Stop, row: Row, *, with_judges: bool = F
     """Charge the budget, and stop if it is spent; the clients of judges and simulated users charge their own calls.
 
     Args:
-        budget: of the run, `None` if it has none.
-        stop: is called once the budget is spent.
-        row: what was paid for.
-        with_judges: the row is of another process, whose judges and simulated users are yet to be charged.
+        budget: budget of the run, `None` if it has none.
+        stop: called once the budget is spent.
+        row: the paid row.
+        with_judges: whether the row comes from another process, so that its judges and simulated users are yet to be
+            charged.
     """
     if budget is None:
         return

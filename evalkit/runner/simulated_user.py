@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from evalkit.llm.wire import Parsed
 
 USER_PROMPT_VERSION = "1"
-"""Raise it with every change of a text below: what another prompt led to cannot be compared."""
+"""Raise it whenever a text below changes; conversations with different prompts cannot be compared."""
 _TASK = """\
 You play a person who talks to an assistant. Write only what this person says next.
 
@@ -46,6 +46,7 @@ _AGAIN = "That is the first message of the conversation again. Write what the pe
 
 
 class UserReply(BaseModel):
+    # The docstring goes to the model with the schema, so it is part of the prompt and of its version.
     """What the model that plays the user replies."""
 
     say: str = Field(description="The next message of the person; empty if there is nothing left to say.")
@@ -56,16 +57,16 @@ class UserReply(BaseModel):
 def simulating(client: ChatClient) -> Simulate:
     """Return a user that a model plays.
 
-    The model is told the goal, the persona, the facts and the conversation so far; nothing else of the case.
+    The model gets the goal, the persona, the facts and the conversation so far, and nothing else of the case.
 
     Args:
-        client: asks the model.
+        client: client of the model.
     """
 
-    async def simulate(user: SimulatedUser, talk: Sequence[Message], repeat: int) -> Said:
-        turns = list(_turns(user, talk))
-        first = next((message.content for message in talk if message.role == "user"), None)
-        begun = any(message.role == "assistant" for message in talk)
+    async def simulate(user: SimulatedUser, messages: Sequence[Message], repeat: int) -> Said:
+        turns = list(_turns(user, messages))
+        first = next((message.content for message in messages if message.role == "user"), None)
+        begun = any(message.role == "assistant" for message in messages)
         usage: Usage | None = None
 
         def fault(reply: UserReply) -> str:
@@ -89,19 +90,19 @@ def simulating(client: ChatClient) -> Simulate:
         if fault(parsed.value):
             what = "nothing" if fault(parsed.value) == _EMPTY else "its first message again"
             raise SimulatorFailed(f"the model that plays the user said {what}, asked twice", usage)
-        return Said(parsed.value.say.strip(), parsed.value.done, usage)
+        return Said(parsed.value.say.strip(), parsed.value.done, usage, parsed.value.why)
 
     return simulate
 
 
-def _turns(user: SimulatedUser, talk: Sequence[Message]) -> Iterator[dict[str, str]]:
-    """Yield the conversation as the model gets it: the assistant's answers are said to it, the user's are its own."""
+def _turns(user: SimulatedUser, messages: Sequence[Message]) -> Iterator[dict[str, str]]:
+    """Yield the conversation from the model's side: the assistant's answers as input, its own messages as output."""
     persona = f"Who the person is: {user.persona}\n" if user.persona.strip() else ""
     facts = "".join(f"- {name}: {value}\n" for name, value in user.facts.items()) or "- none beyond the above\n"
     task = _TASK.format(goal=user.goal, persona=persona, facts=f"What the person knows:\n{facts}")
     yield {"role": "system", "content": task}
     yield {"role": "user", "content": _BEGIN}
-    for message in talk:
+    for message in messages:
         if message.role == "user":
             yield {"role": "assistant", "content": message.content}
         elif message.role == "assistant" and not message.tool_calls:

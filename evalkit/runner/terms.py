@@ -1,4 +1,4 @@
-"""Gather everything a decision depends on besides the rows: gate, baseline, base, labels, calibrations."""
+"""Collect everything other than rows that a decision depends on: gate, baseline, base, labels, calibrations."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ def terms_of_run(
     asks: bool,
     sample: Sample | None = None,
 ) -> Terms:
-    """Gather what the decision of a run that is about to begin depends on besides its rows.
+    """Collect the terms of a decision for a run that is about to begin.
 
     Args:
         prepared: the checked suite.
         env: the environment, in which CI names the target branch.
-        baseline: what `--baseline` names, `None` without it.
+        baseline: value of `--baseline`, `None` without it.
         partial: why the run is partial and so not gated, `None` for a whole one.
         asks: whether the system is called, so that cases of the base can be asked too.
-        sample: of the golden set that is asked, `None` for all of it.
+        sample: the part of the golden set to run, `None` for all of it.
 
     Raises:
         InputError: the labels, the calibrations, the baseline or the base branch cannot be read.
     """
     suite = prepared.suite
-    # Former cases may carry checks where no case of today does.
+    # Former cases may carry checks even if no current case does.
     keys = {METRIC: checks_grader(0).key, **prepared.score_keys}
     # `score` and `noise` compare with nothing unless asked to.
     asked = None if baseline == NO_BASELINE and not asks else baseline
@@ -68,7 +68,7 @@ def terms_of_run(
         labels=read_labels_of(suite),
         partial=partial,
         seed=suite.options.seed,
-        notes=tuple(prepared.notices),
+        notes=(*prepared.notices, *_ungated(suite, baseline)),
     )
     if partial is not None or not asks:
         return terms
@@ -96,7 +96,7 @@ def _drawing(sample: Sample, seed: int) -> Draw:
 
 
 def _crowded_out(former: Former, now: Collection[str]) -> tuple[Amendment, ...]:
-    """Say how many cases of the base's sample are still in the set and not in today's sample."""
+    """Report how many cases of the base's sample are still in the set but not in the current sample."""
     n = len(former.drawn - {case.digest for case in former.cases or ()} - {*now})
     note = "still in the golden set, and not drawn any more because it holds others"
     return (Amendment(what=f"{plural(n, 'case')} of the sample", note=note, loosens=True),) if n else ()
@@ -105,12 +105,12 @@ def _crowded_out(former: Former, now: Collection[str]) -> tuple[Amendment, ...]:
 def terms_of_stored(
     suite: Suite, manifest: Manifest, baseline: str | None, run: RunFolder, env: Mapping[str, str]
 ) -> Terms:
-    """Gather what the decision of a stored run depends on besides its rows.
+    """Collect the terms of a decision for a stored run.
 
     Args:
-        suite: to decide by.
-        manifest: of the run.
-        baseline: what `--baseline` names, `None` without it.
+        suite: suite whose gate decides.
+        manifest: manifest of the run.
+        baseline: value of `--baseline`, `None` without it.
         run: its folder.
         env: the environment, in which CI names the target branch.
 
@@ -128,13 +128,21 @@ def terms_of_stored(
         labels=read_labels_of(suite, manifest.metrics),
         partial=manifest.partial,
         seed=manifest.seed,
-        notes=manifest.notices,
+        notes=(*manifest.notices, *_ungated(suite, baseline)),
     )
+
+
+def _ungated(suite: Suite, baseline: str | None) -> tuple[str, ...]:
+    """Say that a baseline was asked for and no check of the suite compares."""
+    if baseline in (None, NO_BASELINE) or named_baselines(suite):
+        return ()
+    what = f"the gate compares nothing with --baseline {baseline}: it has no `no_regression`"
+    return (f"{what}; add `- no_regression: {{baseline: main}}`",)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Made:
-    """How a run was made, as far as another one must have been made alike."""
+    """The parts of a run that must be alike for runs to be compared."""
 
     repeats: int
     score_keys: ScoreKeys
@@ -142,9 +150,9 @@ class _Made:
 
 
 def _terms(suite: Suite, baseline: str | None, before: RulesBefore, made: _Made, run: RunFolder | None = None) -> Terms:
-    """What suite, base and baseline say; the rest is of the run."""
+    """Return the terms that follow from suite, base and baseline; the others depend on the run."""
     compared, name = find_baseline_of(suite, baseline), baseline_name_of(suite, baseline)
-    # The old system speaks for the run that the suite names beside it, and for no other.
+    # The old system belongs to the run that the suite names beside it, and to no other.
     escalates = suite.policy.escalates and baseline in (None, *named_baselines(suite))
     policy = dataclasses.replace(
         suite.policy,
@@ -172,11 +180,11 @@ def read_labels_of(suite: Suite, metrics: Iterable[Metric] = ()) -> tuple[Label,
     """Read the labels that the suite names.
 
     Args:
-        suite: names the files.
-        metrics: of the run that they are for, if it is known.
+        suite: suite that names the files.
+        metrics: metrics of the run that the labels are for, if known.
 
     Raises:
-        InputError: with every problem of the label files.
+        InputError: reports every problem of the label files.
     """
     if not suite.label_files:
         return ()

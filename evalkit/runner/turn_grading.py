@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from evalkit.runner.grading import Scoring
 
 NO_TURN, NOT_REACHED = "no_turn", "turn_not_reached"
-"""Kinds of a grade that no turn could be given, and of a turn that was not reached and has no worst value."""
+"""Kinds of `Unscored` for a conversation with no graded turn, and for an unreached turn with no worst value."""
 _NOTHING_TO_GRADE = frozenset({"no_call", "no_error"})
-"""Kinds of turns in which a scorer has nothing to look at."""
+"""Kinds of `Unscored` for turns in which a scorer has nothing to grade."""
 
 
 def over_answers(scoring: Scoring, over: Over) -> Scoring:
-    """Return a scoring that sees a conversation's last answer, or all of them.
+    """Return a scoring that sees a conversation's last answer, or all its answers.
 
     Args:
-        scoring: of one answer.
+        scoring: scoring of one answer.
         over: `last` or `all`.
     """
 
@@ -43,12 +43,12 @@ def over_turns(
     metrics: Mapping[str, Metric],
     fold: Fold | None,
 ) -> Callable[[Case, Output, int], Awaitable[Sequence[Grade]]]:
-    """Return a scoring that grades every turn which has what the scorer needs, and folds the grades.
+    """Return a scoring that grades each turn with the needed fields, and folds the grades into one.
 
     Args:
         sound: grades one turn; it raises nothing.
         needs: fields of a turn.
-        metrics: of the scorer, by name.
+        metrics: metrics of the scorer, by name.
         fold: how the grades of the turns become one; `None`: `all` for pass/fail metrics, `mean` for others.
     """
 
@@ -73,9 +73,9 @@ def over_turns(
 
 
 def _not_reached(metric: Metric, output: Output) -> Grade:
-    """Return the grade of a scripted turn that the conversation did not reach: the worst there is, and no pass.
+    """Return the grade of a scripted turn that was not reached: the metric's worst value, failed.
 
-    A metric without a worst value has none for such a turn; its mark is a fail all the same.
+    If the metric has no worst value, the turn has no value but still fails.
     """
     why = f"never reached: the conversation ended with {output.stop or 'an earlier turn'}"
     worst = metric.low if metric.higher_is_better else metric.high
@@ -91,7 +91,7 @@ def folded(metric: Metric, grades: Sequence[tuple[int, Grade]], fold: Fold | Non
     an unscored turn leaves the conversation unscored; a turn that was never reached is skipped if others were graded.
 
     Args:
-        metric: what was measured.
+        metric: measured metric.
         grades: (turn, grade), in order.
         fold: see `over_turns`.
     """
@@ -112,7 +112,7 @@ def folded(metric: Metric, grades: Sequence[tuple[int, Grade]], fold: Fold | Non
         return Unscored(metric.name, grade.kind, f"turn {turn}: {grade.message}", usage)
     turns = tuple((turn, grade.value if isinstance(grade, Score) else None) for turn, grade in grades)
     worst = min if metric.higher_is_better else max
-    # A failed turn is the worst one even if its value is not, as for a mark that is a range.
+    # A failed turn is the worst even if its value is not, for example if the passing values are a range.
     shown_turn, shown = worst(failed or known, key=lambda each: each[1].value)
     if fold == "mean":
         value = sum(grade.value for _, grade in known) / len(known)
@@ -134,7 +134,7 @@ def _is_missed(grade: Grade) -> bool:
 
 
 def _passes(metric: Metric, value: float, grades: Sequence[Score]) -> bool | None:
-    """Return the mark of a mean: by the metric's own mark, unless the turns show that there is more to it."""
+    """Return whether a mean passes: by the metric's pass mark, unless the turns show that it is not the whole rule."""
     marks = [grade.passed for grade in grades]
     if metric.pass_at is not None and all(grade.passed == _meets(metric, grade.value) for grade in grades):
         return _meets(metric, value)

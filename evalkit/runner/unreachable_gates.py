@@ -1,6 +1,6 @@
 """Find gates on figures that a suite can never give, before the first call.
 
-Such a gate would end every run without a decision, or pass without having looked at anything.
+Such a gate would end every run without a decision, or pass without checking anything.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from evalkit.types import Case, Metric
 
 Reach = tuple[int, int]
-"""Number of cases, and of those for which a scorer can give the figure."""
+"""Number of cases, and the number for which a scorer can give the figure."""
 _VOTED = (*PASS_METRICS, "pass_spread")
 _REPEATED = ("pass_any", "pass_all", "pass_spread")
 _COSTS = ("cost_per_case_usd", "monthly_cost_usd", "cost_usd_per_success")
@@ -39,7 +39,7 @@ _UNJUDGED = "chat"
 
 @dataclass
 class CaseCounts:
-    """Case counts for the checks of the gate, taken while the golden set is checked."""
+    """Case counts for the checks of the gate, collected while the golden set is checked."""
 
     graders: Sequence[Grader]
     names: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class CaseCounts:
     kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(kind, severity) -> number of cases."""
     voted_kinds: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """The same for cases to which a voting scorer applies."""
+    """(kind, severity) -> number of cases to which a voting scorer applies."""
     labels: Counter[str] = field(default_factory=Counter)
     """Cohort label -> number of cases."""
     voted_labels: Counter[str] = field(default_factory=Counter)
@@ -120,11 +120,11 @@ def reach_problems(suite: Suite, counts: CaseCounts, *, has_judge: bool) -> Iter
 
     Args:
         suite: the policy, the system and the options.
-        counts: of the cases; only its graders if nothing was counted.
+        counts: counts of the cases; only its graders are used if nothing was counted.
         has_judge: whether the suite has a judge endpoint.
 
     Yields:
-        At most one problem a check, at `gate[i].<key>`.
+        At most one problem for each check, at `gate[i].<key>`.
     """
     if not counts.graders:
         return  # their own problems are told
@@ -141,7 +141,7 @@ def reach_problems(suite: Suite, counts: CaseCounts, *, has_judge: bool) -> Iter
 
 _KEYS: dict[type[Item], str] = {Failures: "failures", Canary: "canary", NoRegression: "no_regression"}
 _Fault = tuple[str, str]
-"""(what is wrong, how to fix it)."""
+"""(fault, fix)."""
 
 
 def _unreachable(suite: Suite, counts: CaseCounts, check: Item, has_judge: bool) -> Iterator[_Fault]:
@@ -195,7 +195,7 @@ def _words(kind: str | None, severity: str | None) -> str:
 
 
 def _unscored(counts: CaseCounts, name: str) -> Iterator[_Fault]:
-    """Yield a problem for a metric of scores, or of runs that pass, that no answer can have."""
+    """Yield a problem for a metric of scores or passing runs that no answer can have."""
     if name in _VOTED or name in PER_SUCCESS:
         yield from _voteless(counts, f"`{name}`")
         yield from _unreached(counts, "pass_rate")
@@ -267,7 +267,7 @@ def _leaves_out(system: object, part: str) -> bool:
 
 
 def reach_doubts(suite: Suite, counts: CaseCounts, *, has_judge: bool) -> Iterator[Problem]:
-    """Find the gates that look at fewer cases than they seem to, or wait for a judge, as warnings."""
+    """Find the gates that cover fewer cases than they seem to or need a missing judge, as warnings."""
     for grader in counts.graders:
         unasked = any(metric.judge == _UNJUDGED for metric in grader.scorer.metrics)
         if unasked and not has_judge and not grader.advisory:

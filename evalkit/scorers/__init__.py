@@ -1,1 +1,1 @@
-"""Scorers: case and output in, scores out."""
+"""Score the output of a system for a case."""

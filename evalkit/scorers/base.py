@@ -6,7 +6,7 @@ that needs a model or an embedding has `bind(services)`, which returns the objec
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 from evalkit.types import Case, Concern, Metric, Output, Score, Unscored
 
 if TYPE_CHECKING:
+    from evalkit.formats.expected_state import Replayed
     from evalkit.llm.client import ChatClient
     from evalkit.scorers.embedding.embedders import Embedder
 
@@ -38,11 +39,11 @@ class Scorer(Protocol):
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """The metrics that `score` returns, known before the first call; `concern` of each says what it bears on."""
+        """The metrics that `score` returns, known before the first call; `concern` of each says what it is about."""
 
     @property
     def needs(self) -> frozenset[str]:
-        """Case fields that it needs in order to score: `reference`, `contexts`, `required` ..."""
+        """Case fields that it needs: `reference`, `contexts`, `required` ..."""
 
     def score(self, case: Case, output: Output) -> Grades | Awaitable[Grades]:
         """Grade `output`."""
@@ -50,7 +51,7 @@ class Scorer(Protocol):
 
 @runtime_checkable
 class PerRepeat(Protocol):
-    """A scorer that asks a model anew for each repeat of a case, even if the answers are equal."""
+    """A scorer that asks a model again for each repeat of a case, even if the answers are equal."""
 
     def score_repeat(self, case: Case, output: Output, repeat: int) -> Grades | Awaitable[Grades]:
         """Grade `output` of one repeat; `score` is `score_repeat` of repeat 0."""
@@ -66,7 +67,7 @@ class Questions:
     most: int | None
 
 
-# What a scorer may have besides: each is a protocol of its own, and a scorer has it by defining the member.
+# Optional parts of a scorer: each is a protocol, which a scorer implements by defining the member.
 
 
 @runtime_checkable
@@ -79,7 +80,7 @@ class Abbreviated(Protocol):
 
 @runtime_checkable
 class Concerned(Protocol):
-    """A class whose metrics bear on something other than quality."""
+    """A class whose metrics are about something other than quality."""
 
     concern: ClassVar[Concern]
 
@@ -89,7 +90,7 @@ class Bindable(Protocol):
     """Options that need something from the run before they can score."""
 
     def bind(self, services: Services) -> Scorer | Sequence[Scorer]:
-        """Make the scorer, or the scorers of a family."""
+        """Return the bound scorer, or the scorers of a family."""
 
 
 @runtime_checkable
@@ -103,7 +104,7 @@ class Keyed(Protocol):
 
 @runtime_checkable
 class Noted(Protocol):
-    """A scorer with a sentence that each report shows beside its figures."""
+    """A scorer with a notice that each report shows beside its figures."""
 
     notice: str
 
@@ -126,7 +127,7 @@ class Asking(Protocol):
     """A scorer that asks judges."""
 
     def questions(self, case: Case) -> Sequence[Questions]:
-        """Return what grading an answer to `case` asks of each judge."""
+        """Return the questions to each judge when an answer to `case` is graded."""
 
 
 @runtime_checkable
@@ -136,15 +137,34 @@ class OfWholeConversation(Protocol):
     of_whole_conversation: ClassVar[bool]
 
 
+@runtime_checkable
+class OverConversation(Protocol):
+    """Options of a scorer of answers that can also grade conversations as a whole: `over: conversation`."""
+
+    def over_conversation(self) -> Bindable:
+        """Return the options of the scorer that does so."""
+
+
 POWERS: tuple[type, ...] = (Bindable, Keyed, Noted, CaseReader, Asking, PerRepeat)
-"""Optional protocols besides `score`; an object that wraps several scorers forwards each of them."""
+"""Optional protocols; an object that wraps several scorers forwards each of them."""
+
+
+class Replays(Protocol):
+    """Replays the calls that a case expects in a fresh environment of the suite."""
+
+    async def __call__(self, case: Case) -> Replayed:
+        """Return the state before and after them.
+
+        Raises:
+            ReplayFailed: one of them fails, or the environment does.
+        """
 
 
 class CodeRunner(Protocol):
-    """Runs functions of the project away from the run's thread and event loop."""
+    """Runs functions of the project outside the run's thread and event loop."""
 
     async def call(self, function: Callable[[], Any], read: Callable[[Any], Any]) -> Any:
-        """Call `function`, await its result if that is awaitable, and return what `read` makes of it."""
+        """Call `function`, await its result if that is awaitable, and return `read(result)`."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +175,7 @@ class OwnProject:
     """Folder that modules are imported from."""
     code: CodeRunner
     inputs: tuple[Path, ...] = ()
-    """Files that a run reads for itself (suite, golden set, labels): they are not part of a scorer."""
+    """Files that evalkit reads itself (suite, golden set, labels), which are not part of a scorer."""
 
 
 @dataclass(frozen=True)
@@ -168,13 +188,15 @@ class Services:
     llm: ChatClient | None = None
     """Client of the configured judge endpoint; `None` if the suite has none."""
     panel: tuple[ChatClient, ...] = ()
-    """Further judges, asked beside it by scorers with `panel: true`."""
-    answers_of: Callable[[str], Mapping[str, str]] | None = None
-    """Answers of a baseline or run folder by `Case.digest`; raises `ValueError` if there is no such run."""
+    """Additional judges, asked by scorers with `panel: true`."""
+    outputs_of: Callable[[str], Iterable[tuple[str, Output]]] | None = None
+    """Stored outputs of a baseline or run folder with their `Case.digest`; raises `ValueError` for an unknown run."""
     project: OwnProject | None = None
-    """What own scorers are imported from and run by; `None` if the suite has none."""
+    """The project and runner of custom scorers; `None` if the suite has none."""
+    replays: Replays | None = None
+    """Replays expected calls; `None` if the suite has no environment."""
 
 
 def contexts_of(case: Case, output: Output) -> tuple[str, ...]:
-    """Return the passages that the answer should rest on: those that the system returned, else those of the case."""
+    """Return the passages that should support the answer: those that the system returned, else those of the case."""
     return output.contexts if output.contexts is not None else case.contexts

@@ -112,12 +112,12 @@ def find_scorer(kind: str, *, local: bool = False) -> PackagedScorer | None:
 
 
 def known_names() -> list[str]:
-    """List the names of shipped scorers and of those that packages bring."""
+    """List the names of shipped scorers and of those from packages."""
     return [*SCORERS, *packaged_names()]
 
 
 def known_elsewhere(name: str) -> str | None:
-    """Return what to write for a scorer that other tools call `name`; library metrics are used through their family."""
+    """Return evalkit's name for another tool's scorer `name`; library metrics are used through their family."""
     from evalkit.scorers.libraries.deepeval_metrics import DEEPEVAL_METRICS
     from evalkit.scorers.libraries.ragas_metrics import RAGAS_METRICS
 
@@ -153,7 +153,7 @@ def score_key(
         kind: the scorer's name in suites.
         options: its options.
         scorer: bound to the run.
-        package: name and version of the distribution that brings it; empty for a shipped one.
+        package: name and version of the distribution that provides it; empty for a shipped one.
         negated: whether the name begins with `not_`.
     """
     given = dataclasses.asdict(options)

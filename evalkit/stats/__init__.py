@@ -1,1 +1,1 @@
-"""Pure numbers in, estimates out."""
+"""Compute estimates from pure numbers."""

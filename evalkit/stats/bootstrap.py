@@ -1,4 +1,4 @@
-"""Percentile bootstrap of a mean, optimised for values with few distinct levels."""
+"""Bootstrap the mean with percentile intervals, optimised for values with few distinct levels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from evalkit.results import Estimate
 from evalkit.stats.quantiles import tail_probability
 
 FEW_LEVELS = 50
-"""Up to this many distinct values, counts are drawn instead of cases."""
+"""Maximum number of distinct values for which counts are drawn instead of cases."""
 BLOCK_CELLS = 2**17
 
 
@@ -38,7 +38,7 @@ def bootstrap(
     """
     sample = np.asarray(values, dtype=np.float64)
     if sample.ndim != 1 or not np.isfinite(sample).all():
-        raise ValueError("values: give one finite number per case, and leave out what has no score")
+        raise ValueError("values: give one finite number per case, without cases that have no score")
     if draws < 1:
         raise ValueError(f"draws is {draws}; at least 1 is needed")
     if not sample.size:
@@ -71,7 +71,7 @@ def _means(sample: NDArray[np.float64], draws: int, rng: np.random.Generator) ->
 
 def _resampled(sample: NDArray[np.float64], draws: int, rng: np.random.Generator) -> NDArray[np.float64]:
     n, center = sample.size, sample.mean()
-    # Distances from the mean in half the bytes: twice as fast, and off by a millionth of their spread.
+    # Distances from the mean take half the bytes, which is twice as fast and off by a millionth of their spread.
     distances = (sample - center).astype(np.float32)
     block = max(1, BLOCK_CELLS // n)
     parts = []

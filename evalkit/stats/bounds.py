@@ -1,11 +1,11 @@
-"""The arithmetic of score intervals, on plain numbers; `evalkit.stats.intervals` turns it into estimates."""
+"""Compute score intervals on plain numbers; `evalkit.stats.intervals` turns them into estimates."""
 
 from __future__ import annotations
 
 import math
 
 BISECTIONS = 60
-"""Halvings of an interval of width <= 2 until the root is as exact as a float can be."""
+"""Number of halvings of an interval of width <= 2 after which the root is as exact as a float can be."""
 
 
 def wilson_bounds(successes: float, n: float, z: float) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from evalkit.stats.quantiles import tail_probability, two_sided_t, two_sided_z
 
 DRAWS = 20_000
 MIN_LABELS = 10
-"""With fewer labelled questions, nothing is corrected."""
+"""Minimum number of labelled questions for a correction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +31,27 @@ class Graded:
     weight: float = 1.0
     """Weight in the figure, such as 1 / repeats of its case."""
     drawn: float = 1.0
-    """Inverse of the probability with which it was drawn for labelling."""
+    """Inverse of the probability with which the answer was drawn for labelling."""
 
 
 def double_sampling(
     answers: Sequence[Graded], *, failing: float = 0.0, rng: np.random.Generator, confidence_level: float = 0.95
 ) -> Estimate:
-    """Pass rate as people would give it: theta = q a + (1 - q) b.
+    """Estimate the pass rate that people would give: theta = q a + (1 - q) b.
 
     q is the judge's pass rate over all answers, a and b the share that people pass among labelled answers that the
     judge passes and fails. The interval takes the three from Jeffreys posteriors, Beta(k + 1/2, n - k + 1/2). It holds
     if labels were drawn at random among the judge's passes and among its fails, even if one of the two was drawn more
     often, and only on the run whose answers were labelled.
 
-    Every n is an effective number: Kish's if weights or chances differ, divided by the design effect of the
-    clusters. That is the variance of theta with the influences summed by cluster, over the variance with each answer
-    alone, at least 1, times (t(G - 2) / z)^2 for the G clusters with labels; 1 if each answer is its own cluster.
+    Every n is an effective number: Kish's effective size if weights or chances differ, divided by the design effect of
+    the clusters. That is the variance of theta with the influences summed by cluster, over the variance with each
+    answer alone, at least 1, times (t(G - 2) / z)^2 for the G clusters with labels; 1 if each answer is its own
+    cluster.
 
     Args:
         answers: every answer that the judge has graded, in any order.
-        failing: weight of further answers that fail whatever a judge or a person says.
+        failing: weight of additional answers that fail regardless of judges and people.
         rng: Source of the draws.
         confidence_level: Two-sided, in (0, 1).
 
@@ -101,7 +102,7 @@ def _kish(weights: Sequence[float]) -> float:
 
 
 def _people_pass(labelled: Sequence[Graded], effect: float) -> tuple[float, float]:
-    """Return how many answers people pass, and of how many, both as effective numbers."""
+    """Return the number of answers that people pass and the total, both as effective numbers."""
     if not labelled:
         return 0.0, 0.0
     weights = [each.weight * each.drawn for each in labelled]
@@ -111,7 +112,7 @@ def _people_pass(labelled: Sequence[Graded], effect: float) -> tuple[float, floa
 
 
 def _rate_effect(answers: Sequence[Graded], strata: dict[bool, list[Graded]], confidence_level: float) -> float:
-    """Return the factor by which clusters enlarge the variance of a doubly sampled rate, with t(G - 2) for z."""
+    """Return the factor by which clusters increase the variance of a doubly sampled rate, with t(G - 2) for z."""
     total = math.fsum(each.weight for each in answers)
     share, mean, labels = {}, {}, {}
     for verdict, labelled in strata.items():
@@ -138,7 +139,7 @@ def _rate_effect(answers: Sequence[Graded], strata: dict[bool, list[Graded]], co
 
 
 def _by_cluster(terms: Iterable[tuple[Hashable, float]]) -> float:
-    """Sum over the clusters of the squared sum of their terms; the order of the terms changes no digit."""
+    """Return the sum over clusters of the squared sum of their terms, independent of the order of the terms."""
     groups: dict[Hashable, list[float]] = defaultdict(list)
     for cluster, term in terms:
         groups[cluster].append(term)
@@ -181,7 +182,7 @@ def _jeffreys(successes: float, n: float, rng: np.random.Generator) -> NDArray[n
 
 
 def corrected_mean(answers: Sequence[Graded], *, by_judge: bool = True, confidence_level: float = 0.95) -> Estimate:
-    """Return the mean grade as people would give it: mean of the judge's grades plus the mean difference by people.
+    """Return the mean grade that people would give: the mean of the judge's grades plus people's mean difference.
 
     theta = mean(f) + mean(y - f'), with variance V(f) + V(y - f'), where V is the cluster-robust variance of a mean,
     G/(G - 1) sum over clusters of (sum of w (x - mean))^2, and Student's quantile with G - 1 degrees of freedom for the
@@ -243,14 +244,14 @@ def rogan_gladen(
     rng: np.random.Generator,
     confidence_level: float = 0.95,
 ) -> Estimate:
-    """Pass rate if the judge errs as it did on another run: (q + sp - 1) / (se + sp - 1).
+    """Estimate the pass rate if the judge errs as on another run: (q + sp - 1) / (se + sp - 1).
 
-    It rests on that assumption: a judge that errs differently on new answers makes it wrong without a sign. So it is
-    shown, and decides nothing.
+    It depends on that assumption: if the judge errs differently on new answers, it is wrong without any sign. So it is
+    shown, but does not affect the decision.
 
     Args:
         judged_passes: Answers of this run that the judge passes.
-        judged: Answers of this run that it has graded.
+        judged: Answers of this run that the judge graded.
         sensitivity: (passed by the judge, passed by people) among the labels of the other run.
         specificity: (failed by the judge, failed by people) among them.
         rng: Source of the draws.

@@ -1,8 +1,8 @@
-"""Confidence intervals of a rate, a mean, a paired difference of rates, and a quantile.
+"""Compute confidence intervals of a rate, a mean, a paired difference of rates, and a quantile.
 
-Every function returns an `Estimate`. What is undefined is `None` with a reason: an empty sample has no value, one value
+Every function returns an `Estimate`. Undefined values are `None` with a reason: an empty sample has no value, one value
 has no interval. Intervals are two-sided; a one-sided 95 % bound is one end of the interval at `confidence_level=0.90`.
-Sums are exactly rounded (`math.fsum`), so that the order of the cases changes no digit.
+Sums are exactly rounded (`math.fsum`), so results do not depend on the order of the cases.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ROUNDING = 1e-9
 
 
 def wilson(successes: int, n: int, *, confidence_level: float = 0.95) -> Estimate:
-    """Score interval of a rate: (p + z^2/2n ± z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n).
+    """Return the score interval of a rate: (p + z^2/2n ± z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n).
 
     Args:
         successes: 0 .. n.
@@ -49,10 +49,10 @@ def wilson(successes: int, n: int, *, confidence_level: float = 0.95) -> Estimat
 
 
 def cases_to_prove(rate: float, *, confidence_level: float = 0.95) -> int | None:
-    """The fewest cases that prove a rate if all of them pass: the least n with n / (n + z^2) >= rate.
+    """Return the smallest number of cases that proves a rate if all pass: the least n with n / (n + z^2) >= rate.
 
     Args:
-        rate: At least this much is to be proved; `None` is returned for 1, which no number of cases proves.
+        rate: Rate to prove; the result for 1 is `None`, because no number of cases proves it.
         confidence_level: Two-sided, in (0, 1); 0.9 for a one-sided bound of 95 %.
 
     Source: the lower bound of Wilson 1927, JASA 22:209, at p = 1.
@@ -248,7 +248,7 @@ def _finite_vector(values: ArrayLike) -> NDArray[np.float64]:
         raise ValueError(f"values have shape {sample.shape}; give one number per case")
     bad = np.flatnonzero(~np.isfinite(sample))
     if bad.size:
-        raise ValueError(f"values[{bad[0]}] is {sample[bad[0]]}; leave out what has no score and count it instead")
+        raise ValueError(f"values[{bad[0]}] is {sample[bad[0]]}; count values without a score instead")
     return sample
 
 
@@ -281,6 +281,6 @@ def _paired_total(*counts: int) -> int:
 
 
 def _missing_sides(n: int, *, tail: float, **shares: float | None) -> str:
-    """Say how many values each absent bound needs: the extreme value is a bound from share^n <= tail."""
+    """Describe how many values each absent bound needs: the extreme value is a bound from share^n <= tail."""
     needs = {side: math.ceil(math.log(tail) / math.log(share)) for side, share in shares.items() if share is not None}
     return "; ".join(f"no {side} bound with {n} values: {max(need, n + 1)} are needed" for side, need in needs.items())

@@ -34,8 +34,8 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 def benjamini_hochberg(p_values: ArrayLike) -> NDArray[np.float64]:
     """Return p values adjusted for the false discovery rate: with p sorted, min over j >= i of m p_(j) / j.
 
-    For reports that list many comparisons: of those below .05 about one in twenty is a false alarm. It does not bound
-    the chance of any false alarm, so no gate uses it.
+    Use them in reports that list many comparisons: of those below 0.05, about one in twenty is a false alarm. It does
+    not bound the chance of any false alarm, so no gate uses it.
 
     Args:
         p_values: In [0, 1], shape (m,).

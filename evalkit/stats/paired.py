@@ -1,4 +1,4 @@
-"""Paired tests of whether the candidate is worse than the baseline on the same cases.
+"""Test whether the candidate is worse than the baseline on the same cases.
 
 Differences are baseline minus candidate, so positive is a regression. Repeats of a case are averaged before; they are
 never cases of their own. All p values are one-sided unless said otherwise.
@@ -15,11 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 from evalkit.stats.clusters import cluster_codes
 
 ENUMERATED_ROWS = 13
-"""With up to this many rows, all 2^n sign patterns are tried instead of random ones."""
+"""Maximum number of rows for which all 2^n sign patterns are tried instead of random ones."""
 BLOCK_CELLS = 2**20
 """Number of signs held in memory at once (8 MB)."""
 TIE_TOLERANCE = 1e-9
-"""Relative tolerance: equal statistics whose sums were rounded differently still count as ties."""
+"""Relative tolerance, so that equal statistics whose sums were rounded differently still count as ties."""
 
 
 def mcnemar(b: int, c: int, *, method: Literal["exact", "mid-p"] = "exact", one_sided: bool = True) -> float:
@@ -31,7 +31,7 @@ def mcnemar(b: int, c: int, *, method: Literal["exact", "mid-p"] = "exact", one_
         b: Cases that passed in the baseline only.
         c: Cases that passed in the candidate only.
         method: "exact" never exceeds its level; "mid-p" has more power and sits close to it.
-        one_sided: False tests for any change.
+        one_sided: True tests for a worse candidate, False for any change.
 
     Returns:
         In (0, 1]; 1 if no case differs.

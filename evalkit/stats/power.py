@@ -1,4 +1,4 @@
-"""Power of the regression test: how often a gate finds a drop, by the sign-flip test that it applies.
+"""Compute the power of the regression test: how often a gate finds a drop by its sign-flip test.
 
 Each case differs between two runs of an unchanged system with a variance v, and breaks with a probability of its own.
 A look is one test of the paired means. A gate has one or two looks, and all of them have to find the drop. Differences
@@ -20,9 +20,9 @@ from evalkit.stats.quantiles import normal_cdf, normal_quantile
 
 Floats = NDArray[np.float64]
 EXACT_CASES = 1_000
-"""Above this many independent cases, a normal statistic is used."""
+"""Number of independent cases above which a normal statistic is used."""
 NORMAL_FLIPS = 40
-"""From this many expected flips on, the null statistic of another gate is taken as normal."""
+"""Number of expected flips from which the null statistic of another gate is taken as normal."""
 _GRID = np.arange(0.0, 8.0, 0.02)
 _TAIL_SD = 7.0
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
@@ -34,8 +34,9 @@ class Look:
 
     Attributes:
         level: adjusted p value at which it finds a drop, in (0, 1).
-        variance: of the difference of an unchanged case, on a scale of 1.
-        shared: covariance of that difference with the one of the gate's last look; of the last look, its variance.
+        variance: variance of the difference of an unchanged case, on a scale of 1.
+        shared: covariance of that difference with the difference in the gate's last look; for the last look, its
+            variance.
     """
 
     level: float
@@ -49,8 +50,8 @@ class Rival:
 
     Attributes:
         n: independent cases, >= 1.
-        share: of them that differ between two runs of an unchanged system, in effect: (E d^2)^2 / E d^4.
-        count: gates that are alike.
+        share: share of them that differ between two runs of an unchanged system, in effect: (E d^2)^2 / E d^4.
+        count: number of equal gates.
     """
 
     n: int
@@ -64,7 +65,7 @@ class Sight:
 
     Attributes:
         n: independent cases.
-        passing: share that the baseline passes, in (0, 1]: no drop can be larger.
+        passing: share that the baseline passes, in (0, 1], which is the largest possible drop.
         looks: in order; all of them have to find the drop.
         rivals: the other gates of its family.
     """
@@ -106,7 +107,7 @@ def smallest_drop(sight: Sight, power: float = 0.8) -> float | None:
 
     Args:
         sight: the gate.
-        power: in (0, 1).
+        power: probability in (0, 1).
     """
     if chance_to_find(sight.passing, sight) < power:
         return None
@@ -121,8 +122,8 @@ def one_by_one(sight: Sight, n_cases: int) -> Sight:
     """Return the same gate with the cases of a cluster breaking independently: as many pieces of evidence as cases.
 
     Args:
-        sight: with clusters as its independent cases.
-        n_cases: that the clusters hold.
+        sight: gate with clusters as its independent cases.
+        n_cases: number of cases in the clusters.
     """
     size = n_cases / sight.n
     looks = tuple(Look(each.level, each.variance * size, each.shared * size) for each in sight.looks)
@@ -134,21 +135,21 @@ def variance_of_means(flips: float, repeats: tuple[int, int]) -> float:
 
     Args:
         flips: mean squared difference between two single runs, on a scale of 1.
-        repeats: of baseline and candidate.
+        repeats: numbers of repeats of baseline and candidate.
     """
     return flips / 2 * (1 / repeats[0] + 1 / repeats[1])
 
 
 @lru_cache(maxsize=4096)
 def differing_share(flips: float, passing: float, repeats: tuple[int, int]) -> float:
-    """Share of unchanged cases that differ in effect, (E d^2)^2 / E d^4, of differences between means over repeats.
+    """Return the effective share of unchanged cases that differ, (E d^2)^2 / E d^4, for means over repeats.
 
-    The chances of the cases to pass are taken as Beta distributed, with the given mean and E 2p(1 - p) = `flips`.
+    The cases' chances to pass are taken as Beta distributed, with the given mean and E 2p(1 - p) = `flips`.
 
     Args:
         flips: share of pass/fail cases that differ between two single runs, in [0, 1/2].
-        passing: mean chance to pass; moved towards 1/2 as far as so many flips need.
-        repeats: of baseline and candidate.
+        passing: mean chance to pass; moved towards 1/2 as far as the flips require.
+        repeats: numbers of repeats of baseline and candidate.
     """
     if flips <= 0:
         return 0.0
@@ -166,7 +167,7 @@ def differing_share(flips: float, passing: float, repeats: tuple[int, int]) -> f
 def _beta_binomial(
     before: NDArray[np.int64], after: NDArray[np.int64], repeats: tuple[int, int], shape: tuple[float, float]
 ) -> Floats:
-    """Return the joint probability of the passes on both sides, if one Beta distributed chance applies to both."""
+    """Return the joint probability of the passes on both sides, which share one Beta distributed chance."""
     from scipy.special import betaln, gammaln
 
     def choose(total: int, count: NDArray[np.int64]) -> Floats:
@@ -208,7 +209,7 @@ def _chance(drop: float, sight: Sight, look: Look) -> float:
 
 @lru_cache(maxsize=512)
 def _needed(n: int, level: float, rivals: tuple[Rival, ...]) -> NDArray[np.int64]:
-    """Return, for 0 to n differing cases, how many must be worse; one more than there are if none suffices."""
+    """Return, for 0 to n differing cases, how many must be worse; one more than all if even all do not suffice."""
     from scipy.special import bdtrc
 
     quiet = _log_quiet(rivals)
@@ -255,7 +256,7 @@ def _log_quiet(rivals: tuple[Rival, ...]) -> Floats:
 
 @lru_cache(maxsize=4096)
 def _null_tail(n: int, share: float) -> Floats:
-    """Return the chance that the null statistic of a gate reaches t, on the grid of t: few flips cannot reach much."""
+    """Return the chance that the null statistic of a gate reaches t, on the grid of t; few flips limit it."""
     from scipy.special import bdtr, bdtrc, ndtr
 
     if n * share > NORMAL_FLIPS:

@@ -1,4 +1,4 @@
-"""Quantiles, and the check of a confidence level, shared by intervals and tests."""
+"""Compute quantiles and check confidence levels, for intervals and tests."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ POINTS = (0.0, 0.5, 1.0)
 
 
 def win_rate(shown_first: ArrayLike, shown_second: ArrayLike, *, confidence_level: float = 0.95) -> Estimate:
-    """Share of comparisons that the candidate wins; a tie, and a winner that changes with the order, count one half.
+    """Estimate the candidate's share of wins; ties, and winners that change with the order, count one half.
 
     Args:
         shown_first: The candidate's points when it was shown first, 1 win, 0.5 tie, 0 loss: shape (n,).
@@ -23,7 +23,7 @@ def win_rate(shown_first: ArrayLike, shown_second: ArrayLike, *, confidence_leve
         Mean with Student's interval, cut at 0 and 1; no value without pairs.
 
     Raises:
-        ValueError: The shapes differ, or a point is none of 0, 0.5 and 1.
+        ValueError: The shapes differ, or a point is not 0, 0.5 or 1.
 
     Source: statistics of paired preference with ties as half wins; both orders as in arXiv 2305.17926.
     """
@@ -52,7 +52,7 @@ def position_bias(shown_first: ArrayLike, shown_second: ArrayLike, *, confidence
 
 
 def flip_rate(shown_first: ArrayLike, shown_second: ArrayLike) -> float | None:
-    """Share of pairs whose winner changes with the order; `None` with no pairs."""
+    """Return the share of pairs whose winner changes with the order; `None` without pairs."""
     first, second = _points(shown_first), _points(shown_second)
     _check_pairs(first, second)
     return float((first != second).mean()) if len(first) else None

@@ -1,4 +1,4 @@
-"""Ratios of totals: an amount for each success, and paired tests of whether the candidate is slower or costs more.
+"""Compute ratios of totals: an amount for each success, and paired tests for a slower or costlier candidate.
 
 Times and costs are positive and skewed, so they are compared as ratios: candidate by baseline, above 1 is worse.
 """
@@ -18,7 +18,7 @@ DRAWS = 10_000
 BLOCK_CELLS = 2**21
 MIN_PAIRS = 5
 MOST_DRAWN = 1_000
-"""With more clusters, a ratio of totals is linearised."""
+"""Number of clusters above which a ratio of totals is linearised."""
 MANY_SUCCESSES = 100
 
 
@@ -32,7 +32,7 @@ def typical_ratio(
     Args:
         before: Baseline, shape (n,), above 0.
         after: Candidate, the same cases in the same order.
-        margin: Ratio that is still no regression, such as 1.10.
+        margin: Largest ratio that is not a regression, such as 1.10.
         confidence_level: Of the interval, in (0, 1).
 
     Returns:
@@ -69,7 +69,7 @@ def total_ratio(
     Args:
         before: Baseline, shape (n,), above 0.
         after: Candidate, the same cases in the same order.
-        margin: Ratio that is still no regression, such as 1.05.
+        margin: Largest ratio that is not a regression, such as 1.05.
         rng: Source of the draws.
         confidence_level: Of the percentile interval, in (0, 1).
 
@@ -114,8 +114,8 @@ def total_per_success(
     that of the linearised logarithm of the ratio, which agrees with the draws and is much faster.
 
     Args:
-        amounts: of each case, shape (n,), 0 or more.
-        successes: of each case, shape (n,), 0 or more; runs that passed, weighted in a sample.
+        amounts: amounts of each case, shape (n,), 0 or more.
+        successes: successes of each case, shape (n,), 0 or more; runs that passed, weighted in a sample.
         clusters: number of each case's cluster, shape (n,).
         rng: source of the draws.
         confidence_level: two-sided, in (0, 1).
@@ -217,7 +217,7 @@ def _log_quantile_ratio(
 
 
 def _blocks(n: int) -> list[int]:
-    """Return the draws in blocks that fit the memory."""
+    """Yield the draws in blocks that fit into memory."""
     size = max(1, BLOCK_CELLS // n)
     return [min(size, DRAWS - start) for start in range(0, DRAWS, size)]
 

@@ -16,7 +16,7 @@ from evalkit.stats.quantiles import two_sided_t, two_sided_z
 
 TINY = 1e-300
 ENOUGH_CASES = 30
-"""A stratum counts as covered from this many cases on."""
+"""Number of cases from which a stratum counts as covered."""
 
 
 def allocate_proportional(n: int, weights: ArrayLike) -> NDArray[np.int64]:
@@ -63,13 +63,13 @@ def allocate_neyman(n: int, weights: ArrayLike, deviations: ArrayLike) -> NDArra
 def allocate_floor(n: int, weights: ArrayLike, *, floor: int = 50) -> NDArray[np.int64]:
     """Give every stratum of positive weight at least `floor` cases, and split the rest close to proportion.
 
-    Strata whose proportional share is above the floor share what the others leave. If `n` does not hold a floor for
-    all, it is split evenly.
+    Strata whose proportional share is above the floor divide the remaining cases. If `n` is too small for a floor in
+    every stratum, it is split evenly.
 
     Args:
         n: Cases to split.
         weights: Shares of production, shape (K,); a stratum of weight 0 gets none.
-        floor: Least cases of a stratum.
+        floor: Minimum number of cases of a stratum.
     """
     shares = _shares(weights)
     live = shares > 0
@@ -93,9 +93,8 @@ def post_stratified(
 ) -> Estimate:
     """Estimate the mean of production: each stratum's mean weighted by its share, sum_k w_k m_k, with a t interval.
 
-    SE^2 = sum_k w_k^2 s_k^2 / n_k over the strata, with Satterthwaite's degrees of freedom. A stratum of
-    positive weight with fewer than 2 cases leaves the mean undefined: nothing in the sample speaks for that part of
-    production.
+    SE^2 = sum_k w_k^2 s_k^2 / n_k over the strata, with Satterthwaite's degrees of freedom. If a stratum of positive
+    weight has fewer than 2 cases, the mean is undefined, because that part of production is not represented.
 
     Args:
         values: Shape (n,), finite.
@@ -146,7 +145,7 @@ def weighted_mean(
     score), SE^2 = sum over strata of n_k / (n_k - 1) (sum u^2 - (sum u)^2 / n_k), with Satterthwaite's degrees of
     freedom. If every stratum is flat, the differences between strata replace those within. If clusters hold
     several cases, it is c / (c - 1) sum (sum of u in the cluster)^2 over the c clusters, without regard to strata. The
-    golden set itself is treated as a sample: there is no correction for a finite population.
+    golden set itself is treated as a sample, so there is no correction for a finite population.
 
     Args:
         values: Shape (n,), finite.
@@ -207,13 +206,13 @@ def production_coverage(
 
     p_k are observed shares of production calls. Kinds never seen make up about f1 / N of the calls (f1: kinds seen
     once; N: calls; Good-Turing), and no case covers them. The interval is normal, from the multinomial variance of the
-    shares; it is one-sided by use: hold `low` against a goal.
+    shares; use it one-sided, by comparing `low` with a goal.
 
     Args:
         counts: Golden cases of each stratum, shape (K,).
-        production: Production calls of each stratum, whole numbers, or declared shares, shape (K,).
+        production: Production calls of each stratum as whole numbers, or declared shares; shape (K,).
         sampled: True for calls; declared shares have no sampling error.
-        enough: Cases from which on a stratum counts as covered.
+        enough: Number of cases from which a stratum counts as covered.
         confidence_level: Of the two-sided interval.
 
     Source: Good 1953, doi 10.1093/biomet/40.3-4.237.
@@ -235,12 +234,12 @@ def production_coverage(
 
 
 def _within(parts: NDArray[np.float64], strata: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the variance of each stratum's sum; drawn cases not among the values count as 0."""
+    """Return the variance of each stratum's sum; drawn cases that are not among the values count as 0."""
     squares, sums = np.bincount(strata, parts**2, len(sizes)), np.bincount(strata, parts, len(sizes))
     several = sizes > 1
     spread = squares - np.divide(sums**2, sizes, out=np.zeros(len(sizes)), where=several)
     found: NDArray[np.float64] = np.where(several, sizes / np.maximum(1, sizes - 1), 1.0) * np.maximum(0.0, spread)
-    # Rounding leaves a trace where all cases are alike.
+    # Rounding leaves a small variance even if all cases are equal.
     return np.where(found > 1e-15 * squares, found, 0.0)
 
 

@@ -18,7 +18,7 @@ _MAX_BYTES = 64 << 20
 
 
 def remember(root: Path, suite: str, decided: Decided) -> None:
-    """Add a blocked decision, once; if the disk refuses it, the run folder still has its seal.
+    """Add a blocked decision, once; if it cannot be written, the run folder still has its seal.
 
     Args:
         root: the project.

@@ -1,7 +1,7 @@
 """Compute the head of a run: one hash over every row that counts and the decision.
 
-It is a hash chain over the checksums of the rows in an order of their keys, so that it does not depend on which row
-was finished first, on a resume, or on rows that were run again since (the last row of a key counts).
+It is a hash chain over the checksums of the rows in the order of their keys. It does not depend on which row was
+finished first, on a resume, or on rows that were run again (the last row of a key counts).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def scan(path: Path) -> Scan:
     """Check every line of a journal; a missing file holds nothing.
 
     Raises:
-        StoreError: if it cannot be read.
+        StoreError: it cannot be read.
     """
     sums: dict[bytes, bytes] = {}
     superseded: set[bytes] = set()
@@ -76,7 +76,7 @@ def note_damage(damaged: list[Damage], path: Path, number: int, line: bytes) -> 
     """Add a damaged line.
 
     Raises:
-        InputError: if there are so many that this never was a journal.
+        InputError: there are so many that the file is not a journal.
     """
     if len(damaged) == MAX_DAMAGED:
         fix = "run the suite again, or save the baseline again"
@@ -88,7 +88,7 @@ def head_of(journals: Iterable[Scan], decision: Mapping[str, Any] | None) -> str
     """Return the head as 32 hex digits.
 
     Args:
-        journals: the run's own rows, then those of the baseline's system that it asked again.
+        journals: the run's own rows, then those of the baseline's system.
         decision: the contents of `decision.json`, `None` if nothing was decided.
     """
     link = _link(_START, b"")
@@ -105,15 +105,15 @@ def lines_of(path: Path) -> Iterator[bytes]:
     """Yield the lines of a journal, which end at a line feed only; a saved baseline is decompressed.
 
     Raises:
-        InputError: if the file is not there, is a folder, or is not a packed journal.
-        StoreError: if the disk fails.
+        InputError: the file does not exist, is a folder, or is not a packed journal.
+        StoreError: the disk fails.
     """
     fix = "run the suite again, or save the baseline again"
     try:
         with open_journal(path, LONG_BLOCK) as file:
             yield from file
     except FileNotFoundError:
-        raise InputError(Problem(shown_path(path), "is not there", fix)) from None
+        raise InputError(Problem(shown_path(path), "does not exist", fix)) from None
     except Unfit as error:
         raise InputError(Problem(shown_path(path), str(error.strerror), fix)) from None
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Find how a run folder differs from the rows and files that its decision rested on."""
+"""Find how a run folder differs from the rows and files behind its decision."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from evalkit.store.folder import DECISION, ROWS, SEAL, SUMMARY, TIMINGS, RunFold
 from evalkit.store.seal import Seal, decided_of, file_sums, read_seal
 
 DECIDED_BEFORE = "decided_before"
-"""A key of `decision.json` in every run that has a seal; earlier versions write neither."""
+"""Key of `decision.json` in every run with a seal; earlier versions wrote neither."""
 SHOWN_ROWS = 10
 Noted = frozenset[tuple[str, int]]
-"""(digest of the case, repeat) of calls begun by processes that did not end in order."""
+"""(digest of the case, repeat) of calls begun by processes that did not end normally."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ChangedRows:
     edited: Sequence[bytes] = ()
     added: Sequence[bytes] = ()
     counts: Mapping[bytes, bytes | None] = field(default_factory=dict)
-    """Name of an edited or added row -> checksum of the one line that may count, `None` if none may."""
+    """Name of an edited or added row -> checksum of its line that may count, `None` if no line may."""
 
     def sentences(self) -> Iterator[str]:
         """Yield one sentence for each kind of change, with up to `SHOWN_ROWS` rows."""
@@ -75,13 +75,13 @@ def before_in(folder: RunFolder, known: Sequence[Decided] = (), noted: Noted = f
     """Compare a run folder with its seal.
 
     Args:
-        folder: of a run, or of a saved baseline, which has no seal.
-        known: decisions of this run that are known from elsewhere: then it has been sealed.
-        noted: rows of these calls may be newer than the seal.
+        folder: folder of a run, or of a saved baseline, which has no seal.
+        known: decisions of this run from other sources; if there are any, the run was sealed.
+        noted: calls whose rows may be newer than the seal.
 
     Raises:
-        InputError: if it is not a run folder.
-        StoreError: if it cannot be read.
+        InputError: it is not a run folder.
+        StoreError: it cannot be read.
     """
     journals = folder.scans()
     earlier, own = _said(folder)
@@ -101,13 +101,13 @@ def before_in(folder: RunFolder, known: Sequence[Decided] = (), noted: Noted = f
 
 
 def _without_seal(folder: RunFolder, journals: Sequence[Scan], known: bool) -> str:
-    """Describe what shows that a folder without a seal was changed; empty if nothing does."""
+    """Describe the signs that a folder without a seal was changed; empty if there are none."""
     decision, manifest = folder.decision(), folder.manifest()
     is_baseline = manifest.accepted is not None
     gone = not is_baseline and (known or DECIDED_BEFORE in (decision or {}))
     found = [f"{SEAL}: is missing, so removed rows cannot be listed"] if gone else []
     stored = (decision or {}).get(HEAD)
-    # A baseline that an earlier version saved lacks the rows of the baseline's system, which its head stands for.
+    # A baseline saved by an earlier version lacks the rows of the baseline's system, which are part of its head.
     comparable = stored is not None and (not is_baseline or manifest.replaces != "unknown")
     if comparable and head_of(journals, decision) != stored:
         found.append(f"{ROWS} or {DECISION}: changed since the decision, whose head was {stored}")
@@ -134,7 +134,7 @@ def _said(folder: RunFolder) -> tuple[list[Decided], list[Decided]]:
 
 
 def _readable(records: Iterable[object]) -> list[Decided]:
-    """Keep the decisions that have the shape evalkit writes."""
+    """Keep the decisions in the form that evalkit writes."""
     found = []
     for record in records:
         with suppress(ValueError):
@@ -143,7 +143,7 @@ def _readable(records: Iterable[object]) -> list[Decided]:
 
 
 def _distinct(decisions: Sequence[Decided]) -> tuple[Decided, ...]:
-    """Remove duplicates: the same decision of a run is known from several files."""
+    """Remove duplicates, because several files hold the same decision of a run."""
     first: dict[tuple[str, str, str], Decided] = {}
     for each in decisions:
         first.setdefault((each.run_id, each.outcome, each.why), each)

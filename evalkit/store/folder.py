@@ -56,12 +56,12 @@ class RunFolder:
 
     @property
     def former_rows_file(self) -> Path:
-        """Rows of the base's cases that were removed or edited, in their old form."""
+        """Rows of removed or edited cases of the base, in their old form."""
         return self.path / FORMER_ROWS
 
     @property
     def journals(self) -> tuple[Path, ...]:
-        """Every file of rows that the decision rests on; those after the first may be absent."""
+        """The files of rows behind the decision; those after the first may be absent."""
         return (self.rows_file, self.old_rows_file, self.former_rows_file)
 
     def file(self, name: str) -> Path:
@@ -73,10 +73,10 @@ class RunFolder:
         return read_rows(self.rows_file)
 
     def manifest(self) -> Manifest:
-        """What the run was made of.
+        """The inputs of the run.
 
         Raises:
-            InputError: if this is not a run folder, or one of another format.
+            InputError: this is not a run folder, or it has another format.
         """
         file = self.path / MANIFEST
         try:
@@ -104,12 +104,12 @@ class RunFolder:
         """Write the manifest, whole or not at all.
 
         Raises:
-            StoreError: if the disk refuses it.
+            StoreError: it cannot be written.
         """
         return self.write_json(MANIFEST, manifest_record(manifest))
 
     def decision(self) -> Mapping[str, Any] | None:
-        """Read the stored decision, `None` if the run never reached one."""
+        """Read the stored decision, `None` if the run has none."""
         try:
             stored = read_json(self.path / DECISION)
         except (OSError, ValueError):
@@ -117,7 +117,7 @@ class RunFolder:
         return stored if isinstance(stored, dict) and isinstance(stored.get("outcome"), str) else None
 
     def trusted_judges(self) -> frozenset[str]:
-        """Return the judge metrics that the stored summary calls trusted overall; none if there is no summary."""
+        """Return the judge metrics that are trusted overall in the stored summary; empty without a summary."""
         try:
             stored = read_json(self.path / SUMMARY)
         except (OSError, ValueError):
@@ -131,7 +131,7 @@ class RunFolder:
         """Write one file atomically.
 
         Raises:
-            StoreError: if the disk refuses it.
+            StoreError: it cannot be written.
         """
         target = self.path / name
         try:
@@ -161,11 +161,11 @@ class RunFolder:
 
 
 def new_run_folder(out: Path, *, resume: bool) -> RunFolder:
-    """Make the folder of a run.
+    """Create the folder of a run.
 
     Raises:
-        InputError: if the folder is not empty and `resume` is not set, or it is missing and `resume` is set.
-        StoreError: if it cannot be made.
+        InputError: the folder is not empty and `resume` is not set, or it is missing and `resume` is set.
+        StoreError: it cannot be created.
     """
     refuse_folder(out, resume=resume)
     try:
@@ -176,10 +176,10 @@ def new_run_folder(out: Path, *, resume: bool) -> RunFolder:
 
 
 def refuse_folder(out: Path, *, resume: bool) -> None:
-    """Refuse a folder that is not empty unless it is to be resumed, and a missing one if it is.
+    """Reject a folder that is not empty unless `resume` is set, and a missing one if it is.
 
     Raises:
-        InputError: naming the fix.
+        InputError: it is rejected; the message has the fix.
     """
     begun = _begun(out)
     if (above := next((up for up in out.absolute().parents if up.exists()), None)) and not above.is_dir():

@@ -22,7 +22,7 @@ _NO_GIT = "not found on this machine"
 _NO_SURPRISES = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_OPTIONAL_LOCKS": "0",
-    # A partial clone would fetch what is missing: only configured endpoints are contacted.
+    # A partial clone would fetch missing objects, but only configured endpoints may be contacted.
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "LC_ALL": "C",
@@ -30,10 +30,10 @@ _NO_SURPRISES = {
 
 
 def git(folder: Path, *words: str, given: bytes = b"", into: Path | None = None) -> bytes:
-    """Run git in `folder` with `given` as input, and return its output; nothing if it is written `into` a file.
+    """Run git in `folder` with `given` as input, and return its output, which is empty if it goes `into` a file.
 
     Raises:
-        InputError: with git's own words, or if there is no git.
+        InputError: git failed, with its own message, or is not installed.
     """
     command = ["git", "-C", str(folder), "--literal-pathspecs", *words]
     env = {**os.environ, **_NO_SURPRISES}
@@ -64,7 +64,7 @@ def split(reference: str) -> tuple[str, str]:
     """Split `git:REF:PATH` into ref and path.
 
     Raises:
-        InputError: if either could mean something else to git, or leaves the repository.
+        InputError: git could read one of them as something else, or the path leaves the repository.
     """
     ref, found, path = reference.removeprefix(PREFIX).partition(":")
     parts = PurePosixPath(path).parts
@@ -90,7 +90,7 @@ def commit_of(reference: str, root: Path) -> str:
     """Resolve a reference to the full hash of its commit.
 
     Raises:
-        InputError: if there is no such commit here.
+        InputError: there is no such commit here.
     """
     ref, _ = split(reference)
     try:
@@ -105,12 +105,12 @@ def commit_of(reference: str, root: Path) -> str:
 
 
 def folder_at(reference: str, root: Path, names: Sequence[str]) -> Path | None:
-    """Copy those of the named files that `git:REF:PATH` has to a temporary folder; `None` if the path does not exist.
+    """Copy the named files that exist at `git:REF:PATH` to a temporary folder; `None` if the path does not exist.
 
     It lasts as long as the process.
 
     Raises:
-        InputError: for a reference that git does not know, and for files that cannot be read.
+        InputError: git does not know the reference, or a file cannot be read.
     """
     commit, (_, path) = commit_of(reference, root), split(reference)
     listed = git(root, "ls-tree", "-z", "-l", "--full-tree", commit, "--", f"{path}/").decode("utf-8", "replace")

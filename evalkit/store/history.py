@@ -59,15 +59,15 @@ class PastRun:
 
 
 def stored_runs(folder: Path, *, suite: str | None = None, most_read: int | None = None) -> tuple[PastRun, ...]:
-    """List every run in a folder, and in its baselines, oldest first; partial and unfinished ones too.
+    """List every run in a folder and in its baselines, oldest first, including partial and unfinished runs.
 
-    An index in the project's `.evalkit/` remembers what was read. It holds for a run only while none of its files has
-    changed, and it can be deleted at any time. Outside of every project there is none.
+    An index in the project's `.evalkit/` caches runs that were read. An entry is valid while none of the run's files
+    has changed, and the index can be deleted at any time. Outside a project there is no index.
 
     Args:
         folder: the folder around run folders, such as `reports`.
         suite: only its runs.
-        most_read: folders that are looked at, those begun last; `None` for all.
+        most_read: number of folders to read, the latest first; `None` for all.
     """
     found: dict[str, PastRun] = {}
     project = project_of(folder)
@@ -96,7 +96,8 @@ def break_between(before: PastRun, run: PastRun, metric: str, *, own: bool) -> s
     Args:
         before: the earlier run.
         run: the later one.
-        metric: of one scorer, which is cut where that scorer changed; or of all of them, cut where any did that counts.
+        metric: metric of one scorer, which is cut where that scorer changed, or of all scorers, cut where any counting
+            one changed.
         own: whether the metric is one scorer's.
     """
     if before.golden_sha256 != run.golden_sha256:
@@ -115,11 +116,11 @@ def break_between(before: PastRun, run: PastRun, metric: str, *, own: bool) -> s
 def past_runs(run: RunFolder, baseline: RunFolder | None, suite: str) -> tuple[PastRun, ...]:
     """List the last runs of a suite in the folder around a run, oldest first, with its baseline and the run itself.
 
-    Partial runs and folders that cannot be read are left out: a trend that lacks a point is better than none.
+    Partial runs and folders that cannot be read are left out, because a trend without a point is better than none.
 
     Args:
-        run: a finished run; of the runs that `stored_runs` finds around it the newest `MOST_RUNS` count.
-        baseline: what it was compared with, whatever its suite is called.
+        run: a finished run; at most `MOST_RUNS` runs around it are listed, the newest ones.
+        baseline: its baseline, even if its suite has another name.
         suite: name of the suite.
     """
     around = stored_runs(run.path.resolve().parent, suite=suite, most_read=_MOST_READ)
@@ -131,7 +132,7 @@ def past_runs(run: RunFolder, baseline: RunFolder | None, suite: str) -> tuple[P
 
 
 def _finished(past: PastRun) -> tuple[str, int, str]:
-    # Instants are stored in whole seconds, so the file system decides between runs of the same one.
+    # Times are stored in whole seconds, so the file system decides between runs of the same second.
     return past.finished_at, _last_changed(Path(past.folder) / DECISION), past.run_id
 
 
@@ -148,7 +149,7 @@ def _indexed(folder: RunFolder, index: RunIndex) -> PastRun | None:
     known = index.get(folder.path, stamp)
     if known is not None and _is_record(known):
         return PastRun(**{**known, "advisory": tuple(known["advisory"]), "folder": str(folder.path)})
-    # An index of another version, or of a foreign hand: the run is read again.
+    # The index is from another version or was edited, so the run is read again.
     past = read_past_run(folder)
     if past is not None:
         index.put(folder.path, stamp, asdict(past))

@@ -19,7 +19,7 @@ from evalkit.types import Row
 def sorted_rows(path: Path) -> Callable[[], Iterator[Row]]:
     """Yield rows sorted by case id and repeat, the last of each key; can be iterated repeatedly.
 
-    The places of the rows are found at the first call and kept; the rows themselves are decoded one at a time.
+    The positions of the rows are found once and kept; the rows themselves are decoded one at a time.
     """
     places: array[int] | None = None
 
@@ -66,7 +66,7 @@ def _open(path: Path) -> BinaryIO:
     file = open_journal(path)
     if path.suffix != ".gz":
         return file
-    # A compressed baseline is unpacked beside: seeking back in gzip would unpack it again each time.
+    # A compressed baseline is unpacked to a temporary file: seeking back in gzip would unpack it again each time.
     unpacked: BinaryIO = tempfile.TemporaryFile()
     try:
         with file:

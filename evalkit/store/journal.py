@@ -1,4 +1,4 @@
-"""Append rows to `rows.jsonl`, safe against a kill at any moment."""
+"""Append rows to `rows.jsonl` so that a kill at any moment loses no finished row."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def read_rows(path: Path, damaged: list[Damage] | None = None) -> Iterator[Row]:
     """Yield intact rows in the order written; torn and altered lines are skipped and added to `damaged`.
 
     Raises:
-        InputError: if it is not a journal.
-        StoreError: if the file cannot be read.
+        InputError: it is not a journal.
+        StoreError: the file cannot be read.
     """
     for number, line in enumerate(lines_of(path), 1):
         row = decode_row(line)
@@ -55,7 +55,7 @@ class Journal:
         """Write one row.
 
         Raises:
-            StoreError: if the disk refuses it; earlier rows are intact and the run can be resumed.
+            StoreError: the row cannot be written; earlier rows are intact and the run can be resumed.
         """
         if self._sync_error is not None:
             raise self._failed(self._sync_error)
@@ -84,7 +84,7 @@ class Journal:
         except OSError as failure:
             self._sync_error = self._sync_error or failure
         os.close(self._fd)
-        # A second sync after a failed one may report success for data that never reached the disk.
+        # A sync after a failed one may report success for data that never reached the disk.
         if self._sync_error is not None and error is None:
             raise self._failed(self._sync_error) from self._sync_error
 

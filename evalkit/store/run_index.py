@@ -16,16 +16,16 @@ _BUSY_S = 2.0
 
 
 class RunIndex:
-    """Cache records by folder. It only saves reading: any failure just disables it."""
+    """Cache records by folder. It only saves reading, so any failure just disables it."""
 
     def __init__(self, file: Path | None) -> None:
-        """Take the path of the index, `None` for none; it is opened on entry."""
+        """Set the path of the index, `None` for no index; it is opened on entry."""
         self._file = file
         self._learnt: list[tuple[str, str, str]] = []
         self._base: sqlite3.Connection | None = None
 
     def __enter__(self) -> Self:
-        """Open the index; an unreadable one is recreated, and without a place for it there is none."""
+        """Open the index; an unreadable one is recreated, and without a path there is none."""
         if self._file is None:
             return self
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""Lock a run folder for one process, and note which calls are in flight."""
+"""Lock a run folder for one process, and record the calls in flight."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _BEGIN, _END = "begin", "end"
 class Running:
     """The lock of a run folder, with the calls in flight.
 
-    Every call is noted before it is made. What a process that died has noted, and the journal does not hold, was in
-    flight when it died. The lock dies with its process, so it cannot become stale.
+    Every call is recorded before it is made. If a process dies, the calls that it recorded and the journal lacks were
+    in flight. The lock dies with its process, so it cannot become stale.
 
     Attributes:
         deaths: (digest of the case, repeat) -> how many processes died while it was in flight, ended calls included.
-        noted: every (digest of the case, repeat) that processes have begun since the run last ended in order.
+        noted: every (digest of the case, repeat) begun since the run last ended normally.
     """
 
     def __init__(self, folder: Path, process: int = 0) -> None:
-        """Take the folder, and the process number that users know; 0 for this one."""
+        """Set the folder, and the process id that users know; 0 for this process."""
         self._file = folder / RUNNING
         self._process = process or os.getpid()
         self.deaths: Counter[tuple[str, int]] = Counter()
@@ -43,7 +43,7 @@ class Running:
         """Lock the folder.
 
         Raises:
-            InputError: another process has it.
+            InputError: another process holds the lock.
             StoreError: the disk refuses.
         """
         try:
@@ -56,10 +56,10 @@ class Running:
         return self
 
     def begins(self, digest: str, repeat: int) -> None:
-        """Note that a case is about to be run.
+        """Record that a case is about to be run.
 
         Raises:
-            StoreError: if the disk refuses it; the run can be resumed.
+            StoreError: it cannot be written; the run can be resumed.
         """
         try:
             self._write(f"{digest} {repeat}\n")
@@ -67,14 +67,14 @@ class Running:
             raise StoreError.of(self._file, error) from error
 
     def finished(self) -> None:
-        """Clear the notes: no call is open any more."""
+        """Clear the records, because no call is in flight any more."""
         with suppress(OSError):
             self._file.unlink()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Release the folder in order, so that no case is blamed for this end."""
+        """Release the folder normally, so that no case is suspected of crashing the process."""
         with suppress(OSError):
             self._write(f"{_END}\n")
         os.close(self._fd)
@@ -84,10 +84,10 @@ class Running:
 
 
 def refuse_if_running(folder: Path) -> None:
-    """Refuse a folder that another process runs in, without touching it.
+    """Reject a folder in which another process runs, without touching it.
 
     Raises:
-        InputError: naming the process.
+        InputError: names the process.
     """
     file = folder / RUNNING
     if fcntl is None or not file.is_file():
@@ -100,7 +100,7 @@ def refuse_if_running(folder: Path) -> None:
 
 
 def noted_in(folder: Path) -> frozenset[tuple[str, int]]:
-    """Read the calls begun in a folder since its run last ended in order, without locking it."""
+    """Read the calls begun in a folder since its run last ended normally, without locking it."""
     try:
         return _noted((folder / RUNNING).read_text(encoding="utf-8", errors="replace"))
     except OSError:
@@ -124,7 +124,7 @@ def _locked(file: Path) -> int:
 
 
 def _read(fd: int) -> str:
-    # Closing another descriptor of the file would give up the lock.
+    # Closing another descriptor of the file would release the lock.
     return os.pread(fd, min(os.fstat(fd).st_size, _MOST_BYTES), 0).decode("utf-8", "replace")
 
 

@@ -1,6 +1,6 @@
-"""Seal a decided run: record which rows and files its decision rests on, and every decision made of it.
+"""Seal a decided run: record the rows and files behind its decision, and every decision of the run.
 
-`seal.txt` begins with one checksummed line of JSON. Each further line is a row: the number of its journal (0 for
+`seal.txt` begins with one checksummed line of JSON. Each following line is a row: the number of its journal (0 for
 `rows.jsonl`, 1 for `baseline_rows.jsonl`, 2 for `former_rows.jsonl`), its checksum, and the beginning of its JSON,
 which names case and repeat.
 """
@@ -40,7 +40,7 @@ class Seal:
     files: Mapping[str, str]
     """File name -> SHA-256."""
     decisions: tuple[Decided, ...]
-    """Every decision of the run, the latest last; before them those taken over from another run."""
+    """Every decision of the run, latest last, after those taken over from another run."""
     rows: tuple[Mapping[bytes, bytes], ...]
     """For each journal: row name -> checksum of the row that counted."""
 
@@ -51,14 +51,14 @@ def write_seal(
     """Seal a decision, atomically.
 
     Args:
-        folder: of the run.
-        head: of its rows and decision.
+        folder: folder of the run.
+        head: head of its rows and decision.
         journals: its rows, in the order of `RunFolder.journals`.
         decisions: every decision so far, this one last.
-        files: name -> SHA-256 of the files that it rests on.
+        files: name -> SHA-256 of the files behind the decision.
 
     Raises:
-        StoreError: if the disk refuses it.
+        StoreError: the seal cannot be written.
     """
     target = folder.file(SEAL)
     lines = [
@@ -118,7 +118,7 @@ def decided_of(record: Any) -> Decided:
     """Decode an earlier decision.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the value is not a decision.
     """
     if not fits(record, dict[str, str]) or record.keys() != _DECIDED or record["outcome"] not in _OUTCOMES:
         raise ValueError(_EDITED)
@@ -129,7 +129,7 @@ def file_sums(folder: RunFolder) -> dict[str, str]:
     """Map the name of each existing file of `FILES` to its SHA-256.
 
     Raises:
-        StoreError: if one cannot be read.
+        StoreError: one cannot be read.
     """
     try:
         found = {name: folder.file(name) for name in FILES if folder.file(name).is_file()}

@@ -45,12 +45,12 @@ def load_run(folder: RunFolder, without: Collection[str] = ()) -> StoredRun:
     """Read a run folder or saved baseline.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
         without: ids of cases whose rows are left out.
 
     Raises:
-        InputError: if it is not a run folder, or its rows are missing, cut, or do not fit its manifest.
-        StoreError: if the disk fails.
+        InputError: it is not a run folder, or its rows are missing, cut, or do not fit its manifest.
+        StoreError: the disk fails.
     """
     manifest = folder.manifest()
     damaged: list[Damage] = []
@@ -80,7 +80,7 @@ def failed_ids(folder: RunFolder) -> tuple[str, ...]:
     """Return the ids of cases that fail by the run's `repeat_rule`, or have a repeat without a complete result.
 
     Raises:
-        InputError: if it is not a run folder, or rows of it are damaged.
+        InputError: it is not a run folder, or has damaged rows.
     """
     manifest = folder.manifest()
     advisory, rule = frozenset(manifest.advisory), _repeat_rule(manifest, shown_path(folder.file(MANIFEST)))
@@ -98,7 +98,7 @@ def failed_ids(folder: RunFolder) -> tuple[str, ...]:
 
 
 def _differs(row: Row, manifest: Manifest) -> bool:
-    """True for a row that a resumed run has yet to grade with the current scorers."""
+    """Return True for a row that a resumed run has yet to grade with the current scorers."""
     if not row.scored_by or row.scored_by == manifest.scoring:
         return False
     now, then = manifest.score_keys, manifest.scorings.get(row.scored_by, {})
@@ -119,11 +119,11 @@ def find_suite(manifest: Manifest, folder: RunFolder) -> Path | None:
 
 
 def empty_frame(manifest: Manifest, shown: str = MANIFEST) -> Frame:
-    """The frame that a manifest describes.
+    """Return an empty frame with the metrics and rules of a manifest.
 
     Args:
-        manifest: of the run.
-        shown: how its file is named in messages.
+        manifest: manifest of the run.
+        shown: name of its file in messages.
 
     Raises:
         InputError: its metrics share a name, or its `repeat_rule` is unknown.
@@ -151,10 +151,10 @@ def _unreadable(shown: str, error: ValueError) -> InputError:
 
 
 def stored_result(folder: RunFolder) -> tuple[Summary | None, Decision | None]:
-    """Read the summary and the decision of a run as they were written; `None` for those that are not there.
+    """Read the summary and the decision of a run as they were written; `None` for a missing one.
 
     Raises:
-        InputError: a file is there and is damaged.
+        InputError: a file is damaged.
     """
     decided = folder.decision()
     if decided is None:

@@ -1,4 +1,4 @@
-"""Read what a suite's `conversation:` names: a file of mocks, and the model that plays the user."""
+"""Read the parts of a suite's `conversation:`: a file of mocks, and the model that plays the user."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def read_settings(
     resolve: Callable[[str, tuple[str, ...]], Path | None],
     placed: Callable[[Any, tuple[str, ...]], Any],
 ) -> SuiteConversation | None:
-    """Return how conversations are led, with what the settings name; problems are noted with their lines.
+    """Return the settings of conversations with the parts that they name; problems are noted with their lines.
 
     Args:
-        builder: of the suite.
-        settings: of its conversations, `None` if it has none.
-        root: of the project.
-        resolve: finds a file that the suite names.
-        placed: fills in what the table of vendors knows of a model.
+        builder: builder of the suite.
+        settings: settings of its conversations, `None` if it has none.
+        root: root of the project.
+        resolve: function that finds a file named in the suite.
+        placed: function that adds a model's options from the table of vendors.
     """
     if settings is None:
         return None

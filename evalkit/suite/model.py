@@ -1,4 +1,4 @@
-"""The frozen values of a suite."""
+"""Define the frozen values of a suite."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class When:
     cohorts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse values that no case can have."""
+        """Reject values that no case can have."""
         for key, given, known in (("kind", self.kind, KINDS), ("severity", self.severity, SEVERITIES)):
             for word in given:
                 if word not in known:
@@ -57,16 +57,16 @@ class When:
 def has_field(case: Case, name: str) -> bool:
     """Return True if the case has a value under `name`.
 
-    Of `reference` and `contexts` that is at least one text. Elsewhere `false`, 0 and an empty list are values: a
-    case with `expected_tool_calls: []` expects that no tool is called.
+    For `reference` and `contexts` this means at least one text. In other fields `false`, 0 and an empty list are
+    values: a case with `expected_tool_calls: []` expects that no tool is called.
     """
     if name in ("reference", "contexts", "cluster"):
         return bool(getattr(case, name))
     return case.fields.get(name) not in (None, "")
 
 
-Over = Literal["last", "all", "turn"]
-"""What a scorer sees of a conversation: its last answer, all its answers joined, or each turn."""
+Over = Literal["last", "all", "turn", "conversation"]
+"""The part of a conversation that a scorer grades: its last answer, all its answers joined, or each turn."""
 Fold = Literal["all", "mean", "worst", "last"]
 """How the grades of turns become one."""
 
@@ -82,13 +82,13 @@ class ScorerEntry:
     negated: bool = False
     when: When | None = None
     advisory: bool = False
-    """Whether it is shown only, without effect on the pass rate and the regression gate."""
+    """Whether the score is only shown, without effect on the pass rate and the regression gate."""
     concern: Concern | None = None
-    """Concern of its metrics, if it differs from the scorer's own declaration."""
+    """Concern of the scorer's metrics, if it differs from the scorer's own declaration."""
     over: Over | None = None
-    """What the scorer sees of a conversation; `None` where the suite does not say."""
+    """The part of a conversation that the scorer grades; `None` if the suite does not say."""
     fold: Fold | None = None
-    """How grades of turns become one; `None` where the suite does not say."""
+    """How grades of turns become one; `None` if the suite does not say."""
     index: int = 0
     package: str = ""
     """Name and version of the distribution that provides the scorer; empty for a shipped one."""
@@ -101,18 +101,18 @@ class ScorerEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeConfig:
-    """The judge that `judge` scorers ask."""
+    """The judge of `judge` scorers."""
 
     local: str | None = None
     """Name of a packaged judge that needs no model: `correctness`."""
     chat: Any = None
     """Options of an OpenAI-compatible endpoint."""
     panel: tuple[Any, ...] = ()
-    """Options of further judges, asked by scorers with `panel: true`."""
+    """Options of additional judges, asked by scorers with `panel: true`."""
 
 
 def model_options(given: Any) -> Any:
-    """Options of a judge that may be written as the model's name."""
+    """Return the options of a judge, which may be given as just the model's name."""
     return {"model": given} if isinstance(given, str) else given
 
 
@@ -125,10 +125,10 @@ class Sample:
     by: str = ""
     """The cohort that defines the strata; default: the first of `cohorts`."""
     floor: int = 50
-    """Minimum number of cases of each stratum, if it has them; the rest is drawn in proportion."""
+    """Minimum number of cases of each stratum that has them; the rest is drawn in proportion."""
 
     def __post_init__(self) -> None:
-        """Refuse invalid sizes."""
+        """Reject invalid sizes."""
         if self.n < 1:
             raise ValueError(f"n: {self.n} cases are not a sample; write at least 1")
         if self.floor < 0:
@@ -171,7 +171,7 @@ class SuiteOptions:
     kappa_floors: Mapping[str, float] = field(default_factory=dict)
     """Kappa that a judge must reach, by cohort (`overall`, or `name=value`); default: 0.6."""
     conversation: ConversationSettings | None = None
-    """How conversations are led, for rows with `turns` or `user`."""
+    """Settings of conversations, for rows with `turns` or `user`."""
     concurrency: int = 16
     """Calls in flight."""
     repeat: int = 1
@@ -196,7 +196,7 @@ class SuiteOptions:
     """Calls per month, for the projected cost."""
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
+        """Reject values out of range."""
         if self.version != SUITE_VERSION:
             raise ValueError(
                 f"version: this evalkit reads version {SUITE_VERSION}, not {self.version}; upgrade evalkit"
@@ -229,7 +229,7 @@ class SuiteOptions:
             raise ValueError("scorers: the list is empty; add one, such as `- exact`")
 
     def sample_of(self, n: int | None) -> Sample | None:
-        """Return the sample that the suite declares, or one of `n` cases drawn the same way; `None` for all cases."""
+        """Return the suite's sample, or one of `n` cases drawn in the same way; `None` for all cases."""
         declared = Sample(n=self.sample) if isinstance(self.sample, int) else self.sample
         found = declared if n is None else replace(declared or Sample(n=n), n=n)
         return None if found is None else replace(found, by=found.by or next(iter(self.cohorts), "kind"))
@@ -243,7 +243,7 @@ class SuiteOptions:
 
 
 def reading_of(options: SuiteOptions, system: SystemConfig | None) -> Reading:
-    """Return how a suite reads columns; a system that could not be read is taken for one that replays answers."""
+    """Return how a suite reads columns; if the system cannot be read, assume that it replays answers."""
     replays = system is None or (isinstance(system, ReplaySystem) and system.from_golden)
     cohorts = tuple(name for name in options.cohorts if name not in DERIVED_VALUES)
     return Reading(
@@ -257,7 +257,7 @@ def reading_of(options: SuiteOptions, system: SystemConfig | None) -> Reading:
 
 
 def _list_fields(scorers: Iterable[Any]) -> Iterator[str]:
-    """Yield the fields of the user's own that scorers read texts from, such as `contains: {none_field: taboo}`."""
+    """Yield the user's own fields from which scorers read texts, such as `contains: {none_field: taboo}`."""
     for item in scorers:
         for given in item.values() if isinstance(item, Mapping) else ():
             for key, value in given.items() if isinstance(given, Mapping) else ():
@@ -267,18 +267,18 @@ def _list_fields(scorers: Iterable[Any]) -> Iterator[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteConversation:
-    """How a suite leads conversations, with what its settings name."""
+    """The settings of conversations, with the parts that they name."""
 
     settings: ConversationSettings
     mocks: Mocks | None = None
     mocks_file: Path | None = None
     user: Any = None
-    """Options of the endpoint whose model plays the user."""
+    """Options of the endpoint of the model that plays the user."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:
-    """A suite that was read without problems."""
+    """A valid suite."""
 
     path: Path
     sha256: str
@@ -303,16 +303,16 @@ class Suite:
     """Dotted key -> `file:line:column`, for problems found after reading."""
 
     conversation: SuiteConversation | None = None
-    """How conversations are led, if the suite has them."""
+    """Settings of conversations, if the suite has them."""
     led_by: Mapping[str, str] = field(default_factory=dict)
-    """How stored conversations that are scored again were led; see `Manifest.conversation_key`."""
+    """Conversation key of stored conversations that are scored again; see `Manifest.conversation_key`."""
     variables: tuple[str, ...] = ()
     """Names of the environment variables that the suite uses."""
     stated_repeat: int = 1
     """`repeat` in the file; a flag may override it."""
 
     def with_timeout(self, timeout_s: float) -> Suite:
-        """Return the suite with this time-out for its systems, the old one included.
+        """Return the suite with this timeout for its systems, the old one included.
 
         Raises:
             ValueError: `timeout_s: what; fix`.
@@ -331,7 +331,7 @@ class Suite:
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """The input files of a run besides the system's own."""
+        """The input files of a run other than the system's own."""
         golden = (self.golden_file,) if self.golden_file is not None else ()
         mocks = self.conversation.mocks_file if self.conversation is not None else None
         own = (*golden, *((mocks,) if mocks is not None else ()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ from evalkit.disk.paths import project_of
 from evalkit.errors import InputError, Problem, gathered, what_and_fix
 from evalkit.formats.build import Builder, choices, show
 from evalkit.formats.yaml_text import Document, dotted, parse
-from evalkit.gate.policy import CHECKS, NoRegression, Policy, Threshold
+from evalkit.gate.policy import CHECKS, Item, NoRegression, Policy, Threshold, policy_problems
 from evalkit.golden.read import open_golden
 from evalkit.golden.source import GoldenSource
 from evalkit.net.vendors import VENDORS, Vendor, with_vendor
 from evalkit.suite.conversation import read_settings
 from evalkit.suite.model import (
     JudgeConfig,
+    ScorerEntry,
     Suite,
     SuiteOptions,
     model_options,
@@ -32,6 +33,7 @@ from evalkit.suite.strings import check_strings, variables_of
 from evalkit.systems import SYSTEMS
 from evalkit.systems.base import SystemConfig
 from evalkit.trust.label_files import read_labels
+from evalkit.types import Metric
 
 Vendors = Mapping[str, Vendor]
 MOST_ENTRIES = 1_000
@@ -44,7 +46,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     """Read a suite file.
 
     Raises:
-        InputError: with every problem of the file.
+        InputError: reports every problem of the file.
     """
     shown = shown or str(path)
     data = _bytes(path, shown)
@@ -65,15 +67,10 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     system_kind, system = ("", None) if options.system is ABSENT else _system(builder, options.system, vendors)
     options = _few_entries(builder, options)
     scorers = read_scorers(builder, options.scorers, judge)
-    for each in scorers if conversation is None else ():
-        if each.over is not None:
-            what = "the suite has no conversations; remove it, or add `conversation: {max_turns: 10}`"
-            builder.problem(("scorers", each.index, each.written, "over"), *what.split("; "))
+    if conversation is None:
+        _no_over(builder, scorers)
     policy, baseline_system = _policy(builder, options, vendors, asks_again=system_kind != "replay")
-    labels = [files.resolve(name, ("labels", i)) for i, name in enumerate(options.labels)]
-    for at, file in enumerate(labels):
-        if file is not None and file in labels[:at]:
-            builder.problem(("labels", at), f"{options.labels[at]!r} is named twice", "its labels would count twice")
+    labels = _label_files(builder, files, options.labels)
     records = [files.resolve(name, ("calibrations", i)) for i, name in enumerate(options.calibrations)]
     check_strings(builder)
     if builder.problems or system is None:
@@ -82,7 +79,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
             if golden_file:
                 open_golden(golden, golden_file, _relative(golden_file, root), reading=reading_of(options, system))
         with gathered(problems):
-            read_labels(*_shown((file for file in labels if file), root))
+            read_labels(*_shown(labels, root))
         raise InputError(problems)
     keys = _keys_of(judge, system, conversation.user if conversation is not None else None)
     return Suite(
@@ -99,7 +96,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         scorers=scorers,
         policy=policy,
         baseline_system=baseline_system,
-        label_files=tuple(file for file in labels if file),
+        label_files=labels,
         calibration_files=tuple(file for file in records if file),
         learnt_files=tuple(file for file in learnt if file),
         conversation=conversation,
@@ -109,8 +106,25 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     )
 
 
+def _no_over(builder: Builder, scorers: Iterable[ScorerEntry]) -> None:
+    """Report scorers that grade turns in a suite without conversations."""
+    for each in scorers:
+        if each.over is not None:
+            what, fix = "the suite has no conversations", "remove it, or add `conversation: {max_turns: 10}`"
+            builder.problem(("scorers", each.index, each.written, "over"), what, fix)
+
+
+def _label_files(builder: Builder, files: _Files, names: Sequence[str]) -> tuple[Path, ...]:
+    """Return the files with labels that can be found; one that is named twice is a problem."""
+    found = [files.resolve(name, ("labels", at)) for at, name in enumerate(names)]
+    for at, file in enumerate(found):
+        if file is not None and file in found[:at]:
+            builder.problem(("labels", at), f"{names[at]!r} is named twice", "its labels would count twice")
+    return tuple(file for file in found if file)
+
+
 def _keys_of(judge: JudgeConfig | None, *others: object) -> Iterator[str]:
-    """Variables of keys that the table of vendors names."""
+    """Return the environment variables of keys in the table of vendors."""
     chats = (judge.chat, *judge.panel) if judge else ()
     for each in (*chats, *others):
         if name := getattr(each, "api_key_env", None):
@@ -231,7 +245,7 @@ def _system(builder: Builder, value: Any, vendors: Vendors, path: Steps = ("syst
 
 
 def _vendors(builder: Builder, given: Mapping[str, Any]) -> Vendors:
-    """The table of vendors with the suite's changes and additions."""
+    """Return the table of vendors with the suite's changes and additions."""
     vendors = dict(VENDORS)
     for name, value in given.items():
         known = dataclasses.asdict(vendors[name]) if name in vendors else {}
@@ -245,7 +259,7 @@ def _vendors(builder: Builder, given: Mapping[str, Any]) -> Vendors:
 def _placed(
     builder: Builder, value: Any, key: str, vendors: Vendors, path: Steps, *, skip: tuple[str, ...] = ()
 ) -> Any:
-    """Options of a model with the address of its vendor."""
+    """Return the options of a model with the address of its vendor."""
     if not isinstance(value, Mapping):
         return value
     try:
@@ -258,8 +272,21 @@ def _placed(
 def _policy(
     builder: Builder, options: SuiteOptions, vendors: Vendors, *, asks_again: bool
 ) -> tuple[Policy, SystemConfig | None]:
+    checks, system = _checks(builder, options.gate, vendors)
+    policy = Policy(
+        checks=checks,
+        require_evidence=options.require_evidence,
+        escalates=system is not None,
+        repeats=options.repeat,
+        asks_again=asks_again,
+    )
+    return policy, system
+
+
+def _checks(builder: Builder, items: Sequence[Any], vendors: Vendors) -> tuple[tuple[Item, ...], SystemConfig | None]:
+    """Return the checks of a gate, and the old system if one is named."""
     checks, system = [], None
-    for index, item in enumerate(options.gate):
+    for index, item in enumerate(items):
         named = named_item(builder, item, ("gate", index))
         if named is None:
             continue
@@ -271,14 +298,34 @@ def _policy(
         check = builder.build(cls, own, path, named=None if name in CHECKS else {"metric": name})
         if check is not None:
             checks.append(check)
-    policy = Policy(
-        checks=tuple(checks),
-        require_evidence=options.require_evidence,
-        escalates=system is not None,
-        repeats=options.repeat,
-        asks_again=asks_again,
-    )
-    return policy, system
+    return tuple(checks), system
+
+
+def load_gate(path: Path, metrics: Sequence[Metric], cohorts: Collection[str]) -> tuple[Item, ...]:
+    """Read the checks of a file with nothing but `gate:`, as in a suite.
+
+    Args:
+        path: the file.
+        metrics: those that there are.
+        cohorts: names of those that there are.
+
+    Raises:
+        InputError: with every problem of the file.
+    """
+    shown = str(path)
+    builder = Builder(parse(_bytes(path, shown), shown))
+    value = builder.document.value
+    if not isinstance(value, Mapping) or set(value) != {"gate"} or not isinstance(value["gate"], list):
+        raise InputError(Problem(f"{shown}:1", "not a gate", "write `gate: [{no_regression: {by: [topic]}}]` alone"))
+    items = value["gate"][:MOST_ENTRIES]
+    checks, system = _checks(builder, items, VENDORS)
+    if system is not None:
+        builder.problem(("gate",), "nothing is called in a comparison", "remove `system` from the baseline")
+    for index, what, fix in policy_problems(Policy(checks), metrics, cohorts) if not builder.problems else ():
+        builder.problem(("gate", index) if index >= 0 else ("gate",), what, fix)
+    if builder.problems:
+        raise InputError(builder.problems)
+    return checks
 
 
 def _callable_baseline(

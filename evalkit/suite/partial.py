@@ -27,7 +27,7 @@ def usable(builder: Builder) -> SuiteOptions:
         built: Any = probe.build(SuiteOptions, kept, ())
         if built is not None:
             options = dataclasses.replace(options, **{key: getattr(built, key)})
-        # Figures that cannot be meant show only once the types are right.
+        # Values out of range are only detected once the types are right.
         builder.problems += [problem for problem in probe.problems if problem not in seen]
         seen.update(probe.problems)
     return options if options.scorers != (ABSENT,) else dataclasses.replace(options, scorers=("exact",))

@@ -29,7 +29,7 @@ FINGERPRINT_HEX = 8
 MAX_FILE_BYTES = 512 << 20
 """Size limit of a file named by a suite: more than a million labels."""
 Read = Callable[[Collection[str]], Mapping[str, bytes]]
-"""Reads the named files that exist; names are relative to the suite file."""
+"""Function that reads the named files that exist; names are relative to the suite file."""
 _SHOWN = frozenset(
     "base_url by call chat command dialect field file has http hub kind local method model name path pattern python"
     " replay rubric schema severity split tool_error url value version".split()
@@ -37,18 +37,18 @@ _SHOWN = frozenset(
 """Keys whose text is stored; other texts, which may hold a secret, are stored as a fingerprint."""
 _SHOWN_CHARS = 80
 _SECRET_PLACE = re.compile(r"://[^/@\s]*@|://[^\s]*[?#]")
-"""A URL with a user or a query: either may hold a key."""
+"""A URL with a user or a query, either of which may hold a key."""
 _PATH_CHARS = 1_024
 
 
 def rules_of(suite: Suite) -> Rules:
-    """The rules of a suite as it stands on disk."""
+    """Return the rules of a suite as it is on disk."""
     folder = suite.path.parent
 
     def read(names: Collection[str]) -> Mapping[str, bytes]:
         found = {}
         for name in names:
-            # A text that names no file, or a link that leads back to itself.
+            # The text does not name a file, or names a link that leads back to itself.
             with suppress(OSError, RuntimeError, ValueError):
                 file = (folder / name).resolve()
                 if file.is_relative_to(suite.root) and file.is_file():
@@ -59,7 +59,7 @@ def rules_of(suite: Suite) -> Rules:
     if type(suite.system) not in SYSTEMS.values():
         return rules
     stated = {key: value for key, value in rules.system.items() if key != "timeout_s"}
-    # `--timeout` changes the system alone.
+    # `--timeout` changes only the system.
     timeout = _unlike(type(suite.system), {"timeout_s": suite.system.timeout_s})
     return dataclasses.replace(rules, system={**stated, **timeout})
 
@@ -80,17 +80,17 @@ def golden_source(options: SuiteOptions) -> GoldenSource:
 
 
 def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Rules:
-    """The rules that options state, with the files that they name read by `read`.
+    """Return the rules in a suite's options, with the files that they name, read by `read`.
 
     Args:
-        options: of the suite.
-        read: reads files by names relative to the suite file.
-        folder: that of the suite file, relative to the project's root, from which own scorers are imported.
+        options: options of the suite.
+        read: function that reads files by names relative to the suite file.
+        folder: folder of the suite file, relative to the project's root, from which custom scorers are imported.
     """
     scorers = list(_scorers(options))
     named = {name for _, _, given in scorers for name in _files_in(given)}
-    talks = {} if options.conversation is None else dataclasses.asdict(options.conversation)
-    named |= {each for each in _files_in(talks.get("environment"))}
+    conversation = {} if options.conversation is None else dataclasses.asdict(options.conversation)
+    named |= {each for each in _files_in(conversation.get("environment"))}
     files = read([*options.labels, *options.calibrations, *named])
     code = {label: _code(given, read, folder) for label, cls, given in scorers if cls is PythonScorer}
     return Rules(
@@ -108,7 +108,7 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
         judge=_flat(_judge(options)),
         embedding=_flat({"model": options.embedding} if isinstance(options.embedding, str) else options.embedding),
         scorers={label: {**_scorer(cls, given, files), **code.get(label, {})} for label, cls, given in scorers},
-        conversation=_conversation(talks, files, read, folder),
+        conversation=_conversation(conversation, files, read, folder),
         calibrations={name: _fingerprint(files[name]) for name in options.calibrations if name in files},
         sample=_flat(dataclasses.asdict(found)) if (found := options.sample_of(None)) else {},
         seed=options.seed,
@@ -165,22 +165,24 @@ def _policy(given: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, l
         return {}
 
 
-def _conversation(talks: Mapping[str, Any], files: Mapping[str, bytes], read: Read, folder: str) -> dict[str, Any]:
+def _conversation(
+    conversation: Mapping[str, Any], files: Mapping[str, bytes], read: Read, folder: str
+) -> dict[str, Any]:
     """Return the non-default settings of conversations, with fingerprints of the files of their environment."""
-    if not talks:
+    if not conversation:
         return {}
     from evalkit.llm.config import ChatConfig
 
-    environment = talks["environment"]
+    environment = conversation["environment"]
     code = _code({"call": environment["python"]}, read, folder) if isinstance(environment, Mapping) else {}
     contents = {f"file {name}": _fingerprint(files[name]) for name in _files_in(environment) if name in files}
-    chat = talks["user"]["chat"] if talks["user"] else {}
+    chat = conversation["user"]["chat"] if conversation["user"] else {}
     user = {f"user.{key}": value for key, value in _unlike(ChatConfig, model_options(chat)).items()}
-    return {**_unlike(ConversationSettings, {**talks, "user": None}), **user, **contents, **code}
+    return {**_unlike(ConversationSettings, {**conversation, "user": None}), **user, **contents, **code}
 
 
 def _code(given: Mapping[str, Any], read: Read, folder: str) -> dict[str, str]:
-    """Return fingerprints of the project files that an own scorer depends on, by name."""
+    """Return fingerprints of the project files that a custom scorer depends on, by name."""
 
     def read_in_project(names: Collection[str]) -> Mapping[str, bytes]:
         from_suite = {posixpath.relpath(name, folder): name for name in names}
@@ -191,7 +193,7 @@ def _code(given: Mapping[str, Any], read: Read, folder: str) -> dict[str, str]:
 
 
 def _files_in(given: Any) -> Iterator[str]:
-    """Yield the texts in a value that may be file names, whatever their form."""
+    """Yield the texts in a value that may be file names, at any depth."""
     if isinstance(given, str) and 0 < len(given) <= _PATH_CHARS and "\n" not in given:
         yield given
     for inner in given.values() if isinstance(given, Mapping) else given if isinstance(given, list | tuple) else ():

@@ -11,6 +11,7 @@ from typing import Any
 from evalkit.formats.build import hints_of, is_required, key_of
 from evalkit.gate.policy import CHECKS, Threshold
 from evalkit.net.vendors import Vendor
+from evalkit.scorers.base import OverConversation
 from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, scorer_class
 from evalkit.suite.model import Fold, Over, SuiteOptions
 from evalkit.systems import SYSTEMS
@@ -27,6 +28,9 @@ _COMMON: Schema = {
     "fold": {"enum": list(typing.get_args(Fold))},
     "concern": {"enum": list(typing.get_args(Concern))},
 }
+
+_OVER_ANSWERS: Schema = {"enum": [each for each in typing.get_args(Over) if each != "conversation"]}
+"""Return the schema of `over` for scorers that do not grade a conversation as a whole."""
 
 
 def suite_schema() -> Schema:
@@ -61,7 +65,7 @@ def _chat_judge(chat: Schema) -> Schema:
 
 def _scorer() -> Schema:
     names = [name for each in SCORERS for name in (each, NEGATION + each)]
-    # A scorer of a package is known here by the dot in its name: its options are the package's.
+    # A dot in the name marks a scorer of a package, which defines its own options.
     named = {"type": "object", "patternProperties": {PACKAGED: {}}, "additionalProperties": False}
     one = {**named, "minProperties": 1, "maxProperties": 1}
     packaged: Schema = {"anyOf": [{"type": "string", "pattern": PACKAGED}, one]}
@@ -69,9 +73,10 @@ def _scorer() -> Schema:
 
 
 def _named_scorer(name: str, target: str) -> Schema:
-    options = [_options(scorer_class(target), _COMMON)]
+    cls = scorer_class(target)
+    options = [_options(cls, _COMMON if issubclass(cls, OverConversation) else {**_COMMON, "over": _OVER_ANSWERS})]
     if name == "judge":
-        options.append(_options(scorer_class(LOCAL_JUDGE), _COMMON))
+        options.append(_options(scorer_class(LOCAL_JUDGE), {**_COMMON, "over": _OVER_ANSWERS}))
     value: Schema = {"anyOf": [*options, {"not": {"type": "object"}}]}
     return {
         "type": "object",

@@ -16,7 +16,7 @@ from evalkit.types import Concern
 
 Steps = tuple[str | int, ...]
 COMMON = ("when", "advisory", "concern", "over", "fold")
-"""Options that every scorer of a suite takes."""
+"""Options of every scorer in a suite."""
 
 
 def named_item(builder: Builder, item: Any, path: Steps) -> tuple[str, Any, Steps] | None:
@@ -50,11 +50,11 @@ def scorer_entry(
 
     Args:
         builder: notes them.
-        name: as written, with `not_`.
-        value: of the shorthand option, or the options; `None` where only the name is written.
-        path: of the value.
+        name: name as written, including `not_`.
+        value: value of the shorthand option, or the options; `None` if only the name is given.
+        path: path of the value.
         judge: the suite's.
-        index: of the scorer in its list.
+        index: position of the scorer in its list.
     """
     negated = name.startswith(NEGATION)
     kind = name.removeprefix(NEGATION)
@@ -106,7 +106,7 @@ def scorer_entry(
 
 
 def options_of(cls: type[Any], value: Any) -> tuple[Any, Mapping[str, Any]]:
-    """Split a scorer's own options from those that every scorer takes."""
+    """Separate a scorer's own options from those of every scorer."""
     if value is None:
         return {}, {}
     if isinstance(value, Mapping):

@@ -25,7 +25,7 @@ _CONFIGURED = {"system", "judge", "embedding", "golden", "labels", "calibrations
 
 
 def check_strings(builder: Builder) -> None:
-    """Note each text that is a secret or has an unset variable; no problem repeats a secret."""
+    """Record each text that is a secret or has an unset variable; no problem repeats a secret."""
     secrets: list[str] = []
     told: list[Problem] = []
     for path, text in _strings(builder.document.value, ()):
@@ -34,7 +34,7 @@ def check_strings(builder: Builder) -> None:
         if text and (looks_secret(text) or written or (path[0] in _CONFIGURED and _KEY_IN_QUERY.search(text))):
             secrets.append(text)
             if len(secrets) > MAX_PROBLEMS:
-                # Blotting thousands of texts out of thousands of problems takes hours; these repeat none.
+                # Redacting thousands of texts in thousands of problems takes hours; these messages repeat no secret.
                 builder.problems = told
                 return
             fix = "keep it in the environment: `api_key_env: MY_KEY`, or ${MY_KEY} in a header of the system"
@@ -75,7 +75,7 @@ def _is_filled(path: Path) -> bool:
 
 
 def _is_version(path: Path) -> bool:
-    """Return True for the version of a system, which is no secret: runs store and show it."""
+    """Return True for the version of a system, which is not a secret, because runs store and show it."""
     return path[-2:] == ("system", "version")
 
 

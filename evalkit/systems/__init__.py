@@ -1,4 +1,4 @@
-"""Systems under test: python, http, command, chat and stored answers."""
+"""Call systems under test: python, http, command, chat and stored answers."""
 
 from evalkit.systems.base import Answer, Shared, SystemConfig, timed
 from evalkit.systems.chat import ChatSystem
@@ -17,7 +17,7 @@ SYSTEMS: dict[str, type[SystemConfig]] = {
 """The key that chooses a system in a suite -> its configuration."""
 
 CALLED = (PythonSystem, HttpSystem, CommandSystem, ChatSystem)
-"""Systems that are called, and so talked to turn by turn; stored answers are whole conversations."""
+"""Kinds of systems that are called, turn by turn in a conversation; stored answers are whole conversations."""
 
 __all__ = [
     "CALLED",

@@ -16,6 +16,7 @@ from time import perf_counter  # by name: a system may patch the module
 from typing import Protocol, runtime_checkable
 
 from evalkit.errors import Problem
+from evalkit.net.waits import Waits
 from evalkit.systems.output import to_output
 from evalkit.systems.secrets import redact
 from evalkit.systems.tool_errors import with_tool_errors
@@ -25,12 +26,12 @@ from evalkit.types import Case, Failure, Output
 __all__ = ["Answer", "CallFailed", "Shared", "SystemConfig", "check_seconds", "inside", "timed", "to_output"]
 
 Answer = Callable[[Case, int], Awaitable[Output | Failure]]
-"""(case, repeat) -> how the call ended."""
+"""(case, repeat) -> output or failure."""
 
 
 @dataclass(frozen=True)
 class Shared:
-    """What each system of a run is given."""
+    """The context that each system of a run gets."""
 
     root: Path
     """The suite's folder: paths in the suite are relative to it."""
@@ -44,6 +45,8 @@ class Shared:
     """Files that a run reads for itself (suite, golden set, labels): they are not part of the system."""
     converses: bool = False
     """Whether each call is one turn of a conversation."""
+    waits: Waits = field(default_factory=Waits, compare=False)
+    """Records the calls that wait for a retry."""
 
 
 @runtime_checkable
@@ -59,13 +62,13 @@ class SystemConfig(Protocol):
         """The user's name for this state of the system; it replaces the fingerprint."""
 
     def problems(self, shared: Shared) -> list[Problem]:
-        """Return everything that would make every call fail, before the first call."""
+        """Return every problem that would make all calls fail, before the first call."""
 
     def fingerprint(self, shared: Shared) -> str | None:
-        """Return `version` if given, else a hash of what the answers depend on; `None` if that is unknown."""
+        """Return `version` if given, else a hash of all that the answers depend on; `None` if that is unknown."""
 
     def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
-        """Hold what calls share (a session, threads) for the length of a run; the answers are already timed."""
+        """Hold shared resources (a session, threads) for the duration of a run; the answers are already timed."""
 
 
 class CallFailed(Exception):
@@ -77,7 +80,7 @@ class CallFailed(Exception):
 
 
 def timed(answer: Answer, timeout_s: float, secrets: tuple[str, ...] = (), tool_error: str | None = None) -> Answer:
-    """Limit the time of a call, measure it, and turn whatever it raises into a `Failure`.
+    """Limit the time of a call, measure it, and turn any exception into a `Failure`.
 
     Args:
         answer: The call.
@@ -114,8 +117,8 @@ def _failure(error: BaseException, expired: bool, timeout_s: float) -> Failure:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise error
-        # Nobody cancelled this task: the system awaited something that was cancelled. Let through, it would be
-        # read as ours and the case would vanish.
+        # This task was not cancelled: the system awaited something that was. Without this, the error would be
+        # taken for a cancelled run and the case would vanish.
         return Failure("exception", "CancelledError: the system cancelled its own call")
     if kind is CallFailed and isinstance(error, CallFailed):
         return error.failure

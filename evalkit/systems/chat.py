@@ -63,7 +63,7 @@ class ChatSystem:
     api_key_header: str | None = None
     """Header that carries the key. Default: `Authorization`, with `Bearer`; `api-key` for Azure."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Further headers; they may contain `${NAME}` from the environment, and secrets must be written so."""
+    """Additional headers; they may contain `${NAME}` from the environment, and secrets must be written this way."""
     system_prompt: str | None = None
     """Text of the system message."""
     system_prompt_file: str | None = None
@@ -142,7 +142,7 @@ class ChatSystem:
         return config_hash(self, (*_NO_ANSWER_DEPENDS_ON, *headers), files)
 
     def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
-        """Hold the session for the length of a run."""
+        """Hold the session for the duration of a run."""
         return self._open(shared)
 
     @asynccontextmanager
@@ -166,8 +166,10 @@ class ChatSystem:
                 return await read_chat(response, self.max_bytes)
 
             async def answer(case: Case, repeat: int) -> Output | Failure:
-                reply = await endpoint.call(request(case), read)
-                output = to_chat_output(reply.value, reply.started)
+                asked = request(case)
+                reply = await endpoint.call(asked, read)
+                offers_tools = bool(asked.get("tools") or asked.get("functions"))
+                output = to_chat_output(reply.value, reply.started, offers_tools=offers_tools)
                 return timed_by(_priced(output, price, cached_tokens(reply.value.usage)), reply)
 
             limits = Limits(self.requests_per_minute, self.tokens_per_minute, self.max_tokens or _RESERVED_TOKENS)
@@ -228,7 +230,7 @@ def _unreadable(path: Path) -> Iterator[Problem]:
 
 
 def _turns(prompt: str) -> Callable[[Case], list[dict[str, Any]]]:
-    """Return how a case becomes messages."""
+    """Return the function that turns a case into messages."""
     fill = compile_template(prompt)
     is_plain = prompt.strip() == "{{input}}"
 

@@ -30,7 +30,7 @@ class ChatReply(Completion):
 
 
 async def read_chat(response: aiohttp.ClientResponse, max_bytes: int) -> ChatReply:
-    """Read one reply; a reply that is not streamed although that was asked for is read whole.
+    """Read one reply; if streaming was requested but the reply is not streamed, read it in one piece.
 
     Raises:
         CallFailed: `bad_output` or `too_large`.
@@ -80,12 +80,13 @@ async def _lines(response: aiohttp.ClientResponse, max_bytes: int) -> AsyncItera
         yield rest
 
 
-def to_chat_output(reply: ChatReply, started: float) -> Output | Failure:
-    """Convert a reply to an output; what the model did wrong is its `fault`.
+def to_chat_output(reply: ChatReply, started: float, *, offers_tools: bool) -> Output | Failure:
+    """Convert a reply to an output; a mistake of the model is its `fault`.
 
     Args:
         reply: What was read.
         started: `time.perf_counter` when the request was sent.
+        offers_tools: Whether the request offered tools, so that a reply without a call says that none was called.
     """
     counted = reply.usage or {}
     text = reply.answer or reply.refusal
@@ -99,7 +100,8 @@ def to_chat_output(reply: ChatReply, started: float) -> Output | Failure:
                 "output_tokens": counted.get("completion_tokens"),
                 "model": reply.model,
             },
-            "tool_calls": calls if calls or fault else None,
+            "tool_calls": calls if calls or fault or offers_tools else None,
+            "stop": reply.finish_reason,
             "fault": fault,
             "ttft_s": None if reply.first_token_at is None else reply.first_token_at - started,
         }
@@ -107,7 +109,7 @@ def to_chat_output(reply: ChatReply, started: float) -> Output | Failure:
 
 
 def _calls(reply: ChatReply) -> tuple[list[dict[str, str]], str | None]:
-    """Return the tool calls that can be read, and what is wrong with the first of the others."""
+    """Return the tool calls that can be read, and the fault of the first one that cannot."""
     calls, broken = [], None
     for at, called in enumerate(reply.tool_calls):
         call = {"id": called.id, "name": called.name, "arguments": called.arguments}
@@ -129,7 +131,7 @@ def _is_cut(reply: ChatReply) -> bool:
 
 
 def _no_answer(reply: ChatReply) -> str:
-    """Say why a reply has neither text nor a tool call."""
+    """Return why a reply has neither text nor a tool call."""
     said = f"finish_reason is {one_line(reply.finish_reason, 40)}" if reply.finish_reason else "no finish_reason"
     if _is_cut(reply):
         return f"out_of_tokens: the model used all its tokens before it answered ({said}); raise max_tokens"

@@ -30,7 +30,7 @@ from evalkit.text.values import not_utf8, one_line
 from evalkit.types import Case, Failure, Output
 
 TOLD = ("message", "session", "turn", "resume")
-"""What a program is told of a conversation besides the messages."""
+"""Keys about a conversation that a program gets besides the messages."""
 _SHOWN_STDERR = 1 << 13
 _DESCRIBED = re.compile(r"""\s*\{\s*"text"\s*:""")
 """The beginning of an object that describes an answer, even if the rest of it cannot be read."""
@@ -45,23 +45,23 @@ class CommandSystem:
     """Start a program for each case, in the suite's folder and without a shell.
 
     The program reads one JSON object {id, input, contexts, cohorts, kind} from its standard input; in a conversation,
-    {message, session, turn, resume} too. What it prints is the answer: a JSON object with `text` (and contexts, usage,
+    {message, session, turn, resume} too. Its output is the answer: a JSON object with `text` (and contexts, usage,
     tool_calls, trajectory, messages, state, stop, interrupt, fault, done, ttft_s), or else plain text. An exit code
-    other than 0 is a failure. At the time-out the whole process group is killed. The environment is that of the run
-    without the files and tokens of a CI runner.
+    other than 0 is a failure. At the timeout the whole process group is killed. The program gets the environment of the
+    run without the files and tokens of a CI runner.
     """
 
     command: str | tuple[str, ...]
     """Program and arguments: a list, or one line that is split like a shell does and run without a shell."""
     fields: tuple[str, ...] = ()
-    """Further fields of the row to send. Default: none, because a row also holds what the answer is graded by."""
+    """Additional fields of the row to send. Default: none, because a row also holds the expectations."""
     max_bytes: int = 10_000_000
-    """Most bytes that the program may print."""
+    """Maximum number of bytes that the program may print."""
     timeout_s: float = 60.0
     version: str | None = None
     """Your name for this state of the program; it replaces the hash of its files."""
     files: tuple[str, ...] = ()
-    """Further files that answers depend on, such as `tone/*.md`, if the program does not name them in full."""
+    """Additional files that answers depend on, such as `tone/*.md`, if the program does not name them in full."""
     tool_error: str | None = field(default=None, metadata=LATER)
     """Pattern (RE2) of the tool results that are errors, such as `^Error`, for tools that report them as plain text."""
 
@@ -92,7 +92,7 @@ class CommandSystem:
         return [Problem("system.command", f"no program {self.argv[0]!r} that can be run", fix)]
 
     def sources(self, shared: Shared) -> list[tuple[str, Path]]:
-        """Return files of the project that the command names, as (name, path), and the files that these depend on."""
+        """Return the project files that the command names, and the files that these depend on, as (name, path)."""
         waiting = [path for part in self.argv if (path := _project_file(part, shared))]
         found: dict[str, Path] = {}
         seen: set[Path] = set()
@@ -112,7 +112,7 @@ class CommandSystem:
         return config_hash(self, ("timeout_s", "version", "max_bytes", "files"), self.sources(shared))
 
     def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
-        """Return the answers; nothing is held between calls."""
+        """Return the function that gives answers; nothing is held between calls."""
         return self._open(shared)
 
     @asynccontextmanager
@@ -158,7 +158,7 @@ def _request(case: Case, fields: tuple[str, ...]) -> dict[str, Any]:
 
 
 class _Call(asyncio.SubprocessProtocol):
-    """Collects what one process prints, and signals when it has exited and when its pipes are closed too."""
+    """Collects the output of one process, and signals when it has exited and when its pipes are closed too."""
 
     def __init__(self, max_bytes: int) -> None:
         loop = asyncio.get_running_loop()
@@ -171,7 +171,7 @@ class _Call(asyncio.SubprocessProtocol):
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd == 2:
             said = self.errors + data
-            # A word that is cut in two may be half of a secret.
+            # A word that is cut in two may be half a secret.
             self.errors = said if len(said) <= _SHOWN_STDERR else b"".join(said[-_SHOWN_STDERR:].split(maxsplit=1)[-1:])
         elif len(self.printed) + len(data) <= self._max_bytes:
             self.printed += data
@@ -189,7 +189,7 @@ class _Call(asyncio.SubprocessProtocol):
 
 
 async def _run(argv: tuple[str, ...], shared: Shared, request: bytes, max_bytes: int) -> tuple[int, bytes, bytes]:
-    """Return the exit code, what was printed, and the end of standard error."""
+    """Return the exit code, the output, and the end of standard error."""
     transport, call = await _start(argv, shared, max_bytes)
     try:
         _feed(transport, request)
@@ -218,7 +218,7 @@ async def _start(argv: tuple[str, ...], shared: Shared, max_bytes: int) -> tuple
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
-        # The program may run by now: a cancelled start would end it without what it has started itself.
+        # The program may already run: a cancelled start would end it without the processes that it started.
         with suppress(OSError):
             transport, call = await starting
             _kill_group(transport)
@@ -228,7 +228,7 @@ async def _start(argv: tuple[str, ...], shared: Shared, max_bytes: int) -> tuple
 
 
 def _feed(transport: asyncio.SubprocessTransport, request: bytes) -> None:
-    # A program that does not read its input closes the pipe; its answer counts all the same.
+    # A program that does not read its input closes the pipe; its answer still counts.
     pipe = transport.get_pipe_transport(0)
     if isinstance(pipe, asyncio.WriteTransport):
         pipe.write(request)

@@ -20,6 +20,7 @@ from evalkit.net.proxies import find_proxy
 from evalkit.net.rate_limits import Limits
 from evalkit.net.request_fields import TOO_LONG, RequestFields, is_too_long
 from evalkit.net.retry import REPEATABLE, ExchangeFailed, RetryPolicy, TimeLeft
+from evalkit.net.waits import Waits
 from evalkit.systems.base import Answer, CallFailed, Shared
 from evalkit.systems.secrets import filled, missing, names_in
 from evalkit.types import Case, Failure, Output
@@ -37,7 +38,7 @@ _SECRET_HEADER = re.compile(r"authorization|cookie|(api|access|auth|subscription
 
 @dataclass(frozen=True, kw_only=True)
 class SystemEndpoint:
-    """A URL with its session; `connect` makes one for the length of a run."""
+    """A URL with its session; `connect` makes one for the duration of a run."""
 
     session: aiohttp.ClientSession
     method: str
@@ -46,22 +47,23 @@ class SystemEndpoint:
     timeout_s: float
     policy: RetryPolicy
     max_bytes: int
+    waits: Waits
     proxy: str | None = None
     fields: RequestFields | None = None
-    """What the endpoint has refused so far; `None` if the whole body is the suite's."""
+    """Fields that the endpoint has refused so far; `None` if the suite defines the whole body."""
 
     async def call(
         self, body: Mapping[str, Any], read: Callable[[aiohttp.ClientResponse], Awaitable[T]], url: str | None = None
     ) -> TimedReply[T]:
-        """Send `body` as JSON and `read` the reply; retry if the policy allows it and the time-out leaves time.
+        """Send `body` as JSON and `read` the reply; retry if the policy and the timeout allow it.
 
         Args:
             body: The request.
             read: Reads a reply.
-            url: Where to send it, if each call has a URL of its own.
+            url: URL of the call, if each call has its own.
 
         Raises:
-            CallFailed: `http_<status>`, `connection`, or what `read` raised.
+            CallFailed: `http_<status>`, `connection`, or the failure from `read`.
         """
         left = TimeLeft(self.timeout_s, "timeout_s")
 
@@ -78,7 +80,7 @@ class SystemEndpoint:
             return await self.fields.send(body, exchange, refusal_text)
 
         try:
-            return await retried(attempt, self.policy, left)
+            return await retried(attempt, self.policy, left, waits=self.waits)
         except ExchangeFailed as failure:
             raise self._failed(failure) from None
 
@@ -104,7 +106,7 @@ class SystemEndpoint:
 
 
 def timed_by(output: Output | Failure, reply: TimedReply[Any]) -> Output | Failure:
-    """Set the latency to that of the attempt that was answered, without earlier attempts and waits."""
+    """Set the latency to that of the answered attempt, without earlier attempts and waits."""
     if reply.attempts == 1 or isinstance(output, Failure):
         return output
     measured = time.perf_counter() - reply.started if output.latency_s is None else output.latency_s
@@ -134,7 +136,7 @@ def check_header(option: str, name: str | None) -> None:
 
 
 def url_problems(place: str, url: str, env: Mapping[str, str]) -> list[Problem]:
-    """Return what is wrong with a URL that may contain `${NAME}`."""
+    """Return the problems of a URL that may contain `${NAME}`."""
     if problems := missing(place, names_in(url), env):
         return problems
     try:
@@ -148,7 +150,7 @@ def url_problems(place: str, url: str, env: Mapping[str, str]) -> list[Problem]:
 
 
 def proxy_problems(place: str, url: str, env: Mapping[str, str]) -> list[Problem]:
-    """Return what is wrong with the proxy of the environment, for a URL whose variables are set."""
+    """Return the problems of the environment's proxy for a URL whose variables are set."""
     try:
         find_proxy(filled(url, env), env)
     except ValueError as error:
@@ -157,7 +159,7 @@ def proxy_problems(place: str, url: str, env: Mapping[str, str]) -> list[Problem
 
 
 def header_problems(place: str, headers: Mapping[str, str], env: Mapping[str, str]) -> list[Problem]:
-    """Return what is wrong with headers that may contain `${NAME}`: unset variables, literal secrets, line breaks."""
+    """Return the problems of headers that may contain `${NAME}`: unset variables, literal secrets, line breaks."""
     problems = []
     for name, text in headers.items():
         problems += missing(f"{place}.{name}", names_in(text), env)
@@ -193,17 +195,18 @@ async def connect(  # noqa: PLR0913 - each is a setting of the system
             timeout_s=timeout_s,
             policy=policy,
             max_bytes=max_bytes,
+            waits=shared.waits,
             proxy=find_proxy(url, shared.env),
             fields=fields,
         )
 
 
 def paced(answer: Answer, limits: Limits, size: Callable[[Case], int], sleep: Sleep = asyncio.sleep) -> Answer:
-    """Return an answer that keeps the limits of its endpoint; the wait counts towards no time-out.
+    """Return an answer that keeps the limits of its endpoint; the wait does not count towards a timeout.
 
     Args:
         answer: The call.
-        limits: Requests and tokens a minute.
+        limits: Requests and tokens per minute.
         size: Number of characters of a case's request.
         sleep: Waits a number of seconds.
     """

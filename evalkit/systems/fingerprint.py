@@ -30,7 +30,7 @@ def config_hash(config: Any, ignore: Iterable[str], files: Iterable[tuple[str, P
 
     Args:
         config: A frozen dataclass.
-        ignore: Fields that no answer depends on, such as `timeout_s`.
+        ignore: Fields that answers do not depend on, such as `timeout_s`.
         files: (name, path) of files whose content is hashed, in a fixed order.
     """
     skipped = frozenset(ignore)

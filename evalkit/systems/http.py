@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TEXT_KEYS = ("text", "answer", "output")
 _PICKED_ONLY = ("text", "messages", "state", "stop", "interrupt", "fault", "done")
 _BY_NAME = tuple(key for key in OUTPUT_KEYS if key not in _PICKED_ONLY)
-"""Parts that are read without `pick`; services use the other names for many things."""
+"""Parts that are read without `pick`; services use the other names for various things."""
 _TEXT_TYPES = ("text/plain", "text/markdown")
 PICKED = frozenset(OUTPUT_KEYS) | {f"usage.{key}" for key in USAGE_KEYS}
 
@@ -40,8 +40,8 @@ class HttpSystem:
     """Send each case as JSON to a URL and pick the answer out of the JSON reply, or take a reply of text as the answer.
 
     A request that was turned away (408, 425, 429, 503, 529, no connection) is sent again within `timeout_s`, not before
-    `Retry-After`; one that the service may have processed is not, unless `idempotent` is set. Redirects are not
-    followed.
+    `Retry-After`. A request that the service may have processed is sent again only if `idempotent` is set. Redirects
+    are not followed.
     """
 
     http: str
@@ -49,7 +49,7 @@ class HttpSystem:
     `/threads/{{session}}/runs`."""
     method: Literal["POST", "PUT", "PATCH"] = "POST"
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Headers; they may contain `${NAME}` from the environment, and secrets must be written so."""
+    """Headers; they may contain `${NAME}` from the environment, and secrets must be written this way."""
     body: Mapping[str, Any] = field(default_factory=lambda: {"input": "{{input}}"})
     """JSON with `{{input}}`, `{{id}}`, `{{kind}}`, `{{contexts}}`, `{{cohorts.<name>}}` or a field of the row."""
     resume_body: Mapping[str, Any] | None = field(default=None, metadata=LATER)
@@ -60,15 +60,15 @@ class HttpSystem:
     path such as `documents[*].text`; a path that ends in `?` may be absent. Without `pick` the text is `text`, `answer`
     or `output`, and the other parts are read under their own names, except `messages`, `state`, `stop`, `interrupt`,
     `fault` and `done`, which need a path because services use these names for other things. Without `pick`, a reply of
-    type `text/plain` or `text/markdown` is the answer as it stands, unless it is a JSON object with such a text; an
-    empty one is `bad_output`."""
+    type `text/plain` or `text/markdown` is the answer itself, unless it is a JSON object with such a text; an empty one
+    is `bad_output`."""
     requests_per_minute: float | None = None
     """Requests that the service accepts; calls are spread evenly, and the wait does not count towards `timeout_s`."""
     retries: int = 20
     """Attempts after the first, with increasing waits, within `timeout_s`."""
     idempotent: bool = False
     """Set it if asking twice does no harm: a request whose reply was lost (500, 502, 504, a broken connection) is then
-    sent again. PUT always is."""
+    sent again. PUT is always sent again."""
     max_bytes: int = 10_000_000
     """Longest reply, after decompression."""
     timeout_s: float = 60.0
@@ -108,7 +108,7 @@ class HttpSystem:
 
     @property
     def _policy(self) -> RetryPolicy:
-        # A turn that a service with a memory may have taken is not sent twice.
+        # A turn is not sent twice if a service with a memory may have processed it.
         remembers = "session" in fields_in([self.http, self.body])
         repeatable = (self.idempotent or self.method == "PUT") and not remembers
         return replace(REPEATABLE if repeatable else AT_MOST_ONCE, retries=self.retries)
@@ -161,12 +161,12 @@ def _part_of_url(name: str, value: str) -> str:
 
 
 def url_of(template: str, get: Callable[[str], str]) -> str:
-    """Fill the placeholders of a URL; what they stand for is quoted, so that it stays one part of the URL."""
+    """Fill the placeholders of a URL; each value is quoted, so that it stays one part of the URL."""
     return BRACES.sub(lambda found: quote(get(found[1].strip()), safe=""), template)
 
 
 def _reader(pick: Mapping[str, str]) -> Callable[[bytes], Output | Failure]:
-    """Return how a reply is read.
+    """Return the function that reads a reply.
 
     Raises:
         ValueError: A part or a path of `pick` cannot be read.
@@ -196,7 +196,7 @@ def _reader(pick: Mapping[str, str]) -> Callable[[bytes], Output | Failure]:
 
 
 def _text_or(read: Callable[[bytes], Output | Failure], body: bytes, charset: str) -> Output | Failure:
-    """Read a reply of a text type: some services label their JSON so, and the rest is the answer."""
+    """Read a reply of a text type: JSON, because some services label it as text, or else the answer itself."""
     try:
         text = body.decode(charset)
     except (ValueError, LookupError) as error:

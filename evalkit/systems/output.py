@@ -1,4 +1,4 @@
-"""Read a system's answer as an `Output`, or say why it cannot be read."""
+"""Read a system's answer as an `Output`, or explain why it cannot be read."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def to_output(value: object, *, stored: bool = False) -> Output | Failure:
     Strings are not changed, not even lone surrogates.
 
     Args:
-        value: what the system gave.
+        value: the value that the system returned.
         stored: whether the answer comes from a run, whose steps may have the form of an earlier version.
 
     Returns:
-        The output; `Failure("bad_output")`, which says what was expected and what was given; or `Failure("too_large")`.
+        The output; `Failure("bad_output")`, which names the expected and the given value; or `Failure("too_large")`.
     """
     if type(value) is str:
         return Output(text=value)
@@ -60,10 +60,10 @@ def _read(value: object, stored: bool) -> Output:
         raise ValueError(f"expected a string or {{text, contexts, usage, tool_calls, trajectory}}, got {shown(value)}")
     check_keys("", value, OUTPUT_KEYS)
     messages = read_messages("messages", value.get("messages"))
-    steps, talk = _trajectory(value.get("trajectory"), stored)
+    steps, traced = _trajectory(value.get("trajectory"), stored)
     if steps is None and messages is not None and not stored:
         steps = steps_of(messages)
-    messages = talk if messages is None else messages
+    messages = traced if messages is None else messages
     calls = _tool_calls(read_calls("tool_calls", value.get("tool_calls")), steps, stored)
     given = value.get("contexts")
     contexts, origins = (None, ()) if given is None else read_contexts("contexts", given)
@@ -115,7 +115,7 @@ def _trajectory(value: object, stored: bool) -> tuple[tuple[Step, ...] | None, t
 def _tool_calls(
     given: tuple[ToolCall, ...] | None, steps: tuple[Step, ...] | None, stored: bool
 ) -> tuple[ToolCall, ...] | None:
-    """Return the calls that the system reports, with what its steps say of them, or those among its steps.
+    """Return the calls that the system reports, completed from its steps, or the calls among its steps.
 
     Raises:
         ValueError: It reports both, and they differ in number or in names.
@@ -131,7 +131,7 @@ def _tool_calls(
 
 
 def _completed(given: ToolCall, step: ToolCall) -> ToolCall:
-    """Add the result, error and times that only the step of a call has."""
+    """Add the result, error and times that only the call's step has."""
     if given.name != step.name or given.arguments != step.arguments:
         return given
     known = {each.name: getattr(given, each.name) for each in fields(given)}
@@ -139,7 +139,7 @@ def _completed(given: ToolCall, step: ToolCall) -> ToolCall:
 
 
 def _completed_steps(steps: tuple[Step, ...], calls: Sequence[ToolCall]) -> tuple[Step, ...]:
-    """Add the result and error that only the call of a step has."""
+    """Add the result and error that only the step's call has."""
     rest = iter(calls)
     found = []
     for step in steps:

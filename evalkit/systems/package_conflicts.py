@@ -11,7 +11,7 @@ from pathlib import Path
 from evalkit.errors import Problem
 
 SHOWN_PACKAGES = 5
-"""Packages that a warning names; the others are counted."""
+"""Maximum number of packages that a warning names; the others are counted."""
 
 
 def shadowed_packages() -> Iterator[Problem]:
@@ -21,7 +21,7 @@ def shadowed_packages() -> Iterator[Problem]:
     imports its own first. A package with the same version in both is not listed.
 
     Yields:
-        At most one warning, with the versions used and hidden, at `system.python`.
+        At most one warning, at `system.python`, with the versions that are used and hidden.
     """
     folders = _hidden_folders()
     if not folders:

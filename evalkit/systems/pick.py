@@ -54,7 +54,7 @@ def _steps(path: str) -> tuple[str | int, ...]:
         if not found:
             raise ValueError(f"`{path}` cannot be read from `{rest[at:]}`; write a path such as `choices[0].text`")
         index, name = found["index"], found["name"]
-        # `*` as a step is kept apart from a key called "*" by its type.
+        # The type of the step distinguishes `[*]` from a key called "*".
         steps.append(_EVERY if index == "*" else int(index) if index else name if name else found["quoted"])
         at = found.end()
     return tuple(steps)

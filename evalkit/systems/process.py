@@ -96,7 +96,7 @@ class Process:
                     os.close(kept)
 
     def back(self) -> None:
-        """Restore what the system changed: folder, umask, limits, warnings, logging, standard streams."""
+        """Restore the state that the system changed: folder, umask, limits, warnings, logging, standard streams."""
         sys.stdin, sys.stdout, sys.stderr = self._streams
         for fd, kept in self._fds.items():
             with suppress(OSError):

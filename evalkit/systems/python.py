@@ -55,7 +55,7 @@ class PythonSystem:
     version: str | None = None
     """Your name for this state of the system; it replaces the hash of the sources."""
     files: tuple[str, ...] = ()
-    """Further files that answers depend on, such as `tone/*.md`, if the code does not name them in full."""
+    """Additional files that answers depend on, such as `tone/*.md`, if the code does not name them in full."""
     tool_error: str | None = field(default=None, metadata=LATER)
     """Pattern (RE2) of the tool results that are errors, such as `^Error`, for tools that report them as plain text."""
 
@@ -71,7 +71,7 @@ class PythonSystem:
             raise ValueError(f"max_bytes: expected at least 1, got {self.max_bytes}; write a number such as 10000000")
 
     def problems(self, shared: Shared) -> list[Problem]:
-        """Import the module and compare the callable's signature with what it will be given."""
+        """Import the module and compare the callable's signature with the arguments that it will get."""
         try:
             function = self._load(shared)
         except InputError as error:
@@ -147,7 +147,7 @@ def _signature_problems(function: Callable[..., Any], arguments: Mapping[str, An
 def _keywords(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Callable[[Case], dict[str, Any]]:
     """Return a function that builds the arguments of each call."""
     parameters = _parameters(function) or {}
-    # `**fields` gets what every case has; a row's own field may hold the expected answer, so it is given by name only.
+    # `**fields` gets the fields of every case, but a row's own field only by name: it may hold the expected answer.
     wanted = (name for name in _FROM_CASE if name in parameters or _takes_any(parameters))
     known = [(name, _FROM_CASE[name]) for name in wanted if name not in arguments]
     own = [

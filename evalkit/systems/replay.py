@@ -27,8 +27,8 @@ from evalkit.types import Case, Failure, Output
 
 _PLACE = "system.replay"
 MAX_BLANK_LINES = 1_000_000
-_OF_ITS_CALL = ("attempts", "replayed")
-"""What a run stores of an output besides what the system returned."""
+_OF_ITS_CALL = ("attempts", "replayed", "user_usage", "user_why")
+"""Keys of a stored output that the system did not return."""
 _Key = tuple[str, int]
 _Span = tuple[int, int]
 
@@ -84,7 +84,7 @@ class ReplaySystem:
 
     @property
     def fix(self) -> str:
-        """What to do if no case has an answer."""
+        """The fix to suggest if no case has an answer."""
         if self.from_golden:
             return f"add `{self.field}` to the rows of the golden set, or name theirs with `field:`"
         return "store answers under the ids of this golden set"
@@ -166,10 +166,15 @@ def _not_recorded(case: Case, repeat: int) -> CallFailed:
 
 def _replayed(answer: object, stored: bool = False) -> Output | Failure:
     """Convert an answer; `stored` says that a run stored it, so its steps may have the form of an earlier version."""
+    why = answer.get("user_why") if stored and isinstance(answer, Mapping) else None
     if isinstance(answer, Mapping):
         answer = {key: value for key, value in answer.items() if key not in _OF_ITS_CALL}
     output = to_output(answer, stored=stored)
-    return output if isinstance(output, Failure) else replace(output, replayed=True)
+    return (
+        output
+        if isinstance(output, Failure)
+        else replace(output, replayed=True, user_why=why if isinstance(why, str) else None)
+    )
 
 
 def _is_run_row(row: Mapping[str, Any]) -> bool:
@@ -177,10 +182,10 @@ def _is_run_row(row: Mapping[str, Any]) -> bool:
 
 
 def _is_read(field: str, answer: object, stored: bool = False) -> bool:
-    """Return True, for an answer that can be replayed.
+    """Return True if an answer can be replayed.
 
     Raises:
-        ValueError: it cannot.
+        ValueError: it cannot be replayed.
     """
     if isinstance(ended := _replayed(answer, stored), Failure):
         raise ValueError(f"`{field}`: {ended.message}")
@@ -217,7 +222,7 @@ def _indexed(path: Path, field: str, _state: tuple[int, int]) -> tuple[Mapping[_
     except InputError:
         return index, tuple(problems)  # so many that the rest is not read
     except OSError as error:
-        problems.append(Problem(path.name, f"cannot be read: {error.strerror}", "name a file of answers, one a line"))
+        problems.append(Problem(path.name, f"cannot be read: {error.strerror}", "name a file with one answer per line"))
     if not index and not problems:
         problems.append(Problem(f"{path.name}:1", "no answer in it", "name a file of answers, or a run that has rows"))
     return index, tuple(problems)
@@ -252,10 +257,10 @@ def _row(line: bytes) -> Any:
 
 
 def _key(row: Any, field: str) -> tuple[_Key, bool]:
-    """Return id and repeat of a valid row, and whether a run wrote it.
+    """Return the id and repeat of a valid row, and whether a run wrote it.
 
     Raises:
-        ValueError: what is wrong with it; how to fix it.
+        ValueError: it is invalid; the message has the form `what; fix`.
     """
     if not isinstance(row, Mapping):
         raise ValueError(f"expected an object, got {shown(row)}; write {{id, {field}}}")

@@ -3,12 +3,12 @@
 The rule:
 
 1. A name with a word such as `token`, `password`, `dsn` or `webhook` holds a secret, unless its last word says that the
-value only describes it (`KEY_FILE`, `TOKEN_TTL`, `AUTH_MODE`). The value counts from 6 characters on, unless it
-   is a path, a URL without anything secret in it, or a common word (`postgres`, `localhost`, `changeme`).
+value only describes it (`KEY_FILE`, `TOKEN_TTL`, `AUTH_MODE`). The value counts if it has 6 or more characters, unless
+it is a path, a URL without anything secret in it, or a common word (`postgres`, `localhost`, `changeme`).
 2. Under any name these are secret: the user information of a URL with a password, a parameter named like a secret, a
    token with a vendor's prefix, a private key, and a random word of 20 or more characters (at least 3.3 bits each).
-   Digests and ids (`GITHUB_SHA`, `RUN_ID`, UUIDs, paths) are random without being secret, so only their names can make
-   them so.
+   Digests and ids (`GITHUB_SHA`, `RUN_ID`, UUIDs, paths) are random without being secret, so they are secret only if
+   their names say so.
 
 A value that is secret counts as a whole, and so do the parts that appear alone in messages, such as a password or a
 line of a key.
@@ -28,12 +28,12 @@ from typing import Any
 from urllib.parse import unquote, unquote_plus, urlsplit
 
 SHORTEST = 6
-"""Characters; a shorter value is not treated as a secret, because redacting it would garble messages."""
+"""Minimum length of a secret in characters; redacting shorter values would garble messages."""
 RANDOM_CHARS = 20
 RANDOM_BITS = 3.3
-"""Shannon entropy of a character, in bits: English has about 4 letters to a word and repeats them, a key does not."""
+"""Shannon entropy of a character, in bits: English words repeat their few letters, a key does not."""
 _TURNS = 0.25
-"""Smallest share of neighbours that differ in kind (digit, small, capital), where 0.4 to 0.5 is usual for a key."""
+"""Minimum share of neighbours that differ in kind (digit, lower case, upper case); 0.4 to 0.5 is usual for a key."""
 _MOST_DEPTH = 4
 
 VENDOR = re.compile(
@@ -65,7 +65,7 @@ _STRONG = frozenset(
     CONNECTIONSTRING PAT""".split()
 )
 _WEAK = frozenset("AUTH SESSION SESSIONID PRIVATE SIGNATURE SIG SAS SALT PIN".split())
-"""Words that also name a setting; a value of plain lower-case words is a setting."""
+"""Words that may also name a setting; a value of plain lower-case words is then a setting."""
 _ENDS = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "WEBHOOK", "COOKIE", "KEY", "PWD")
 _NOT_KEYS = frozenset("MONKEY DONKEY TURKEY HOCKEY JOCKEY WHISKEY HOTKEY".split())
 _BEFORE_KEY = frozenset("PUBLIC PRIMARY FOREIGN SORT PARTITION GROUP ROUTING HOT COMPOSE META ROW OBJECT".split())
@@ -102,7 +102,7 @@ def secret_values(env: Mapping[str, str], named: Collection[str] = ()) -> set[st
 
     Args:
         env: the environment.
-        named: variables that a suite asks for; they are secret whatever their name is.
+        named: variables that a suite asks for; they are secret under any name.
     """
     found = {text for name, value in env.items() for text in _of(name, value, name in named)}
     return {text for text in found if _counts(text)}
@@ -246,7 +246,7 @@ def _is_random(word: str, least: int = RANDOM_CHARS) -> bool:
     kinds = [_kind(char) for char in core]
     if "d" not in kinds or not {"l", "u"}.intersection(kinds) or kinds.count("") > 0.25 * len(core):
         return False
-    # A capital before a small letter begins a word: `MyService` turns once, not twice.
+    # A capital before a small letter begins a word, so `MyService` has one change, not two.
     turns = sum(a != b and "" not in (a, b) and (a, b) != ("u", "l") for a, b in itertools.pairwise(kinds))
     return turns >= _TURNS * (len(core) - 1) and _bits(core) >= min(RANDOM_BITS, math.log2(len(core)) * 0.85)
 

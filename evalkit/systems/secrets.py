@@ -1,4 +1,4 @@
-"""Take secrets from the environment, and keep their values out of messages."""
+"""Read secrets from the environment, and keep their values out of messages."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ MASK = "***"
 
 
 def names_in(text: str) -> list[str]:
-    """Return the names of the environment variables that a text asks for as `${NAME}`."""
+    """Return the names of the environment variables that occur in a text as `${NAME}`."""
     return _NAME.findall(text)
 
 
 def is_secret_name(name: str) -> bool:
-    """Return True if the name of a variable or of a key says that it holds a secret."""
+    """Return True if the name of a variable or key indicates a secret."""
     return _SECRET_NAME.search(name) is not None
 
 
@@ -51,7 +51,7 @@ def looks_secret(text: str) -> bool:
 def filled(text: str, env: Mapping[str, str]) -> str:
     """Replace each `${NAME}` with the value of the environment variable, in one pass.
 
-    Blanks and line ends around a value are left out: files and shells add them to keys.
+    Blanks and line ends around a value are removed, because files and shells add them to keys.
 
     Raises:
         KeyError: A variable is not set; `missing` finds that before the first call.
@@ -101,7 +101,7 @@ def _forms(value: str) -> Iterator[str]:
         yield from (quoted, _ESCAPE.sub(lambda found: found[0].lower(), quoted), quoted.replace("%20", "+"))
     yield from (data.hex(), data.hex().upper())
     for before in range(3):
-        # Three bytes make four characters: those at the ends are shared with what stands beside the value.
+        # Three bytes make four characters, so the characters at the ends also depend on the neighbouring bytes.
         encoded = base64.b64encode(bytes(before) + data).decode("ascii").rstrip("=")
         inner = encoded[(0, 2, 3)[before] : len(encoded) - (0 if (before + len(data)) % 3 == 0 else 1)]
         yield from (inner, inner.replace("+", "-").replace("/", "_"))

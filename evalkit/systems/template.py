@@ -12,7 +12,7 @@ from evalkit.systems.base import CallFailed
 from evalkit.types import Case
 
 BRACES = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
-"""A placeholder."""
+"""Pattern of a placeholder."""
 _NAME = re.compile(r"\s*([\w-]+(?:\.[\w-]+)*)\s*")
 
 Fill = Callable[[Case], Any]
@@ -126,7 +126,7 @@ def _is_plain_turn(value: Any) -> bool:
 
 
 def as_text(value: Any) -> str:
-    """Write a value inside a longer text: passages separated by a blank line, one chat turn a line, else JSON."""
+    """Write a value inside a longer text: passages separated by a blank line, one chat turn per line, else JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and all(isinstance(item, str) for item in value):

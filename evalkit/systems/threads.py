@@ -1,6 +1,6 @@
 """Run a python system on its own threads and event loop, which do not keep the process alive.
 
-Whatever the system raises or does to its tasks and its loop stays there: it reaches the run as a value, an `Exception`
+Exceptions of the system, and its changes to tasks and loop, stay there: they reach the run as a value, an `Exception`
 or a `CallFailed`.
 """
 
@@ -23,24 +23,24 @@ from evalkit.systems.base import CallFailed
 from evalkit.text.values import one_line
 
 MAX_HUNG = 100
-"""Calls past their time-out that may still hold a thread or a task; beyond it, further calls are refused."""
+"""Number of timed-out calls that may still hold a thread or a task; beyond it, new calls are rejected."""
 STUCK_S = 1.0
 """Seconds within which an event loop must take its next step; after that it counts as blocked by the system."""
 LEAVE_S = 1.0
 """Seconds for tasks that the system left behind to end after the last call."""
 
 _monotonic = time.monotonic
-"""Taken before a system can patch the module, so that its other calls still wake up."""
+"""Bound before a system can patch the module, so that its other calls still wake up."""
 
 _Outcome = tuple[bool, Any]
 _Job = tuple[Callable[[], Any], asyncio.Future[_Outcome]]
 
 
 def value_of(outcome: _Outcome) -> Any:
-    """Return what a call returned.
+    """Return the result of a call.
 
     Raises:
-        Exception: What the call raised.
+        Exception: The exception of the call.
         CallFailed: `exception`, if that would end more than the call: `SystemExit`, `KeyboardInterrupt`,
             `CancelledError` and every other `BaseException`.
     """
@@ -57,7 +57,7 @@ def value_of(outcome: _Outcome) -> Any:
 
 
 class DaemonThreads:
-    """A pool that grows with the calls in flight, hung ones included.
+    """A pool that grows with the calls in flight, including hung ones.
 
     The standard executor joins its threads at exit, so one hung call would keep the process from ending. All counting
     happens on the event loop's thread.
@@ -75,11 +75,11 @@ class DaemonThreads:
         """Wait for `call`; when the wait is cancelled, its thread is left behind.
 
         Raises:
-            CallFailed: `hung`, when too many calls were left behind; or what `value_of` says.
-            Exception: What the call raised.
+            CallFailed: `hung` if too many calls were left behind, or the failure from `value_of`.
+            Exception: The exception of the call.
         """
         if self._busy >= self._limit:
-            raise CallFailed("hung", f"{self._busy} earlier calls are still running past their time-out")
+            raise CallFailed("hung", f"{self._busy} earlier calls are still running past their timeout")
         if self._busy == self._threads:
             self._threads += 1
             threading.Thread(target=self._work, name=f"system-{self._threads}", daemon=True).start()
@@ -117,7 +117,7 @@ class OwnLoop:
     """An event loop for the coroutines of a system, on a daemon thread.
 
     A system may block its loop, stop it, cancel every task on it, swallow its own cancellation, or end it with
-    `sys.exit`; the run's loop continues, and with it time-outs, deadline and signals. The thread starts with the first
+    `sys.exit`; the run's loop continues, and with it timeouts, deadline and signals. The thread starts with the first
     call.
     """
 
@@ -125,9 +125,9 @@ class OwnLoop:
         self._ours = asyncio.get_running_loop()
         self._limit = concurrency + MAX_HUNG
         self._loops: list[asyncio.AbstractEventLoop] = []
-        """The last one is used; the earlier ones were blocked or closed by the system."""
+        """Event loops; the last one is used, and the system blocked or closed the earlier ones."""
         self._in_doubt: asyncio.Future[_Outcome] | None = None
-        """Done when the loop has shown that it runs, after a call that did not end in time."""
+        """Done once the loop has proved responsive after a call that timed out."""
         self._awaited: set[asyncio.Future[_Outcome]] = set()
         """Calls that the run waits for."""
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -139,11 +139,11 @@ class OwnLoop:
         """Wait for the coroutine that `call` makes; when the wait is cancelled, its task is cancelled and left behind.
 
         Raises:
-            CallFailed: `hung`, when too many calls were left behind; or what `value_of` says.
-            Exception: What the call raised.
+            CallFailed: `hung` if too many calls were left behind, or the failure from `value_of`.
+            Exception: The exception of the call.
         """
         if len(self._tasks) >= self._limit:
-            raise CallFailed("hung", f"{len(self._tasks)} earlier calls are still running past their time-out")
+            raise CallFailed("hung", f"{len(self._tasks)} earlier calls are still running past their timeout")
         loop = await self._turning()
         future: asyncio.Future[_Outcome] = self._ours.create_future()
         started: list[asyncio.Task[Any]] = []
@@ -160,7 +160,7 @@ class OwnLoop:
             self._awaited.discard(future)
 
     async def close(self) -> None:
-        """Cancel what the system left behind, and wait up to `LEAVE_S` for its end."""
+        """Cancel tasks that the system left behind, and wait up to `LEAVE_S` for them to end."""
         if not self._loops:
             return
         with suppress(RuntimeError):  # the system has closed its loop
@@ -249,8 +249,8 @@ class OwnCode:
         """Call a function on a thread, wait on the loop for an awaitable that it returns, and read the result there.
 
         Raises:
-            CallFailed: what `value_of` says.
-            Exception: what the function or `read` raised.
+            CallFailed: the failure from `value_of`.
+            Exception: the exception of the function or of `read`.
         """
 
         async def awaited(value: Any) -> Any:
@@ -258,7 +258,7 @@ class OwnCode:
 
         def called() -> tuple[bool, Any]:
             value = function()
-            # What the function returned may be an object of its own, so it is read where the function runs.
+            # The function may return a custom object, so it is read where the function runs.
             later = type(value) is not str and inspect.isawaitable(value)
             return later, value if later else read(value)
 
@@ -279,7 +279,7 @@ async def own_code(concurrency: int) -> AsyncIterator[OwnCode]:
 
 @dataclass(frozen=True)
 class _Before:
-    """State that the run itself needs to continue."""
+    """Save and restore state that the run itself needs."""
 
     pid: int = field(default_factory=os.getpid)
     recursion_limit: int = field(default_factory=sys.getrecursionlimit)

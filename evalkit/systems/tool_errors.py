@@ -1,4 +1,4 @@
-"""Mark results of tools that are errors, in answers that say so only by their text."""
+"""Mark tool results that are errors if only their text says so."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def check_tool_error(pattern: str | None) -> None:
 
 
 def with_tool_errors(output: Output, pattern: str | None) -> Output:
-    """Give each tool call and step without an error the one that its result is.
+    """Set the error of each tool call and step whose result is an error.
 
     Args:
-        output: what the system returned.
+        output: the answer of the system.
         pattern: RE2, found anywhere in a result that is an error: in a text, in the texts of a list of parts, else in
-            the JSON of the result. `None` leaves the output as it is.
+            the JSON of the result. `None` leaves the output unchanged.
     """
     if pattern is None:
         return output

@@ -45,12 +45,12 @@ class Trace:
     over: bool = False
 
     def __post_init__(self) -> None:
-        """Count from 1."""
+        """Start counting at 1."""
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
     def begin(self, step: Step) -> int:
-        """Note a step that has begun, and return its number."""
+        """Record that a step has begun, and return its number."""
         with self._lock:
             number = next(self._numbers)
             if not self.over:
@@ -58,19 +58,19 @@ class Trace:
         return number
 
     def end(self, number: int, **ended: Any) -> None:
-        """Note how a step has ended; one that ends after the answer stays without an end."""
+        """Record how a step ended; a step that ends after the answer has no end."""
         with self._lock:
             if not self.over and number in self.steps:
                 self.steps[number] = replace(self.steps[number], ended_s=monotonic() - self.began, **ended)
 
     def close(self) -> tuple[Step, ...]:
-        """Return the steps; what is recorded later is ignored."""
+        """Return the steps; later records are ignored."""
         with self._lock:
             self.over = True
             return tuple(self.steps.values())
 
     def run(self, call: Callable[[], Any]) -> Any:
-        """Call a function whose steps belong here; if it returns an awaitable, so do those of the wait."""
+        """Call a function and collect its steps, including those of an awaitable that it returns."""
         token = _CURRENT.set((self, None))
         try:
             value = call()
@@ -79,7 +79,7 @@ class Trace:
         return self.wait(value) if type(value) is not str and inspect.isawaitable(value) else value
 
     async def wait(self, value: Awaitable[Any]) -> Any:
-        """Wait for an awaitable whose steps belong here."""
+        """Wait for an awaitable and collect its steps."""
         token = _CURRENT.set((self, None))
         try:
             return await value
@@ -88,19 +88,19 @@ class Trace:
 
 
 _CURRENT: ContextVar[tuple[Trace, str | None] | None] = ContextVar("evalkit_trace", default=None)
-"""The trace of the running call, and the id of the step that it is within."""
+"""The trace of the running call, and the id of the current step."""
 
 
 class step:
     """Record a step: `with evalkit.step("planner") as planner: ...`.
 
-    Set `result` and `usage` within the block. An exception that leaves it is the step's error. Nothing is recorded
-    outside a call by evalkit.
+    Set `result` and `usage` within the block. An exception in the block is recorded as the step's error. Nothing is
+    recorded outside a call by evalkit.
 
     Args:
-        name: of the node, agent, model or whatever works here.
-        kind: what it is; see `evalkit.Step`.
-        arguments: what it works on.
+        name: name of the node, agent, model or other unit.
+        kind: kind of the step; see `evalkit.Step`.
+        arguments: input of the step.
 
     Example:
         with evalkit.step("planner", kind="llm") as planner:
@@ -154,7 +154,7 @@ def tool(function: Callable[..., Any] | None = None, *, name: str = "") -> Any:
 
     Args:
         function: sync or async.
-        name: of the tool; that of the function by default.
+        name: name of the tool; that of the function by default.
 
     Example:
         @evalkit.tool
@@ -230,7 +230,7 @@ def _said(error: BaseException | None) -> str | None:
 
 
 def with_steps(output: Output | Failure, steps: tuple[Step, ...]) -> Output | Failure:
-    """Return the output with the steps that were recorded; a report of its own must not contradict them."""
+    """Return the output with the recorded steps; steps that the output reports must not contradict them."""
     from evalkit.formats.steps import MOST_STEPS, calls_of
 
     if isinstance(output, Failure) or not steps:

@@ -1,4 +1,4 @@
-"""Faults of the fake model."""
+"""Define the faults of the fake model."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Fault:
 
 
 def rung_of(request: Mapping[str, Any]) -> str:
-    """Name the form that a chat request asks for: `json_schema`, `json_object`, `tool` or `plain`."""
+    """Return the form that a chat request asks for: `json_schema`, `json_object`, `tool` or `plain`."""
     if request.get("tools"):
         return "tool"
     return str((request.get("response_format") or {}).get("type", "plain"))
@@ -87,7 +87,7 @@ async def exchange_fault(fault: Fault, request: web.Request, body: Mapping[str, 
 
 
 def _bomb(size: int) -> bytes:
-    """Gzip `size` blanks, a mebibyte at a time: the server itself stays small."""
+    """Gzip `size` blanks, a mebibyte at a time, so that the server itself stays small."""
     packer = zlib.compressobj(9, wbits=31)
     piece = b" " * (1 << 20)
     return b"".join([packer.compress(piece) for _ in range(size >> 20)]) + packer.flush()

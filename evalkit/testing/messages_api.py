@@ -1,4 +1,4 @@
-"""The fake model's second API: Anthropic's Messages API, as strict as the real one."""
+"""Implement the fake model's second API: Anthropic's Messages API, as strict as the real one."""
 
 from __future__ import annotations
 

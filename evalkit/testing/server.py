@@ -1,4 +1,4 @@
-"""An OpenAI-compatible model server inside the test process."""
+"""Run an OpenAI-compatible model server inside the test process."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ class FakeModel:
     Args:
         replies: A rule `request -> reply`, or a script; the last reply of a script is repeated.
         faults: Faults of the first requests, one each; `None` is a good reply.
-        always: What to do at every other request.
+        always: Fault for all other requests.
         usage: `usage` of every reply; an empty mapping reports none.
         logprobs: A rule `(request, reply text) -> tokens` for requests that ask for probabilities, each token a mapping
-            from what might stand in its place to its probability, the chosen one first. Without it the server passes
-            over the wish without a word, as many do.
+            from alternatives to probabilities, the chosen one first. Without it the server ignores such requests
+            silently, as many servers do.
         latency_s: Seconds before each answer.
-        port: Port to listen on, 0 for a free one; a server that takes the place of another keeps its address.
+        port: Port to listen on, 0 for a free one; a server that replaces another can keep its address.
 
     Attributes:
         requests: Every decoded chat or embedding request, in order of arrival.
-        headers: The headers of each of them.
+        headers: The headers of each request.
         in_flight: Requests being answered now.
-        most_in_flight: Largest number of them at any moment.
+        most_in_flight: Largest number of requests at once.
     """
 
     def __init__(  # noqa: PLR0913 - each names another way to answer
@@ -81,7 +81,7 @@ class FakeModel:
         return f"http://127.0.0.1:{self._port}/v1"
 
     def heal(self) -> None:
-        """Answer well from now on."""
+        """End every fault."""
         self._faults, self._always = [], None
 
     async def __aenter__(self) -> Self:
@@ -224,7 +224,7 @@ class _ServerThread:
         asyncio.run_coroutine_threadsafe(server.__aenter__(), self._loop).result(timeout=10)
 
     def stop(self) -> None:
-        """End the server, its loop and its thread."""
+        """Stop the server, its loop and its thread."""
         asyncio.run_coroutine_threadsafe(self._server.__aexit__(), self._loop).result(timeout=10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)

@@ -1,1 +1,1 @@
-"""Texts for people: numbers, escaping, printable values."""
+"""Write texts for people: numbers, escaping, printable values."""

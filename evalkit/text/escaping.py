@@ -16,14 +16,14 @@ _PICTURE = "\u2190-\u21ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
 _JOINS = re.compile(
     rf"[{_LETTER}][\u200c\u200d][{_LETTER}]|[{_VIRAMA}][\u200c\u200d]|[{_PICTURE}\ufe0f]\u200d[{_PICTURE}]"
 )
-"""A joiner that belongs to a word of a script that has them, or to a picture made of several; `visible.js` too."""
+"""A joiner inside a word of a script that uses them, or inside a composed emoji; `visible.js` has the same pattern."""
 _BREAKS = re.compile(r"[\t\n\r\u2028\u2029]")
 
 
 def visible(text: str) -> str:
     """Show control, direction and surrogate characters as `<U+XXXX>`, so that nothing is hidden; newlines stay.
 
-    A joiner inside a word (Persian, Hindi) or a picture (a family) is part of it and stays.
+    A joiner inside a word (Persian, Hindi) or an emoji (a family) is part of it and stays.
     """
     return _UNSEEN.sub(_unless_it_joins, text)
 

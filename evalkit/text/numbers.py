@@ -14,11 +14,11 @@ Unit = Literal["rate", "seconds", "usd", "per_second", "amount", "count", "numbe
 RESOURCES: tuple[Unit, ...] = ("seconds", "usd", "per_second", "amount")
 """Units of the metrics shown as latency and cost."""
 DECIMAL_FROM_N = 200
-"""From this many cases on, percentages get a decimal: one case weighs half a point or less."""
+"""Number of cases from which percentages get a decimal, because one case weighs half a point or less."""
 UNKNOWN = "unknown"
 MINUS = "−"
 SMALLEST_USD = 1e-12
-"""A smaller amount is shown as $0.00."""
+"""Amounts below this are shown as $0.00."""
 _RATES = ("rate", "coverage", "recall", "precision", "share", "accuracy")
 
 
@@ -49,7 +49,7 @@ def style_of(name: str, metric: Metric | None = None) -> Style:
 
 
 def _decimals(metric: Metric) -> int:
-    """Keep about a hundred steps over the metric's range; an open range gets two decimals."""
+    """Return the decimals that give about a hundred steps over the metric's range; an open range gets two."""
     span = metric.high - metric.low
     return 2 if span <= 10 or not math.isfinite(span) else 1 if span <= 100 else 0
 
@@ -89,7 +89,7 @@ def estimated(estimate: Estimate | None, style: Style) -> str:
 
 
 def dropped(drop: Estimate | None, style: Style) -> str:
-    """Write a drop: points for a rate, else the unit of the metric; positive is worse."""
+    """Write a drop, in points for a rate, else in the unit of the metric; positive is worse."""
     if drop is None:
         return ""
     if drop.value is None:
@@ -106,8 +106,10 @@ def difference(value: float, style: Style, n: int = 0) -> str:
 
 
 def change(before: float, after: float, style: Style, n: int = 0) -> str:
-    """Write `0.89 → 0.66`; two figures that differ and would look alike get more digits."""
+    """Write `0.89 → 0.66`, with more digits if two different figures would look alike."""
     pair = figure(before, style, n), figure(after, style, n)
+    if style.unit == "seconds" and len({_second_unit(value) for value in (before, after) if value}) == 2:
+        return " → ".join(f"{value:.2f} s" for value in (before, after))
     if pair[0] == pair[1] and before != after:
         more, many = finer(style, n)
         pair = figure(before, more, many), figure(after, more, many)
@@ -115,7 +117,7 @@ def change(before: float, after: float, style: Style, n: int = 0) -> str:
 
 
 def finer(style: Style, n: int) -> tuple[Style, int]:
-    """Style and number of cases that give a figure more digits."""
+    """Return the style and number of cases that give a figure more digits."""
     return replace(style, decimals=style.decimals + 2), max(n, DECIMAL_FROM_N)
 
 
@@ -127,21 +129,29 @@ def rounded(value: float, style: Style, n: int) -> Decimal:
 
 
 def limit(value: float, style: Style) -> str:
-    """Write the limit of a difference: points for a rate, never rounded."""
+    """Write the limit of a difference, in points for a rate, never rounded."""
     return f"{100 * value:g} {'pt' if value == 0.01 else 'pts'}" if style.unit == "rate" else f"{value:g}"
 
 
 def needed(need: str, style: Style) -> str:
     """Write a threshold such as `>= 0.85` in the unit of its metric; other texts stay unchanged."""
     sign, _, rest = need.partition(" ")
+    rest, comma, words = rest.partition(",")
     try:
         value = float(rest)
     except ValueError:
-        return need.replace(">=", "≥").replace("<=", "≤")
+        return with_signs(need)
+    if comma:
+        return f"{needed(f'{sign} {rest}', style)},{words}"
     pretty = {">=": "≥", "<=": "≤"}.get(sign, sign)
     if style.unit == "rate":
         return f"{pretty} {100 * value:g}%"
     return f"{pretty} {_dollars(rest) if style.unit == 'usd' else rest + ' s' if style.unit == 'seconds' else rest}"
+
+
+def with_signs(text: str) -> str:
+    """Write ≥ and ≤ as one sign each."""
+    return text.replace(">=", "≥").replace("<=", "≤")
 
 
 def signed(value: float, decimals: int) -> str:

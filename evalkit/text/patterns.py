@@ -24,7 +24,7 @@ def compile_pattern(field: str, pattern: str, ignore_case: bool = False) -> Any:
     Args:
         field: the option that the pattern comes from, for the message.
         pattern: RE2 syntax, https://github.com/google/re2/wiki/Syntax.
-        ignore_case: match upper and lower case alike.
+        ignore_case: whether to ignore upper and lower case.
 
     Raises:
         ValueError: it does not compile; the message has the position and the fix.

@@ -45,7 +45,7 @@ def plain(text: str, limit: int = 400) -> str:
     line = one_line(text, limit).replace("&", "&amp;").replace("<", "&lt;")
     line = _NUMBERED.sub(r"\1\\\2", _MARKDOWN.sub(r"\\\1", line))
     line = _PICTURE.sub(":" + _JOINER, _LINKS.sub(lambda match: _broken(match[0]), line))
-    # The only way that the code host documents to write a dollar that begins or ends no formula.
+    # The only documented way on the code host to write a dollar sign that does not begin or end a formula.
     return _FORMULA.sub("<span>$</span>", line)
 
 

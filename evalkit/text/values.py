@@ -36,7 +36,7 @@ def one_line(value: object, limit: int = MESSAGE_CHARS) -> str:
 
 
 def not_utf8(error: UnicodeDecodeError) -> str:
-    """Name the byte that is not UTF-8 and its position, from 1, in its line of what was decoded."""
+    """Name the byte that is not UTF-8, and its position in its line, counted from 1."""
     before = error.object[: error.start]
     at, line = error.start - before.rfind(b"\n"), before.count(b"\n") + 1
     within = f" of line {line:,}" if line > 1 else ""

@@ -1,1 +1,1 @@
-"""People and judges: labels, agreement, correction, drift, calibration, which answer to label next."""
+"""Relate judges to people: labels, agreement, correction, drift, calibration, and the answers to label next."""

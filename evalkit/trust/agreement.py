@@ -1,4 +1,4 @@
-"""Measure how judges agree with raters on the answers that both have graded."""
+"""Measure the agreement of judges with raters on the answers that both graded."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from evalkit.trust.raters import PASS_FAIL, Rated, alpha_of, compare
 from evalkit.types import Metric
 
 MIN_SHARED = 10
-"""Two raters must share this many answers before their agreement is shown."""
+"""Minimum number of shared answers for the agreement of two raters to be shown."""
 MIN_COHORT_LABELS = 40
-"""With fewer labels, a cohort uses the judge's overall trust."""
+"""Minimum number of labels in a cohort; with fewer, the judge's overall trust applies."""
 
 
 AnswerKey = tuple[str, bytes]
-"""Id of the case, and the first bytes of the answer's SHA-256."""
+"""(id of the case, first bytes of the answer's SHA-256)."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class _Scale:
     note: str = ""
 
     def blank(self, judge: str | None = None, cohort: str = OVERALL) -> Agreement:
-        """Make an entry that only names what is compared."""
+        """Build an entry that only names the comparison."""
         return Agreement(
             metric=self.metric.name,
             judge=judge or self.metric.judge or "",
@@ -65,8 +65,8 @@ def agreement(frame: FrozenFrame, labels: Sequence[Label], floors: Floors | None
 
     Args:
         frame: the run whose judges are compared.
-        labels: of any metric; those of metrics without a judge are ignored.
-        floors: kappa to be reached, .6 if nothing else is given.
+        labels: labels of any metric; those of metrics without a judge are ignored.
+        floors: kappa to be reached, 0.6 by default.
 
     Returns:
         For every judge metric at least one entry of `rater_kind` `person`: without labels it is untrusted and says so.
@@ -85,10 +85,10 @@ def trust_in(found: Sequence[Agreement], metric: Metric, *, passes: bool, cohort
     """Return a judge's trust in a cohort, or else overall; the lowest if there are several entries.
 
     Args:
-        found: from `agreement`.
-        metric: of the judge.
+        found: result of `agreement`.
+        metric: metric of the judge.
         passes: true for a figure made of passes and fails (`pass_rate`, `<name>.passed`), false for the mean of the
-            judge's levels. Trust in one says nothing of the other; a pass/fail metric has only the first.
+            judge's levels. Trust in one does not imply trust in the other; a pass/fail metric has only the first.
         cohort: `overall` or `name=value`.
     """
     who = (metric.name, metric.judge, "person", passes or metric.binary)

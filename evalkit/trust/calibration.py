@@ -49,14 +49,14 @@ def with_calibrations(
 ) -> tuple[Agreement, ...]:
     """Use calibration records if this run's own labels give no kappa for a judge.
 
-    Labels by people on this very run come first, wherever they give a kappa; a record of the same judge is used for
-    each figure (passes, levels) if they do not. An expired record is reported and not used.
+    Labels by people on this run take precedence if they give a kappa. For each figure (passes, levels) without one, a
+    record of the same judge is used. An expired record is reported and not used.
 
     Args:
         found: the agreement on this run.
-        calibrations: of any metric.
-        score_keys: metric -> what its scores are made by now.
-        floors: of the suite; the stricter of them and the record's holds.
+        calibrations: calibrations of any metric.
+        score_keys: metric -> its current score key.
+        floors: floors of the suite; the stricter of these and the record's applies.
     """
     result = list(found)
     for record in calibrations:
@@ -65,7 +65,7 @@ def with_calibrations(
         recorded = {each.of_passes for each in record.agreement}
         if not own or recorded <= shown:
             continue
-        # A figure that this run's labels show keeps them; the record is used for the others.
+        # A figure that this run's labels cover keeps its result; the record is used for the others.
         kept = [each for each in result if each not in own or each.of_passes in shown]
         expired = record.expired(score_keys.get(record.metric, {}))
         lacking = [each for each in own if each.of_passes not in shown]
@@ -84,7 +84,7 @@ def _standing_in(own: Sequence[Agreement], record: Calibration, expired: str, fl
     noted = [replace(each, note="; ".join(filter(None, [note, each.note]))) for each in record.agreement]
     shown = {each.cohort for each in noted}
     pooled = [each for each in noted if each.cohort == OVERALL]
-    # A cohort with a floor of its own that the record knows nothing of is held to it by the overall figures.
+    # If a cohort has a floor of its own but is not in the record, the overall figures are held to that floor.
     unknown = [replace(each, cohort=cohort) for cohort in floors if cohort not in shown for each in pooled]
     return [_held(each, floors.get(each.cohort, floors.get(OVERALL, 0.0))) for each in (*noted, *unknown)]
 
@@ -96,6 +96,6 @@ def _held(found: Agreement, floor: float) -> Agreement:
     if floor <= found.floor:
         return found
     order: tuple[Trust, ...] = ("untrusted", "provisional", "trusted")
-    # The record's own trust has counted the classes already.
+    # The record's own trust already accounts for the classes.
     strict = trust(found.bound, found.kappa.value, smallest_class=MIN_RARER_LABELS, floor=floor)
     return replace(found, floor=floor, trust=min(found.trust, strict, key=order.index))

@@ -31,7 +31,7 @@ def write_calibration(file: Path, record: Calibration) -> None:
     """Write a record atomically.
 
     Raises:
-        StoreError: if the disk refuses it.
+        StoreError: the disk refuses it.
     """
     fields = asdict(record)
     del fields["source"], fields["changed_label_file"]
@@ -47,7 +47,7 @@ def read_calibrations(files: Sequence[Path], root: Path) -> tuple[Calibration, .
     """Read records, and check whether their label files are unchanged.
 
     Raises:
-        InputError: with every file that is not a record.
+        InputError: reports every file that is not a record.
     """
     problems: list[Problem] = []
     records: list[Calibration] = []

@@ -1,6 +1,6 @@
 """Correct judged rates and means for the judge's known errors, using people's labels of the same run.
 
-Labels of another run never correct this one: they would pull a regression back towards the old rate.
+Labels of another run never correct this one, because they would pull a regression back towards the old rate.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ SAME = 1e-9
 
 @dataclass(frozen=True)
 class _Figure:
-    """A value that one judge decides: its answers by row, and their labels by people."""
+    """A value of one judge, with its answers by row and their labels by people."""
 
     judge: Metric
     rate: bool
     column: Column
     """The judge's grade of each row; for a rate, 1 for a pass."""
     people: Mapping[int, float]
-    """Row -> mean of its raters; for a rate, the share who pass it."""
+    """Row -> mean of its raters; for a rate, the share of raters who pass it."""
     drawn: Mapping[int, float]
     """Row -> inverse of the probability with which the answer was drawn for labelling."""
     failing: frozenset[int] = frozenset()
-    """Rows failed by a rule; they fail whatever the judge or a person says."""
+    """Rows failed by a rule; they fail regardless of the judge and people."""
     refused: str = ""
     """Reason why the value cannot be corrected."""
     labelled_otherwise: bool = False
@@ -59,18 +59,17 @@ def with_corrections(
 ) -> tuple[Cell, ...]:
     """Add the corrected value to every cell that a judge decides.
 
-    A pass rate is corrected by double sampling, by labels of pass or fail and by levels that the pass mark makes so;
-    `pass_rate` too, if one judge votes in it beside rules. A mean of grades is prediction-powered if the judge's
-    levels are trusted, and the mean of the labels alone if they are not. Every answer of every repeat counts,
+    A pass rate is corrected by double sampling, from labels of pass or fail and from levels read by the pass mark.
+    `pass_rate` is corrected too, if rules and a single judge vote in it. A mean of grades is prediction-powered if the
+    judge's levels are trusted; if not, it is the mean of the labels alone. Every answer of every repeat counts,
     weighted so that cases count alike; answers of one case or cluster depend on each other.
 
     Args:
         frame: the run.
-        cells: of its summary.
-        labels: of any answers; those by people, of answers of this run, are used.
+        cells: cells of its summary.
+        labels: labels of any answers; those by people about answers of this run are used.
         found: the agreement of the judges on this run.
-        earlier: metric -> a calibration on another run that still holds; it gives `if_as_then` where this run has no
-            labels.
+        earlier: metric -> a valid calibration on another run, which gives `if_as_then` if this run has no labels.
     """
     figures: dict[str, _Figure] = {}
     for metric in frame.metrics:
@@ -129,7 +128,7 @@ def _by_row(
 
 
 def _pass_rate(frame: FrozenFrame, figures: Mapping[str, _Figure]) -> dict[str, _Figure]:
-    """Treat `pass_rate` as the rate of its one judge among the rows that the rules pass; nothing if no judge votes."""
+    """Treat `pass_rate` as the rate of its only judge among the rows that pass the rules; empty if no judge votes."""
     voters = [metric for metric in frame.metrics if metric.name in frame.voters]
     judges = [metric for metric in voters if metric.judge is not None]
     if not judges or PASS_RATE.name not in frame.rows:
@@ -203,7 +202,7 @@ def _weights(frame: FrozenFrame, rows: Ints) -> Floats:
 
 
 def _graded(frame: FrozenFrame, figure: _Figure, rows: Ints) -> list[tuple[int, Graded]]:
-    """Return row and answer of the scored ones."""
+    """Return row and answer of the scored rows."""
     clusters = frame.clusters[frame.row_case[rows]].tolist()
     values = figure.column.values[rows].tolist()
     return [
@@ -233,7 +232,7 @@ def _estimate(graded: Sequence[tuple[int, Graded]], figure: _Figure, trusted: bo
 def _as_then(frame: FrozenFrame, figure: _Figure, rows: Ints, record: Calibration) -> Estimate | None:
     """Return the Rogan-Gladen rate from the earlier run's table of labels; `None` if it has no table of passes.
 
-    Clusters count as that many answers on either side, which is as little as they can be worth.
+    Each cluster counts as one answer on either side, the least that it can be worth.
     """
     overall = next((each for each in record.agreement if each.cohort == OVERALL and each.of_passes), None)
     if overall is None or overall.categories != ("fail", "pass") or overall.prevalence is None:

@@ -20,11 +20,11 @@ from evalkit.trust.raters import MAX_LEVELS, levels_of
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """How two versions of a judge differ."""
+    """Differences between two versions of a judge."""
 
     metric: str
     n: int
-    """Number of answers that both have graded."""
+    """Number of answers that both graded."""
     old_mean: float | None
     new_mean: float | None
     stricter: int
@@ -53,10 +53,10 @@ def drift_of(
     """Compare the grades of one metric in two runs, answer by answer.
 
     Args:
-        old: graded by the first version.
-        new: graded by the second one.
-        metric: in both of them.
-        labels: of the same answers; those by people are used.
+        old: rows graded by the first version.
+        new: rows graded by the second version.
+        metric: metric that both runs have.
+        labels: labels of the same answers; those by people are used.
         rng: source of the random swaps.
     """
     before, after = _graded(old, metric), _graded(new, metric)

@@ -26,11 +26,11 @@ def with_judges(
 
     Args:
         frame: the run.
-        summary: of its rows.
-        labels: what raters said about the same answers.
-        floors: kappa that a judge has to reach, by cohort.
+        summary: summary of its rows.
+        labels: labels of the same answers.
+        floors: kappa that a judge must reach, by cohort.
         calibrations: records of other runs; they are used if this run's labels are not enough.
-        score_keys: metric -> what its scores are made by now; a record of anything else has expired.
+        score_keys: metric -> its current score key; a record with another key has expired.
     """
     keys, floors = score_keys or {}, floors or {}
     found = agreement(frame, labels, floors)

@@ -31,13 +31,13 @@ def read_labels(files: Sequence[Path], shown: Sequence[str], metrics: Iterable[M
     drawn for labelling; all labels of one scorer and kind of rater have it, or none).
 
     Args:
-        files: to read.
-        shown: how each is named in messages.
-        metrics: those that labels may be about. A label off the scale of its metric, or between two levels, is a
+        files: label files to read.
+        shown: name of each file in messages.
+        metrics: metrics that labels may be about. A label off the scale of its metric, or between two levels, is a
             problem; labels of other metrics are read as they are.
 
     Raises:
-        InputError: with every problem of every file.
+        InputError: reports every problem of every file.
     """
     problems: list[Problem] = []
     note = noting(problems)
@@ -65,9 +65,9 @@ def label_problems(labels: Iterable[Label], case_ids: Collection[str], metrics: 
     """Return the labels that fit no case or no metric of a suite.
 
     Args:
-        labels: of any metric; those of metrics that the suite does not have may belong to another suite.
+        labels: labels of any metric; labels of metrics that are not in the suite may belong to another suite.
         case_ids: every id of the golden set.
-        metrics: of the suite's scorers.
+        metrics: metrics of the suite's scorers.
 
     Yields:
         At most 200 problems.
@@ -79,7 +79,7 @@ def _label_problems(labels: Iterable[Label], case_ids: Collection[str], metrics:
     labels = tuple(labels)
     for label in labels:
         if label.case_id not in case_ids:
-            # Looking through a million ids takes minutes for one label.
+            # Searching a million ids takes minutes for one label.
             near = get_close_matches(label.case_id, case_ids, n=1) if len(case_ids) <= MOST_SEARCHED else []
             fix = f"did you mean {near[0]!r}?" if near else "fix the id, or remove the line"
             yield Problem(label.place, f"no case {label.case_id!r} in the golden set", fix)
@@ -152,7 +152,7 @@ def _label(raw: dict[str, Any], place: str, note: Note) -> Label | None:
 def _faults(raw: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for key in ("case_id", "scorer", "rater"):
         if not isinstance(raw.get(key), str) or not raw[key].strip():
-            yield f"`{key}` is missing or no text", f'write "{key}": "..."'
+            yield f"`{key}` is missing or not text", f'write "{key}": "..."'
     if not _SHA256.fullmatch(str(raw.get("answer_sha256"))):
         yield "`answer_sha256` is not the SHA-256 of an answer", "write its 64 hex digits"
     if raw.get("rubric_sha256") is not None and not _SHA256.fullmatch(str(raw["rubric_sha256"])):

@@ -1,4 +1,4 @@
-"""A label: a rater's grade of one answer."""
+"""Define a label, a rater's grade of one answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Floors = Mapping[str, float]
-"""Cohort (`overall`, or `name=value`) -> kappa that a judge must reach there; `overall` covers the others."""
+"""Cohort (`overall`, or `name=value`) -> kappa that a judge must reach in it; `overall` covers the others."""
 RaterKind = Literal["person", "author", "program"]
 
 
@@ -17,8 +17,8 @@ class Label:
 
     case_id: str
     answer_sha256: str
-    """Hex digest of the answer's UTF-8 text, or of what `labelled_text` gives of a conversation; a label of another one
-    does not count."""
+    """Hex digest of the answer's UTF-8 text, or of a conversation's `labelled_text`; labels of other texts do not
+    count."""
     metric: str
     label: str | float
     """`pass` or `fail`, or a number on the metric's scale."""

@@ -1,4 +1,4 @@
-"""Choose which answers to label next, with known drawing probabilities."""
+"""Choose the answers to label next, with known drawing probabilities."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Draw:
     case_id: str
     repeat: int
     inclusion_probability: float
-    """Probability with which it was drawn, 0 to 1: drawn / available, in its stratum."""
+    """Probability with which the answer was drawn, 0 to 1: drawn / available, in its stratum."""
 
 
 def next_labels(
@@ -36,16 +36,16 @@ def next_labels(
     by: str | None = None,
     rng: np.random.Generator,
 ) -> tuple[Draw, ...]:
-    """Draw up to `n` answers that have no label yet, half of them from those that the judge fails.
+    """Draw up to `n` unlabelled answers, half of them from those that the judge fails.
 
-    Kappa is hardest to estimate if one verdict is rare, so both are drawn alike and weighted back by the chances.
-    Within a verdict the draw is in proportion to the values of a cohort, each of which has at least one answer if there
-    is room.
+    Kappa is hardest to estimate if one verdict is rare, so both verdicts are drawn equally and weighted back by their
+    probabilities. Within a verdict the draw is in proportion to the values of a cohort, each of which has at least one
+    answer if there is room.
 
     Args:
         frame: the run.
-        metric: of the judge.
-        n: answers to draw; fewer come back if there are no more.
+        metric: metric of the judge.
+        n: answers to draw; fewer are returned if there are no more.
         labelled: rows that have a label already.
         by: name of a cohort to spread over.
         rng: source of the draw.
@@ -67,13 +67,13 @@ def next_labels(
 def pooled_chances(frame: FrozenFrame, metric: Metric, chances: Mapping[int, float]) -> dict[int, float]:
     """Scale the probabilities of labels from several draws, so that each verdict of the judge has its proper weight.
 
-    A later draw leaves out what is labelled, so its chances are those among the rest; within a verdict that does no
-    harm, but the verdicts together would be out of proportion. Labels of one whole draw keep their chances.
+    A later draw leaves out labelled answers, so its probabilities refer to the rest. Within a verdict that does no
+    harm, but the verdicts together would be out of proportion. Labels of one complete draw keep their probabilities.
 
     Args:
         frame: the run.
-        metric: of the judge.
-        chances: row -> chance with which it was drawn.
+        metric: metric of the judge.
+        chances: row -> probability with which it was drawn.
     """
     passes = _passes(frame, metric)
     there, claimed = {False: 0.0, True: 0.0}, {False: 0.0, True: 0.0}

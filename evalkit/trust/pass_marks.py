@@ -14,7 +14,7 @@ Opinion = str | float
 
 @dataclass(frozen=True, slots=True)
 class PassMark:
-    """Which levels pass."""
+    """A rule for which levels pass."""
 
     passes_from: float
     """Lowest level that passes, or the highest if lower is better."""
@@ -23,7 +23,7 @@ class PassMark:
     higher_is_better: bool = True
 
     def verdict(self, opinion: Opinion) -> str | None:
-        """Read a label as `pass` or `fail`; `None` for a level between those that are known to pass and to fail."""
+        """Read a label as `pass` or `fail`; `None` for a level between the known passing and failing ones."""
         if isinstance(opinion, str):
             return opinion
         sign = 1 if self.higher_is_better else -1

@@ -15,7 +15,7 @@ from evalkit.trust.pass_marks import Opinion, PassMark
 
 PASS_FAIL: tuple[Opinion, ...] = ("fail", "pass")
 MAX_LEVELS = 20
-"""Above this many distinct numbers, a scale is not treated as categories."""
+"""Maximum number of distinct numbers for a scale to be treated as categories."""
 ALPHA_SEED = 0
 COMMON_SHARE, HIGH_AC1, LOW_KAPPA = 0.9, 0.8, 0.6
 
@@ -28,22 +28,22 @@ class Rated:
     """One label for each rater, at least one; all `pass` or `fail`, or all levels."""
     judge: Opinion
     cluster: Hashable
-    """The question it answers; answers to one question depend on each other."""
+    """The question that was answered; answers to one question depend on each other."""
     probability: float | None = None
-    """Probability with which it was drawn for labelling, if answers were not drawn alike."""
+    """Probability with which the answer was drawn for labelling, if the probabilities differ."""
 
 
 def compare(blank: Agreement, rated: Sequence[Rated], mark: PassMark | None) -> Agreement:
     """Compute the agreement of the judge with the raters.
 
-    No answer is left out because its raters disagree. Pass/fail labels, and everything about levels that ignores their
-    distance, compare the judge with a rater drawn at random: the labels of an answer share its weight. Quadratic kappa
-    of levels compares it with the mean of the answer's raters.
+    Answers whose raters disagree are kept. Pass/fail labels, and statistics of levels that ignore distance, compare the
+    judge with a rater drawn at random: the labels of an answer share its weight. Quadratic kappa of levels compares it
+    with the mean of the answer's raters.
 
     Args:
-        blank: names the metric, the judge, the kind of rater, the cohort and the floor of trust.
+        blank: entry with the metric, the judge, the kind of rater, the cohort and the floor of trust.
         rated: at least one answer.
-        mark: which levels pass, if the scale has a pass mark; it splits the classes that trust counts.
+        mark: the rule for which levels pass, if the scale has a pass mark; it defines the classes that trust counts.
     """
     labels = _Labels.of(rated)
     numbers = not isinstance(labels.people[0], str)
@@ -150,7 +150,7 @@ def with_trust(found: Agreement, rarer: int) -> Agreement:
     """Add the judge's trust, and how many more labels and questions would settle it; only people's labels count.
 
     Args:
-        found: with kappa, its bound and the floor.
+        found: agreement with kappa, its bound and the floor.
         rarer: questions with a label of the rarer class.
     """
     if found.rater_kind != "person":
@@ -197,7 +197,7 @@ def _with_rates(found: Agreement, labels: _Labels) -> Agreement:
 
 
 def _paradox(found: Agreement) -> str:
-    """Explain a kappa that is low because nearly every label is the same: more labels are needed, not a new judge."""
+    """Explain a kappa that is low because nearly every label is the same; it needs more labels, not a new judge."""
     share, kappa = found.prevalence, found.kappa.value
     if share is None or max(share, 1 - share) <= COMMON_SHARE or (kappa is not None and kappa >= LOW_KAPPA):
         return ""
@@ -212,7 +212,7 @@ def alpha_of(ratings: Sequence[Sequence[Opinion | None]], clusters: Sequence[Has
     """Return Krippendorff's alpha of several raters with gaps: nominal for pass/fail, ordinal for numbers.
 
     Args:
-        ratings: one row an answer, one opinion a rater, shape (answers, raters); at least one opinion.
+        ratings: one row for each answer, one opinion for each rater, shape (answers, raters); at least one opinion.
         clusters: the question of each answer.
     """
     import numpy as np

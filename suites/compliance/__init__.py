@@ -1,1 +1,1 @@
-"""The demonstration system: a retrieval bot for EU financial regulation."""
+"""Provide the demonstration system, a retrieval bot for EU financial regulation."""

@@ -1,7 +1,7 @@
-"""Answers questions on EU financial regulation with sentences of the corpus and their source.
+"""Answer questions on EU financial regulation with sentences of the corpus and their source.
 
 The bot writes nothing of its own: it finds the passage, picks the sentences nearest to the question and cites them.
-What it declines, it declines by simple means: patterns (`guards`) and a floor under the relevance of the best passage.
+It declines by simple means: patterns (`guards`) and a minimum relevance of the best passage.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from suites.compliance.guards import reason_to_decline, refusal
 from suites.compliance.retrieval import Hit, search
 
 MIN_RELEVANCE = 0.45
-"""Below it, nothing in the corpus is about the question."""
+"""Minimum relevance; below it, no passage is about the question."""
 
 SENTENCES = 2
-"""Length of an answer: one sentence misses conditions, three bury the point."""
+"""Number of sentences in an answer: one misses conditions, three bury the point."""
 
 
 def answer(input: str, *, corpus_until: str | None = None) -> dict[str, Any]:
@@ -38,6 +38,6 @@ def answer(input: str, *, corpus_until: str | None = None) -> dict[str, Any]:
 
 
 def _extract(hit: Hit) -> str:
-    """The best sentences in the order of the passage."""
+    """Return the best sentences in the order of the passage."""
     chosen = hit.best_sentences[:SENTENCES]
     return " ".join(sorted(chosen, key=hit.passage.text.index))

@@ -1,4 +1,4 @@
-"""The passages that the bot knows, and how text is cut into sentences, words and languages."""
+"""Load the bot's passages, and split text into sentences, words and languages."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FUNCTION_WORDS = {
         """.split()
     ),
 }
-"""Words that carry grammar, not subject matter, for each language of the corpus."""
+"""Function words of each language in the corpus."""
 
 _ALL_FUNCTION_WORDS = frozenset().union(*FUNCTION_WORDS.values())
 _GERMAN_MONTH = "(?:Januar|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember)"
@@ -58,7 +58,7 @@ class Passage:
 
     @property
     def citation(self) -> str:
-        """How an answer cites the passage: `[aml-10: Regulation (EU) 2024/1624 (AMLR), Article 19]`."""
+        """The citation of the passage in an answer: `[aml-10: Regulation (EU) 2024/1624 (AMLR), Article 19]`."""
         return f"[{self.id}: {self.source}]"
 
     @property
@@ -80,17 +80,17 @@ def sentences(text: str) -> list[str]:
 
 
 def words(text: str) -> list[str]:
-    """Lower-cased words of `text`; thousands such as "10 000" or "10,000" become one word."""
+    """Return the lower-case words of `text`; thousands such as "10 000" or "10,000" become one word."""
     return re.findall(r"[^\W_]+", re.sub(r"(?<=\d)[ ,.](?=\d{3}\b)", "", text.lower()))
 
 
 def terms(text: str) -> list[str]:
-    """Content words cut to six letters: a crude stem that serves English, German and French alike."""
+    """Return content words cut to six letters, a crude stem for English, German and French."""
     return [word[:STEM_LETTERS] for word in words(text) if word not in _ALL_FUNCTION_WORDS]
 
 
 def language_of(text: str) -> str:
-    """The corpus language whose function words `text` uses most; English where none is ahead."""
+    """Return the corpus language whose function words `text` uses most; English if there is a tie."""
     found = words(text)
     counts = {language: sum(word in known for word in found) for language, known in FUNCTION_WORDS.items()}
     return max(counts, key=lambda language: (counts[language], language == "en"))

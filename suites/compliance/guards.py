@@ -1,4 +1,4 @@
-"""Requests that the bot declines before it searches: attacks, personal data, misuse and investment tips."""
+"""Decline requests before any search: attacks, personal data, misuse and investment tips."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ _OFFER = {
 
 
 def reason_to_decline(question: str) -> Reason | None:
-    """Why the wording of `question` alone is enough to decline it, `None` where it is not."""
+    """Return why the wording of `question` alone is enough to decline it, `None` if it is not."""
     return next((reason for reason, pattern in _COMPILED.items() if pattern.search(question)), None)
 
 
 def refusal(language: str) -> str:
-    """A polite refusal that says what the bot is for; it repeats nothing from the question."""
+    """Return a polite refusal that states the bot's purpose without repeating the question."""
     return f"{_OPENING[language]} {_OFFER[language]}"

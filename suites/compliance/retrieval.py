@@ -1,4 +1,4 @@
-"""Hybrid search over the corpus: BM25 for the words, static embeddings for the meaning."""
+"""Search the corpus by words (BM25) and by meaning (static embeddings)."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ K1, B = 1.2, 0.75
 """The usual constants of BM25."""
 
 _BUILDING = Lock()
-"""The first question builds the index; others that come meanwhile wait for it."""
+"""The first question builds the index, and concurrent questions wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage with what speaks for it."""
+    """A passage with its relevance to the question."""
 
     passage: Passage
     best_sentences: tuple[str, ...]
-    """Its sentences, the one nearest to the question first."""
+    """Its sentences, nearest to the question first."""
     coverage: float
-    """Share of the question's terms that the passage holds, weighted by rarity; 0 to 1."""
+    """Share of the question's terms in the passage, weighted by rarity; 0 to 1."""
     cosine: float
-    """Of the question and the nearest sentence; -1 to 1."""
+    """Cosine of the question and the nearest sentence; -1 to 1."""
 
     @property
     def relevance(self) -> float:
-        """Coverage plus cosine: how sure the search is that the passage is about the question."""
+        """Coverage plus cosine, the confidence that the passage is about the question."""
         return self.coverage + self.cosine
 
 
@@ -56,13 +56,13 @@ class Bm25:
         self._rarity_unseen = math.log(2 * len(texts) + 2)
 
     def score(self, query: str, index: int) -> float:
-        """BM25 score of text `index`, >= 0."""
+        """Return the BM25 score of text `index`, >= 0."""
         counts, norm = self._counts[index], 1 - B + B * self._lengths[index] / self._mean_length
         found = [term for term in sorted(set(terms(query))) if term in counts]
         return sum(self._rarity[term] * counts[term] * (K1 + 1) / (counts[term] + K1 * norm) for term in found)
 
     def coverage(self, query: str, index: int) -> float:
-        """Share of the query's terms that text `index` holds, weighted by rarity; 0 to 1."""
+        """Return the share of the query's terms in text `index`, weighted by rarity; 0 to 1."""
         weights = {term: self._rarity.get(term, self._rarity_unseen) for term in sorted(set(terms(query)))}
         held = sum(weight for term, weight in weights.items() if term in self._counts[index])
         return held / sum(weights.values()) if weights else 0.0
@@ -81,7 +81,7 @@ class Index:
         ]
 
     def best(self, query: str) -> Hit:
-        """The best passage for `query`: BM25 as a share of the highest, plus the cosine of its nearest sentence."""
+        """Return the best passage, by BM25 as a share of the highest plus the cosine of its nearest sentence."""
         lexical = [self._words.score(query, index) for index in range(len(self._passages))]
         top, vector = max(lexical) or 1.0, embed([query])[0]
         cosines = [float((vectors @ vector).max()) for vectors in self._vectors]
@@ -102,7 +102,7 @@ class Index:
 
 
 def search(query: str, corpus_until: str | None = None) -> Hit:
-    """The best passage in the language of `query`; with `corpus_until`, in an index that went stale at that date."""
+    """Return the best passage in the language of `query`; with `corpus_until`, from an index of that date."""
     with _BUILDING:
         indexes = _indexes(corpus_until)
     return indexes[language_of(query)].best(query)
@@ -116,7 +116,7 @@ def _indexes(corpus_until: str | None) -> dict[str, Index]:
 
 
 def embed(texts: Sequence[str]) -> Vectors:
-    """Mean of the token vectors of each text, shape (len(texts), 256), rows of length 1; zeros for an empty text."""
+    """Return mean token vectors, shape (len(texts), 256), with rows of length 1; zeros for an empty text."""
     tokenizer, table = _word_vectors()
     rows = np.zeros((len(texts), table.shape[1]), dtype=np.float32)
     for row, text in zip(rows, texts, strict=True):
@@ -128,7 +128,7 @@ def embed(texts: Sequence[str]) -> Vectors:
 
 @cache
 def _word_vectors() -> tuple[Any, Vectors]:
-    """Tokenizer and token vectors out of the wordllama wheel; its own loader would go to the network."""
+    """Load tokenizer and token vectors from the wordllama wheel; its own loader would use the network."""
     from safetensors import safe_open
     from tokenizers import Tokenizer
 

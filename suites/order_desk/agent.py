@@ -1,7 +1,7 @@
-"""An agent at the order desk: it finds the order, asks before it changes anything, and has large refunds approved.
+"""Run an agent at the order desk: find the order, ask before any change, and have large refunds approved.
 
 It follows rules instead of a model, so that the demonstration needs no key and gives the same answers on every machine.
-The environment and the approvals are used as an agent with a model would use them.
+It uses the environment and the approvals as an agent with a model would.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from suites.order_desk.words import amount_in, say, status_in
 
 Reply = str | dict[str, Any]
 MOST_TALKS = 10_000
-"""Talks that are remembered; the oldest is forgotten first."""
+"""Number of conversations in memory; the oldest is forgotten first."""
 
 
 @dataclass
 class Talk:
-    """What the agent remembers of one conversation."""
+    """The agent's memory of one conversation."""
 
     language: str = "en"
     topic: str = ""
@@ -32,12 +32,12 @@ class Talk:
     postcode: str = ""
     address: str = ""
     order: dict[str, Any] = field(default_factory=dict)
-    """The order as it was found; empty before that."""
+    """The order, once it is found; else empty."""
     asked: str = ""
-    """What the customer was asked to agree to: a topic, or the empty text."""
+    """Topic that the customer was asked to agree to, or the empty text."""
 
     def note(self, heard: Heard) -> None:
-        """Take over what a message says."""
+        """Add the facts of a message to the memory."""
         self.language = heard.language or self.language
         self.topic = heard.topic or self.topic
         if heard.order_id and heard.order_id != self.order_id:
@@ -102,7 +102,7 @@ def _talk(session: str, *, begins: bool) -> Talk:
 
 
 def _missing(talk: Talk) -> str:
-    """Ask for what is needed to find the order."""
+    """Ask for the missing facts to find the order."""
     if not talk.topic:
         return talk.say("ask_topic")
     if not talk.order_id:
@@ -124,7 +124,7 @@ def _look_up(talk: Talk, environment: Any) -> str:
 
 
 def _propose(talk: Talk) -> str:
-    """Say what can be done, and ask before anything is changed."""
+    """Return what can be done, and ask before anything is changed."""
     status = talk.order["status"]
     talk.asked = ""
     if talk.topic == "status":
@@ -140,7 +140,7 @@ def _propose(talk: Talk) -> str:
 
 
 def _act(talk: Talk, environment: Any, agrees: bool, pay_in_parts: bool) -> Reply:
-    """Do what the customer was asked about, or leave it."""
+    """Carry out the change if the customer agreed, or leave it."""
     topic, talk.topic, talk.asked = talk.asked, "", ""
     if not agrees:
         return talk.say("left")
@@ -171,7 +171,7 @@ def _refund(talk: Talk, environment: Any, pay_in_parts: bool) -> Reply:
 
 
 def _refund_as_decided(talk: Talk, environment: Any, resume: Mapping[str, Any]) -> str:
-    """Pay a large refund as the person who was asked decided."""
+    """Pay a large refund if the person approved it."""
     if resume["decision"] not in ("approve", "edit"):
         return talk.say("not_approved", amount=_total(talk))
     environment.call("refund_above_limit", resume["arguments"], call_id=resume["id"])

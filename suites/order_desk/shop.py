@@ -1,4 +1,4 @@
-"""The shop that the agent works on: orders, and the tools that read and change them."""
+"""Model the shop that the agent works on: orders, and the tools that read and change them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Shop:
 
     @property
     def tools(self) -> list[dict[str, Any]]:
-        """The tools as a model would be told of them."""
+        """The tools, described for a model."""
         return [
             _tool("get_order", "Look up an order of a customer who knows its postcode.", postcode="string"),
             _tool("refund", "Pay back up to 100 EUR for a returned order.", amount_eur="number"),

@@ -12,7 +12,8 @@ TOPICS: Mapping[str, str] = {
     "address": r"address|moved|(deliver|send) .{1,8} to |adresse|anschrift|umgezogen|umzug|liefer.* nach",
     "status": r"where is|where's|status|arrive|on its way|wo ist|wo bleibt|wann kommt|unterwegs",
 }
-"""In the order in which they are looked for; a message may name the address in a refund, but not the other way."""
+"""Patterns of topics in order of precedence; a message about a refund may name the address, but not the other way
+round."""
 FACTS: Mapping[str, str] = {
     "return_period": r"how long .*(return|send)|return (period|policy|window)|wie lange .*zurück|rückgabefrist|frist",
     "shipping_cost": r"(cost|price)s? .*(shipping|delivery)|(shipping|delivery) (cost|fee|free)|versand",
@@ -39,7 +40,7 @@ _POSTCODE = re.compile(r"\b\d{5}\b")
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What one message says; `None` and the empty text for what it does not say."""
+    """The facts in one message; `None` or the empty text for a missing one."""
 
     language: str | None
     topic: str
@@ -68,7 +69,7 @@ def hear(message: str) -> Heard:
 
 
 def language_of(text: str) -> str | None:
-    """Return `de` or `en` by the commoner function words, `None` if neither language has more."""
+    """Return `de` or `en` by the more frequent function words, `None` if there is a tie."""
     words = re.findall(r"[^\W\d_]+", text.lower())
     german, english = (sum(word in known for word in words) for known in (_GERMAN, _ENGLISH))
     return None if german == english else "de" if german > english else "en"

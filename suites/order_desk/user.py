@@ -1,9 +1,9 @@
-"""A customer who follows rules: the model that plays the user in `suites/agent-simulated.yaml`.
+"""Play a customer who follows rules, as the model of the user in `suites/agent-simulated.yaml`.
 
     python -m suites.order_desk.user evalkit run suites/agent-simulated.yaml
 
-starts it at the address that the suite names, runs the command and ends with its exit code. Without a command it
-answers until it is interrupted. It reads what evalkit tells every model that plays a user (goal, persona, facts and the
+starts it at the address in the suite, runs the command and ends with its exit code. Without a command it answers until
+it is interrupted. It reads what evalkit sends to every model that plays a user (goal, persona, facts and the
 conversation), and nothing else of the case.
 """
 
@@ -27,7 +27,7 @@ ASKED: Mapping[str, str] = {
     "new address": r"new address|neue Adresse",
     "answer": r"Shall I|Soll ich",
 }
-"""What the assistant asks for; each is the name of a fact."""
+"""Patterns of the assistant's questions -> the name of a fact."""
 _DONE = re.compile(r"have (refunded|cancelled|left)|now goes to|erstattet\.|storniert\.|geht jetzt|gelassen|packed|30 ")
 _REFUSED = re.compile(
     r"not approved|nicht freigegeben|cannot change|nicht mehr ändern|once we have|sobald|already|bereits"
@@ -35,7 +35,7 @@ _REFUSED = re.compile(
 
 
 def reply(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the customer says next, as `{say, done, why}`."""
+    """Return the customer's next message, as `{say, done, why}`."""
     task, *talk = [str(message["content"]) for message in request["messages"]]
     goal, persona, facts = _read(task)
     german = language_of(goal) == "de"
@@ -53,7 +53,7 @@ def reply(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(task: str) -> tuple[str, str, dict[str, str]]:
-    """Return goal, persona and facts from the text that a model is told."""
+    """Return goal, persona and facts from the instructions of the model."""
     goal = re.search(r"^What the person wants: (.*)$", task, re.MULTILINE)
     persona = re.search(r"^Who the person is: (.*)$", task, re.MULTILINE)
     known = task.partition("What the person knows:\n")[2].partition("\nRules:")[0]

@@ -1,4 +1,4 @@
-"""What the agent says, in English and German."""
+"""Hold the agent's texts in English and German."""
 
 from __future__ import annotations
 

@@ -48,22 +48,22 @@ def found(summary: Summary, metric: str = "pass_rate") -> dict[str, Cell]:
 @pytest.mark.parametrize(
     ("output", "said"),
     [
-        (an_output(), (None, None, None)),
-        (an_output(stop=""), (None, None, None)),
-        (an_output(stop="user_done", users=1), ("user_done", "1", None)),
-        (an_output(users=2, error=None), (None, "2-3", "no")),
-        (an_output(users=3, error="boom"), (None, "2-3", "yes")),
-        (an_output(users=4), (None, "4-7", None)),
-        (an_output(users=7), (None, "4-7", None)),
-        (an_output(users=8), (None, "8+", None)),
-        (an_output(users=0), (None, None, None)),
-        (Output(text="", trajectory=()), (None, None, "no")),
-        (Output(text="", trajectory=(Step(turn=1), Step(turn=5))), (None, "4-7", "no")),
+        (an_output(), (None, None, None, None)),
+        (an_output(stop=""), (None, None, None, None)),
+        (an_output(stop="user_done", users=1, user_why="gave_up"), ("user_done", "gave_up", "1", None)),
+        (an_output(users=2, error=None), (None, None, "2-3", "no")),
+        (an_output(users=3, error="boom"), (None, None, "2-3", "yes")),
+        (an_output(users=4), (None, None, "4-7", None)),
+        (an_output(users=7), (None, None, "4-7", None)),
+        (an_output(users=8), (None, None, "8+", None)),
+        (an_output(users=0), (None, None, None, None)),
+        (Output(text="", trajectory=()), (None, None, None, "no")),
+        (Output(text="", trajectory=(Step(turn=1), Step(turn=5))), (None, None, "4-7", "no")),
     ],
 )
 def test_what_an_answer_says_of_itself(output: Output, said: tuple[str | None, ...]) -> None:
     """And nothing of what it does not say."""
-    assert outcomes_of(output) == said
+    assert outcomes_of(a_case("c"), output) == said
 
 
 def test_the_metrics_of_each_group_are_shown() -> None:

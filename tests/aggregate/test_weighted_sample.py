@@ -56,7 +56,7 @@ def test_the_summary_says_that_it_is_a_sample_and_what_it_is_worth() -> None:
     """Kish: (50 * 18 + 50 * 2)^2 / (50 * 18^2 + 50 * 2^2) = 61."""
     run = run_of({"hours": (45, 50), "loans": (25, 50)}, SAMPLE)
     (note,) = [each for each in summarise(run, suite="s", expected=100).notes if each.startswith("a sample")]
-    assert "100 cases stand for 1000, worth 61 drawn alike" in note
+    assert "100 cases represent 1000, with an effective size of 61" in note
 
 
 def test_a_sample_in_proportion_has_wilsons_interval() -> None:

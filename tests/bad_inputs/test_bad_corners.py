@@ -218,7 +218,7 @@ def test_a_manifest_has_repeats(stored: Lab, repeats: int) -> None:
     manifest(stored, repeats=repeats)
     ran = stored.run("score", "old", "--suite", "suite.yaml", "--out", "new")
     assert ran.code == 2, ran
-    assert "manifest.json: `repeats` is not what a run writes; " in ran.err
+    assert "manifest.json: `repeats` is missing or invalid; " in ran.err
 
 
 def test_grades_of_a_foreign_metric_are_no_rows_of_the_run(stored: Lab) -> None:

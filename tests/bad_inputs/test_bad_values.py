@@ -78,12 +78,12 @@ CASES: dict[str, tuple[Spoil, tuple[str, ...], str]] = {
     "a critical value that no case has": (
         suite(BY_TOPIC, "{min: 0.3, by: topic, critical: [north]}"),
         CHECK,
-        "gate[0].pass_rate.critical: no case belongs to `north`; write one that cases have: overall, topic=east, topic",
+        "gate[0].pass_rate.critical: no case belongs to `north`; write an existing one: overall, topic=east, topic",
     ),
     "a critical value of no cohort": (
         suite(BY_TOPIC, "{min: 0.3, critical: [west]}"),
         CHECK,
-        "gate[0].pass_rate.critical: no case belongs to `west`; write one that cases have: overall",
+        "gate[0].pass_rate.critical: no case belongs to `west`; write an existing one: overall",
     ),
     "a critical value of the comparison": (
         suite(NO_REGRESSION, "{baseline: main, critical: [topic=wets]}"),

@@ -40,7 +40,7 @@ def test_what_is_kept_is_told_by_model(project: Project) -> None:
     """Where, how many, how large, how old; nothing is made where nothing is kept."""
     none = project.run("cache", "ls")
     assert none.returncode == 0
-    assert "no reply is kept" in none.stdout
+    assert "no cached replies" in none.stdout
     assert not (project.root / ".evalkit").exists()
     file = keep(project, 40, 10, 1)
     keep(project, 3, model="second")

@@ -43,6 +43,16 @@ def test_a_regressed_system_is_blocked_and_its_cohort_named(project: Project) ->
     assert project.run("diff", "first", "third").returncode == 0
 
 
+def test_check_counts_calls_and_stored_answers_apart(project: Project) -> None:
+    """A system that replays is not called."""
+    assert "a run makes 120 calls, 4 at once" in project.run("check", "suite.yaml").stdout
+    rows = "".join(json.dumps({"id": f"c{i}", "input": "q", "answer": "a", "reference": "a"}) + "\n" for i in range(3))
+    (project.root / "stored.jsonl").write_text(rows, encoding="utf-8")
+    text = "name: s\ngolden: stored.jsonl\nsystem: {replay: golden}\nscorers: [exact]\n"
+    project.suite(text=text, name="stored.yaml")
+    assert "a run reads 3 stored answers and calls no system" in project.run("check", "stored.yaml").stdout
+
+
 def test_a_partial_run_is_no_gate(project: Project) -> None:
     """A part of the suite never approves: exit 3, and the reason in words."""
     for flags in (["--limit", "10"], ["--case", "left-001"], ["--cohort", "group=left"]):

@@ -18,7 +18,7 @@ from rich.console import Console
 from evalkit.cli.progress import HEADER_CHARS, SHOWN_FAILURES, Reporter, header
 from evalkit.cli.streams import spelled
 from evalkit.llm.budget import Budget
-from evalkit.net.waits import WAITS, waiting
+from evalkit.net.waits import Waits
 from evalkit.types import Case, Output, Row, Score, Usage
 
 MOVES = re.compile(r"\x1b\[\d*[A-KJ]|\x1b\[\?25")
@@ -93,7 +93,9 @@ class Ticking:
         self.file = io.StringIO()
         self.reporter = Reporter(Console(file=self.file, width=100, color_system=None), "lines")
         suite = SimpleNamespace(name="s", scorers=[1], options=SimpleNamespace(concurrency=1, repeat=1))
-        prepared: Any = SimpleNamespace(suite=suite, advisory=frozenset(), budget=budget, warnings=())
+        self.waits = Waits()
+        shared = SimpleNamespace(waits=self.waits)
+        prepared: Any = SimpleNamespace(suite=suite, advisory=frozenset(), budget=budget, warnings=(), shared=shared)
         self.reporter.watcher.begin(prepared, expected, 0, "")
 
     def row(self, number: int, *, passed: bool, usage: Usage | None = None) -> None:
@@ -164,7 +166,7 @@ def test_lines_come_every_twentieth_or_ten_seconds(monkeypatch: pytest.MonkeyPat
     async def stand_still() -> list[str]:
         ticking = Ticking(1_000)
         ticking.row(0, passed=True)
-        with waiting("http_429", 30.0), waiting("http_429", 8.0):
+        with ticking.waits.one("http_429", 30.0), ticking.waits.one("http_429", 8.0):
             now[0] += 11.0
             ticking.reporter._tick()
         return ticking.lines
@@ -198,12 +200,6 @@ def test_money_and_kept_replies_are_counted() -> None:
         return ticking.lines[-1]
 
     assert asyncio.run(run()).endswith("$0.8400 of $5.00 · cache 50%")
-
-
-def test_waits_are_counted_where_a_run_listens() -> None:
-    """Without a run nobody counts, and nothing changes."""
-    with waiting("http_503", 1.0):
-        assert WAITS.get() is None or str(WAITS.get()).startswith("retrying")
 
 
 def test_json_is_one_document_and_everything_else_is_on_stderr(project: Project) -> None:

@@ -19,11 +19,11 @@ import evalkit
 from evalkit.errors import InputError
 from evalkit.formats.build import key_of
 from evalkit.formats.conversation import DURING
-from evalkit.runner.conversations import CUT_OFF
+from evalkit.scorers.agents.ended import CUT_OFF
 from evalkit.systems.conversation.mocks import MockRule
 from evalkit.systems.conversation.settings import ConversationSettings
 from evalkit.testing import FakeModel
-from evalkit.types import Output, Row
+from evalkit.types import Output, Row, Score
 
 PAGE = (Path(__file__).parents[2] / "docs" / "conversations.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)
@@ -127,6 +127,28 @@ def test_the_simulated_user_of_the_page(project: Path, monkeypatch: pytest.Monke
     assert [message.content for message in output_of(row).messages or () if message.role == "user"] == [
         "Hello?", "Refund A-17", "Yes",
     ]  # fmt: skip
+
+
+def test_the_conversations_of_the_page_are_compared(project: Path) -> None:
+    """The agent that refunds is better than one that only says so, whichever is shown first."""
+
+    def judge(request: dict[str, Any]) -> dict[str, Any]:
+        first = request["messages"][1]["content"].partition("<<<SECOND")[0]
+        return {"reason": "it made the refund", "winner": "first" if '"name": "refund"' in first else "second"}
+
+    bot = (project / "bot.py").read_text(encoding="utf-8")
+    (project / "bot.py").write_text(re.sub(r"environment.call\(.refund.*\)", "pass", bot), encoding="utf-8")
+    rows_of("reports/baselines/main")
+    (project / "bot.py").write_text(bot, encoding="utf-8")
+    sys.modules.pop("bot", None)
+    with FakeModel(judge) as server:
+        text = blocks("yaml", "name: compared")[0].replace("http://127.0.0.1:8000/v1", server.base_url)
+        (project / "suite.yaml").write_text(text, encoding="utf-8")
+        rows = rows_of("new")
+    grades = {name: row.scores["pairwise"] for name, row in rows.items()}
+    values = {name: grade.value for name, grade in grades.items() if isinstance(grade, Score)}
+    assert values == {"refund": 1.0, "refused": 0.5, "unknown": 0.5}
+    assert len(server.requests) == 2, "the others are the same as before"
 
 
 def test_the_tool_loop_of_the_page_is_recorded(project: Path) -> None:

@@ -28,13 +28,13 @@ from evalkit.golden.fields import to_case
 from evalkit.scorers.agents.policy_file import read_policy
 from evalkit.scorers.registry import SCORERS
 from evalkit.suite.model import SuiteOptions
-from evalkit.suite.parse import load_suite
+from evalkit.suite.parse import load_gate, load_suite
 from evalkit.systems import SYSTEMS
 from evalkit.systems.conversation.mocks import Mocks
 from evalkit.systems.output import OUTPUT_KEYS
-from evalkit.testing import FakeModel
+from evalkit.testing import FakeModel, entailment_judge
 from evalkit.testing.faults import FaultKind
-from evalkit.types import APPROVALS, ROLES, STEP_KINDS
+from evalkit.types import APPROVALS, ROLES, STEP_KINDS, Metric
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -77,6 +77,10 @@ def test_every_suite_example_is_a_sound_suite(text: str, tmp_path: Path) -> None
     if "tools" in value:
         builder = Builder(parse(text.encode(), "mocks.yaml"))
         assert builder.build(Mocks, value, ()) is not None, builder.problems
+        return
+    if set(value) == {"gate"}:
+        (tmp_path / "gate.yaml").write_text(text, encoding="utf-8")
+        assert load_gate(tmp_path / "gate.yaml", [Metric("correct", binary=True)], ["topic"])
         return
     if "golden" not in value:
         read_policy(text.encode(), "policy.yaml")
@@ -126,12 +130,13 @@ def test_the_inputs_and_outputs_of_the_action_are_in_the_guide() -> None:
 def test_the_commands_of_the_readme_run_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every `evalkit ...` line of README and guides runs in a fresh project, top to bottom.
 
-    That of conversations.md is another project: see `test_conversations_guide.py`.
+    Those of compare.md, conversations.md and import.md are other projects: see their own tests.
     """
     (tmp_path / "pyproject.toml").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JUDGE_API_KEY", "key-for-tests")
-    found = [block.values[0] for block in blocks("sh") if not str(block.id).startswith("conversations.md")]
+    others = ("compare.md", "conversations.md", "import.md")
+    found = [block.values[0] for block in blocks("sh") if not str(block.id).startswith(others)]
     lines = [line for text in found for line in text.splitlines() if line.startswith("evalkit ")]
     assert len(lines) >= 9
     with FakeModel(grade) as server:
@@ -146,6 +151,8 @@ def test_the_commands_of_the_readme_run_in_their_order(tmp_path: Path, monkeypat
 def grade(request: dict[str, Any]) -> dict[str, Any]:
     """The judge of the guides: the answer is the reference, or it is wrong."""
     text = request["messages"][1]["content"]
+    if "relation" in json.dumps(request):
+        return json.loads(entailment_judge()(request))  # type: ignore[no-any-return]
     if "<<<FIRST " in text:
         return {"reason": "r", "winner": "tie"}
     parts = dict(re.findall(r"^<<<(ANSWER|REFERENCE) \S+\n(.*?)\n", text, re.MULTILINE))
@@ -153,11 +160,16 @@ def grade(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_judged_project(folder: Path, server: FakeModel) -> None:
-    """The suite of judges.md beside a golden set with stored answers, and labels of people."""
+    """The suite of judges.md beside a golden set with stored answers, and labels of people; another calls a system."""
     text = next(block.values[0] for block in blocks("yaml") if "name: judged\n" in block.values[0])
     address = re.search(r"http://[^\"]+", text)
     assert address is not None
-    (folder / "judged.yaml").write_text(text.replace(address[0], server.base_url), encoding="utf-8")
+    text = text.replace(address[0], server.base_url)
+    (folder / "judged.yaml").write_text(text, encoding="utf-8")
+    called = text.replace("{replay: golden}", '{python: "support:answer"}')
+    assert called != text
+    (folder / "support.yaml").write_text(called, encoding="utf-8")
+    (folder / "support.py").write_text("def answer(input):\n    return input\n", encoding="utf-8")
     rows, labels = [], []
     for number in range(24):
         answer = str(number if number % 3 else number + 1)
@@ -304,6 +316,36 @@ def test_the_agent_of_the_guide_is_judged_by_its_effects(tmp_path: Path, monkeyp
     assert found["trajectory.match"].passed
 
 
+def test_the_expected_calls_of_the_guide_give_the_expected_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent that refunds when it is only asked fails one of the two rows; a call that fails is told as shown."""
+    page = (ROOT / "docs" / "agents.md").read_text(encoding="utf-8")
+    section = BLOCK.findall(page[page.index("## Can the expected calls give") :])
+    mocks, suite, rows, told = (text for _, text in section[:4])
+    bot = """
+def answer(message, environment):
+    environment.call("get_order", {"order_id": "A-17"})
+    environment.call("refund", {"order_id": "A-17"})
+    return "Done."
+"""
+    files = {"pyproject.toml": "", "golden.jsonl": rows, "mocks.yaml": mocks, "suite.yaml": suite, "bot.py": bot}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    sys.modules.pop("bot", None)
+    run = evalkit.run("suite.yaml", out="run", baseline="none")
+    grades = {row.case.id: row.scores["state"] for row in run.rows()}
+    assert {id_: grade.passed for id_, grade in grades.items() if isinstance(grade, evalkit.Score)} == {
+        "refund": True,
+        "ask": False,
+    }
+    (tmp_path / "golden.jsonl").write_text(rows.replace('": "A-17"}}]', '": "B-1"}}]'), encoding="utf-8")
+    with pytest.raises(InputError) as refused:
+        evalkit.run("suite.yaml", out="refused", baseline="none")
+    assert [str(problem) for problem in refused.value.problems] == [told.strip()]
+
+
 def test_every_key_of_an_answer_is_in_the_guide() -> None:
     """systems.md has the keys of an answer, a step, a call and a message, and the kinds and roles."""
     page = (ROOT / "docs" / "systems.md").read_text(encoding="utf-8")
@@ -401,3 +443,15 @@ def test_workflows_pass_the_linter(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_the_readme_is_read_in_two_minutes() -> None:
     """What more there is to say has a guide."""
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+
+
+def test_the_picture_is_of_a_run_of_the_demonstration() -> None:
+    """The script looks for a report that the demonstration writes, under the name of its suite."""
+    spec = importlib.util.spec_from_file_location("pictures", ROOT / "docs" / "pictures.py")
+    assert spec is not None
+    assert spec.loader is not None
+    pictures = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pictures)
+    before = str(pictures.RUN).removesuffix("-regressed")
+    assert f'"{before}"' in (ROOT / "suites" / "demonstration.py").read_text(encoding="utf-8")
+    assert (ROOT / "suites" / f"{pictures.RUN}.yaml").is_file()

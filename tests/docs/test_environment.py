@@ -23,6 +23,9 @@ OTHER_CAPITALS = {
     "COMMENT_SOURCE",
     "SUITE_FILE",
     "MIN_RARER_LABELS",  # names that a module offers
+    "CHAT_MODEL",  # types and states of MLflow's spans
+    "STATUS_CODE_ERROR",
+    "SYSTEM_URL",  # named in an imported suite, in place of a secret
     "O_BINARY",  # flags of the operating system
     "O_NONBLOCK",
     "READ_ONLY",  # a value of DEEPEVAL_FILE_SYSTEM

@@ -32,7 +32,7 @@ def run_of(n: int, *, slower: float = 1.0, dearer: float = 1.0, seed: int = 0, m
 
 def timed(frame: FrozenFrame) -> Baseline:
     """A baseline whose system was called by turns with the candidate."""
-    return Baseline("main", frame, {}, {}, by_turns=frame)
+    return Baseline("main", frame, {}, {}, alternated=frame)
 
 
 def the(decision: Decision, name: str) -> Check:

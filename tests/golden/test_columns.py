@@ -163,6 +163,26 @@ def test_sources_that_read_the_same_rows_alike_are_known(tmp_path: Path) -> None
         assert not plain.reads_like(GoldenSource(path="a/g.csv", **options))
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "other"),
+    [
+        ("g.xlsx", {"sheet": "A"}, {"sheet": "B"}),
+        ("g.csv", {"separator": ";"}, {"separator": "|"}),
+        ("g.csv", {"encoding": "cp1252"}, {"encoding": "utf-16"}),
+        ("g.csv", {"columns": {"input": "Frage"}}, {"columns": {"input": "Text"}}),
+        ("g.csv", {"lists": ";"}, {"lists": {"required": ";"}}),
+        ("g.csv", {"make_ids": True}, {}),
+    ],
+)
+def test_every_setting_takes_part_in_whether_sources_read_alike(
+    name: str, options: dict[str, Any], other: dict[str, Any]
+) -> None:
+    """Also settings that only some kinds of files have; where the file lies does not matter."""
+    source = GoldenSource(path=f"a/{name}", **options)
+    assert source.reads_like(GoldenSource(path=f"b/{name}", **options))
+    assert not source.reads_like(GoldenSource(path=f"a/{name}", **other))
+
+
 def test_a_cohort_that_a_suite_begins_to_report_changes_no_digest(tmp_path: Path) -> None:
     """A baseline stays comparable when a column that was there becomes a cohort."""
     for name, text in (

@@ -70,7 +70,7 @@ def test_what_stands_beside_the_rows_is_left_out_with_a_word(tmp_path: Path) -> 
     (warned,) = opened(tmp_path, "g.json", f'{{"version": 1, "rows": {JSON}, "by": "me"}}').warnings
     assert (
         str(warned)
-        == 'g.json:1: only the rows under `rows` are read, not "version", "by"; move into the rows what they need'
+        == 'g.json:1: only the rows under `rows` are read, not "version", "by"; move the needed values into the rows'
     )
 
 

@@ -190,7 +190,7 @@ BAD_LINES = {
         '{"id": "a", "input": "q"}'.encode("utf-16-le"),
         "cases.jsonl:1: zero bytes, as in UTF-16 without a byte order mark; save the file as UTF-8",
     ),
-    "array": ('[{"id": "a"}]', "cases.jsonl:1: a JSON array, not JSON Lines; write one object a line"),
+    "array": ('[{"id": "a"}]', "cases.jsonl:1: a JSON array, not JSON Lines; write one object per line"),
     "no object": ('"text"', 'not a JSON object; write {"id": ..., "input": ...}'),
     "no id": ('{"input": "q"}', "`id` is missing; give each case its own id"),
     "odd id": ('{"id": "a\\nb", "input": "q"}', "`id` holds control characters"),

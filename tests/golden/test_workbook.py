@@ -229,4 +229,4 @@ def test_other_spreadsheets_are_told_how_to_be_saved(tmp_path: Path, suffix: str
     """Formats that are not read."""
     file = tmp_path / f"faq{suffix}"
     file.write_bytes(b"")
-    assert f"unknown kind of golden set '{suffix}'; save it as .xlsx or as CSV UTF-8; use " in problems_of(file)[0]
+    assert f"unknown kind of file '{suffix}'; save it as .xlsx or as CSV UTF-8; use " in problems_of(file)[0]

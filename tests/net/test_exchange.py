@@ -17,6 +17,7 @@ from evalkit.llm.config import ChatConfig
 from evalkit.llm.errors import JudgeError
 from evalkit.net import exchange
 from evalkit.net.retry import AT_MOST_ONCE, REPEATABLE
+from evalkit.net.waits import Waits
 from evalkit.scorers.embedding.batches import EmbeddingError
 from evalkit.scorers.embedding.endpoint import EmbeddingEndpoint, EndpointEmbedder
 from evalkit.systems import ChatSystem, HttpSystem, Shared
@@ -32,11 +33,17 @@ BODY = {"model": "m", "messages": [{"role": "user", "content": "{{input}}"}]}
 
 
 class Sleep(list[float]):
-    """Notes each wait instead of waiting."""
+    """Notes each wait instead of waiting, and what the run says about it meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits = Waits()
+        self.said: list[str] = []
 
     async def __call__(self, seconds: float) -> None:
         """Note one wait."""
         self.append(seconds)
+        self.said.append(str(self.waits))
         await asyncio.sleep(0)
 
 
@@ -46,7 +53,8 @@ Caller = Callable[[FakeModel, Sleep], Awaitable[bool]]
 
 async def judge(server: FakeModel, sleep: Sleep) -> bool:
     """A judge's question."""
-    async with ChatClient(ChatConfig(model="m", base_url=server.base_url), env={}, sleep=sleep) as client:
+    config = ChatConfig(model="m", base_url=server.base_url)
+    async with ChatClient(config, env={}, sleep=sleep, waits=sleep.waits) as client:
         try:
             await client.text("q")
         except JudgeError:
@@ -56,7 +64,8 @@ async def judge(server: FakeModel, sleep: Sleep) -> bool:
 
 async def embedding(server: FakeModel, sleep: Sleep) -> bool:
     """A batch of texts."""
-    embedder = EndpointEmbedder(EmbeddingEndpoint(model="m", base_url=server.base_url), sleep=sleep)
+    endpoint = EmbeddingEndpoint(model="m", base_url=server.base_url)
+    embedder = EndpointEmbedder(endpoint, sleep=sleep, waits=sleep.waits)
     try:
         await embedder.raw(["a"])
     except EmbeddingError:
@@ -70,7 +79,7 @@ def system(make: Callable[[str], Any]) -> Caller:
     """A call of a system."""
 
     async def ask(server: FakeModel, sleep: Sleep) -> bool:
-        shared = Shared(root=Path(), project=Path(), env={})
+        shared = Shared(root=Path(), project=Path(), env={}, waits=sleep.waits)
         async with make(server.base_url).open(shared) as answer:
             return isinstance(await answer(Case(id="a", input="q"), 0), Output)
 
@@ -127,6 +136,8 @@ def test_retry_after_holds_for_every_caller(caller: str, sleep: Sleep) -> None:
     for asked_for in ("20", formatdate(time() + 20, usegmt=True)):
         assert asked(caller, sleep, Fault(kind="status", status=503, retry_after=asked_for)) == (True, 2)
     assert len(sleep) == 2
+    assert all(re.fullmatch(r"retrying 1 \(http_503, next \d+ s\)", said) for said in sleep.said)
+    assert str(sleep.waits) == ""
     assert all(18.5 <= wait <= 22.5 for wait in sleep)
 
 
@@ -157,17 +168,18 @@ def test_a_server_that_restarts_costs_no_case(caller: str, sleep: Sleep) -> None
         server = FakeModel(["ok"], port=port)
         entered = False
 
-        async def wait(seconds: float) -> None:
-            nonlocal entered
-            sleep.append(seconds)
-            if sum(sleep) >= 10 and not entered:
-                entered = True
-                await server.__aenter__()
+        class Restart(Sleep):
+            async def __call__(self, seconds: float) -> None:
+                nonlocal entered
+                sleep.append(seconds)
+                if sum(sleep) >= 10 and not entered:
+                    entered = True
+                    await server.__aenter__()
 
-        ask = CALLERS[caller][0]
+        ask, wait = CALLERS[caller][0], Restart()
         exchange._sleep, before = wait, exchange._sleep
         try:
-            return await ask(server, wait)  # type: ignore[arg-type]
+            return await ask(server, wait)
         finally:
             exchange._sleep = before
             await server.__aexit__()

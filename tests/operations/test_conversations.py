@@ -209,7 +209,7 @@ def test_what_there_was_before_a_failure_is_stored(root: Path) -> None:
         ),
         (
             {**ROW, "session": "s"},
-            "golden.jsonl:1 id r1: `session` is what a system is given during a conversation; rename the field",
+            "golden.jsonl:1 id r1: `session` is an argument of systems in a conversation; rename the field",
         ),
         (
             {**ROW, "turns": 3},

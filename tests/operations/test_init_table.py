@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -49,13 +51,23 @@ def write_csv(file: Path, encoding: str) -> None:
     file.write_bytes(("\r\n".join(lines) + "\r\n").encode(encoding))
 
 
-def write_xlsx(file: Path) -> None:
-    """A workbook with one sheet."""
+def write_xlsx(file: Path, *titles: str) -> None:
+    """A workbook with one sheet, and further ones with a line of text."""
     openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()
     for row in (HEADER, *ROWS):
         book.active.append(row)
+    book.active.title = "Fragen"
+    for title in titles:
+        book.create_sheet(title).append(["Stand: März"])
     book.save(file)
+
+
+def commit(root: Path) -> None:
+    """Commit everything as somebody."""
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "work"]):
+        who = ["-c", "user.name=ana", "-c", "user.email=ana@example.test", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", "-C", root, *who, *words], check=True, capture_output=True)
 
 
 def started(root: Path, name: str, **settings: str) -> str:
@@ -63,12 +75,20 @@ def started(root: Path, name: str, **settings: str) -> str:
     return init_project(Path("evals"), CaseTable(file=Path(name), **settings)).suite.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("kind", ["utf-8-sig", "cp1252", "xlsx"])
-def test_a_sheet_becomes_a_gate(root: Path, kind: str) -> None:
-    """Written, filled in, approved, saved, broken in one cohort, blocked with its name, and repaired."""
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("utf-8-sig", {}),
+        ("cp1252", {"encoding": "cp1252"}),
+        ("utf-8-sig", {"separator": ";"}),
+        ("xlsx", {}),
+        ("xlsx", {"sheet": "Fragen"}),
+    ],
+)
+def test_a_sheet_becomes_a_gate(root: Path, kind: str, settings: dict[str, str]) -> None:
+    """Written, filled in, committed, approved, saved, broken in one cohort, blocked with its name, and repaired."""
     name = "fragen.xlsx" if kind == "xlsx" else "fragen.csv"
-    write_xlsx(root / name) if kind == "xlsx" else write_csv(root / name, kind)
-    settings = {"encoding": "cp1252"} if kind == "cp1252" else {}
+    write_xlsx(root / name, *(["Übersicht"] if settings else [])) if kind == "xlsx" else write_csv(root / name, kind)
     text = started(root, name, **settings)
     assert "input: Frage" in text
     assert 'reference: "Erwartete Antwort"' in text
@@ -77,12 +97,14 @@ def test_a_sheet_becomes_a_gate(root: Path, kind: str) -> None:
     bot = root / "evals" / "bot.py"
     assert evalkit.run("evals/suite.yaml", baseline="none").outcome == "no decision"
     bot.write_text(BOT, encoding="utf-8")
+    commit(root)
     first = evalkit.run("evals/suite.yaml")
     assert first.outcome == "approved with conditions"
     assert first.summary is not None
     graded = {cell.metric: cell.n_unscored for cell in first.summary.cells if cell.cohort == "overall"}
     assert [graded[name] for name in ("keywords", "token_f1", "similarity")] == [0, 0, 0]
     assert CliRunner().invoke(app, ["baseline", "save", "latest"]).exit_code == 0
+    commit(root)
     assert evalkit.run("evals/suite.yaml").outcome == "approved"
     broken = BOT.replace("    return", "    if int(number) % 2:\n        return 'Das weiß ich nicht.'\n    return")
     bot.write_text(broken, encoding="utf-8")
@@ -103,18 +125,42 @@ def test_an_encoding_is_asked_for_with_the_command_to_copy(root: Path) -> None:
     assert not (root / "evals").exists()
 
 
-def test_a_sheet_is_asked_for_with_the_command_to_copy(root: Path) -> None:
-    """Two sheets with rows: nobody guesses."""
+@pytest.mark.parametrize("name", ["Fragen", "Übersicht", "März `25`", "a 'b' \"c\"", "€, 2 } #"])
+def test_a_sheet_is_asked_for_with_the_command_to_copy(root: Path, name: str) -> None:
+    """Two sheets with rows: nobody guesses, whatever letters and marks their names have."""
     openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()
+    book.active.title = name
     for sheet in (book.active, book.create_sheet("Fragen 2")):
         sheet.append(HEADER)
         sheet.append(ROWS[0])
-    book.save(root / "fragen.xlsx")
+    book.save(root / "fragebögen.xlsx")
     with pytest.raises(InputError) as refused:
-        started(root, "fragen.xlsx")
-    assert "evalkit init evals --from fragen.xlsx --sheet" in refused.value.problems[0].fix
-    assert "Fragen 2" in started(root, "fragen.xlsx", sheet="Fragen 2")
+        started(root, "fragebögen.xlsx")
+    words = shlex.split(refused.value.problems[0].fix.partition("such as `")[2].removesuffix("`"))
+    assert words == ["evalkit", "init", "evals", "--from", "fragebögen.xlsx", "--sheet", name]
+    assert "Fragen 2" in started(root, "fragebögen.xlsx", sheet="Fragen 2")
+
+
+def test_the_sheet_with_the_most_rows_is_proposed(root: Path) -> None:
+    """A cover sheet before it is not; who names that is told what it holds."""
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.title = "Stand"
+    book.active.append(["März 2025"])
+    sheet = book.create_sheet("Fragen")
+    for row in (HEADER, *ROWS):
+        sheet.append(row)
+    book.save(root / "f.xlsx")
+    with pytest.raises(InputError) as refused:
+        started(root, "f.xlsx")
+    assert "`evalkit init evals --from f.xlsx --sheet Fragen`" in refused.value.problems[0].fix
+    with pytest.raises(InputError) as refused:
+        started(root, "f.xlsx", sheet="Stand")
+    assert str(refused.value) == (
+        "f.xlsx: the sheet 'Stand' has no row below its header; write a header and one row for each case, "
+        "or name another sheet"
+    )
 
 
 def test_stored_answers_are_replayed(root: Path) -> None:

@@ -56,6 +56,23 @@ def test_a_run_is_taken_wherever_its_folder_is(root: Path) -> None:
     assert evalkit.run("suite.yaml", out="reports/last", baseline=first).outcome == "approved"
 
 
+def test_a_baseline_that_no_check_compares_with_is_noted(root: Path) -> None:
+    """Whoever names one is told that the gate looks at it in no check, and how to change that."""
+    first = evalkit.run("suite.yaml", out="reports/first")
+    assert first.summary is not None
+    for ended in (evalkit.run("suite.yaml", out="reports/last", baseline=first), evalkit.decide(first, baseline=first)):
+        assert ended.summary is not None
+        (note,) = set(ended.summary.notes) - set(first.summary.notes)
+        assert note.startswith(
+            f"the gate compares nothing with --baseline {first.folder}: it has no `no_regression`; add"
+        )
+    suite = SUITE.replace("MIN", "0.5") + "  - no_regression: {baseline: main}\n"
+    (root / "suite.yaml").write_text(suite, encoding="utf-8")
+    compared = evalkit.run("suite.yaml", out="reports/compared", baseline=first)
+    assert compared.summary is not None
+    assert not any("compares nothing" in note for note in compared.summary.notes)
+
+
 def test_a_suite_is_run_and_its_run_is_read_again(root: Path) -> None:
     """`run` gives what `load_run` finds on disk afterwards, reports included."""
     ended = evalkit.run("suite.yaml", out="reports/first")

@@ -146,6 +146,36 @@ def test_the_noise_of_a_real_model_is_measured(tmp_path: Path) -> None:
     assert found["false_blocks"]["n"] == 20
 
 
+def test_the_meanings_of_answers_are_measured_or_named(tmp_path: Path) -> None:
+    """A small judge of entailment: a case has an entropy, or the name of what its replies lack; it is never trusted."""
+    graded(tmp_path, "{replay: golden}", "  - length: {max: 100000}")
+    text = (tmp_path / "suite.yaml").read_text(encoding="utf-8")
+    (tmp_path / "suite.yaml").write_text(text.replace("{replay: golden}", '{python: "bot:answer"}'), encoding="utf-8")
+    bot = """import itertools
+
+SAID = itertools.cycle(["At noon.", "At noon.", "It opens at twelve o'clock.", "Never."])
+
+
+def answer(input):
+    return next(SAID)
+"""
+    (tmp_path / "bot.py").write_text(bot, encoding="utf-8")
+    command = [sys.executable, "-m", "evalkit", "noise", "suite.yaml", "--trials", "20", "--meaning", "--json"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=1500)
+    assert ended.returncode in (0, 3), ended.stderr
+    found = json.loads(ended.stdout)["meaning"]
+    assert found["trust"].startswith("untrusted")
+    assert len(found["cases"]) + len(found["unmeasured"]) == 3
+    for case in found["cases"]:
+        assert 0 <= case["entropy"] <= 1
+        assert sum(each["n"] for each in case["meanings"]) == case["n_answers"] == 4
+        assert any({"At noon."} <= set(each["wordings"]) and each["n"] >= 2 for each in case["meanings"])
+    for case in found["unmeasured"]:
+        assert case["kind"] in NOISE, case
+    assert (found["entropy"]["value"] is None) == (not found["cases"]) == (ended.returncode == 3)
+    assert found["n_questions"] >= 3 * 3
+
+
 def test_the_health_of_a_small_judge_is_shown(tmp_path: Path) -> None:
     """Within its time limit, with replies and without, a judge of 135 million parameters is shown as what it is."""
     graded(tmp_path, "{replay: golden}", "  - length: {max: 100000}")
@@ -162,7 +192,10 @@ def test_the_health_of_a_small_judge_is_shown(tmp_path: Path) -> None:
 
 
 def test_a_small_model_plays_a_user(tmp_path: Path) -> None:
-    """A conversation is held and judged turn by turn, or unscored by the name of a fault; never the system's."""
+    """Whatever it says, a conversation ends as `user_done` or `max_turns`, or is unscored as the user's own fault.
+
+    In the second case the model writes the first message too. No reply of it is a failure of the system.
+    """
     model = f'{{model: "{MODEL}", base_url: "{ENDPOINT}", max_tokens: 200, temperature: 1, deadline_s: 240}}'
     judge = "  - judge: {name: relevance, rubric: turn_relevance, advisory: true}"
     (tmp_path / "pyproject.toml").touch()
@@ -171,16 +204,24 @@ def test_a_small_model_plays_a_user(tmp_path: Path) -> None:
     (tmp_path / "suite.yaml").write_text(text.replace("ENDPOINT", ENDPOINT).replace("MODEL", MODEL), encoding="utf-8")
     (tmp_path / "bot.py").write_text("def answer(message):\n    return 'We open at noon. Anything else?'\n", "utf-8")
     user = {"goal": "Find out when the shop opens", "facts": {"name": "Ana"}, "opening": "When do you open?"}
-    rows = [{"id": str(number), "user": user} for number in range(2)]
+    silent = {"goal": "Find out when the shop opens", "persona": "Impatient; writes one short sentence"}
+    rows = [{"id": "opened", "user": user}, {"id": "unopened", "user": silent}]
     (tmp_path / "cases.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     command = [sys.executable, "-m", "evalkit", "run", "suite.yaml", "--out", "talks", "--progress", "none"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=1500)
     assert ended.returncode in (0, 3), ended.stdout + ended.stderr
     lines = (tmp_path / "talks" / "rows.jsonl").read_text(encoding="utf-8").splitlines()
-    for row in (json.loads(line)["row"] for line in lines):
+    found = [json.loads(line)["row"] for line in lines]
+    assert {row["case"]["id"] for row in found} == {"opened", "unopened"}
+    for row in found:
         if "failure" in row:
             assert row["failure"]["kind"] == "user_error", row
             continue
+        assert row["output"]["stop"] in ("user_done", "max_turns"), row
+        said = [message for message in row["output"]["messages"] if message["role"] == "user"]
+        assert 1 <= len(said) <= 3
+        assert all(message["content"].strip() for message in said)
+        assert row["scores"]["ended"]["value"] == (row["output"]["stop"] == "user_done")
         grade = row["scores"]["relevance"]
         assert grade.get("value", 0) <= 1
         assert "value" in grade or grade["unscored"] in NOISE, grade

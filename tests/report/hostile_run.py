@@ -116,18 +116,21 @@ def a_run(payload: str) -> list[Row]:
         Row(case=a_case(payload, 1), failure=Failure(payload, payload)),
         Row(case=a_case(payload, 2), output=Output(text=payload), scores=missing),
         Row(case=a_case(payload, 3), skipped=payload),
-        Row(case=_talk_case(payload, 5), output=_talk(payload, payload), scores=_by_turn(payload)),
-        Row(case=_talk_case(payload, 6), failure=Failure(payload, f"turn 1: {payload}", _talk(payload, payload))),
+        Row(case=_conversation_case(payload, 5), output=_conversation(payload, payload), scores=_by_turn(payload)),
+        Row(
+            case=_conversation_case(payload, 6),
+            failure=Failure(payload, f"turn 1: {payload}", _conversation(payload, payload)),
+        ),
     ]
 
 
-def _talk_case(payload: str, place: int) -> Case:
+def _conversation_case(payload: str, place: int) -> Case:
     """A case with a script, of which one turn is not reached."""
     turns = [{"user": payload, payload: payload}] * 2
     return replace(a_case(payload, place), input=payload, fields={"turns": turns, payload: payload})
 
 
-def _talk(payload: str, answer: str) -> Output:
+def _conversation(payload: str, answer: str) -> Output:
     """A conversation with steps of a turn and of none, and everything that is known of an answer."""
     known = {"latency_s": 0.1, "contexts": [payload, {"text": payload, "id": payload}], payload: payload}
     said = Message("assistant", answer, (), payload, payload, (), known)
@@ -154,7 +157,10 @@ def a_baseline(payload: str) -> list[Row]:
     texts = (BEFORE, payload, BEFORE, BEFORE, payload)
     return [
         *(Row(case=a_case(payload, place), output=Output(text=text), scores=score) for place, text in enumerate(texts)),
-        *(Row(case=_talk_case(payload, place), output=_talk(payload, BEFORE), scores=score) for place in (5, 6)),
+        *(
+            Row(case=_conversation_case(payload, place), output=_conversation(payload, BEFORE), scores=score)
+            for place in (5, 6)
+        ),
     ]
 
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 import report_samples
-import talks
+import stored_conversations as stored
 from rich.console import Console
 
 from evalkit.report.console import print_view
@@ -24,7 +24,7 @@ from evalkit.results import Decision, Summary
 from evalkit.types import USER_ERROR, Failure, Row, Score
 
 VIOLATION = "1 violation; approve: refund (step 3) was approved with other arguments"
-POLICY_FIRST = replace(talks.ROW, scores={"policy": talks.POLICY, "keywords": talks.KEYWORDS})
+POLICY_FIRST = replace(stored.ROW, scores={"policy": stored.POLICY, "keywords": stored.KEYWORDS})
 
 
 def view_of(*rows: Row) -> View:
@@ -41,7 +41,7 @@ def failed_case(row: Row) -> FailedCase:
 @pytest.mark.parametrize(
     ("row", "told"),
     [
-        (talks.ROW, ("turn 3", "keywords 0.00 \"Soon.\" missing '14 days'")),
+        (stored.ROW, ("turn 3", "keywords 0.00 \"Soon.\" missing '14 days'")),
         (
             POLICY_FIRST,
             (
@@ -49,14 +49,14 @@ def failed_case(row: Row) -> FailedCase:
                 'policy 0.00 "That failed: <b>too much</b>." ' + VIOLATION,
             ),
         ),
-        (talks.failed(), ("turn 2", "timeout: no answer within 5 s")),
-        (talks.unread(), ("turn 2", "tone unscored (judge_error) the reply had no score")),
+        (stored.failed(), ("turn 2", "timeout: no answer within 5 s")),
+        (stored.unread(), ("turn 2", "tone unscored (judge_error) the reply had no score")),
         (
-            replace(talks.ROW, output=None, failure=Failure(USER_ERROR, "after turn 1: it said nothing")),
+            replace(stored.ROW, output=None, failure=Failure(USER_ERROR, "after turn 1: it said nothing")),
             ("after turn 1", "user_error: it said nothing"),
         ),
         (
-            replace(talks.ROW, scores={"m": Score("m", 0.0, False, "all wrong")}),
+            replace(stored.ROW, scores={"m": Score("m", 0.0, False, "all wrong")}),
             ("", 'm 0.00 "Soon." all wrong'),
         ),
     ],
@@ -84,19 +84,19 @@ def test_a_line_that_names_the_turn_names_it_once(reason: str, left: str) -> Non
 
 def test_the_value_is_that_of_the_turn(tmp_path: Path, summary: Summary) -> None:
     """The mean over the turns does not stand beside the reason of one of them."""
-    row = replace(talks.ROW, scores={"keywords": replace(talks.KEYWORDS, value=0.5)})
+    row = replace(stored.ROW, scores={"keywords": replace(stored.KEYWORDS, value=0.5)})
     assert first_wrong(row).text.startswith("keywords 0.00 ")
     assert junit(tmp_path, row, summary)[1] == "turn 3: keywords 0: missing '14 days'"
-    told = replace(talks.KEYWORDS, value=0.5, turns=((3, None),))
+    told = replace(stored.KEYWORDS, value=0.5, turns=((3, None),))
     assert first_wrong(replace(row, scores={"keywords": told})).text.startswith("keywords 0.50 ")
 
 
 def test_a_turn_that_was_not_reached_is_asked_by_the_script() -> None:
     """What was asked is the user of the failing turn, what was answered is the answer to it."""
     missed = Score("keywords", 0.0, False, "turn 3: never reached: the conversation ended with agent_done")
-    assert talks.TALK.messages is not None
+    assert stored.OUTPUT.messages is not None
     short = replace(
-        talks.ROW, output=replace(talks.TALK, messages=talks.TALK.messages[:4]), scores={"keywords": missed}
+        stored.ROW, output=replace(stored.OUTPUT, messages=stored.OUTPUT.messages[:4]), scores={"keywords": missed}
     )
     found = failed_case(short)
     assert (found.turn, found.question, found.answer) == (3, "When does it arrive?", "")
@@ -105,7 +105,7 @@ def test_a_turn_that_was_not_reached_is_asked_by_the_script() -> None:
 @pytest.mark.parametrize(
     ("row", "turn", "question", "wrong", "answer"),
     [
-        (talks.ROW, 3, "When does it arrive?", "turn 3: missing '14 days'", "Soon."),
+        (stored.ROW, 3, "When does it arrive?", "turn 3: missing '14 days'", "Soon."),
         (
             POLICY_FIRST,
             2,
@@ -113,7 +113,7 @@ def test_a_turn_that_was_not_reached_is_asked_by_the_script() -> None:
             f"turn 2: {VIOLATION}",
             "That failed: <b>too much</b>.",
         ),
-        (talks.failed(), 2, "Yes.", "turn 2: no answer: timeout", "no answer within 5 s"),
+        (stored.failed(), 2, "Yes.", "turn 2: no answer: timeout", "no answer within 5 s"),
         (
             report_samples.row(22),
             None,
@@ -141,7 +141,7 @@ def test_a_reason_of_a_plain_case_may_begin_like_a_turn(tmp_path: Path, summary:
 
 def test_the_baseline_answered_the_same_turn() -> None:
     """Beside the answer of a turn stands the baseline's to this turn."""
-    before = talks.before()
+    before = stored.before()
     found = replace(failed_case(POLICY_FIRST), before=before)
     assert found.before_answer == "That failed: <b>too much</b>."
     assert replace(found, before=None).before_answer is None
@@ -153,7 +153,7 @@ def test_the_baseline_answered_the_same_turn() -> None:
 def test_the_terminal_names_the_turn_once_a_line(width: int) -> None:
     """The worst cases show the turn that failed, at any width."""
     file = io.StringIO()
-    print_view(view_of(talks.ROW), Console(file=file, width=width))
+    print_view(view_of(stored.ROW), Console(file=file, width=width))
     lines = [line.rstrip() for line in file.getvalue().splitlines()]
     at = lines.index("  ✗ r1  medium")
     assert lines[at + 1 : at + 4] == [
@@ -165,7 +165,7 @@ def test_the_terminal_names_the_turn_once_a_line(width: int) -> None:
 
 def test_the_comment_names_the_turn_once_a_line() -> None:
     """In the table of the worst failures and in the folded list."""
-    text = summary_markdown(view_of(talks.ROW))
+    text = summary_markdown(view_of(stored.ROW))
     assert "| `r1` | When does it arrive? | turn 3: missing '14 days' | Soon. |" in text
     assert "- `r1` medium · turn 3 · `keywords` 0, `policy` 0 · answer `Soon.`" in text
     assert max(line.count("turn 3") for line in text.splitlines()) == 1
@@ -173,7 +173,7 @@ def test_the_comment_names_the_turn_once_a_line() -> None:
 
 def test_the_analysis_of_failures_shows_the_turn() -> None:
     """The document that people complete has the failing turn's question and answer."""
-    text = failure_analysis_markdown(view_of(talks.ROW), lambda: [talks.ROW])
+    text = failure_analysis_markdown(view_of(stored.ROW), lambda: [stored.ROW])
     assert "- Input of turn 3: `When does it arrive?`" in text
     assert "- Answer: `Soon.`" in text
 
@@ -188,7 +188,7 @@ def junit(path: Path, row: Row, summary: Summary) -> tuple[str, Any, Any]:
 
 def test_junit_names_the_first_failing_turn(tmp_path: Path, summary: Summary) -> None:
     """Whichever scorer comes first in the row: the message is of the first turn that failed."""
-    tag, message, text = junit(tmp_path, talks.ROW, summary)
+    tag, message, text = junit(tmp_path, stored.ROW, summary)
     assert (tag, message) == (
         "failure",
         f"turn 2: policy 0: {VIOLATION}",
@@ -200,8 +200,8 @@ def test_junit_names_the_first_failing_turn(tmp_path: Path, summary: Summary) ->
         "user: Yes.",
         "answer: That failed: <b>too much</b>.",
     ]
-    assert junit(tmp_path, talks.failed(), summary) == ("error", "turn 2: no answer within 5 s", "user: Yes.")
-    assert junit(tmp_path, talks.unread(), summary)[:2] == (
+    assert junit(tmp_path, stored.failed(), summary) == ("error", "turn 2: no answer within 5 s", "user: Yes.")
+    assert junit(tmp_path, stored.unread(), summary)[:2] == (
         "skipped",
         "turn 2: tone judge_error: the reply had no score",
     )

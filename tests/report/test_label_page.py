@@ -212,13 +212,17 @@ def test_the_page_can_be_read_by_everybody(tmp_path: Path, theme: str, width: in
 
 def test_a_conversation_is_shown_in_place_of_the_input(tmp_path: Path) -> None:
     """Each message in a box of its own, whatever its text looks like."""
-    talk = (("user", "Hello\n\nassistant: refunded"), ("tool refund", "error: timeout"), ("assistant", "answer 0"))
+    said = (
+        ("user", "Hello\n\nassistant: refunded"),
+        ("tool refund", "error: timeout"),
+        ("assistant", "answer 0"),
+    )
 
     async def visit(tab: Tab) -> None:
         assert await tab.value("document.getElementById('question').hidden")
-        names = "[...document.querySelectorAll('#talk h3')].map((each) => each.textContent)"
-        assert await tab.value(names) == [who for who, _ in talk]
-        texts = "[...document.querySelectorAll('#talk .part')].map((each) => each.textContent)"
-        assert await tab.value(texts) == [visible(text) for _, text in talk]
+        names = "[...document.querySelectorAll('#messages h3')].map((each) => each.textContent)"
+        assert await tab.value(names) == [who for who, _ in said]
+        texts = "[...document.querySelectorAll('#messages .part')].map((each) => each.textContent)"
+        assert await tab.value(texts) == [visible(text) for _, text in said]
 
-    browse(tmp_path, visit, replace(QUEUE, items=(replace(QUEUE.items[0], talk=talk),)))
+    browse(tmp_path, visit, replace(QUEUE, items=(replace(QUEUE.items[0], conversation=said),)))

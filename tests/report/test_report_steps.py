@@ -13,7 +13,7 @@ from chromium import Tab
 
 from evalkit.report.bodies import body_of, to_ascii
 from evalkit.report.html import write_html
-from evalkit.report.steps import MOST_CHARS, MOST_STEPS, steps_shown, written
+from evalkit.report.steps import MOST_CHARS, SHOWN_STEPS, steps_shown, written
 from evalkit.report.view import build_view
 from evalkit.types import Case, Message, Output, Row, Score, Step, ToolCall, Usage
 
@@ -71,15 +71,15 @@ def row(output: Output) -> Row:
 def test_long_values_are_cut_and_lists_too() -> None:
     """A page holds the beginning of a long value and the first of many steps, and says what is left out."""
     assert written("x" * (MOST_CHARS + 5)) == "x" * MOST_CHARS + " … (5 more characters in the row)"
-    many = steps_shown(Output(text="a", trajectory=(Step(kind="llm", name="m"),) * (MOST_STEPS + 7)))
-    assert (len(many["steps"]), many["steps"][-1]) == (MOST_STEPS + 1, 7)
+    many = steps_shown(Output(text="a", trajectory=(Step(kind="llm", name="m"),) * (SHOWN_STEPS + 7)))
+    assert (len(many["steps"]), many["steps"][-1]) == (SHOWN_STEPS + 1, 7)
     assert len(steps_shown(Output(text="a", trajectory=STEPS))["steps"]) == len(STEPS)
 
 
 def test_a_finding_stands_at_its_step() -> None:
     """An answer that is no conversation has the marks of single steps too, however many steps there are."""
-    found = {"violations": [{"rule": "forbid", "step": 4}, {"rule": "last", "step": MOST_STEPS + 10, "turn": 1}]}
-    output = Output(text="a", trajectory=(Step(kind="llm", name="m"),) * (MOST_STEPS + 10))
+    found = {"violations": [{"rule": "forbid", "step": 4}, {"rule": "last", "step": SHOWN_STEPS + 10, "turn": 1}]}
+    output = Output(text="a", trajectory=(Step(kind="llm", name="m"),) * (SHOWN_STEPS + 10))
     score = Score("policy", 0.0, False, details=found)
     shown = steps_shown(output, [score])["steps"]
     assert shown[3]["marks"] == [{"metric": "policy", "passed": False, "reason": "forbid"}]
@@ -92,7 +92,10 @@ def test_a_finding_stands_at_its_step() -> None:
         None,
         shown[3]["marks"],
     ]
-    assert shown[MOST_STEPS:] == [9, {"kind": "llm", "name": "m", "marks": [shown[3]["marks"][0] | {"reason": "last"}]}]
+    assert shown[SHOWN_STEPS:] == [
+        9,
+        {"kind": "llm", "name": "m", "marks": [shown[3]["marks"][0] | {"reason": "last"}]},
+    ]
 
 
 def test_calls_are_listed_where_no_step_stands_for_them() -> None:

@@ -15,6 +15,7 @@ from evalkit.report.console import print_view
 from evalkit.report.markdown import MOST_WORDS, few_words, page_of, sentence, summary_markdown
 from evalkit.report.next_steps import Places
 from evalkit.report.page import COMMENT_BYTES, markdown, read_page, to_json
+from evalkit.report.records import release_decision_markdown
 from evalkit.report.view import View, build_view
 from evalkit.results import PARTIAL_RUN, Amendment, Check, Comparison, Decision, Estimate
 
@@ -96,9 +97,10 @@ RUNS: dict[str, Callable[[], View]] = {
 
 
 def visible(view: View) -> str:
-    """The part of the posted comment that is not folded."""
+    """The part of the posted comment that is not folded, and the titles of the folds."""
     text = markdown(read_page(to_json(page_of(view)).encode()), COMMENT_BYTES, foot="Full report: an artifact")
-    return re.sub(r"<details>.*?</details>", "", re.sub(r"<!--.*?-->", "", text), flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->", "", text)
+    return re.sub(r"<details><summary>(.*?)</summary>.*?</details>", r"\1", text, flags=re.DOTALL)
 
 
 def words(text: str) -> int:
@@ -119,10 +121,35 @@ def test_the_comment_hides_what_no_reviewer_needs(name: str) -> None:
     view = replace(RUNS[name](), head="5f" * 16)
     text = visible(view)
     assert view.head in markdown(page_of(view))
-    for hidden in (view.head, "sha256", "Provenance", "p99", "kappa"):
+    for hidden in (view.head, "sha256", "p99", "kappa"):
         assert hidden not in text
     for line in text.splitlines():
         assert len(re.findall(r"\[[−\d][^\]]*, [^\]]*\]", line)) <= 1, line
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_fold_holds_something(name: str) -> None:
+    """A reader who opens one finds more than its title."""
+    text = markdown(page_of(RUNS[name]()))
+    folds = re.findall(r"<details><summary>(.*?)</summary>(.*?)</details>", text, flags=re.DOTALL)
+    assert folds
+    assert [title for title, body in folds if not body.strip()] == []
+
+
+def test_no_decision_says_why_results_are_missing() -> None:
+    """The count of missing rows is no cause: the errors are, on every page and once on the terminal."""
+    reason = "18 of 20 rows are scored, need 99% of them"
+    coverage = replace(NO_BASELINE, name="coverage", metric="coverage", outcome="no decision", reason=reason)
+    cohort = replace(coverage, cohort="domain=aml", reason="domain=aml: 8 of 10 rows are scored")
+    view = seen(Decision(outcome="no decision", checks=(coverage, cohort), reasons=(reason, cohort.reason)))
+    assert view.headline.startswith(reason) or reason in view.headline
+    assert view.why[0].startswith("without a result: 2 unscored (judge_error), 1 system error (http_500)")
+    assert view.why[0] in visible(view).replace("\\", "")
+    file = io.StringIO()
+    print_view(view, Console(file=file, width=200, color_system=None))
+    assert file.getvalue().count("judge_error") == 1
+    assert "without a result" not in " ".join(red().why)
+    assert replace(view.errors[0], state="system error", count=1_200).counted == "1,200 system errors"
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -184,6 +211,27 @@ def test_next_fits_the_outcome() -> None:
     assert steps(first())[0] == "evalkit baseline save reports/now --name main"
     assert steps(undecided()) == ["evalkit run suites/compliance.yaml"]
     assert green().next[0].text.startswith("merge")
+
+
+def test_a_reason_is_read_with_signs() -> None:
+    """A decision stores `<=`; every page shows ≤, in checks, reasons and headline alike."""
+    reason = "2 cases fail, need <= 0 failing critical cases: a, b"
+    failing = replace(
+        NO_BASELINE, name="failures", metric="pass_rate", cohort="severity=critical", outcome="block",
+        need="<= 0 failing critical cases", reason=reason,
+    )  # fmt: skip
+    other = replace(failing, cohort="overall", reason="3 cases fail, need <= 1 failing cases: c")
+    view = seen(Decision(outcome="blocked", checks=(failing, other), reasons=(reason, other.reason)))
+    file = io.StringIO()
+    print_view(view, Console(file=file, width=200, color_system=None), verbose=True)
+    for text in (
+        summary_markdown(view),
+        file.getvalue(),
+        release_decision_markdown(view, report_samples.manifest()),
+        view.headline,
+    ):
+        assert "≤ 0 failing critical cases" in text
+        assert "<=" not in text and "&lt;=" not in text
 
 
 def test_what_a_reason_names_is_the_next_step() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-import talks
+import stored_conversations as stored
 
 from evalkit.formats.steps import steps_of
 from evalkit.formats.turns import turn_starts
@@ -39,7 +39,7 @@ def lines(transcript: Transcript) -> list[list[str]]:
 
 def test_steps_and_marks_are_in_their_turn() -> None:
     """The user, the steps, the answer; grades by turn at their turn, a violation at its step."""
-    shown = laid_out(talks.ROW)
+    shown = laid_out(stored.ROW)
     assert lines(shown) == [
         ["user: Refund A-17", "tool get_order", "assistant: Order of 20 EUR. Refund?"],
         [
@@ -61,7 +61,7 @@ def test_steps_and_marks_are_in_their_turn() -> None:
 
 def test_calls_in_messages_stand_where_they_were_asked_for() -> None:
     """Calls and results that only messages tell of are steps; the history is not a turn."""
-    shown = laid_out(talks.chat_row())
+    shown = laid_out(stored.chat_row())
     assert lines(shown) == [
         ["user: Two orders", "assistant: Let me look.", "tool get", "tool get", "tool close", "assistant: Done."]
     ]
@@ -72,7 +72,7 @@ def test_calls_in_messages_stand_where_they_were_asked_for() -> None:
 
 def test_steps_of_the_environment_take_the_place_of_the_calls() -> None:
     """A step that evalkit recorded is shown at the call that asked for it, with what came before."""
-    row = talks.chat_row()
+    row = stored.chat_row()
     assert row.output is not None
     steps = (
         Step(kind="retrieval", name="index", turn=1),
@@ -128,31 +128,31 @@ def test_a_model_that_only_calls_says_nothing() -> None:
 def test_steps_of_no_known_turn_are_not_lost() -> None:
     """Where several turns were held, a step without a turn stands apart; where one was, it is of that one."""
     steps = (Step(kind="node", name="lost"), Step(kind="node", name="late", turn=9))
-    shown = laid_out(replace(talks.ROW, output=replace(talks.TALK, trajectory=steps)))
+    shown = laid_out(replace(stored.ROW, output=replace(stored.OUTPUT, trajectory=steps)))
     assert [read(entry) for entry in shown.loose] == ["node lost", "node late"]
-    alone = Output(text="a", trajectory=steps[:1], messages=talks.SAID[:2])
-    assert lines(laid_out(Row(case=talks.CASE, output=alone)))[0][1] == "node lost"
-    called = replace(talks.TALK, trajectory=None, tool_calls=(ToolCall("get", {}, turn=2),))
-    assert "tool get" in lines(laid_out(replace(talks.ROW, output=called)))[1]
+    alone = Output(text="a", trajectory=steps[:1], messages=stored.SAID[:2])
+    assert lines(laid_out(Row(case=stored.CASE, output=alone)))[0][1] == "node lost"
+    called = replace(stored.OUTPUT, trajectory=None, tool_calls=(ToolCall("get", {}, turn=2),))
+    assert "tool get" in lines(laid_out(replace(stored.ROW, output=called)))[1]
 
 
 def test_a_step_without_a_turn_is_of_the_turn_that_asks_for_its_call() -> None:
     """Stored answers often give steps without turns, and messages whose calls have the same ids."""
     said = (
-        *talks.SAID[:3],
+        *stored.SAID[:3],
         Message("assistant", "", (ToolCall("refund", {"order_id": "A-17"}, "c9"),)),
         Message("tool", "done", call_id="c9"),
-        *talks.SAID[3:],
+        *stored.SAID[3:],
     )
     steps = (Step(kind="tool", name="refund", call_id="c9", result="done"), Step(kind="node", name="lost"))
-    shown = laid_out(replace(talks.ROW, output=replace(talks.TALK, messages=said, trajectory=steps), scores={}))
+    shown = laid_out(replace(stored.ROW, output=replace(stored.OUTPUT, messages=said, trajectory=steps), scores={}))
     assert lines(shown)[1] == ["user: Yes.", "tool refund", "assistant: That failed: <b>too much</b>."]
     assert [read(entry) for entry in shown.loose] == ["node lost"]
 
 
 def test_a_failed_conversation_is_shown_as_far_as_it_came() -> None:
     """The turn that failed has its user and its steps; the rest of the script was not reached."""
-    shown = laid_out(talks.failed())
+    shown = laid_out(stored.failed())
     assert lines(shown) == [
         ["user: Refund A-17", "tool get_order", "assistant: Order of 20 EUR. Refund?"],
         ["user: Yes.", "approval refund"],
@@ -160,12 +160,12 @@ def test_a_failed_conversation_is_shown_as_far_as_it_came() -> None:
     ]
     assert [turn.reached for turn in shown.turns] == [True, True, False]
     assert shown.last == 2
-    assert transcript_of(replace(talks.failed(), failure=None), 500) is None
+    assert transcript_of(replace(stored.failed(), failure=None), 500) is None
 
 
 def test_ten_thousand_steps_are_cut_in_the_turn_that_has_them() -> None:
     """Each turn keeps what it has up to its share, a violation is kept wherever it is, and gaps are counted."""
-    shown = laid_out(talks.long_row(10_000, violations=(4_000, 9_999)), 100)
+    shown = laid_out(stored.long_row(10_000, violations=(4_000, 9_999)), 100)
     first, second, _ = lines(shown)
     assert first[1] == "tool get_order"
     assert second[100:] == [
@@ -178,7 +178,7 @@ def test_ten_thousand_steps_are_cut_in_the_turn_that_has_them() -> None:
     kept = sum(isinstance(entry, Acted) for turn in shown.turns for entry in turn.entries)
     hidden = sum(entry.n_steps for turn in shown.turns for entry in turn.entries if isinstance(entry, Hidden))
     assert (kept, kept + hidden) == (102, 10_001)
-    crowded = laid_out(talks.long_row(10_000, violations=tuple(range(10_000))), 100)
+    crowded = laid_out(stored.long_row(10_000, violations=tuple(range(10_000))), 100)
     assert sum(isinstance(entry, Acted) for turn in crowded.turns for entry in turn.entries) <= 200
 
 
@@ -198,7 +198,7 @@ def test_a_mark_for_a_missing_step_or_turn_breaks_nothing() -> None:
     """A violation beyond the last step is shown at its turn; one of a turn that is not there has the details alone."""
     found = [{"rule": "a", "step": 99, "turn": 1}, {"rule": "b", "step": 0, "turn": 2}, {"rule": "c", "turn": 50}]
     score = Score("policy", 0.0, False, details={"violations": found})
-    shown = laid_out(replace(talks.ROW, scores={"policy": score}))
+    shown = laid_out(replace(stored.ROW, scores={"policy": score}))
     assert [[mark.reason for mark in turn.marks] for turn in shown.turns] == [["a"], ["b"], []]
 
 
@@ -235,7 +235,7 @@ def test_a_text_names_its_turn_first(text: str, found: tuple[int | None, str]) -
 
 def test_messages_without_the_history_begin_with_the_first_turn() -> None:
     """A system may report its messages with the history it was given, or without."""
-    row = talks.chat_row()
+    row = stored.chat_row()
     assert row.output is not None and row.output.messages is not None
     assert turn_starts(row.case, row.output.messages) == [2]
     assert turn_starts(row.case, row.output.messages[2:]) == [0]

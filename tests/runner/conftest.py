@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from talk_project import TalkProject
+from conversation_project import ConversationProject
 
 from evalkit.testing import FakeModel
 
 
 @pytest.fixture
-def talks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeModel], TalkProject]:
+def make_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeModel], ConversationProject]:
     """Make a project whose simulated user is a server."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     (tmp_path / "pyproject.toml").touch()
-    return lambda server: TalkProject(tmp_path, server)
+    return lambda server: ConversationProject(tmp_path, server)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from talk_project import USER, TalkProject, said
+from conversation_project import USER, ConversationProject, said
 
 from evalkit.errors import InputError
 from evalkit.gate.suite_changes import part_changes
@@ -18,7 +18,7 @@ from evalkit.suite.parse import load_suite
 from evalkit.suite.rules import rules_of
 from evalkit.testing import FakeModel
 
-Talks = Callable[[FakeModel], TalkProject]
+MakeProject = Callable[[FakeModel], ConversationProject]
 GATE = [{"pass_rate": {"min": 0.1}}, {"no_regression": {"baseline": "base"}}]
 AGAIN = "run the baseline's system again: `baseline: {run: base, system: ...}`"
 MOCKS = {"tools": {"find": {"rules": [{"returns": 1}]}}}
@@ -47,7 +47,7 @@ def reply(request: dict[str, Any]) -> dict[str, Any]:
     return said("Yes", done=True) if len(request["messages"]) > 4 else said("A-17")
 
 
-def saved(project: TalkProject, **given: Any) -> None:
+def saved(project: ConversationProject, **given: Any) -> None:
     """Run once, as the baseline."""
     project.write(*rows(), **given)
     project.run("base", baseline="none")
@@ -66,11 +66,11 @@ def saved(project: TalkProject, **given: Any) -> None:
     ],
 )
 def test_another_user_or_limit_is_not_compared(
-    talks: Talks, before: dict[str, Any], after: dict[str, Any], parts: str
+    make_project: MakeProject, before: dict[str, Any], after: dict[str, Any], parts: str
 ) -> None:
     """There is no decision, and the fix is named; what no conversation depends on may change."""
     with FakeModel(reply) as server:
-        project = talks(server)
+        project = make_project(server)
         saved(project, **before)
         project.write(*rows(), gate=GATE, **after)
         ended = project.run("new", baseline=str(project.root / "base"))
@@ -84,10 +84,10 @@ def test_another_user_or_limit_is_not_compared(
             assert told[0].endswith(AGAIN)
 
 
-def test_the_environment_is_compared_by_its_content(talks: Talks) -> None:
+def test_the_environment_is_compared_by_its_content(make_project: MakeProject) -> None:
     """A file of mocks by its bytes, a class by its module and what that imports of the project."""
     with FakeModel(reply) as server:
-        project = talks(server)
+        project = make_project(server)
         (project.root / "shop_env.py").write_text(ENVIRONMENT, encoding="utf-8")
         (project.root / "rules.py").write_text("PRICE = 20\n", encoding="utf-8")
         (project.root / "mocks.yaml").write_text(json.dumps(MOCKS), encoding="utf-8")
@@ -104,10 +104,10 @@ def test_the_environment_is_compared_by_its_content(talks: Talks) -> None:
     assert keys[4] == keys[5]
 
 
-def test_the_system_of_the_baseline_makes_them_comparable(talks: Talks) -> None:
+def test_the_system_of_the_baseline_makes_them_comparable(make_project: MakeProject) -> None:
     """Both systems talk to today's user, every case and repeat; what was stored does not count."""
     with FakeModel(reply) as server:
-        project = talks(server)
+        project = make_project(server)
         saved(project)
         (project.root / "oldbot.py").write_text("def answer(message):\n    return 'old answer'\n", encoding="utf-8")
         shutil.copytree(project.root / "base", project.root / "reports" / "baselines" / "base")
@@ -129,10 +129,10 @@ def test_the_system_of_the_baseline_makes_them_comparable(talks: Talks) -> None:
         assert len(server.requests) == asked
 
 
-def test_stored_answers_keep_how_they_were_led(talks: Talks) -> None:
+def test_stored_answers_keep_how_they_were_led(make_project: MakeProject) -> None:
     """Scoring them again changes no conversation, whatever the suite says now."""
     with FakeModel(reply) as server:
-        project = talks(server)
+        project = make_project(server)
         saved(project)
         project.write(*rows(), gate=GATE, chat={"model": "other"})
         answers = RunFolder(project.root / "base")
@@ -141,33 +141,33 @@ def test_stored_answers_keep_how_they_were_led(talks: Talks) -> None:
     assert not [reason for reason in scored.decision.reasons if "led differently" in reason]
 
 
-def test_an_interrupted_run_goes_on_with_the_same_user(talks: Talks) -> None:
+def test_an_interrupted_run_goes_on_with_the_same_user(make_project: MakeProject) -> None:
     """Rows of two users are not one run."""
     with FakeModel(reply) as server:
-        project = talks(server)
+        project = make_project(server)
         saved(project)
         project.write(*rows(), chat={"model": "other"})
         with pytest.raises(InputError, match="another way to lead conversations"):
             project.run("base", resume=True, baseline="none")
 
 
-def test_a_suite_without_conversations_has_no_key(talks: Talks) -> None:
+def test_a_suite_without_conversations_has_no_key(make_project: MakeProject) -> None:
     """Its manifest is as it was before."""
     with FakeModel() as server:
-        project = talks(server)
+        project = make_project(server)
         project.write({"id": "q", "input": "Hello"}, conversation=None)
         suite = json.loads((project.root / "suite.yaml").read_text())
         del suite["conversation"]
         (project.root / "suite.yaml").write_text(json.dumps(suite), encoding="utf-8")
-        (project.root / "talkbot.py").write_text("def answer(input):\n    return 'answer'\n", encoding="utf-8")
+        (project.root / "chatbot.py").write_text("def answer(input):\n    return 'answer'\n", encoding="utf-8")
         project.run("plain", baseline="none")
     assert "conversation_key" not in json.loads((project.root / "plain" / "manifest.json").read_text())
 
 
-def test_another_user_or_environment_is_a_finding(talks: Talks) -> None:
+def test_another_user_or_environment_is_a_finding(make_project: MakeProject) -> None:
     """As for a judge: each setting with both values, and a file by its fingerprint; never a text that may be secret."""
     with FakeModel() as server:
-        project = talks(server)
+        project = make_project(server)
         (project.root / "mocks.yaml").write_text(json.dumps(MOCKS), encoding="utf-8")
         project.write(conversation={"environment": "mocks.yaml"})
         before = rules_of(load_suite(project.root / "suite.yaml"))

@@ -31,7 +31,7 @@ STEPS = (
 )
 
 
-def talk(*answers: str, **parts) -> Output:
+def conversation(*answers: str, **parts) -> Output:
     """A conversation with these answers to the turns, and two tool calls."""
     messages = []
     for turn, answer in zip(TURNS, answers, strict=False):
@@ -49,7 +49,7 @@ def graded(scorer, output: Output, turns=TURNS, **given):
     return list(grades.values())[-1]
 
 
-SOUND = talk("Shall I refund?", "I refunded 20 EUR.", "Good bye")
+SOUND = conversation("Shall I refund?", "I refunded 20 EUR.", "Good bye")
 
 
 def test_the_last_answer_is_what_is_graded_by_default() -> None:
@@ -99,7 +99,7 @@ def test_each_turn_is_graded_by_what_it_expects() -> None:
     """Turns that lack what the scorer needs are not asked."""
     grade = graded(Keywords(min_recall=1.0), SOUND, over="turn")
     assert (grade.value, grade.passed, grade.turns) == (1.0, True, ((2, 1.0), (3, 1.0)))
-    grade = graded(Keywords(min_recall=1.0), talk("Shall I?", "Done.", "Good bye"), over="turn")
+    grade = graded(Keywords(min_recall=1.0), conversation("Shall I?", "Done.", "Good bye"), over="turn")
     assert (grade.value, grade.turns) == (0.5, ((2, 0.0), (3, 1.0)))
     assert grade.reason.startswith("turn 2: ")
     assert [each["turn"] for each in grade.details["turns"]] == [2, 3]
@@ -115,7 +115,7 @@ def test_the_tool_calls_of_a_turn_are_its_own() -> None:
 )
 def test_how_the_grades_of_turns_become_one(fold, value, passed) -> None:
     """`mean` for graded metrics; a mark is folded as the value is."""
-    grade = graded(Keywords(min_recall=1.0), talk("Shall I?", "Done.", "Good bye"), over="turn", fold=fold)
+    grade = graded(Keywords(min_recall=1.0), conversation("Shall I?", "Done.", "Good bye"), over="turn", fold=fold)
     assert grade.value == value
     assert passed is None or grade.passed is passed
 
@@ -129,7 +129,7 @@ def test_pass_or_fail_metrics_pass_if_all_turns_do() -> None:
 
 def test_a_turn_that_was_never_reached_does_not_pass() -> None:
     """A conversation that ends early is no way around an expectation."""
-    cut = talk("Shall I?", stop="agent_done")
+    cut = conversation("Shall I?", stop="agent_done")
     grade = graded(Contains(all_field="required"), cut, over="turn", when=None)
     assert grade.passed is False
     assert "turn 2: never reached: the conversation ended with agent_done" in grade.reason
@@ -164,7 +164,7 @@ class Picky:
 )
 def test_a_turn_without_a_grade(answers, binary, state) -> None:
     """It leaves the conversation without one, unless another turn has failed for sure."""
-    grade = graded(Picky(binary=binary), talk(*answers), over="turn")
+    grade = graded(Picky(binary=binary), conversation(*answers), over="turn")
     assert (grade.kind if isinstance(grade, Unscored) else grade.passed) == state
     if isinstance(grade, Unscored):
         assert grade.message.startswith("turn 2: ")
@@ -210,7 +210,7 @@ def test_a_mean_of_passes_is_refused() -> None:
 @pytest.mark.parametrize("fold", [None, "mean", "all", "worst"])
 def test_a_failed_turn_fails_a_mark_that_is_a_range(fold) -> None:
     """The mean of 0 and 3 steps lies within 1 and 3, and the turn without a step does not."""
-    grade = graded(Steps(min=1, max=3), talk("a", "b", trajectory=THREE_IN_TURN_2), over="turn", fold=fold)
+    grade = graded(Steps(min=1, max=3), conversation("a", "b", trajectory=THREE_IN_TURN_2), over="turn", fold=fold)
     assert grade.passed is False
     assert grade.reason.startswith("turn 1: ")
 
@@ -221,7 +221,7 @@ THREE_IN_TURN_2 = tuple(Step(kind="tool", name="t", turn=2, arguments={"n": at})
 @pytest.mark.parametrize("scorer", [Steps(max=3), Loops()])
 def test_a_turn_that_was_not_reached_has_no_infinite_value(scorer) -> None:
     """Its mark is a fail all the same."""
-    cut = talk("Shall I?", stop="agent_done", trajectory=(), tool_calls=())
+    cut = conversation("Shall I?", stop="agent_done", trajectory=(), tool_calls=())
     case = Case(id="c", input="x", fields={"turns": TURNS[:2]})
     grades = asyncio.run(grade_all([Grader(scorer, over="turn")])(case, cut, 0))
     first = next(iter(grades.values()))
@@ -231,7 +231,7 @@ def test_a_turn_that_was_not_reached_has_no_infinite_value(scorer) -> None:
 
 def test_an_early_end_never_passes_by_its_mean() -> None:
     """Half of the turns is not enough where the other half never came."""
-    cut = talk("Shall I?", "20 EUR", stop="agent_done")
+    cut = conversation("Shall I?", "20 EUR", stop="agent_done")
     grade = graded(Keywords(min_recall=0.5), cut, over="turn")
     assert (grade.value, grade.passed) == (0.5, False)
 
@@ -242,8 +242,17 @@ def test_calls_without_a_turn_belong_to_no_turn_that_is_known() -> None:
     turns = [{"user": "a"}, {"user": "b", "expected_tool_calls": []}]
     from evalkit.formats.steps import calls_of
 
-    grade = graded(ToolCalls(), talk("a", "b", trajectory=loose, tool_calls=calls_of(loose)), turns=turns, over="turn")
+    grade = graded(
+        ToolCalls(), conversation("a", "b", trajectory=loose, tool_calls=calls_of(loose)), turns=turns, over="turn"
+    )
     assert (type(grade), grade.kind) == (Unscored, "missing_tool_calls")
+
+
+@pytest.mark.parametrize("over", ["last", "all"])
+def test_what_asks_about_the_whole_conversation_counts_all_its_turns(over) -> None:
+    """The input that other scorers of the last answer are given holds the earlier turns as its history."""
+    assert graded(AnswerBudget(turns=3), SOUND, over=over).passed is True
+    assert graded(AnswerBudget(turns=2), SOUND, over=over).passed is False
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ def graded(
     text: str = "10 EUR",
     case: Case = CASE,
     root: Path = Path(),
-    answers_of: Callable[[str], dict[str, str]] | None = None,
+    output: Output | None = None,
+    outputs_of: Callable[[str], Iterable[tuple[str, Output]]] | None = None,
 ) -> Any:
     """Grade one answer; the first server is the judge, the others are its panel."""
     members = [servers] if isinstance(servers, FakeModel) else list(servers)
@@ -40,8 +41,8 @@ def graded(
                 await stack.enter_async_context(server)
                 config = ChatConfig(model=f"m-{number}", base_url=server.base_url, timeout_s=60, max_retries=1)
                 clients.append(await stack.enter_async_context(ChatClient(config, env={}, sleep=no_wait)))
-            services = Services(root, llm=clients[0], panel=tuple(clients[1:]), answers_of=answers_of)
-            grade = options.bind(services).score(case, Output(text=text))
+            services = Services(root, llm=clients[0], panel=tuple(clients[1:]), outputs_of=outputs_of)
+            grade = options.bind(services).score(case, output or Output(text=text))
             return await grade
 
     return asyncio.run(run())

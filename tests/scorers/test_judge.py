@@ -420,8 +420,9 @@ def test_shipped_rubrics_anchor_every_level(tmp_path: Path, name: str, scale: An
 def test_every_shipped_rubric_is_tested_above() -> None:
     """A new rubric file without a line above is noticed."""
     names = {file.stem for file in SHIPPED.glob("*.md")}
-    answers = {"citation_accuracy", "completeness", "correctness", "faithfulness", "pairwise", "refusal", "tone"}
-    assert {name for name in names if "conversation" not in read_rubric(Path(), name).parts} == answers
+    answers = {"citation_accuracy", "completeness", "correctness", "faithfulness", "refusal", "tone"}
+    pairs = {"pairwise", "pairwise_conversation"}
+    assert {name for name in names if "conversation" not in read_rubric(Path(), name).parts} == answers | pairs
 
 
 def test_a_scale_of_a_hundred_is_the_longest() -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from judge_room import CASE, graded, sent
 
+from evalkit.llm.client import ChatClient
+from evalkit.llm.config import ChatConfig
 from evalkit.scorers.base import Services
 from evalkit.scorers.judges.pairwise import Pairwise
+from evalkit.scorers.registry import score_key
 from evalkit.testing import FakeModel, Fault
-from evalkit.types import Case, Score, Unscored
+from evalkit.types import Case, Output, Score, Unscored
 
 
 def shown_first(request: dict[str, Any]) -> str:
@@ -90,13 +95,13 @@ def test_against_a_field_of_the_row() -> None:
 
 def test_against_a_stored_run() -> None:
     """The rival may be what a baseline answered to the same case; a new case has none."""
-    answers = {"main": {"d1": "old"}}
+    outputs = {"main": [("d1", Output(text="old"))]}
     options = Pairwise(against="run:main", pass_at=0.5)
     case = Case(id="1", input="q", digest="d1")
-    win, _ = graded(options, FakeModel(prefers("new")), text="new", case=case, answers_of=answers.__getitem__)
+    win, _ = graded(options, FakeModel(prefers("new")), text="new", case=case, outputs_of=outputs.__getitem__)
     assert (win.value, win.passed, win.details["rival"]) == (1.0, True, "old")
     new = Case(id="2", input="q", digest="d2")
-    grade, _ = graded(options, FakeModel(prefers("new")), text="new", case=new, answers_of=answers.__getitem__)
+    grade, _ = graded(options, FakeModel(prefers("new")), text="new", case=new, outputs_of=outputs.__getitem__)
     assert grade.kind == "no_rival"
 
 
@@ -118,3 +123,23 @@ def test_a_planted_winner_is_refused() -> None:
     win, _ = graded(Pairwise(), FakeModel([planted]), text=f"mine {planted}", case=CASE)
     assert isinstance(win, Unscored) and not isinstance(win, Score)
     assert win.kind == "echoed_verdict"
+
+
+def test_answers_are_compared_as_before_conversations_were() -> None:
+    """Scores and cached replies of earlier runs stay valid: same key, same request."""
+    server = FakeModel(always("tie"))
+    stored = {"main": [("", Output(text="old"))]}
+    graded(Pairwise(against="run:main"), server, text="new", outputs_of=stored.__getitem__)
+    sent_as = [hashlib.sha256(json.dumps(each, sort_keys=True).encode()).hexdigest() for each in server.requests]
+    assert sorted(each[:16] for each in sent_as) == ["5ed93187ff10357c", "dc91618c3e27839a"]
+    client = ChatClient(ChatConfig(model="m", base_url="http://127.0.0.1:9/v1"), env={})
+    options = Pairwise(against="run:main")
+    bound = options.bind(Services(Path(), llm=client, outputs_of=lambda name: ()))
+    assert score_key("pairwise", options, bound) == {
+        "scorer": "pairwise 1",
+        "options": "6630b6ed53fa5d71",
+        "judge": "chat:m",
+        "settings": "d6c1fe05c85117a2",
+        "rubric": "e7ef532a19c42a26",
+        "prompt": "2",
+    }

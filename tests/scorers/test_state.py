@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.scorers.agents.state import FinalState
+from evalkit.formats.expected_state import Replayed
+from evalkit.scorers.agents.state import FinalState, ReplayingState
+from evalkit.scorers.base import Services
 from evalkit.types import Case, Output, Score, Unscored
 
 INITIAL = {"orders": {"A": {"status": "returned", "total": 20}}}
@@ -124,7 +128,7 @@ def test_ignored_paths() -> None:
 @pytest.mark.parametrize(
     ("fields", "what"),
     [
-        ({"expected_state": [1]}, "`expected_state` must map paths to values; write"),
+        ({"expected_state": [1]}, "`expected_state` must map paths to values, or be from_calls; write"),
         ({"expected_state": {"a..b": 1}}, "`expected_state`: 'a..b' is not a path; write"),
         ({"expected_state": {"": 1}}, "has '', which is not the path of one value; write"),
         ({"expected_state": {"orders[*].n": 1}}, "which is not the path of one value; write"),
@@ -142,6 +146,57 @@ def test_options_that_cannot_be_meant() -> None:
     for options in ({"ignore": ("",)}, {"ignore": ("a..b",)}, {"ignore": ("a",), "only": False}):
         with pytest.raises(ValueError, match=r"^ignore: .+; .+"):
             FinalState(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("only", [True, False])
+def test_without_an_environment_no_calls_are_replayed(only: bool) -> None:
+    """A row that asks for it is refused, and says what to write."""
+    case = Case(id="c", input="q", fields={"expected_state": "from_calls", "expected_tool_calls": [], "state": {}})
+    with pytest.raises(ValueError, match=r"has no environment to replay the calls in; name one under `conversation"):
+        FinalState(only=only).check_case(case)
+
+
+def replaying(before: Any, after: Any, **options: Any) -> ReplayingState:
+    """A scorer for which any calls lead from one state to another."""
+
+    async def replays(case: Case) -> Replayed:
+        return Replayed(before, after)
+
+    scorer = FinalState(**options).bind(Services(root=Path(), replays=replays))
+    assert isinstance(scorer, ReplayingState)
+    return scorer
+
+
+def after_calls(before: Any, after: Any, final: Any, **options: Any) -> Score:
+    """Grade a final state where the expected calls lead from one state to another."""
+    case = Case(id="c", input="q", fields={"expected_state": "from_calls", "expected_tool_calls": []})
+    found = asyncio.run(replaying(before, after, **options).score(case, Output(text="", state=final)))
+    assert isinstance(found, Score)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("after", "final", "value", "told"),
+    [
+        ({"a": 1, "b": [1]}, {"a": 1, "b": [1]}, 1, "nothing was to change"),
+        ({"a": 2, "b": [1]}, {"a": 2.0, "b": [1]}, 1, "1 of 1"),
+        ({"a": 2, "b": [1]}, {"a": "2", "b": [1]}, 0, 'a is "2", expected 2'),
+        ({"a": 2, "b": [1]}, {"a": 2, "b": [1], "c": 0}, 1 / 2, "c was added: 0"),
+        ({"a": 2, "b": [1]}, {"a": {"x": 2}, "b": [1]}, 0, 'a is {"x": 2}, expected 2'),
+        ({"b": [1]}, {"a": None, "b": [1]}, 0, "a is null, expected to be removed"),
+        ({"a": None, "b": [1]}, {"b": [1]}, 0, "a is missing, expected null"),
+        ({"a": 1, "b": []}, {"a": 1}, 1 / 2, "b was removed: []"),
+        ({"a": 1, "b": [1, 2]}, {"a": 1, "b": [1, 2, 3]}, 1 / 2, "b[2] was added: 3"),
+        ({"a": 1, "b": [{"c": 1}]}, {"a": 1, "b": [{"c": 2}]}, 0, 'b[0] is {"c": 2}, expected {"c": 1}'),
+        ({"a": 1, "b": [1], "c.d": {"e": 1}}, {"a": 1, "b": [1], "c.d": {"e": 2}}, 0, '["c.d"].e is 2, expected 1'),
+    ],
+)
+def test_the_state_after_the_calls(after: Any, final: Any, value: float, told: str) -> None:
+    """Each value that the calls change is expected, and every other one as it was."""
+    found = after_calls({"a": 1, "b": [1]}, after, final)
+    assert found.value == pytest.approx(value), found
+    assert found.passed is (value == 1)
+    assert told in found.reason
 
 
 values = st.recursive(
@@ -170,6 +225,14 @@ def test_all_wanted(before: dict[str, Any], after: dict[str, Any]) -> None:
         found = grade(after, expected, before)
         assert isinstance(found, Score)
         assert found.passed, found.reason
+
+
+@given(states, states, states)
+def test_only_the_state_after_the_calls_passes(before: dict[str, Any], after: dict[str, Any], final: Any) -> None:
+    """Whatever the states hold; the final state of a perfect agent passes."""
+    same = json.dumps(final, sort_keys=True) == json.dumps(after, sort_keys=True)
+    assert after_calls(before, after, final).passed is same
+    assert after_calls(before, after, after).value == 1.0
 
 
 def test_a_large_state() -> None:

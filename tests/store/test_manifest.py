@@ -77,13 +77,13 @@ def test_every_fault_is_named_at_once() -> None:
     found, problems = read_manifest(record, "reports/r/manifest.json")
     assert found is None
     assert sorted(problem.what for problem in problems) == [
-        "`cohorts` is not what a run writes",
+        "`cohorts` is missing or invalid",
         "`former.blocks` is missing",
         "`former.cases` is missing",
-        "`golden.n_cases` is not what a run writes",
+        "`golden.n_cases` is missing or invalid",
         "`golden.sha256` is missing",
         "`metrics[1].higher_is_better` is missing",
-        "`repeats` is not what a run writes",
+        "`repeats` is missing or invalid",
         "`seed` is missing",
     ]
     assert {problem.place for problem in problems} == {"reports/r/manifest.json"}

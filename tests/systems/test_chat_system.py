@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 
 import pytest
 from aiohttp import web
@@ -118,7 +119,10 @@ def test_the_request(serve, case, tmp_path):
     sent = {"model": "m1", "messages": messages, "temperature": 0.0, "seed": 3}
     assert [("/v1/chat/completions", "Bearer sk-canary", sent)] == seen
     assert output == Output(
-        text="ok", usage=Usage(input_tokens=5, output_tokens=7, model="m1-2025"), latency_s=output.latency_s
+        text="ok",
+        usage=Usage(input_tokens=5, output_tokens=7, model="m1-2025"),
+        stop="stop",
+        latency_s=output.latency_s,
     )
 
 
@@ -166,6 +170,21 @@ def test_every_kind_of_answer_is_an_output(reply, text, calls, serve, shared, ca
     """A reply that is cut, refused, in parts or only a tool call is an answer."""
     (output,) = serve(replying(reply), system, shared, case())
     assert (text, calls) == (output.text, output.tool_calls)
+
+
+def test_a_model_that_calls_none_of_its_tools_says_so(serve, shared, case):
+    """No call of an offered tool is an empty list; without tools to call, nothing is said about calls."""
+    offers = {"tools": [{"type": "function", "function": {"name": "look", "parameters": {}}}]}
+    (free,) = serve(replying(completion({"content": "hi"})), system, shared, case())
+    (offered,) = serve(replying(completion({"content": "hi"})), partial(system, parameters=offers), shared, case())
+    assert (free.tool_calls, offered.tool_calls) == (None, ())
+
+
+def test_the_reason_of_a_stop_is_kept(serve, shared, case):
+    """An answer that was cut at its token limit is told from a whole one."""
+    ends = ("stop", "length", "tool_calls")
+    found = [serve(replying(completion({"content": "x"}, finish=end)), system, shared, case())[0] for end in ends]
+    assert tuple(output.stop for output in found) == ends
 
 
 @pytest.mark.parametrize(

@@ -124,8 +124,8 @@ def test_words_that_services_use_for_other_things_need_a_path(serve, shared, cas
     (picked,) = serve(replying(reply), lambda url: system(url, pick=pick), shared, case())
     assert (picked.text, picked.state, picked.stop) == ("yes", {"paid": 1}, "end")
     chat = {"log": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}
-    (talk,) = serve(replying(chat), lambda url: system(url, pick={"messages": "log"}), shared, case())
-    assert (talk.text, talk.messages) == ("a", (Message("user", "q"), Message("assistant", "a")))
+    (output,) = serve(replying(chat), lambda url: system(url, pick={"messages": "log"}), shared, case())
+    assert (output.text, output.messages) == ("a", (Message("user", "q"), Message("assistant", "a")))
 
 
 @pytest.mark.parametrize(

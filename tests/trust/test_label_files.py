@@ -38,7 +38,7 @@ def test_words_and_grades_are_read(tmp_path: Path) -> None:
     [
         pytest.param({"label": "good"}, "`label` is 'good'", id="word"),
         pytest.param({"label": True}, "`label` is True", id="bool"),
-        pytest.param({"rater": " "}, "`rater` is missing or no text", id="no rater"),
+        pytest.param({"rater": " "}, "`rater` is missing or not text", id="no rater"),
         pytest.param({"rater_kind": "robot"}, "choose from person, author, program", id="kind"),
         pytest.param({"answer_sha256": "abc"}, "`answer_sha256` is not the SHA-256", id="hash"),
     ],

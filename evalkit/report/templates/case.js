@@ -25,11 +25,11 @@ async function showCase(id, parameters) {
   const found = await bodiesOf(place);
   if (shownCase !== place) return;
   const row = data.rows[place], {the, now} = found, before = parameters.get("base") === "0" ? null : found.before;
-  const covered = coveredBy(the, now, before), talk = talkSection(the, now, before);
+  const covered = coveredBy(the, now, before), conversation = conversationSection(the, now, before);
   const parts = [caseHead(row, found.before, before), covered.input ? null : section("Input", ...inputParts(the.input)),
-    covered.answer ? null : answers(now, before), scoreTable(row, now, before), talk || didSection(now || found.before), listSection("Reference", the.reference),
+    covered.answer || (data.legend.grades_only && answered(now, before)) ? null : answers(now, before), scoreTable(row, now, before), conversation || didSection(now || found.before), listSection("Reference", the.reference),
     covered.contexts ? listSection("Contexts of the case", the.contexts, true, the.origins) : contextSection(the, now, before),
-    opinionsOf(row), timings(now, before), extras(the, talk)];
+    opinionsOf(row), timings(now, before), extras(the, conversation)];
   box.replaceChildren(...parts.filter(Boolean));
   document.title = `${visible(row[COL.id])} – evalkit`;
 }
@@ -39,7 +39,8 @@ function section(title, ...children) {
 }
 
 function caseHead(row, hasBefore, before) {
-  const facts = [data.legend.severities[row[COL.severity]], data.legend.kinds[row[COL.kind]], changeOf(row),
+  const kind = data.legend.of_files ? [] : [data.legend.severities[row[COL.severity]], data.legend.kinds[row[COL.kind]]];
+  const facts = [...kind, changeOf(row),
     row[COL.repeat] ? `repeat ${row[COL.repeat]}` : "", ...cohortsOf(row), ...flagsOf(row)].filter(Boolean);
   const at = table.found.indexOf(shownCase);
   const toggle = hasBefore && make("button", {type: "button", "aria-pressed": String(Boolean(before)), text: "Baseline beside it",
@@ -65,6 +66,11 @@ function withBase(row, base) {
 function inputParts(input) {
   if (typeof input === "string") return [modelText(input)];
   return input.map((message) => chatTurn(message));
+}
+
+// Whether what is shown of a case is not that a run had no output.
+function answered(now, before) {
+  return [now, before].every((body) => !body || body.output);
 }
 
 function answers(now, before) {
@@ -193,7 +199,8 @@ function listSection(title, texts, folded, origins) {
 
 function timings(now, before) {
   const answered = [["Baseline", before], ["Now", now]].filter(([, body]) => body && body.output);
-  if (!answered.length) return null;
+  const measured = answered.some(([, body]) => body.output.latency_s !== undefined || body.output.usage);
+  if (!answered.length || (data.legend.grades_only && !measured)) return null;
   const lines = [
     ["latency", (output) => seconds(output.latency_s) + (output.replayed ? " (stored answer)" : "")],
     ["first token", (output) => seconds(output.ttft_s)],
@@ -210,9 +217,9 @@ function timings(now, before) {
       ...answered.map(([, body]) => make("td", {text: write(body.output)})))))));
 }
 
-function extras(body, talk) {
+function extras(body, conversation) {
   const shown = {...body.fields};
-  if (talk && scriptOf(body)) delete shown.turns;
+  if (conversation && scriptOf(body)) delete shown.turns;
   if (body.cluster) shown.cluster = body.cluster;
   if (body.place) shown.place = body.place;
   if (!Object.keys(shown).length) return null;

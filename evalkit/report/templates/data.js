@@ -64,7 +64,7 @@ function wholeBefore(before, now) {
 // A 1 stands for what is as it is now: a turn of the conversation, its state, why it ended.
 function wholeOutput(before, now) {
   const output = {...before, text: before.text === undefined && now ? now.text : before.text};
-  if (before.talk) output.talk = {...before.talk, turns: before.talk.turns.map((turn, at) => turn === 1 ? {...now.talk.turns[at], same: true} : turn)};
+  if (before.conversation) output.conversation = {...before.conversation, turns: before.conversation.turns.map((turn, at) => turn === 1 ? {...now.conversation.turns[at], same: true} : turn)};
   if (before.did) output.did = Object.fromEntries(Object.entries(before.did).map(([name, value]) => [name, value === 1 ? now.did[name] : value]));
   return output;
 }

@@ -6,6 +6,7 @@ const WORDS = {failed: "✗ failed", system_error: "✗ error", unscored: "? uns
 const STOPS = new Map([["script_end", "every scripted turn was answered"], ["user_done", "the user was done"], ["rule", "a stop rule held"],
   ["agent_done", "the system ended it"], ["interrupt", "nobody answered a question to a person"], ["max_turns", "the limit of turns was reached"],
   ["max_steps", "the limit of steps in a turn was reached"], ["fault", "the model gave no answer"]]);
+const WHYS = new Map([["reached", "the user has what it wanted"], ["refused", "the user was refused"], ["gave_up", "the user gave up"]]);
 
 function make(tag, options = {}, ...children) {
   const element = document.createElement(tag);

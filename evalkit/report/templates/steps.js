@@ -9,15 +9,16 @@ const folded = (title, ...parts) => make("details", {class: "did"}, make("summar
 function didSection(body) {
   const held = heldIn(body), did = held && held.did;
   if (!did) return null;
-  return section("What the system did", stopLine("Stopped", did.stop),
+  return section("What the system did", stopLine("Stopped", did),
     did.steps ? stepList(did.steps, "Steps") : null, did.calls ? stepList(did.calls, "Tool calls") : null,
     did.messages ? folded(`Messages (${count(did.messages.length)})`, ...did.messages.map((message) => chatTurn(message))) : null,
     ...lastParts(did, "State after the answer"));
 }
 
-function stopLine(word, stop) {
-  if (stop === undefined) return null;
-  return make("p", {dir: "auto"}, `${word}: `, make("b", {text: visible(stop)}), STOPS.has(stop) ? ` (${STOPS.get(stop)})` : null);
+function stopLine(word, did) {
+  if (did.stop === undefined) return null;
+  const told = [STOPS.get(did.stop), did.user_why === undefined ? null : WHYS.get(did.user_why) || visible(did.user_why)].filter(Boolean);
+  return make("p", {dir: "auto"}, `${word}: `, make("b", {text: visible(did.stop)}), told.length ? ` (${told.join("; ")})` : null);
 }
 
 function lastParts(did, title) {

@@ -1,1 +1,1 @@
-"""Scorers of what an agent did: its tool calls, steps, state and the policy it kept."""
+"""Score what an agent did: its tool calls, its steps, the state it left, and whether it kept a policy."""

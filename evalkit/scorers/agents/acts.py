@@ -15,7 +15,7 @@ from evalkit.text.escaping import cut
 Arguments = Literal["exact", "at_least", "at_most", "ignore"]
 ARGUMENTS: tuple[Arguments, ...] = get_args(Arguments)
 ArgumentsOf = Mapping[str, Arguments | tuple[str, ...]]
-"""Tool -> how its arguments are compared, or the paths that are."""
+"""Tool -> how its arguments are compared, or the paths to compare."""
 _ARGUMENT_CHARS = 80
 
 
@@ -25,35 +25,35 @@ class Act:
 
     name: str
     arguments: Mapping[str, Any] | None = None
-    """`None` of an expected one: any arguments will do."""
+    """`None` in an expectation accepts any arguments."""
     kind: str | None = None
-    """`None` of an expected one: any kind will do."""
+    """`None` in an expectation accepts any kind."""
 
     @cached_property
     def texts(self) -> Mapping[str, str]:
-        """Arguments as texts that are equal for equal values."""
+        """The arguments as texts; equal values give equal texts."""
         return {key: json_text(value) for key, value in (self.arguments or {}).items()}
 
     def __str__(self) -> str:
-        """Write it as a call for messages."""
+        """Format as a call, for messages."""
         given = ", ".join(f"{key}={text}" for key, text in self.texts.items())
         return f"{self.name}({cut(given, _ARGUMENT_CHARS)})"
 
 
 @dataclass(frozen=True)
 class ActMatcher:
-    """Tells whether a call or a step is the expected one."""
+    """Decides whether a call or a step is the expected one."""
 
     arguments: Arguments = "exact"
     of: ArgumentsOf = field(default_factory=dict)
 
     def shape(self, want: Act) -> tuple[Any, ...]:
-        """Return what of a call is compared with an expected one; equal for calls that are compared alike."""
+        """Return the compared parts of a call as one value; calls that compare alike have equal values."""
         mode = "ignore" if want.arguments is None else self.of.get(want.name, self.arguments)
         return want.kind is not None, mode
 
     def key(self, act: Act, shape: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        """Return what must be equal for two calls of one shape to agree, `None` if equality does not decide."""
+        """Return the value that is equal for calls of one shape that agree; `None` if equality does not decide."""
         has_kind, mode = shape
         if mode in ("at_least", "at_most"):
             return None
@@ -99,6 +99,6 @@ def check_arguments_of(given: ArgumentsOf) -> None:
 
 
 def unmatched(acts: Sequence[Act], matched: Sequence[int]) -> list[Act]:
-    """Return those that no match uses."""
+    """Return the items that are in no match."""
     used = frozenset(matched)
     return [act for at, act in enumerate(acts) if at not in used]

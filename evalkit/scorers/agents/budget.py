@@ -1,4 +1,4 @@
-"""Score whether an answer kept to a budget of tokens, money, time and turns."""
+"""Score whether an answer stayed within a budget of tokens, money, time and turns."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from evalkit.formats.turns import n_turns
 from evalkit.scorers.rules.rule import PassFail
 from evalkit.types import Case, Output, Score, Unscored
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerBudget(PassFail):
-    """Pass an answer that kept to every limit of its budget.
+    """Pass an answer that stays within every limit of its budget.
 
-    The value is 1 or 0; `details` hold the amounts. Each limit is the largest amount that passes. If an amount that has
-    a limit is not known, the answer is unscored, whatever the others are. A stored answer counts with its stored
-    amounts. Turns are the messages of the user in the chat that the system reports, else the last turn that a step or a
-    call belongs to.
+    The value is 1 or 0; `details` hold the amounts. Each limit is the largest amount that passes. If a limited amount
+    is unknown, the answer is unscored, even if another amount is over its limit. A stored answer is graded by its
+    stored amounts. The number of turns is the number of user messages in the chat that the system reports, without
+    the history in the case's `input`. Without a chat, it is the highest turn of any step or call.
 
-    It cannot see the share of a single step; the limits are those of the whole answer.
+    It cannot see the share of a single step; the limits apply to the whole answer.
     """
 
     name: str = "budget"
@@ -52,7 +53,7 @@ class AnswerBudget(PassFail):
 
     def score(self, case: Case, output: Output) -> Score | Unscored:
         """Compare each amount with its limit."""
-        amounts = {name: _AMOUNTS[name](output) for name in self._limits}
+        amounts = {name: _AMOUNTS[name](case, output) for name in self._limits}
         unknown = [name for name, amount in amounts.items() if amount is None]
         if unknown:
             return Unscored(self.name, "unknown_amount", f"not known: {', '.join(unknown)}")
@@ -64,17 +65,10 @@ class AnswerBudget(PassFail):
         return self.grade(not over, "; ".join(told), **amounts)
 
 
-def _turns(output: Output) -> float | None:
-    if output.messages is not None:
-        return sum(message.role == "user" for message in output.messages)
-    turns = [step.turn for step in output.trajectory or ()] + [call.turn for call in output.tool_calls or ()]
-    return max((turn for turn in turns if turn is not None), default=None)
-
-
-_AMOUNTS: Mapping[str, Callable[[Output], float | None]] = {
-    "input_tokens": lambda output: output.usage.input_tokens if output.usage else None,
-    "output_tokens": lambda output: output.usage.output_tokens if output.usage else None,
-    "cost_usd": lambda output: output.usage.cost_usd if output.usage else None,
-    "seconds": lambda output: output.latency_s,
-    "turns": _turns,
+_AMOUNTS: Mapping[str, Callable[[Case, Output], float | None]] = {
+    "input_tokens": lambda _, output: output.usage.input_tokens if output.usage else None,
+    "output_tokens": lambda _, output: output.usage.output_tokens if output.usage else None,
+    "cost_usd": lambda _, output: output.usage.cost_usd if output.usage else None,
+    "seconds": lambda _, output: output.latency_s,
+    "turns": n_turns,
 }

@@ -1,17 +1,17 @@
-"""Read the calls that a case expects, and choose the calls that count."""
+"""Read the expected calls of a case, and select the calls that count."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
 
+from evalkit.formats.expected_state import EXPECTED_CALLS, read_expected_calls
 from evalkit.formats.steps import calls_of
 from evalkit.scorers.agents.acts import Act
 from evalkit.scorers.agents.matching import VACUOUS, Match
 from evalkit.types import Case, Output, ToolCall, Unscored
 
-EXPECTED = "expected_tool_calls"
+EXPECTED = EXPECTED_CALLS
 NO_CALLS = "the system does not say which tools it called"
 
 
@@ -21,15 +21,7 @@ def expected_calls(case: Case, field: str = EXPECTED) -> tuple[Act, ...]:
     Raises:
         ValueError: the field has another form.
     """
-    calls = case.fields[field]
-    if not isinstance(calls, list | tuple) or not all(map(_is_call, calls)):
-        raise ValueError(f"`{field}` must be a list of {{name, arguments}}; write [] where no call is expected")
-    return tuple(Act(call["name"], call.get("arguments") or {}) for call in calls)
-
-
-def _is_call(value: Any) -> bool:
-    named = isinstance(value, Mapping) and isinstance(value.get("name"), str)
-    return named and isinstance(value.get("arguments") or {}, Mapping)
+    return acts_of(read_expected_calls(field, case.fields[field]))
 
 
 def calls_made(output: Output) -> tuple[ToolCall, ...] | None:
@@ -40,7 +32,7 @@ def calls_made(output: Output) -> tuple[ToolCall, ...] | None:
 
 
 def acts_of(calls: Sequence[ToolCall]) -> tuple[Act, ...]:
-    """Return calls in the form that they are compared in."""
+    """Convert calls to the form in which they are compared."""
     return tuple(Act(call.name, call.arguments) for call in calls)
 
 
@@ -50,7 +42,7 @@ def is_named(name: str, globs: Collection[str]) -> bool:
 
 
 def refuse_vacuous(field: str, match: Match, n_expected: int) -> None:
-    """Refuse a mode that anything meets.
+    """Reject a mode that any calls would satisfy.
 
     Raises:
         ValueError: `what; fix`.

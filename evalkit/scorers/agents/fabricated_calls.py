@@ -1,4 +1,4 @@
-"""Score how many calls an agent only claims to have made."""
+"""Score how many calls an agent claims but never made."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class FabricatedCalls:
     """Measure the share of tool calls that an agent claims in a conversation and never made.
 
     The value is claimed / (claimed + made), from 0 to 1, and less is better; the conversation passes up to `max`. Only
-    calls of the environment's tools count, because evalkit runs these itself. A conversation without such a call, and
-    one without an environment, is unscored. Give the scorer `when:` or `advisory: true` if some cases need no tool.
+    calls of the environment's tools count, because evalkit runs those tools itself. A conversation without such a call
+    or without an environment is unscored. Give the scorer `when:` or `advisory: true` if some cases need no tool.
 
     It cannot see a call that is claimed in the text alone, or one of the agent's own tools.
     """
@@ -41,11 +41,11 @@ class FabricatedCalls:
 
     @property
     def needs(self) -> frozenset[str]:
-        """No case field."""
+        """No case fields are needed."""
         return frozenset()
 
     def score(self, case: Case, output: Output) -> Score | Unscored:
-        """Count the claimed calls beside those that the environment had."""
+        """Count the claimed calls and those that the environment ran."""
         if output.trajectory is None:
             return Unscored(self.name, "missing_trajectory", "the steps of the conversation are not known")
         calls = [step for step in output.trajectory if step.kind == "tool"]

@@ -14,7 +14,7 @@ from evalkit.text.numbers import plural
 from evalkit.types import Case, Metric, Output, Score, ToolCall, Unscored
 
 MOST_CALLS = 100
-"""Of a block, so that the work stays linear in the calls."""
+"""Upper limit of `longest`, which keeps the work linear in the number of calls."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,21 +23,21 @@ class Loops:
 
     Two metrics, of which less is better:
 
-    - `<name>.cycle`: how often a block of 1 to `longest` calls stands in a row, at most; 1 if none repeats, 0 without a
-      call. `a b a b a b` has the block `a b` three times. The answer passes up to `max_cycle`.
-    - `<name>.redundant`: share of the calls that equal an earlier one although no successful call of a tool in `writes`
-      came between, so that they could learn nothing new; 0 without a call. It has no pass mark.
+    - `<name>.cycle`: the most times that a block of 1 to `longest` calls occurs in a row; 1 if no block repeats, 0
+      without a call. `a b a b a b` has the block `a b` three times. The answer passes up to `max_cycle`.
+    - `<name>.redundant`: share of the calls that repeat an earlier one with no successful call of a tool in `writes` in
+      between, so that they could return nothing new; 0 without a call. It has no pass mark.
 
     It cannot see a loop whose arguments change each time, such as a page number; `steps` can.
     """
 
     name: str = "loops"
     max_cycle: int = 2
-    """Most times that a block may stand in a row."""
+    """Most times that a block may occur in a row."""
     longest: int = 4
     """Longest block to look for, in calls."""
     writes: tuple[str, ...] = ()
-    """Tools that change something, as globs such as `update_*`; asking again after one is no waste."""
+    """Tools that change something, as globs such as `update_*`; a call repeated after one of them is not redundant."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "max_cycle"
@@ -89,15 +89,15 @@ class Loops:
 
 
 def longest_cycle(keys: Sequence[object], longest: int) -> tuple[int, int, int]:
-    """Find the block that stands most often in a row, in time linear in the keys for each length.
+    """Find the block that occurs most often in a row, in time linear in the keys for each length.
 
     Args:
         keys: equal for equal calls.
         longest: number of keys in the longest block.
 
     Returns:
-        (times, index of its first key, its number of keys); the shortest and first block of those that stand equally
-        often; (0, 0, 0) without a key.
+        (times, index of its first key, its number of keys); of blocks that occur equally often, the shortest, then the
+        first; (0, 0, 0) without a key.
     """
     best = (1, 0, 1) if keys else (0, 0, 0)
     for length in range(1, min(longest, len(keys) // 2) + 1):

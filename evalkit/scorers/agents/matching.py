@@ -11,9 +11,9 @@ from evalkit.scorers.agents.acts import Act, ActMatcher
 
 Match = Literal["exact", "any_order", "in_order", "at_least", "at_most"]
 VACUOUS: tuple[Match, ...] = ("at_least", "in_order")
-"""Modes that anything meets if nothing is expected."""
+"""Modes that any calls satisfy if nothing is expected."""
 Pairs = list[tuple[int, int]]
-"""Positions among the expected and the made ones."""
+"""Positions of an expected call and of the call that was made."""
 
 
 def is_match(match: Match, expected: Sequence[Act], made: Sequence[Act], compare: ActMatcher) -> bool:
@@ -23,7 +23,7 @@ def is_match(match: Match, expected: Sequence[Act], made: Sequence[Act], compare
         match: `exact`: the same calls in the same order; `any_order`: the same calls, each as often; `in_order`: the
             expected ones in their order, with others between; `at_least`: all expected ones; `at_most`: no others.
         expected: calls or steps.
-        made: likewise.
+        made: calls or steps of the system.
         compare: how arguments are compared.
     """
     if match in ("exact", "any_order") and len(expected) != len(made):
@@ -39,7 +39,7 @@ def is_match(match: Match, expected: Sequence[Act], made: Sequence[Act], compare
 
 
 def in_any_order(expected: Sequence[Act], made: Sequence[Act], compare: ActMatcher) -> Pairs:
-    """Return a largest one-to-one matching; a greedy one may be smaller."""
+    """Return a largest one-to-one matching; a greedy search might find a smaller one."""
     wanted: dict[str, list[int]] = defaultdict(list)
     done: dict[str, list[int]] = defaultdict(list)
     for at, want in enumerate(expected):
@@ -71,21 +71,21 @@ def largest_matching(agree: Sequence[Sequence[int]], n: int) -> Pairs:
     """Return a largest matching of a bipartite graph.
 
     Args:
-        agree: for each vertex of the left its neighbours on the right; earlier vertices stay matched.
+        agree: neighbours on the right of each vertex on the left; earlier vertices stay matched.
         n: vertices on the right.
     """
     matched: list[int | None] = [None] * n
     dead: set[int] = set()
-    """Vertices that a search without success reached: no later one can use them either."""
+    """Vertices reached by a failed search; no later search can use them either."""
     for root in range(len(agree)):
         _augment(root, agree, matched, dead)
     return [(own, at) for at, own in enumerate(matched) if own is not None]
 
 
 def _augment(root: int, agree: Sequence[Sequence[int]], matched: list[int | None], dead: set[int]) -> None:
-    """Match one more vertex of the left if a path of exchanges allows it."""
+    """Match one more vertex on the left if an augmenting path exists."""
     reached: dict[int, int] = {}
-    """Vertex of the right -> the one of the left from which it was reached."""
+    """Vertex on the right -> the vertex on the left from which it was reached."""
     came: dict[int, int] = {}
     queue = deque([root])
     while queue:

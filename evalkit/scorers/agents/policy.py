@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from evalkit.disk.files import read_file
 from evalkit.disk.paths import inside_project
-from evalkit.errors import InputError, Problem
+from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.formats.steps import step_of
 from evalkit.scorers.agents.expected import NO_CALLS, calls_made
 from evalkit.scorers.agents.policy_checks import Trail, findings
@@ -46,12 +46,12 @@ class KeepsPolicy(PassFail):
     Names are globs and mean tools; `kind:glob`, such as `node:planner`, means steps of another kind. `allow`, `forbid`,
     `arguments` and `at_most` count attempts; the other rules leave out a step whose error begins with `denied`, because
     it was refused before it took effect. Each rule with options takes `why` and `severity`, and a list of several such
-    rules. A rule that was taken out or widened is a finding of the run, as a lowered gate is.
+    rules. If a rule is removed or widened, the run has a finding that says so, as for a lowered threshold.
 
-    If the system does not report its calls, the answer is unscored; so is one that no rule is known to be broken by, if
-    a rule needs approvals, other steps, turns or times that are not reported.
+    If the system does not report its calls, the answer is unscored. It is also unscored if no known step breaks a rule
+    but some rule needs approvals, other steps, turns or times that are not reported.
 
-    It cannot see what an agent says: a refusal in words, or a promise, is no step.
+    It cannot see what an agent says: a refusal in words or a promise is not a step.
     """
 
     name: str = "policy"
@@ -74,14 +74,13 @@ class KeepsPolicy(PassFail):
             what = f"{self.file!r} cannot be read ({error.strerror})"
             raise InputError(Problem("file", what, "fix the path; it is relative to the suite")) from None
         except ValueError as error:
-            what, _, fix = str(error).partition("; ")
-            raise InputError(Problem("file", what, fix)) from None
+            raise InputError(Problem("file", *what_and_fix(error))) from None
         return BoundPolicy(name=self.name, policy=read_policy(data, self.file))
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoundPolicy(PassFail):
-    """The scorer with the rules of its file."""
+    """A `Policy` with the rules of its file."""
 
     name: str
     policy: ToolPolicy
@@ -93,12 +92,12 @@ class BoundPolicy(PassFail):
 
     @property
     def key_parts(self) -> Mapping[str, str]:
-        """The rules; reasons and the order of the file do not matter."""
+        """The rules, without their reasons and their order in the file."""
         text = "\n".join(rule_texts(self.policy))
         return {"policy": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]}
 
     def score(self, case: Case, output: Output) -> Score | Unscored:
-        """Hold the steps against the rules."""
+        """Check the steps against the rules."""
         trail = _trail(output)
         if trail is None:
             return Unscored(self.name, "missing_tool_calls", NO_CALLS)

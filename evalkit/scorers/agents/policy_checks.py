@@ -52,32 +52,32 @@ class Violation:
 
 @dataclass(frozen=True)
 class Unclear:
-    """A rule that what is known of the answer does not decide."""
+    """A rule that cannot be decided from what the answer reports."""
 
     kind: str
     what: str
 
 
 _BROKEN_BY_CALLS = (NamedTools, ArgumentsRule, AtMostRule, NeverAfterRule)
-"""Rules that tool calls alone can break, whatever other steps there are."""
+"""Rules that tool calls alone can break, regardless of other steps."""
 Finding = Violation | Unclear
 Found = Iterator[tuple[int, str] | Unclear]
-"""Index of a step and what it does wrong."""
+"""Index of a step, and its violation."""
 
 
 @dataclass(frozen=True)
 class Trail:
-    """The steps that a policy is held against."""
+    """The steps that a policy is checked against."""
 
     steps: Sequence[Step]
     whole: bool
-    """Whether steps of other kinds than `tool` are known too, and their places among them."""
+    """Whether the other kinds of steps are also known, with their positions among the tool calls."""
 
     def of(self, globs: Iterable[str], *, denied: bool = False) -> list[tuple[int, Step]]:
         """Return the steps that a glob names, with their indices.
 
         Args:
-            globs: such as `get_*` or `node:planner`.
+            globs: globs such as `get_*` or `node:planner`.
             denied: whether to include steps that were refused before they took effect.
         """
         wanted = [split(glob) for glob in globs]
@@ -167,7 +167,7 @@ def _before(rule: BeforeRule, trail: Trail) -> Found:
 
 
 def _values(paths: Sequence[str], arguments: Mapping[str, Any] | None) -> tuple[str, ...] | None:
-    """Return the arguments under some paths as texts, `None` if one is not there."""
+    """Return the arguments under some paths as texts, `None` if one is missing."""
     found = [value_at(arguments or {}, path_pattern("same", path)) for path in paths]
     return None if any(value is MISSING for value in found) else tuple(map(json_text, found))
 
@@ -196,7 +196,7 @@ def _at_most(rule: AtMostRule, trail: Trail) -> Found:
 
 
 def _approve(rule: ApproveRule, trail: Trail) -> Found:
-    """Match calls with approvals one to one, so that an approval is used where no other fits."""
+    """Match calls with approvals one to one, leaving each approval to the call that has no other."""
     calls, given = trail.of(rule.of), _approvals(trail)
     by_key: dict[tuple[str, str], list[int]] = defaultdict(list)
     by_id: dict[str, list[int]] = defaultdict(list)
@@ -223,7 +223,7 @@ def _approve(rule: ApproveRule, trail: Trail) -> Found:
 
 
 def _is_approval(step: Step) -> bool:
-    """Return True for a person's yes; a step that failed is none."""
+    """Return True if a person approved; a failed step is not an approval."""
     return step.kind == "approval" and step.decision in APPROVING and step.error is None
 
 
@@ -232,12 +232,12 @@ def _approvals(trail: Trail) -> list[tuple[int, Step]]:
 
 
 def _key(step: Step) -> tuple[str, str]:
-    """Return what makes two calls the same, and what a call and its approval have in common."""
+    """Return the name and arguments by which a call is matched with other calls and with its approval."""
     return step.name, json_text(step.arguments or {})
 
 
 def _is_equal(approval: Step, call: Step) -> bool:
-    """Return True if the approval of a call's id is for its arguments too."""
+    """Return True if the approval with a call's id has the same arguments."""
     return approval.arguments is None or json_text(approval.arguments) == json_text(call.arguments or {})
 
 

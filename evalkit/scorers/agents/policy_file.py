@@ -27,7 +27,7 @@ def _check_globs(rule: Any, *options: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class NamedTools:
-    """Tools of `allow` or `forbid` that have a reason or a severity of their own."""
+    """Tools of `allow` or `forbid` with a reason or severity of their own."""
 
     of: tuple[str, ...]
     why: str = ""
@@ -113,7 +113,7 @@ class ApproveRule:
 
 @dataclass(frozen=True, kw_only=True)
 class NoBlindRetryRule:
-    """A call is not made again, after an error or a success, without a successful one of `reads` between."""
+    """A call is not repeated, whether it failed or succeeded, without a successful call of `reads` in between."""
 
     of: tuple[str, ...]
     reads: tuple[str, ...]
@@ -159,11 +159,11 @@ class ToolPolicy:
     approve: tuple[ApproveRule, ...] = ()
     no_blind_retry: tuple[NoBlindRetryRule, ...] = ()
     first: Globs | EdgeRule | None = None
-    """What the first step must be."""
+    """Steps that may come first."""
     last: Globs | EdgeRule | None = None
-    """What the last step must be."""
+    """Steps that may come last."""
     default: Literal["allow", "forbid"] = "allow"
-    """`forbid`: a tool that neither `allow` nor `forbid` names may not be called."""
+    """`forbid` means that a tool named by neither `allow` nor `forbid` may not be called."""
 
     def __post_init__(self) -> None:
         for option in ("allow", "forbid", "first", "last"):
@@ -178,13 +178,13 @@ class ToolPolicy:
 
     @property
     def allowed(self) -> tuple[NamedTools, ...] | None:
-        """What may be called, `None` without limits."""
+        """Tools that may be called; `None` for any tool."""
         found = _named(self.allow or ())
         return found if self.allow is not None or self.default == "forbid" else None
 
     @property
     def forbidden(self) -> tuple[NamedTools, ...]:
-        """What may not be called."""
+        """Tools that may not be called."""
         return _named(self.forbid)
 
     @property

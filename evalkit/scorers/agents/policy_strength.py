@@ -1,4 +1,4 @@
-"""Compare two states of a policy: which rules of the earlier one no longer hold."""
+"""Compare two versions of a policy, and find the rules that the later one loosens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from evalkit.scorers.agents.policy_checks import split
 from evalkit.scorers.agents.policy_file import ToolPolicy
 
 _WORDS = ("why", "severity")
-"""Parts of a rule that decide nothing."""
+"""Parts of a rule that do not affect what it allows."""
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,14 @@ class Loosened:
     """A rule that was removed or widened."""
 
     rule: str
-    """Its key and the tools that it is about."""
+    """The rule's key and its tools."""
     before: str
     after: str
     """`removed`, or the rule as it is now."""
 
 
 def rule_texts(policy: ToolPolicy) -> tuple[str, ...]:
-    """Write each rule as one line of its key and its options as JSON, sorted: equal for policies that decide alike."""
+    """Write each rule as its key and sorted JSON options; policies that decide alike give equal lines."""
     found = [f"forbid {_json({'of': [glob]})}" for rule in policy.forbidden for glob in rule.of]
     if policy.allowed is not None:
         found.append(f"allow {_json({'of': sorted({glob for rule in policy.allowed for glob in rule.of})})}")
@@ -50,10 +50,10 @@ def _json(value: Any) -> str:
 
 
 def loosened(before: Sequence[str], after: Sequence[str]) -> Iterator[Loosened]:
-    """Yield each rule of the base that no rule of the run is as strict as.
+    """Yield each rule of the base for which the run has no rule that is at least as strict.
 
     Args:
-        before: rules of the base, as `rule_texts` writes them; another text is a rule that only an equal one keeps.
+        before: rules of the base, as `rule_texts` writes them; a text in any other form is kept only by an equal one.
         after: rules of the run.
     """
     kept = set(after)
@@ -71,7 +71,7 @@ def loosened(before: Sequence[str], after: Sequence[str]) -> Iterator[Loosened]:
 
 
 def _told(options: Mapping[str, Any], key: str) -> str:
-    """Write what a rule says beside the tools that it is about."""
+    """Write the options of a rule other than its tools."""
     parts = []
     for name, value in options.items():
         text = _listed(value) if isinstance(value, list) else f"{value:g}" if isinstance(value, float) else str(value)
@@ -99,7 +99,7 @@ def _read(text: str) -> Read | None:
 
 
 def _keeps(was: Read, now: Read) -> bool:
-    """Return True if every answer that breaks the rule of the base breaks the one of the run."""
+    """Return True if every answer that breaks the base's rule also breaks the run's rule."""
     (key, old), (other, new) = was, now
     try:
         return key == other and _NARROWER[key](old, new)
@@ -113,7 +113,7 @@ def _covered(narrow: Any, wide: Any) -> bool:
 
 
 def _covers(narrow: str, wide: str) -> bool:
-    """Return True if a glob names all that another one names; False if that is not certain."""
+    """Return True if one glob matches every name that another matches; False if that is uncertain."""
     if narrow == wide:
         return True
     (kind, glob), (other, pattern) = split(narrow), split(wide)
@@ -122,7 +122,7 @@ def _covers(narrow: str, wide: str) -> bool:
 
 
 def _most(old: Any, new: Any) -> bool:
-    """Return True if a limit did not rise; none is the highest."""
+    """Return True if a limit did not rise; no limit counts as the highest."""
     return bool(old is None or (new is not None and new <= old))
 
 

@@ -17,10 +17,10 @@ NO_STEPS = "the system does not say which steps it took"
 
 
 def steps_of_kinds(output: Output, kinds: Collection[StepKind]) -> tuple[Step, ...] | None:
-    """Return the steps of some kinds in their order, or `None` if they are not known.
+    """Return the steps of some kinds in order, or `None` if they are not known.
 
-    Tool calls that are reported without steps are steps of kind `tool`; beside steps of other kinds their place among
-    these is not known.
+    Tool calls that are reported without steps count as steps of kind `tool`. If there are steps of other kinds, the
+    position of the calls among them is not known.
     """
     given = output.trajectory
     calls = calls_made(output)
@@ -38,9 +38,9 @@ class Steps:
 
     The value is the number of steps of the given `kinds`, 0 or more; `step: search_*` counts only those whose name fits
     the glob. Fewer is better, unless only `min` is given. The answer passes within `min` and `max`, both included;
-    without them there is a value and no pass. If the steps are not known, the answer is unscored.
+    without them, the value has no pass mark. If the steps are not known, the answer is unscored.
 
-    It cannot see whether a step was needed; `efficiency` compares with the calls that were expected.
+    It cannot see whether a step was needed; `efficiency` compares with the expected calls.
     """
 
     name: str = "steps"
@@ -58,7 +58,7 @@ class Steps:
 
     def __post_init__(self) -> None:
         if set(self.name) & set("*?["):
-            raise ValueError(f"name: {self.name!r} is to name the metric; write the glob of the steps as `step`")
+            raise ValueError(f"name: {self.name!r} is the name of the metric; write the glob of the steps as `step`")
         if not self.kinds:
             raise ValueError("kinds: the list is empty; name one, such as `tool`")
         for bound in ("min", "max"):
@@ -80,7 +80,7 @@ class Steps:
         return frozenset()
 
     def score(self, case: Case, output: Output) -> Score | Unscored:
-        """Count."""
+        """Count the steps of the given kinds."""
         steps = steps_of_kinds(output, self.kinds)
         if steps is None:
             return Unscored(self.name, "missing_trajectory", NO_STEPS)
@@ -106,7 +106,7 @@ class Efficiency:
     field: str = EXPECTED
     """The case field with the expected calls."""
     min: float | None = None
-    """Smallest value that passes; without it there is a value and no pass."""
+    """Smallest value that passes; without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "min"
@@ -121,16 +121,16 @@ class Efficiency:
 
     @property
     def needs(self) -> frozenset[str]:
-        """The calls that should be made."""
+        """The expected calls."""
         return frozenset({self.field})
 
     def check_case(self, case: Case) -> None:
-        """Reject a row whose expected calls have another form."""
+        """Reject a row whose expected calls have the wrong form."""
         if self.field in case.fields:
             expected_calls(case, self.field)
 
     def score(self, case: Case, output: Output) -> Score | Unscored:
-        """Divide."""
+        """Divide the expected calls by the calls made."""
         if self.field not in case.fields:
             return Unscored(self.name, f"missing_{self.field}", f"the case has no `{self.field}`")
         calls = calls_made(output)

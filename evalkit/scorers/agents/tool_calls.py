@@ -42,15 +42,15 @@ class ToolCalls:
     - `at_least`: all the expected calls, and perhaps others
     - `at_most`: no call that is not expected
 
-    Anything has at least nothing, so `at_least` and `in_order` are refused for a case that expects no call.
+    `at_least` and `in_order` are rejected for a case that expects no call, because any calls would satisfy them.
 
     `only` lists the tools that count, such as those that change something, as names or globs. `count: successful`
-    leaves out calls with an error. `arguments` says how arguments are compared: `exact`, `at_least` (further ones are
+    leaves out calls with an error. `arguments` says how arguments are compared: `exact`, `at_least` (extra ones are
     allowed), `at_most` (some may be left out) or `ignore`. `arguments_of` has exceptions by tool: one of these words,
-    or a list of the arguments that are compared, as in `{search: ignore, refund: [order_id, address.zip]}`.
+    or a list of the arguments to compare, as in `{search: ignore, refund: [order_id, address.zip]}`.
 
     Arguments are compared as JSON: `1` equals `1.0` but not `"1"` or `true`. Ids of calls are never compared. A call
-    that could meet two expectations meets the one that leaves most matches.
+    that could match two expectations is matched so that the most calls agree.
 
     It cannot see that two different calls have the same effect, or that a call made twice did harm only once; `state`
     can.
@@ -69,10 +69,10 @@ class ToolCalls:
     match: Literal["f1", "exact", "any_order", "in_order", "at_least", "at_most"] = field(default="f1", metadata=LATER)
     """What passes: F1, or one of the modes above."""
     arguments: Arguments = field(default="exact", metadata=LATER)
-    """How arguments are compared: `exact`; `at_least`, with further ones allowed; `at_most`, with some left out; or
-    `ignore`."""
+    """How arguments are compared: `exact`; `at_least`, which allows extra ones; `at_most`, which allows missing ones;
+    or `ignore`."""
     arguments_of: ArgumentsOf = field(default_factory=dict, metadata=LATER)
-    """Exceptions by tool: one of these words, or the list of arguments that are compared, such as
+    """Exceptions by tool: one of these words, or the list of arguments to compare, such as
     `{refund: [order_id], search: ignore}`; a path such as `address.zip` leads into an argument."""
     count: Literal["all", "successful"] = field(default="all", metadata=LATER)
     """Which calls count: `successful` leaves out those with an error, which had no effect; see `tool_error` of the
@@ -102,7 +102,7 @@ class ToolCalls:
         return frozenset({EXPECTED})
 
     def check_case(self, case: Case) -> None:
-        """Reject a row whose expected calls have another form, or can be met by anything."""
+        """Reject a row that any calls would satisfy, or whose expected calls have the wrong form."""
         if EXPECTED in case.fields:
             expected = self._counted(expected_calls(case))
             if self.match != "f1":
@@ -171,7 +171,7 @@ def _reason(matched: int, expected: Sequence[Act], made: Sequence[Act]) -> str:
 
 
 def _differences(lacking: Sequence[Act], extra: Sequence[Act], match: Match) -> str:
-    """Name calls that are missing and calls too many, as far as the mode minds them."""
+    """Name missing calls and extra calls, if the mode counts them as faults."""
     parts = []
     if lacking and match != "at_most":
         parts.append(f"not made: {_listed(lacking)}")

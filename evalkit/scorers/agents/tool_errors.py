@@ -23,15 +23,15 @@ class ToolErrors:
     count towards coverage. An answer without a call is unscored, and one without an error has no `<name>.recovered`.
     Give the scorer `when:` or `advisory: true` if some cases need no tool.
 
-    An error is what the system reports as the `error` of a call, or finds by its `tool_error`. A question to a person
+    An error is the `error` of a call that the system reports, or that its `tool_error` finds. A question to a person
     (`interrupt`) and an approval are not errors.
 
-    It cannot see an error that a tool returns as an ordinary result.
+    It cannot see an error that a tool returns as a normal result.
     """
 
     name: str = "tool_errors"
     max: float | None = None
-    """Largest share that passes; without it there is a value and no pass."""
+    """Largest share that passes; without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "max"

@@ -23,9 +23,9 @@ _PATH_CHARS = 200
 class Trajectory:
     """Compare the steps of an answer with the expected ones, by kind, name and arguments.
 
-    The case field `expected_trajectory` lists the steps: `name`, `kind:name` or `{kind, name, arguments}`. A kind or
-    arguments that an item leaves out are not compared. Instead of it, `expected_trajectories` lists several such lists,
-    of which the best counts. Steps of other kinds than `kinds` are left out.
+    The case field `expected_trajectory` lists the steps: `name`, `kind:name` or `{kind, name, arguments}`. If an item
+    has no kind or no arguments, those are not compared. Instead, `expected_trajectories` can list several such lists,
+    and the best match counts. Only steps of the given `kinds` are compared.
 
     `<name>.similarity` is 2 x LCS / (expected + made), from 0 to 1, where LCS is the number of steps in the longest
     sequence that both have in the same order; 1 if both are empty. `<name>.match` is 1 or 0 by `match`:
@@ -37,8 +37,8 @@ class Trajectory:
     - `at_most`: no step that is not expected
 
     The answer passes if it matches; with `min_similarity` it passes if the similarity reaches that, and there is no
-    `<name>.match`. `at_least` and `in_order` are refused for a case that expects no step, because anything has them. If
-    the steps are not known, the answer is unscored.
+    `<name>.match`. `at_least` and `in_order` are rejected for a case that expects no step, because any steps would
+    satisfy them. If the steps are not known, the answer is unscored.
 
     It cannot see whether another way was as good: use it to explain failures, and gate on `state` or `tool_calls`.
     """
@@ -49,8 +49,8 @@ class Trajectory:
     match: Match | None = None
     """How steps must match; `exact` unless `min_similarity` is given."""
     arguments: Arguments = "exact"
-    """How arguments are compared, where an item has any: `exact`; `at_least`, with further ones allowed; `at_most`,
-    with some left out; or `ignore`."""
+    """How arguments are compared, if an item has any: `exact`; `at_least`, which allows extra ones; `at_most`, which
+    allows missing ones; or `ignore`."""
     min_similarity: float | None = None
     """Smallest similarity that passes, instead of `match`."""
     field: str = "expected_trajectory"
@@ -76,17 +76,17 @@ class Trajectory:
 
     @property
     def needs(self) -> frozenset[str]:
-        """No single field: one of two is needed, which `check_case` sees to."""
+        """No single field: `check_case` requires one of two."""
         return frozenset()
 
     def check_case(self, case: Case) -> None:
-        """Reject a row without expected steps, with steps of another form, or with none where anything would match."""
+        """Reject a row whose expected steps are missing, have the wrong form, or would be matched by any steps."""
         for steps in self._expected(case):
             if self.min_similarity is None:
                 refuse_vacuous(self.field, self._match, len(steps))
 
     def score(self, case: Case, output: Output) -> tuple[Score | Unscored, ...]:
-        """Compare with each expectation; the best one counts."""
+        """Compare with each expectation, and keep the best result."""
         names = [metric.name for metric in self.metrics]
         if self.field not in case.fields and ALTERNATIVES not in case.fields:
             return missing(names, f"missing_{self.field}", f"the case has no `{self.field}`")

@@ -1,1 +1,1 @@
-"""Scorers that a project or another package brings."""
+"""Load scorers from the project or from installed packages."""

@@ -1,4 +1,4 @@
-"""Scorers of installed packages, found by their entry points."""
+"""Find scorers of installed packages by their entry points."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GROUP = "evalkit.scorers"
 
 @dataclass(frozen=True)
 class PackagedScorer:
-    """A scorer's class and the package that brings it."""
+    """A scorer's class and the package that provides it."""
 
     cls: type[Any]
     package: str
@@ -30,19 +30,19 @@ class PackagedScorer:
 
 
 def packaged_names() -> Collection[str]:
-    """List the names of scorers that installed packages bring."""
+    """List the names of scorers that installed packages provide."""
     return _found(tuple(sys.path)).keys()
 
 
 def packaged_scorer(name: str, shipped: Collection[str]) -> PackagedScorer | None:
-    """Import the scorer that a package brings under `name`; `None` if no package does.
+    """Import the scorer that a package provides under `name`; `None` if no package does.
 
     Args:
-        name: as a suite writes it.
+        name: name in a suite.
         shipped: names of evalkit's own scorers, which no package may take.
 
     Raises:
-        ValueError: `what; fix`. A package takes a shipped name, two packages bring `name`, or its class cannot be
+        ValueError: `what; fix`. A package uses a shipped name, two packages provide `name`, or its class cannot be
             imported or is not a scorer.
     """
     found = _found(tuple(sys.path))
@@ -85,7 +85,7 @@ def check_scorer(scorer: Any, package: str) -> None:
     """Check the members of a bound scorer that a package provides.
 
     Raises:
-        ValueError: `what; fix`. A member is missing or is not of its type.
+        ValueError: `what; fix`. A member is missing or has the wrong type.
     """
     for name, (wanted, fits) in _MEMBERS.items():
         value = getattr(scorer, name, None)

@@ -28,7 +28,7 @@ _NOT_A_MODE = "a pass/fail scorer has no range and no pass mark; remove it, or w
 
 @dataclass(frozen=True, kw_only=True)
 class MetricOptions:
-    """What the values of a function mean."""
+    """The meaning of a function's values."""
 
     name: str | None = None
     """Name of the metric. Default: the function's name."""
@@ -77,7 +77,7 @@ class PythonScorer:
     call: str
     """`package.module:function`."""
     metric: MetricOptions | None = None
-    """What the values mean: name, range and direction."""
+    """Meaning of the values: name, range and direction."""
     min: float | None = None
     """Smallest value that passes."""
     max: float | None = None
@@ -119,7 +119,7 @@ class PythonScorer:
 
     @property
     def measured(self) -> Metric:
-        """The metric that it gives."""
+        """The metric of the function."""
         given = self.metric or MetricOptions()
         mark = self.min if self.max is None else self.max
         graded = any(value is not None for value in (given.low, given.high, mark))
@@ -144,7 +144,7 @@ class PythonScorer:
         return project_file(self.call.partition(":")[0], project)
 
     def bind(self, services: Services) -> BoundPythonScorer:
-        """Import the function and compare its parameters with what it can be given.
+        """Import the function and compare its parameters with the available values.
 
         Raises:
             InputError: it cannot be imported or called; the problem's place is the option.
@@ -172,11 +172,11 @@ _FROM_ROW: Mapping[str, Callable[[Case, Output], Any]] = {
     "case": lambda case, output: copy.deepcopy(case),
     "output": lambda case, output: copy.deepcopy(output),
 }
-"""Parameter name -> the value it is given; the function gets copies, so that it cannot change a row."""
+"""Parameter name -> its value; the function gets copies, so that it cannot change a row."""
 
 
 def own_name(given: Mapping[str, Any], written: str) -> str:
-    """Return the metric's name for options as a suite states them; the suite may be of another version.
+    """Return the metric's name for options in a suite, which may be written for another version.
 
     Args:
         given: the options.
@@ -215,7 +215,7 @@ class BoundPythonScorer:
         ]
 
     def check_case(self, case: Case) -> None:
-        """Reject a case without a field that the function takes.
+        """Reject a case without a field that the function needs.
 
         Raises:
             ValueError: the field is missing, or the case has several references and the function takes one.
@@ -229,7 +229,7 @@ class BoundPythonScorer:
             raise ValueError(f"{what}; name the parameter `references`, which is a list of all")
 
     async def score(self, case: Case, output: Output) -> Score | Unscored:
-        """Call the function, on a thread or loop of its own, so that a slow one delays no call of the system."""
+        """Call the function on its own thread or loop, so that a slow one does not delay calls of the system."""
         call = functools.partial(self._called, self._arguments(case, output))
         try:
             async with asyncio.timeout(self._timeout_s):

@@ -1,4 +1,4 @@
-"""Read what a function of the project returned as a grade."""
+"""Read the value that a function of the project returned as a grade."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def read_grade(value: object, metric: Metric, place: str) -> Score | Unscored:
     """Read a returned value: a bool, a number, a `Score`, an `Unscored`, a mapping of `KEYS`, or `None`.
 
     Args:
-        value: what the function returned.
-        metric: what it measures; a `Score` or `Unscored` is given this metric's name.
-        place: file and line of the function, which messages begin with.
+        value: returned value.
+        metric: metric of the function; a `Score` or `Unscored` gets its name.
+        place: file and line of the function, for the beginning of messages.
 
     Returns:
         `Unscored` of kind `no_grade` for `None`, and of kind `scorer_error` for a value of another type, a number that

@@ -1,1 +1,1 @@
-"""Similarity of meaning by vectors, and the models that make the vectors."""
+"""Compare meaning by vectors, and compute the vectors."""

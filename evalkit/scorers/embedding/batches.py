@@ -34,10 +34,10 @@ class RawEmbedder(Protocol):
         """See `Embedder.name`."""
 
     async def open(self) -> None:
-        """Load what takes long or may be missing.
+        """Load the parts that take long or may be missing.
 
         Raises:
-            InputError: with the fix.
+            InputError: they cannot be loaded; the message has the fix.
         """
 
     async def raw(self, texts: list[str]) -> npt.ArrayLike:
@@ -53,7 +53,7 @@ class RawEmbedder(Protocol):
 
 
 def unit_rows(vectors: npt.ArrayLike) -> Vectors:
-    """Scale each row to length 1; zero rows stay zero, and rows that are not finite stay so."""
+    """Scale each row to length 1; zero rows and non-finite rows are kept."""
     rows = np.asarray(vectors, dtype=np.float64)
     with np.errstate(invalid="ignore"):
         peaks = np.abs(rows).max(axis=1, keepdims=True, initial=0)
@@ -95,7 +95,7 @@ def _size(text: str, row: Vectors) -> int:
 
 
 class BatchedEmbedder:
-    """Combines requests of concurrent scorers, embeds equal texts once, and caches recent vectors."""
+    """Combines requests of concurrent scorers, embeds equal texts only once, and caches recent vectors."""
 
     def __init__(self, inner: RawEmbedder, *, batch_size: int = 64, wait_s: float = 0.003) -> None:
         self.name = inner.name
@@ -119,7 +119,7 @@ class BatchedEmbedder:
         return pieces, await self.embed(pieces)
 
     async def __aenter__(self) -> Self:
-        """Make the source ready.
+        """Load the model of the source.
 
         Raises:
             InputError: its model cannot be loaded.
@@ -173,7 +173,7 @@ class BatchedEmbedder:
             if len(texts) == 1:
                 _fail(batch, error)
                 return
-            # One text that the endpoint refuses must not take its neighbours with it.
+            # If the endpoint rejects one text, the others of its batch are still embedded.
             half = len(texts) // 2
             await self._fill({text: batch[text] for text in texts[:half]})
             await self._fill({text: batch[text] for text in texts[half:]})

@@ -1,4 +1,4 @@
-"""Embedders: texts in, unit vectors out, offline by default.
+"""Embed texts as unit vectors, offline by default.
 
 ```
 embedding: wordllama                                            # inside the wheel, no network, no key
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evalkit.errors import InputError, Problem
+from evalkit.net.waits import Waits
 from evalkit.scorers.embedding.batches import BatchedEmbedder, VectorCache, Vectors, unit_rows
 from evalkit.text.escaping import cut
 
@@ -28,7 +29,7 @@ Encode = Callable[[list[str]], Any]
 
 CHOICES = "wordllama, {sentence-transformers: model}, {fastembed: model}, {openai: {model, base_url, api_key_env}}"
 THREAD_CHARS = 50_000
-"""Longer texts block the event loop noticeably (about 1 microsecond per character)."""
+"""Length from which texts block the event loop noticeably (about 1 microsecond per character)."""
 
 
 class Embedder(Protocol):
@@ -54,8 +55,8 @@ class WordLlama:
 
     Text is case-folded first: a static table holds "PARIS" and "Paris" as unrelated tokens.
 
-    Reads tokenizer and weights straight from the files that the `wordllama` wheel carries: importing the package costs
-    twice the time, reconfigures logging, and looks for the tokenizer in a folder that is not there. The weights are
+    Tokenizer and weights are read directly from the files in the `wordllama` wheel, because importing the package takes
+    twice as long, reconfigures logging, and looks for the tokenizer in a folder that does not exist. The weights are
     mapped, not loaded, so that only the rows in use take memory.
     """
 
@@ -128,7 +129,7 @@ def _map_table(path: Path, tensor: str) -> npt.NDArray[np.float16]:
 
 
 class LocalModel:
-    """A model of an optional library, loaded before the first call and run in a thread because both take long."""
+    """A model of an optional library, loaded before the first call and run in a thread, as both take long."""
 
     def __init__(self, name: str, load: Callable[[], Encode]) -> None:
         self.name = name
@@ -157,7 +158,9 @@ class LocalModel:
         """Do nothing; there is nothing to release."""
 
 
-def build_embedder(option: str | Mapping[str, Any] | None, environ: Mapping[str, str]) -> Embedder:
+def build_embedder(
+    option: str | Mapping[str, Any] | None, environ: Mapping[str, str], waits: Waits | None = None
+) -> Embedder:
     """Build the embedder that the suite's `embedding:` names; `None` is the offline default.
 
     Raises:
@@ -169,7 +172,7 @@ def build_embedder(option: str | Mapping[str, Any] | None, environ: Mapping[str,
     if kind == "openai" and isinstance(value, Mapping):
         from evalkit.scorers.embedding.endpoint import endpoint_from
 
-        return BatchedEmbedder(endpoint_from(value, environ))
+        return BatchedEmbedder(endpoint_from(value, environ, waits))
     if kind in _LIBRARIES and isinstance(value, str) and value:
         _require(kind)
         return BatchedEmbedder(LocalModel(f"{kind} {value}", lambda: _LIBRARIES[kind](value)))

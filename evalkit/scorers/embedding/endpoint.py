@@ -1,4 +1,4 @@
-"""Embeddings from an endpoint that speaks OpenAI's `POST /embeddings`."""
+"""Get embeddings from an endpoint with OpenAI's `POST /embeddings`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from evalkit.net.keys import key_problem, read_key
 from evalkit.net.proxies import find_proxy
 from evalkit.net.retry import REPEATABLE, ExchangeFailed, TimeLeft
 from evalkit.net.vendors import VENDORS
+from evalkit.net.waits import Waits
 from evalkit.scorers.embedding.batches import BatchRejected, EmbeddingError
 from evalkit.text.escaping import cut
 
@@ -34,7 +35,7 @@ OPTIONS = frozenset({"model", "base_url", "api_key_env", "api_key_header"})
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingEndpoint:
-    """Model, address, key and time-outs of an embedding endpoint."""
+    """Model, address, key and timeouts of an embedding endpoint."""
 
     model: str
     base_url: str = DEFAULT_BASE_URL
@@ -49,7 +50,9 @@ class EmbeddingEndpoint:
     retries: int = 6
 
 
-def endpoint_from(options: Mapping[str, Any], environ: Mapping[str, str]) -> EndpointEmbedder:
+def endpoint_from(
+    options: Mapping[str, Any], environ: Mapping[str, str], waits: Waits | None = None
+) -> EndpointEmbedder:
     """Read `{model, base_url, api_key_env, api_key_header}`.
 
     Raises:
@@ -81,7 +84,7 @@ def endpoint_from(options: Mapping[str, Any], environ: Mapping[str, str]) -> End
         api_key_header=texts.get("api_key_header"),
         proxy=proxy,
     )
-    return EndpointEmbedder(endpoint)
+    return EndpointEmbedder(endpoint, waits=waits)
 
 
 def _key(variable: str | None, environ: Mapping[str, str]) -> str:
@@ -95,8 +98,9 @@ def _key(variable: str | None, environ: Mapping[str, str]) -> str:
 class EndpointEmbedder:
     """Asks the endpoint for one batch at a time over one session, and retries transient failures."""
 
-    def __init__(self, endpoint: EmbeddingEndpoint, sleep: Sleep | None = None) -> None:
+    def __init__(self, endpoint: EmbeddingEndpoint, sleep: Sleep | None = None, waits: Waits | None = None) -> None:
         self._endpoint = endpoint
+        self._waits = waits
         self._sleep = sleep
         self._session: ClientSession | None = None
 
@@ -128,7 +132,7 @@ class EndpointEmbedder:
 
         policy = replace(REPEATABLE, retries=at.retries)
         try:
-            answered = await retried(attempt, policy, left, sleep=self._sleep)
+            answered = await retried(attempt, policy, left, waits=self._waits, sleep=self._sleep)
         except ExchangeFailed as failure:
             raise self._error(failure, len(texts)) from None
         return _vectors(answered.value.decode("utf-8", "replace"), len(texts), self.name)

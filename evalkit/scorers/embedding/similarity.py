@@ -15,7 +15,7 @@ from evalkit.types import Case, Metric, Output, Score, Unscored
 
 NEEDS_REFERENCE = frozenset({"reference"})
 BLOCK_ROWS = 1024
-"""Answer tokens compared at once; bounds the memory that a very long answer takes."""
+"""Number of answer tokens compared at once, which limits the memory for a very long answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Similarity:
 
     name: str = "similarity"
     min: float | None = None
-    """Smallest value that passes, -1 to 1; without it there is a value and no pass."""
+    """Smallest value that passes, -1 to 1; without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "min"
@@ -111,7 +111,7 @@ class TokenMatch:
 
     name: str = "token_match"
     min_f1: float | None = None
-    """Smallest F1 that passes, 0 to 1; without it there are values and no pass."""
+    """Smallest F1 that passes, 0 to 1; without it, the values have no pass mark."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "min_f1"

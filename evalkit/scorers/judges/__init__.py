@@ -1,1 +1,1 @@
-"""Judges: a model, large or small, grades an answer."""
+"""Grade answers and conversations with a model, large or small."""

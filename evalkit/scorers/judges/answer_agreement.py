@@ -1,4 +1,4 @@
-"""Compare the numbers of an answer with those of a reference, and the words beside them."""
+"""Compare the numbers of an answer, and the words beside them, with those of a reference."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ class AnswerAgreement:
     """How the numbers of an answer agree with those of one reference."""
 
     found: Sequence[tuple[StatedNumber, int, float]]
-    """Numbers of the reference that the answer has, the place there, and the degree, above 0 to 1."""
+    """Numbers of the reference found in the answer, each with its position there and its degree of agreement, above 0
+    to 1."""
     lacking: bool
     """The answer lacks a number."""
     missing: bool
-    """A number that counts is not in the answer."""
+    """The answer lacks a number that counts."""
     swapped: bool
-    """Two numbers are swapped: at each other's words, or in a different order where order matters."""
+    """Two numbers are swapped: each is at the other's words, or their order differs where order matters."""
 
     @property
     def exact(self) -> bool:
@@ -52,7 +53,7 @@ class Counted:
 
 
 def agreement(wanted: Counted, given: Counted, asked: Collection[str]) -> AnswerAgreement:
-    """Look each number of a reference up in an answer."""
+    """Look up each number of a reference in an answer."""
     sought, stated = wanted.numbers, given.numbers
     found: list[tuple[StatedNumber, int, float]] = []
     missing = False

@@ -1,7 +1,7 @@
-"""Compute two features of agreement with a reference, for the local judge, and detect what excludes agreement.
+"""Compute two features of agreement with a reference for the local judge, and detect contradictions.
 
-Each is taken over the part of the answer that fits the reference best, so that a word and a paragraph are on one scale,
-and words of the question count for little, since an answer proves nothing by repeating them.
+Each feature is computed over the part of the answer that fits the reference best, so that a word and a paragraph are on
+one scale. Words of the question count for little, since an answer proves nothing by repeating them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _CAPITALISED = re.compile(r"\b[A-Z][^\W\d_]*[a-z]\b")
 _SHORT_FORM = re.compile(r"\b[A-Z](?:\.?[A-Z]){1,5}\b")
 SENTENCE_WORDS = 4
 SHORT_WORDS = 12
-"""Words of a reference all of whose numbers count."""
+"""Maximum words of a reference in which every number counts."""
 _BREAK = re.compile(r"[.;:!?,\n](?!\d)|\b(?:but|although|though|however)\b", re.IGNORECASE)
 NUMERALS = frozenset(
     "hundred thousand million billion trillion dozen half quarter third once twice thrice both pair couple noon "
@@ -52,16 +52,16 @@ NUMERALS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Agreement of one answer with one reference, each in 0 to 1."""
+    """Agreement of one answer with one reference, each from 0 to 1."""
 
     meaning: float
-    """Cosine of the reference with the closest stretch of the answer that is as long (static token embeddings), or the
-    weighted share of its words that a stretch of the answer has, if that is more."""
+    """Cosine of the reference with the closest stretch of the answer of the same length (static token embeddings), or
+    the weighted share of its words in such a stretch, whichever is higher."""
     wording: float
-    """1 if the whole reference, or its abbreviation, occurs in the answer; else that share of its words, squared.
-    If the answer replaces part of a name, both figures are lowered by the share that is replaced."""
+    """1 if the whole reference, or its abbreviation, occurs in the answer; else the share of its words that do,
+    squared. If the answer replaces part of a name, both figures are lowered by the share that is replaced."""
     excluded: str = ""
-    """Why the two cannot both be right, whatever else they share; both figures are 0 then."""
+    """Why the two cannot both be right, whatever else they share; both figures are then 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +189,7 @@ def _without_refusals(text: str) -> str:
 
 
 def stands_in(wanted: Words, given: Words) -> bool:
-    """Tell whether the reference occurs in the answer word by word, stop words and gaps between words aside."""
+    """Return whether the reference occurs in the answer word by word, apart from stop words and gaps between words."""
     needle = "".join(wanted.folded[place] for place in wanted.telling)
     kept = [given.folded[place] for place in given.telling]
     starts = np.cumsum([0, *map(len, kept)]).tolist()
@@ -198,7 +198,7 @@ def stands_in(wanted: Words, given: Words) -> bool:
 
 
 def _abbreviates(reference: str, answer: str) -> bool:
-    """Tell whether one holds the initials of the other: "World Health Organization" and "WHO", either way round."""
+    """Return whether one holds the initials of the other: "World Health Organization" and "WHO", either way round."""
     if _SHORT_FORM.fullmatch(reference.strip()):
         short = _undotted(reference.strip())
         return len(short) > 2 and short in _initials(answer)
@@ -214,7 +214,7 @@ def _undotted(short_form: str) -> str:
 
 
 def closest_stretch(wanted: _Text, given: _Text) -> float:
-    """Return the best cosine of the reference with a stretch of the answer as long as it, at least 0."""
+    """Return the best cosine of the reference with a stretch of the answer of its length, at least 0."""
     # The digits of two numbers look alike to an embedding, and other numbers are not similar at all.
     shared = [word in wanted.words.folded or not word[:1].isdigit() for word in given.words.folded]
     target, rows = _weighted_rows(wanted, wanted.weights), _weighted_rows(given, given.weights * shared)
@@ -232,7 +232,7 @@ def _weighted_rows(text: _Text, weights: Floats) -> Vectors:
 def _numbers_exclude(
     references: Sequence[Sequence[StatedNumber]], given: Sequence[StatedNumber], asked: Collection[str]
 ) -> bool:
-    """Return whether both sides have numbers of a kind, and no reference shares one with the answer."""
+    """Return whether both sides have numbers of the same kind, and no reference shares one with the answer."""
     for kind in (*CALENDAR, "number"):
         expected = [one for numbers_ in references for one in numbers_ if _group(one) == kind]
         stated = any(_group(one) == kind and one.written not in asked for one in given)

@@ -15,16 +15,16 @@ from evalkit.scorers.judges.answer_words import QUESTION_WEIGHT, STOP_WORDS, Wor
 SPELLING = 0.82
 """Smallest similarity at which two spellings are taken for one word."""
 NAME_SPELLING = (0.5, 0.84)
-"""The same, Levenshtein and Jaro-Winkler, beside another word of the name that is the same: Dave for David."""
+"""The same limits (Levenshtein and Jaro-Winkler) next to another word of the name that is equal: Dave for David."""
 STEM_LETTERS = 5
 SHORT_LETTERS = 3
-"""Minimum letters that remain of a name."""
+"""Minimum letters of a shortened name."""
 FAIR = 0.7
 """Degree of a common stem, or of a name in another form."""
 PARTLY = 0.6
-"""Degree of an initial, and the smallest at which a word counts as found."""
+"""Degree of an initial, and the smallest degree at which a word counts as found."""
 SPARE_WORDS = 4
-"""The reference is looked for in stretches of the answer twice as long as it, or longer by so many words."""
+"""The reference is looked for in stretches of the answer twice as long, or longer by this many words."""
 
 NOWHERE = -1
 
@@ -40,7 +40,7 @@ def word_matches(wanted: Words, given: Words) -> Floats:
 
 
 class _Pairs:
-    """Every pair of a word of the reference and a word of the answer; `names` are words of the reference."""
+    """All pairs of a word of the reference and a word of the answer; `names` are words of the reference."""
 
     def __init__(self, wanted: Sequence[str], given: Sequence[str], names: Collection[str]) -> None:
         self._wanted, self._given = wanted, given
@@ -101,7 +101,7 @@ def best_stretch(matches: Floats, weights: Floats) -> Floats:
 
 
 def replaced_share(wanted: Words, given: Words, matches: Floats, weights: tuple[Floats, Floats]) -> float:
-    """Share of the missing words of names that other words replace, 0 to 1: Emmitt Smith for Timmy Smith."""
+    """Return the share of the missing words of names that other words replace, 0 to 1: Emmitt Smith for Timmy Smith."""
     found = matches.max(axis=1)
     hits = {place: int(matches[place].argmax()) for place in wanted.telling if found[place] >= PARTLY}
     replaced = 0.0

@@ -11,7 +11,8 @@ from evalkit.scorers.judges.answer_units import Reading, currency_before, readin
 from evalkit.scorers.judges.answer_words import CENTURY, LOOSE, STOP_WORDS, Words, same_quantity
 
 CAP = 0.05
-"""Largest relative difference that rounding to a whole number explains: 3.4 million is not a reference of 3 million."""
+"""Largest relative difference that counts as rounding to a whole number: 3.4 million is not a reference of 3
+million."""
 FRACTION_STEP = 0.01
 """Precision of a fraction: 0.67 and 67 % are two thirds, 0.7 is not."""
 HALF_DAY_MINUTES = 720
@@ -39,18 +40,18 @@ class StatedNumber:
     """One number of a text."""
 
     place: int
-    """Its word in the text."""
+    """Index of the number's word in the text."""
     end: int
-    """The word behind it and its unit."""
+    """Index of the word after the number and its unit."""
     written: str
     """The folded word."""
     kind: str
-    """year, month, day, number, clock or name: a version, a telephone number, the number in a name."""
+    """`year`, `month`, `day`, `number`, `clock` or `name` (a version, a telephone number, the number in a name)."""
     value: float = math.nan
     step: float = 0.0
     """The last stated digit as a number: 0.1 for 39.0, a million for 3 million."""
     units: Sequence[Reading] = ()
-    """What its unit may mean; empty if it has none."""
+    """Possible meanings of the unit; empty without a unit."""
     hedged: bool = False
     bare: float = math.nan
     """The number without its `million`."""
@@ -145,7 +146,7 @@ def _is_roman_one(text: Words, place: int) -> bool:
 
 
 def _is_pronoun(text: Words, place: int) -> bool:
-    """Return whether "one" is not a number: the one that is meant, no one, one of them."""
+    """Return whether "one" is a pronoun: the one that is meant, no one, one of them."""
     before, after = text.folded[max(0, place - 1) : place], text.folded[place + 1 : place + 2]
     return text.raw[place] == "one" and bool(_BEFORE_ONE & set(before) or _AFTER_ONE & set(after))
 
@@ -194,7 +195,7 @@ def _clock(text: Words, place: int) -> StatedNumber | None:
 
 
 def _is_name(text: Words, place: int, asked: Collection[str]) -> bool:
-    """Return whether it is a version, article number or identifier, whose digits are never rounded."""
+    """Return whether a number is a version, article number or identifier, whose digits are never rounded."""
     before = text.folded[place - 1] if place else ""
     glued = place > 0 and text.gaps[place] in ("", "-") and before.isalpha() and before not in ("v", "usd", "eur")
     labelled = before in _LABELS or (place > 0 and text.capital[place - 1] and before not in STOP_WORDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 Reading = tuple[str, float, float]
-"""What a unit may mean: its dimension, and the factor and offset that convert it to the base unit."""
+"""One meaning of a unit: its dimension, and the factor and offset that convert it to the base unit."""
 
 FAHRENHEIT_ZERO = 459.67 * 5 / 9
 _TABLE: Mapping[str, Mapping[str, float]] = {
@@ -89,7 +89,7 @@ def _readings() -> dict[str, tuple[Reading, ...]]:
 
 
 UNITS = _readings()
-"""The readings of each word or sign; a pound is money or a mass."""
+"""The meanings of each word or sign; a pound is money or a mass."""
 
 
 def readings(behind: tuple[str, ...], gaps: Sequence[str]) -> tuple[Sequence[Reading], int]:

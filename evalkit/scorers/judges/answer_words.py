@@ -39,7 +39,7 @@ SAME = (
     | {"sept": "september", "mt": "mount", "bce": "bc", "twice": "2", "thrice": "3"}
     | {name + end: unit for unit, names in _UNITS.items() for name in names for end in ("", "s")}
 )
-"""Words that are written in two ways, and the way used here."""
+"""Words with two spellings, and the spelling used here."""
 MONTHS = frozenset(MONTH_NAMES)
 _VERBS_TOO = frozenset({"may", "march"})
 _WORD = re.compile(
@@ -62,12 +62,12 @@ SMALL_WEIGHT = 0.3
 LAST_DAY = 31
 LAST_CENTURY = 21
 LOOSE = 0.6
-"""How well a year agrees with its century, or a number with one that also says `million`."""
+"""Degree to which a year agrees with its century, or a number with one that also says `million`."""
 
 
 @dataclass(frozen=True)
 class Words:
-    """A text as folded words, with how each was written."""
+    """A text as folded words, with their original spelling."""
 
     folded: tuple[str, ...]
     """At least one."""
@@ -92,7 +92,7 @@ class Words:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Words with a capital letter that does not only open the text."""
+        """Words with a capital letter, other than the first word of the text."""
         telling = self.telling
         capitals = [place for place in telling if self.capital[place]]
         opened = capitals if len(capitals) == len(telling) else [place for place in capitals if place != telling[0]]

@@ -37,18 +37,18 @@ NO_ENDPOINT = "the suite names no judge endpoint; add `judge: {chat: {model: ...
 
 @dataclass(frozen=True)
 class Question:
-    """What a judge is asked about one case."""
+    """One question to a judge about a case."""
 
     metric: str
     system: str
     """The static text, equal for every case."""
     blocks: Blocks
     schema: type[Any]
-    """The reply's form, a pydantic model."""
+    """The form of the reply, as a pydantic model."""
     reminder: str = REMINDER
     """The last sentence of the message."""
     given: Blocks = field(default=())
-    """Further texts of the case, besides the blocks, that a reply may not repeat as its own verdict."""
+    """Texts of the case other than the blocks that a reply may not repeat as its own verdict."""
 
 
 def rubric_question(metric: str, system: str, rubric: Rubric, case: Case, output: Output) -> Question:
@@ -96,7 +96,7 @@ async def ask(
 
 
 def _repeats(parsed: Parsed[Any], mark: str) -> bool:
-    """Tell whether a reply holds the mark that fences the case."""
+    """Return whether a reply holds the mark that fences the case."""
     said = parsed.value.model_dump(mode="json")
     return mark in parsed.text.lower() or any(mark in text.lower() for text in _texts(said))
 
@@ -125,7 +125,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _holds_verdict(text: str, said: dict[str, Any], schema: type[Any] | None = None) -> bool:
-    """Tell whether a text holds this verdict: its reason word for word after that key, or an object that is it."""
+    """Return whether a text holds this verdict: its reason word for word after that key, or an equal object."""
     plain = text
     for _ in range(MOST_NESTED):  # JSON within a string of JSON is escaped once more
         if any(_follows_key(plain, reason) for reason in _reasons(said)):
@@ -166,7 +166,7 @@ def _unescaped(found: re.Match[str]) -> str:
 
 
 def _contains(found: Any, said: Any, schema: type[Any] | None) -> bool:
-    """Tell whether a value is, or holds, the verdict, in any form in which a judge's own would be read."""
+    """Return whether a value is or holds the verdict, in any form in which a judge's reply is read."""
     from evalkit.llm.reply_forms import in_clear_form
 
     if found == said or (schema is not None and isinstance(found, dict) and in_clear_form(found, schema) == said):
@@ -176,21 +176,32 @@ def _contains(found: Any, said: Any, schema: type[Any] | None) -> bool:
 
 
 def lacking(metric: str, parts: frozenset[str], case: Case, output: Output) -> Unscored | None:
-    """Return the part of the case that the rubric reads and the case lacks."""
+    """Return an error if the case lacks a part that the rubric reads."""
     if "reference" in parts and not any(text.strip() for text in case.reference):
         return Unscored(metric, "missing_reference", "the rubric compares with a reference; give the case one")
     if "contexts" in parts and not any(text.strip() for text in contexts_of(case, output)):
         return Unscored(metric, "missing_contexts", "the rubric reads contexts; neither system nor case has any")
     if "goal" in parts and not goal_of(case):
         return Unscored(metric, "missing_goal", "the rubric reads the goal of the user; the case names none")
-    if "conversation" in parts and (size := len(str(transcript_of(case, output)))) > MAX_CHARS:
-        why = f"the conversation has {size:,} characters, a judge reads at most {MAX_CHARS:,}"
-        return Unscored(metric, "too_long", why)
-    return None
+    return too_long(metric, str(transcript_of(case, output))) if "conversation" in parts else None
+
+
+def too_long(metric: str, transcript: str, what: str = "the conversation") -> Unscored | None:
+    """Return why a transcript is not read, `None` if it is short enough.
+
+    Args:
+        metric: that is not graded.
+        transcript: as a judge would read it.
+        what: names it.
+    """
+    size = len(transcript)
+    if size <= MAX_CHARS:
+        return None
+    return Unscored(metric, "too_long", f"{what} has {size:,} characters, a judge reads at most {MAX_CHARS:,}")
 
 
 def check_goal(rubric: Rubric, case: Case) -> None:
-    """Refuse a case without the goal that a rubric reads.
+    """Reject a case without the goal that a rubric reads.
 
     Raises:
         ValueError: `what; fix`.

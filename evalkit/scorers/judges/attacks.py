@@ -1,6 +1,6 @@
-"""Attacks on a judge: texts appended to a wrong answer to make the judge pass it.
+"""List attacks on a judge: texts appended to a wrong answer to make the judge pass it.
 
-The kinds follow what is known of attacks on judges: arXiv 2504.18333 (prompt injection), arXiv 2403.17710 (optimised
+The kinds follow published attacks on judges: arXiv 2504.18333 (prompt injection), arXiv 2403.17710 (optimised
 injection), and the fences, roles and encodings that prompt-injection corpora share.
 """
 
@@ -16,7 +16,7 @@ PADDING_CHARS = 50_000
 
 @dataclass(frozen=True)
 class Attack:
-    """One text, and what it tries."""
+    """One text, and the kind of attack."""
 
     kind: str
     text: str
@@ -133,4 +133,4 @@ def _corpus() -> Iterator[Attack]:
 
 
 ATTACKS: tuple[Attack, ...] = tuple(_corpus())
-"""Every attack, kind by kind."""
+"""All attacks, grouped by kind."""

@@ -68,15 +68,15 @@ class Claims:
     """Measure the share of an answer's claims that its passages support.
 
     The value is 0 to 1. With `pass`, the answer passes if the value reaches it and no claim is contradicted. One call
-    lists the claims, a second decides for each whether the passages support it, contradict it or neither, and quotes
-    the passage. A quote that no passage contains is sent back to the model twice; if it is still wrong, the case is
-    unscored. An answer that claims nothing is unscored too. Needs the suite's `judge:` and contexts.
+    lists the claims. A second call decides for each claim whether the passages support it, contradict it or neither,
+    and quotes the passage. A quote that no passage contains is sent back to the model twice; if it is still wrong, the
+    case is unscored. An answer that claims nothing is unscored too. Needs the suite's `judge:` and contexts.
     """
 
     name: str = "claims"
     pass_at: float | None = field(default=None, metadata={"key": "pass"})
-    """Smallest share of supported claims that passes, above 0 and at most 1; an answer with a contradicted claim always
-    fails. Without it there is a value and no pass."""
+    """Smallest share of supported claims that passes, above 0 and at most 1. An answer with a contradicted claim always
+    fails. Without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "pass_at"
@@ -107,7 +107,7 @@ class BoundClaims:
         self.key_parts: Mapping[str, str] = {**judge_key(client), "prompt": f"claims {CLAIMS_PROMPT_VERSION}"}
 
     def questions(self, case: Case) -> tuple[Questions, ...]:
-        """Return two: one lists the claims, and a second checks them if there are any."""
+        """Return two: one to list the claims, and one to check them if there are any."""
         return (Questions(self._client, 1, 2, 2),) if self._client else ()
 
     async def score(self, case: Case, output: Output) -> Score | Unscored:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from evalkit.scorers.base import Questions, Services
-from evalkit.scorers.judges.asking import NO_ENDPOINT, Question, ask, check_goal, lacking, rubric_question
-from evalkit.scorers.judges.identity import judge_key, judge_name
+from evalkit.scorers.judges.asking import NO_ENDPOINT, Question, ask, lacking, rubric_question
+from evalkit.scorers.judges.by_rubric import ByRubric
+from evalkit.scorers.judges.identity import judge_name
 from evalkit.scorers.judges.opinions import Opinion, check_samples, combined
-from evalkit.scorers.judges.prompt import PROMPT_VERSION, system_text
+from evalkit.scorers.judges.prompt import system_text
 from evalkit.scorers.judges.rubric import Rubric, read_rubric
 from evalkit.scorers.judges.rubric_judge import check_pass, details_of
 from evalkit.types import Case, Metric, Output, Score, Unscored
@@ -33,7 +34,7 @@ class GEval:
 
     The value lies on the rubric's scale; with `pass`, the answer passes if the value reaches it. If the endpoint shows
     the probabilities of its tokens, it is the sum of each level times its probability, from one call; else it is the
-    mean of `samples` opinions. Either way it distinguishes 3.6 from 4.4, for which a plain judge says 4 both times. The
+    mean of `samples` opinions. Either way it distinguishes 3.6 from 4.4, where a plain judge says 4 both times. The
     steps of the evaluation are the rubric's own text; the model does not generate any. Needs the suite's `judge:`.
     Source: Liu et al. 2023, arXiv 2303.16634.
     """
@@ -42,9 +43,9 @@ class GEval:
     rubric: str
     """A shipped rubric, or a Markdown file, with a scale of levels such as `[1, 5]`; both ends below 10."""
     pass_at: float | None = field(default=None, metadata={"key": "pass"})
-    """Smallest expected level that passes; without it there is a value and no pass."""
+    """Smallest expected level that passes; without it, the value has no pass mark."""
     samples: int = 5
-    """Opinions that are asked if the endpoint shows no probabilities."""
+    """Number of opinions to ask for if the endpoint shows no probabilities."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "rubric"
@@ -65,14 +66,13 @@ class GEval:
         return BoundGEval(self, rubric, rubric.scale, services.llm)
 
 
-class BoundGEval:
+class BoundGEval(ByRubric):
     """`GEval` with its rubric and its endpoint; without an endpoint every grade is `no_judge_endpoint`."""
 
     version: ClassVar[str] = GEval.version
 
     def __init__(self, options: GEval, rubric: Rubric, levels: tuple[int, int], client: ChatClient | None) -> None:
-        self.name = options.name
-        self.rubric = rubric
+        super().__init__(options.name, rubric, (client,) if client else ())
         self._levels = range(levels[0], levels[1] + 1)
         self._pass_at = options.pass_at
         self._samples = options.samples
@@ -81,29 +81,11 @@ class BoundGEval:
         self.metrics = (
             Metric(options.name, float(levels[0]), float(levels[1]), judge=judge_name(client), pass_at=options.pass_at),
         )
-        self.needs = frozenset({"reference"}) & rubric.parts
-        self.key_parts: Mapping[str, str] = {
-            **judge_key(client),
-            "rubric": rubric.sha256[:16],
-            "prompt": PROMPT_VERSION,
-        }
-
-    def check_case(self, case: Case) -> None:
-        """Refuse a case without the goal that the rubric reads.
-
-        Raises:
-            ValueError: `what; fix`.
-        """
-        check_goal(self.rubric, case)
 
     def questions(self, case: Case) -> tuple[Questions, ...]:
-        """Return one if the endpoint shows probabilities, else one for each opinion."""
+        """Return one question if the endpoint shows probabilities, else one for each opinion."""
         likely = 1 if self._samples == 1 else None
         return (Questions(self._client, 1, likely, self._samples),) if self._client else ()
-
-    async def score(self, case: Case, output: Output) -> Score | Unscored:
-        """Grade one answer."""
-        return await self.score_repeat(case, output, 0)
 
     async def score_repeat(self, case: Case, output: Output, repeat: int) -> Score | Unscored:
         """Grade one answer of one repeat."""
@@ -155,12 +137,12 @@ def level_shares(tokens: Sequence[Token], levels: range, said_level: int) -> dic
     """Return the probability of each level at the position of the reply's score, normalised to sum to 1.
 
     Args:
-        tokens: of the reply, in order, each with the probabilities of its alternatives.
-        levels: of the scale.
+        tokens: tokens of the reply, in order, each with the probabilities of its alternatives.
+        levels: levels of the scale.
         said_level: the level that was read from the reply; a token with another level is not its score.
 
     Returns:
-        Level -> share; `None` if the tokens are unknown, none of them starts with the score, or the levels hold less
+        Level -> share; `None` if the tokens are unknown, none of them starts with the score, or the levels have less
         than half of the probability there.
     """
     said = ""

@@ -20,7 +20,7 @@ def judge_name(client: ChatClient | None, panel: Sequence[ChatClient] = ()) -> s
 
 
 def judge_key(client: ChatClient | None, panel: Sequence[ChatClient] = ()) -> Mapping[str, str]:
-    """Return the parts of a score key that the judge endpoints decide."""
+    """Return the parts of a score key that depend on the judge endpoints."""
     members = (client, *panel) if client else ()
     settings = "+".join(settings_hash(member.config) for member in members) or "none"
     return {"judge": judge_name(client, panel), "settings": settings}

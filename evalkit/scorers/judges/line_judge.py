@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from evalkit.scorers.base import Questions
-from evalkit.scorers.judges.asking import NO_ENDPOINT, Question, ask, check_goal, lacking
-from evalkit.scorers.judges.identity import judge_key, judge_name
-from evalkit.scorers.judges.prompt import PROMPT_VERSION, TALK_INSTRUCTION, case_blocks, framed, said_in
+from evalkit.scorers.judges.asking import NO_ENDPOINT, Question, ask, lacking
+from evalkit.scorers.judges.by_rubric import ByRubric
+from evalkit.scorers.judges.identity import judge_name
+from evalkit.scorers.judges.prompt import CONVERSATION_INSTRUCTION, case_blocks, framed, said_in
 from evalkit.scorers.judges.quotes import normalised, stands_in
 from evalkit.scorers.judges.rubric import Rubric
 from evalkit.scorers.judges.transcript import Line, transcript_of
@@ -38,50 +39,30 @@ ASKED = (
 )
 
 
-class LineJudge:
+class LineJudge(ByRubric):
     """A judge with a rubric whose scale is `turns` or `requests`; without an endpoint every grade is unscored.
 
-    The value is the share of turns without a fault, or of requests that are met. Of a rubric about the user it is 1 if
-    any turn has a fault: a figure about the simulated user, which grades no answer.
+    The value is the share of turns without a fault, or of requests that are met. For a rubric about the user, the value
+    is 1 if any turn has a fault; it describes the simulated user and grades no answer.
     """
 
     version: ClassVar[str] = "1"
-    needs: frozenset[str]
 
     def __init__(self, name: str, rubric: Rubric, pass_at: float | None, client: ChatClient | None) -> None:
-        self.name = name
-        self.rubric = rubric
+        super().__init__(name, rubric, (client,) if client else ())
         self._pass_at = pass_at
         self._client = client
         self._of_user, self._of_requests = rubric.of == "user", rubric.scale == "requests"
         reply = TURNS_REPLY if rubric.scale == "turns" else REQUESTS_REPLY
-        self._system = framed(TALK_INSTRUCTION, rubric.system_text(), reply)
+        self._system = framed(CONVERSATION_INSTRUCTION, rubric.system_text(), reply)
         metric = Metric(name, judge=judge_name(client), pass_at=pass_at)
         if self._of_user:
             metric = Metric(name, judge=judge_name(client), higher_is_better=False, binary=True, diagnostic=True)
         self.metrics = (metric,)
-        self.needs = frozenset({"reference"}) & rubric.parts
-        self.key_parts: Mapping[str, str] = {
-            **judge_key(client),
-            "rubric": rubric.sha256[:16],
-            "prompt": PROMPT_VERSION,
-        }
-
-    def check_case(self, case: Case) -> None:
-        """Refuse a case without the goal that the rubric reads.
-
-        Raises:
-            ValueError: `what; fix`.
-        """
-        check_goal(self.rubric, case)
 
     def questions(self, case: Case) -> tuple[Questions, ...]:
         """Return one."""
         return (Questions(self._client, 1, 1, 1),) if self._client else ()
-
-    async def score(self, case: Case, output: Output) -> Score | Unscored:
-        """Grade one conversation."""
-        return await self.score_repeat(case, output, 0)
 
     async def score_repeat(self, case: Case, output: Output, repeat: int) -> Score | Unscored:
         """Grade one conversation of one repeat."""
@@ -128,9 +109,10 @@ def _verdicts(reply: Any, lines: Sequence[Line], *, faults_count: bool) -> list[
     """Return the verdicts as they are stored.
 
     Args:
-        reply: of the judge.
-        lines: that were judged.
-        faults_count: whether the value of a turn is 1 for a fault, as that of its metric is, and not for a sound one.
+        reply: reply of the judge.
+        lines: judged lines.
+        faults_count: whether a turn with a fault has the value 1, as its metric does; if not, a turn without a fault
+            has it.
     """
     turns = {line.n: line.turn for line in lines}
     given = reply.verdicts if hasattr(reply, "verdicts") else reply.requests
@@ -144,7 +126,7 @@ def _verdicts(reply: Any, lines: Sequence[Line], *, faults_count: bool) -> list[
 
 
 def turns_schema(lines: Sequence[Line]) -> type[Any]:
-    """Return the schema of one verdict for each line, with a quote of it where it is at fault."""
+    """Return the schema of one verdict for each line, with a quote if the line is at fault."""
 
     def check(reply: Any) -> Any:
         wanted, numbers = [line.n for line in lines], [each.n for each in reply.verdicts]

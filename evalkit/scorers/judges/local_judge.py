@@ -1,7 +1,7 @@
-"""Judge correctness without a model or key: two features, calibrated on answers that people judged.
+"""Judge correctness without a language model, by two features calibrated on answers that people judged.
 
-`benchmarks/train_local_judge.py` trains it and measures it; `local_judge.json` holds the coefficients, where they come
-from and how well they agree with people.
+`benchmarks/train_local_judge.py` trains and measures the judge. `local_judge.json` holds the coefficients, their origin
+and their agreement with people.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BLIND_TO = "cannot see one-word edits or abstractive rewording"
 
 @cache
 def provenance() -> Mapping[str, Any]:
-    """Return the coefficients, training data, settings and measured figures, as `local_judge.json` holds them."""
+    """Return the coefficients, training data, settings and measured figures from `local_judge.json`."""
     loaded: Mapping[str, Any] = json.loads(COEFFICIENTS.read_text(encoding="utf-8"))
     return loaded
 
@@ -52,12 +52,12 @@ class LocalOpinion:
     probability: float
     """P(correct), 0 to 1."""
     reference: str
-    """The acceptable answer that agrees with it best."""
+    """The reference that agrees with the answer best."""
     features: Features
 
 
 class LocalJudge:
-    """A logistic regression on `Features`, best over the references."""
+    """A logistic regression on `Features`; the best reference counts."""
 
     def __init__(self, embedding: WordLlama, coefficients: Mapping[str, float] | None = None) -> None:
         self._embedding = embedding
@@ -74,7 +74,7 @@ class LocalJudge:
         return self.judge(question, references, answer).probability
 
     def judge(self, question: str, references: Sequence[str], answer: str) -> LocalOpinion:
-        """Return the probability of `predict` with its features."""
+        """Return the probability with its features."""
         filled = [reference for reference in references if reference.strip()]
         if not filled:
             raise ValueError("references: none holds any text; give at least one")
@@ -119,7 +119,7 @@ class LocalCorrectness:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """The probability, as this judge's opinion."""
+        """The probability, as an opinion of this judge."""
         judge = f"local:correctness@{provenance()['version']}"
         return (Metric(name=self.name, judge=judge, pass_at=self.pass_at),)
 

@@ -14,7 +14,7 @@ Combine = Literal["majority", "mean", "agree"]
 COMBINE: tuple[Combine, ...] = ("majority", "mean", "agree")
 MAX_SAMPLES = 50
 KEY_REFUSED = frozenset({"judge_http_401", "judge_http_403", "judge_no_key"})
-"""Failures that would affect every case: a panel with a member that has no key is not a panel."""
+"""Failures that affect every case, such as a missing key; they end the panel's opinion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def combined(metric: str, opinions: Sequence[Opinion | Unscored], rule: Combine)
     """Combine several opinions into one; each of them is kept under `opinions` in its details.
 
     `majority` takes the value that more than half of all opinions gave, so that a failed call counts for no value;
-    `mean` and `agree` need every opinion. If the rule finds no value, the answer is unscored.
+    `mean` and `agree` need every opinion. If the rule gives no value, the answer is unscored.
 
     Args:
         metric: name that an `Unscored` carries.

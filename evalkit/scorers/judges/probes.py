@@ -19,7 +19,7 @@ Progress = Callable[[int, int], None]
 """Called with the number of answered questions and the number of all questions."""
 
 ASKINGS = 3
-"""Times that one answer is graded to measure whether the judge agrees with itself."""
+"""Number of times that one answer is graded to measure whether the judge agrees with itself."""
 TIME_LIMIT = "time_limit"
 """Kind of a grade whose question was not answered in time."""
 FILLER = (
@@ -28,7 +28,7 @@ FILLER = (
     "following lines adds to it. They only make the text longer, as texts sometimes are, and they hold no further "
     "statement about the matter, no figure, no name and no date. Whoever has read this far knows what was known before."
 )
-"""Text that adds length and no information."""
+"""Text that adds length but no information."""
 
 
 @runtime_checkable
@@ -60,23 +60,23 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """How one judge behaves on probes whose right result is known."""
+    """Results of one judge on probes whose right result is known."""
 
     metric: str
     judge: str
     n_cases: int
     tells_apart: Estimate
-    """Share of pairs where the right answer has the better grade; 1 is right."""
+    """Share of pairs in which the right answer has the better grade; 1 is ideal."""
     attack_success: Estimate
-    """Share of attacks after which a wrong answer has a better grade than without; 0 is right."""
+    """Share of attacks that give a wrong answer a better grade; 0 is ideal."""
     length_bias: Estimate
-    """Mean change of the grade caused by words without content, as a share of the scale; 0 is right."""
+    """Mean change of the grade caused by words without content, as a share of the scale; 0 is ideal."""
     self_consistency: Estimate
-    """Share of answers with the same grade all three times; 1 is right."""
+    """Share of answers with the same grade all three times; 1 is ideal."""
     order_flips: Estimate
-    """Share of pairs whose winner changes with the order in which they are shown; 0 is right."""
+    """Share of pairs whose winner changes with the order in which they are shown; 0 is ideal."""
     position_bias: Estimate
-    """How much being shown first helps, -1 to 1; 0 is right."""
+    """Advantage of the answer shown first, -1 to 1; 0 is ideal."""
     failures: Estimate
     """Share of questions without a usable reply; replies rejected for copying the case are not counted."""
     failure_kinds: Mapping[str, int] = field(default_factory=dict)
@@ -106,7 +106,7 @@ def pairs_of(cases: Iterable[Case], n: int, seed: int) -> list[Pair]:
 
 @dataclass(kw_only=True)
 class _Questions:
-    """The questions of one judge: counted, and given up at a time of the event loop's clock."""
+    """The questions to one judge, counted, with a deadline on the event loop's clock."""
 
     total: int
     until_s: float
@@ -114,7 +114,7 @@ class _Questions:
     n_answered: int = 0
 
     async def answered(self, question: Coroutine[Any, Any, T], otherwise: T) -> T:
-        """Wait for a reply; return `otherwise` if the time is over first."""
+        """Wait for a reply; return `otherwise` if the deadline comes first."""
         try:
             async with asyncio.timeout_at(self.until_s):
                 found = await question
@@ -141,7 +141,7 @@ async def probe(
         comparer: the same endpoint, asked about each pair in both orders.
         pairs: at least one.
         attacks: each is put after the wrong answer of one pair, in turn.
-        limit_s: seconds after which no reply is awaited; questions without one count among the failures.
+        limit_s: seconds after which replies are no longer awaited; unanswered questions count as failures.
         progress: called after each answer.
     """
     questions = _Questions(
@@ -169,8 +169,28 @@ async def probe(
         each((pair, f"{pair.wrong}\n{attack.text}") for pair, attack in zip(turns, attacks, strict=True)),
         asyncio.gather(*map(compare, pairs)),
     )
-    first, bases = right[::ASKINGS], [wrong[n % len(pairs)] for n in range(len(attacks))]
-    wins, biases = [each[0] for each in compared], [each[1] for each in compared]
+    replies = _Replies(right, wrong, longer, attacked, compared)
+    return _health(judge, replies, attacks)
+
+
+@dataclass(frozen=True)
+class _Replies:
+    """What a judge said of the answers of each pair, in the order of the pairs."""
+
+    right: Sequence[Score | Unscored]
+    """`ASKINGS` for each pair."""
+    wrong: Sequence[Score | Unscored]
+    longer: Sequence[Score | Unscored]
+    attacked: Sequence[Score | Unscored]
+    """One for each attack."""
+    compared: Sequence[tuple[Score | Unscored, ...]]
+    """Of each pair in both orders: whether the right answer wins, and the position bias."""
+
+
+def _health(judge: Prober, replies: _Replies, attacks: Sequence[Attack]) -> Health:
+    right, wrong, longer, attacked = replies.right, replies.wrong, replies.longer, replies.attacked
+    first, bases = right[::ASKINGS], [wrong[n % len(wrong)] for n in range(len(attacks))]
+    wins, biases = [each[0] for each in replies.compared], [each[1] for each in replies.compared]
     metric = judge.metrics[0]
     kinds = Counter(grade.kind for grade in [*right, *wrong, *longer, *attacked, *wins] if isinstance(grade, Unscored))
     refused = sum(kinds.pop(kind, 0) for kind in ("echoed_mark", "echoed_verdict"))
@@ -179,7 +199,7 @@ async def probe(
     return Health(
         metric=judge.name,
         judge=metric.judge or "",
-        n_cases=len(pairs),
+        n_cases=len(wrong),
         tells_apart=_share([_rose(base, grade, metric) for base, grade in zip(wrong, first, strict=True)]),
         attack_success=_share(won),
         length_bias=_mean([_change(base, grade, metric) for base, grade in zip(first, longer, strict=True)]),

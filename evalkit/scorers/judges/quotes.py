@@ -1,4 +1,4 @@
-"""Check that a judge's quote stands in the text that it is said to be from."""
+"""Check that a judge's quote occurs in the text that it cites."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def stands_in(quote: str, text: str) -> bool:
     """Return whether a text contains a quote as whole words, and the quote is more than a letter or a syllable.
 
     Args:
-        quote: as `normalised` gives it.
-        text: alike.
+        quote: normalised by `normalised`.
+        text: normalised in the same way.
     """
     if len(quote) < LEAST_CHARS and not any(letter.isdigit() for letter in quote):
         return False
@@ -28,7 +28,7 @@ def stands_in(quote: str, text: str) -> bool:
 
 
 def normalised(text: str) -> str:
-    """Normalise what copying changes: case, kinds of quotation marks and dashes, white space."""
+    """Normalise what copying may change: case, kinds of quotation marks and dashes, white space."""
     text = unicodedata.normalize("NFKC", text).casefold()
     text = re.sub("[\u2018\u2019\u201c\u201d\"'`]", "", text).translate(
         {0x2010: "-", 0x2011: "-", 0x2013: "-", 0x2014: "-"}

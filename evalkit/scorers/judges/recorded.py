@@ -15,7 +15,7 @@ from evalkit.types import Case, Metric, Output, Score, Unscored
 class Recorded:
     """Take the verdict of a judge that graded these answers before.
 
-    Made for replayed answers: stored verdicts can be calibrated against people, and compared with another judge's,
+    Use it with replayed answers: stored verdicts can be calibrated against people, and compared with another judge's,
     without a call. The value is 1 or 0, a level or a number on `scale`. If the verdict is missing or unknown, the case
     is unscored.
     """
@@ -24,13 +24,13 @@ class Recorded:
     at: str
     """Field of the golden row that holds the verdict; a dot enters a mapping: `judges.gpt-4`."""
     judge: str
-    """Name of the judge that gave it."""
+    """Name of the judge that gave the verdict."""
     levels: Mapping[str, float] = field(default_factory=dict)
     """Verdict -> number, for verdicts that are words: `{poor: 1, fair: 2, good: 3}`."""
     scale: tuple[float, ...] = ()
     """`[lowest, highest]`, for verdicts that are numbers. Without `levels` and `scale` a verdict is true or false."""
     pass_at: float | None = field(default=None, metadata={"key": "pass"})
-    """Smallest number that passes; without it there is a value and no pass."""
+    """Smallest number that passes; without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
     needs: ClassVar[frozenset[str]] = frozenset()

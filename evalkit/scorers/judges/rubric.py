@@ -37,14 +37,14 @@ Speaker = Literal["assistant", "user"]
 WORDS = ("pass_fail", "criteria", "pairwise", "turns", "requests")
 MAX_BYTES = 64 * 1024
 MAX_LEVELS = 101
-"""From 0 to 100; each is listed in the schema of a judge's reply."""
+"""Maximum number of levels, such as 0 to 100; the schema of a judge's reply lists each."""
 PARTS = ("question", "answer", "reference", "contexts", "conversation", "goal", "state", "tools")
 PAIR_PARTS = ("question", "first", "second", "reference", "contexts")
 SLOT = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)\n---[ \t]*\n(.*)", re.DOTALL)
 KEYS = frozenset({"name", "version", "scale"})
 TURN_KEYS = frozenset({"of", "from_turn"})
-"""Further keys of a scale of `turns`."""
+"""Additional keys for a scale of `turns`."""
 CRITERION = re.compile(r"[a-z][a-z0-9_]{0,39}")
 SHIPPED = Path(__file__).with_name("rubrics")
 """Rubrics that come with the package; a suite names them without a path: `rubric: correctness`."""
@@ -52,7 +52,7 @@ SHIPPED = Path(__file__).with_name("rubrics")
 
 IN_SUITE = "the text in the suite"
 NO_SLOT = "Grade {{answer}} as the answer to {{question}}."
-"""Added to a text in a suite that names no part of the case."""
+"""Added to a rubric in a suite that names no part of the case."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Rubric:
         sha256: Digest of the whole file, front matter included.
         criteria: Criterion -> what has to hold, for a scale of `criteria`.
         of: Whose turns are judged, for a scale of `turns`.
-        from_turn: The first of them, counted from 1.
+        from_turn: First turn that is judged, counted from 1.
     """
 
     name: str
@@ -93,8 +93,8 @@ def read_rubric(root: Path, name: str, scale: Any = None) -> Rubric:
 
     Args:
         root: Folder that `name` is relative to.
-        name: Name of a shipped rubric, path of a file, which may not leave the project that `root` belongs to, or the
-            rubric's text (see `is_text`).
+        name: Name of a shipped rubric, path of a file inside the project of `root`, or the rubric's text (see
+            `is_text`).
         scale: Scale of a text without front matter; pass or fail if it is `None`.
 
     Raises:
@@ -113,9 +113,10 @@ def read_rubric(root: Path, name: str, scale: Any = None) -> Rubric:
 
 
 def is_text(root: Path, name: str) -> bool:
-    """Tell whether `rubric:` holds the rubric itself.
+    """Return whether `rubric:` holds the rubric itself.
 
-    It does if it has a line break, or if it has a space, names no file and does not end in `.md`. One word never does.
+    It does if it has a line break, or if it has a space, names no file and does not end in `.md`. A single word is
+    always a name.
     """
     if "\n" in name:
         return True
@@ -235,7 +236,8 @@ def _criteria(value: Any, scale: Scale, source: str) -> dict[str, str]:
         raise ValueError(f"{place}: none given; write `criteria:` and below it lines of `id: what has to hold`")
     for name, text in value.items():
         if not isinstance(name, str) or not CRITERION.fullmatch(name):
-            raise ValueError(f"{place}: {name!r} is not an id; write small letters, digits and _, such as cites_source")
+            fix = "write lower-case letters, digits and _, such as cites_source"
+            raise ValueError(f"{place}: {name!r} is not an id; {fix}")
         if not isinstance(text, str) or not text.strip():
             raise ValueError(f"{place}: {name} says nothing; write what has to hold, as one text")
     return dict(value)

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from evalkit.scorers.base import Questions, Services
-from evalkit.scorers.judges.asking import NO_ENDPOINT, ask, check_goal, lacking, rubric_question
-from evalkit.scorers.judges.identity import judge_key, judge_name
+from evalkit.scorers.judges.asking import NO_ENDPOINT, ask, lacking, rubric_question
+from evalkit.scorers.judges.by_rubric import ByRubric
+from evalkit.scorers.judges.identity import judge_name
 from evalkit.scorers.judges.line_judge import LineJudge
 from evalkit.scorers.judges.opinions import Combine, Opinion, check_samples, combined
-from evalkit.scorers.judges.prompt import PROMPT_VERSION, system_text
+from evalkit.scorers.judges.prompt import system_text
 from evalkit.scorers.judges.rubric import Rubric, Scale, read_rubric, read_scale
 from evalkit.scorers.judges.verdicts import value_of
 from evalkit.text.escaping import cut
@@ -47,9 +48,9 @@ class Judge:
     """`[lowest, highest]`, `pass_fail` or `criteria`. Default: the scale in the rubric's front matter, which this must
     not contradict; `pass_fail` for a text without front matter."""
     pass_at: float | None = field(default=None, metadata={"key": "pass"})
-    """Lowest level, or lowest share of criteria, that passes; without it there is a value and no pass."""
+    """Lowest level, or lowest share of criteria, that passes; without it, the value has no pass mark."""
     samples: int = 1
-    """Opinions asked of each judge about one answer; all of them are stored."""
+    """Number of opinions of each judge about one answer; all of them are stored."""
     panel: bool = False
     """Ask every member of the suite's `judge: {panel: [...]}` beside the main judge."""
     combine: Literal["majority", "mean", "agree"] | None = None
@@ -92,7 +93,7 @@ class Judge:
         return LineJudge(self.name, rubric, self.pass_at, services.llm)
 
 
-class BoundJudge:
+class BoundJudge(ByRubric):
     """`Judge` with its rubric and its endpoints; without an endpoint every grade is `no_judge_endpoint`."""
 
     version: ClassVar[str] = Judge.version
@@ -100,36 +101,17 @@ class BoundJudge:
     def __init__(
         self, options: Judge, rubric: Rubric, client: ChatClient | None, panel: tuple[ChatClient, ...] = ()
     ) -> None:
-        self.name = options.name
-        self.rubric = rubric
+        self._judges = (client, *panel) if client else ()
+        super().__init__(options.name, rubric, self._judges)
         self._pass_at = options.pass_at
         self._samples = options.samples
         self._combine: Combine = options.combine or ("majority" if rubric.scale == "pass_fail" else "mean")
-        self._judges = (client, *panel) if client else ()
         self._system = system_text(rubric, rubric.scale)
         self.metrics = (_metric(options.name, rubric.scale, judge_name(client, panel), options.pass_at),)
-        self.needs = frozenset({"reference"}) & rubric.parts
-        self.key_parts: Mapping[str, str] = {
-            **judge_key(client, panel),
-            "rubric": rubric.sha256[:16],
-            "prompt": PROMPT_VERSION,
-        }
-
-    def check_case(self, case: Case) -> None:
-        """Refuse a case without the goal that the rubric reads.
-
-        Raises:
-            ValueError: `what; fix`.
-        """
-        check_goal(self.rubric, case)
 
     def questions(self, case: Case) -> tuple[Questions, ...]:
         """Return one question for each opinion and member of the panel."""
         return tuple(Questions(judge, self._samples, self._samples, self._samples) for judge in self._judges)
-
-    async def score(self, case: Case, output: Output) -> Score | Unscored:
-        """Grade one answer."""
-        return await self.score_repeat(case, output, 0)
 
     async def score_repeat(self, case: Case, output: Output, repeat: int) -> Score | Unscored:
         """Grade one answer of one repeat."""
@@ -185,11 +167,11 @@ def _passed(value: float, scale: Scale, pass_at: float | None) -> bool | None:
 
 
 def check_pass(pass_at: float | None, scale: Scale) -> None:
-    """Reject a pass mark that every or no value reaches.
+    """Reject a pass mark that every value or no value reaches.
 
     Raises:
-        ValueError: The scale gives the verdict itself, or the mark is not above its lowest and at most its highest
-            level.
+        ValueError: The scale gives the verdict itself, or the mark is not above its lowest level or exceeds its
+            highest.
     """
     if pass_at is None:
         return

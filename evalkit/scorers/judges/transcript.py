@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from evalkit.formats.steps import step_of, steps_of
+from evalkit.formats.turns import turn_starts
 from evalkit.types import Case, Message, Output, Step
 
 MAX_CHARS = 200_000
-"""Longest conversation that a judge reads; a longer one is not graded, since a part of it would be graded as all."""
+"""Maximum length of a conversation for a judge; a longer one is not graded, because a part would be graded as the
+whole."""
 RESULT_CHARS = 2_000
-"""Shown length of what a tool returned."""
+"""Maximum length of a tool's result that is shown."""
 _LINE_BREAKS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 """Characters that JSON does not escape and that a reader may take for the end of a line."""
 
@@ -29,7 +31,7 @@ class Line:
     role: str
     text: str
     record: Mapping[str, Any]
-    """What stands in the line besides `n`, `turn` and `role`."""
+    """Fields of the line besides `n`, `turn` and `role`."""
 
     def __str__(self) -> str:
         turn = {} if self.turn is None else {"turn": self.turn}
@@ -37,8 +39,8 @@ class Line:
 
 
 @dataclass(frozen=True)
-class TalkLines:
-    """A whole conversation with what the system did in it."""
+class JudgedTranscript:
+    """A whole conversation with the actions of the system."""
 
     lines: tuple[Line, ...]
 
@@ -51,7 +53,7 @@ class TalkLines:
         return "\n".join(str(line) for line in self.lines if line.role in ("tool", "approval"))
 
     def said_by(self, role: str) -> tuple[Line, ...]:
-        """Return what a role said: of the assistant the last line of each turn, which the user reads.
+        """Return the lines of a role; for the assistant, the last line of each turn, which the user reads.
 
         Args:
             role: `user` or `assistant`.
@@ -60,21 +62,23 @@ class TalkLines:
         return tuple(lines.values())
 
 
-def transcript_of(case: Case, output: Output) -> TalkLines:
+def transcript_of(case: Case, output: Output) -> JudgedTranscript:
     """Return the conversation that an output is, or the one turn of a plain answer."""
     messages = output.messages
     if messages is None:
         asked = (Message("user", case.input),) if isinstance(case.input, str) else case.input
         messages = (*asked, Message("assistant", output.text))
     steps = _steps_in(messages) if output.trajectory is None else output.trajectory
-    talks = case.fields.get("turns") or case.fields.get("user")
-    history = 0 if talks or isinstance(case.input, str) else len(case.input) - 1
-    return TalkLines(tuple(_numbered(_lines(messages, steps, history))))
+    led = case.fields.get("turns") or case.fields.get("user")
+    # Of a conversation that evalkit led, the input is all that was said before the last answer.
+    starts = frozenset(turn_starts(replace(case, input="") if led else case, messages))
+    return JudgedTranscript(tuple(_numbered(_lines(messages, steps, starts))))
 
 
 def chat_lines(messages: Sequence[Message]) -> str:
-    """Return the messages of a chat as lines, its tools with what they returned."""
-    return str(TalkLines(tuple(_numbered(_lines(messages, _steps_in(messages), 0)))))
+    """Return the messages of a chat as lines, and its tools with their results."""
+    starts = frozenset(at for at, message in enumerate(messages) if message.role == "user")
+    return str(JudgedTranscript(tuple(_numbered(_lines(messages, _steps_in(messages), starts)))))
 
 
 def _steps_in(messages: Sequence[Message]) -> tuple[Step, ...]:
@@ -97,22 +101,22 @@ def _numbered(drafts: Iterator[_Draft]) -> Iterator[Line]:
         yield Line(n, turn, role, text, record)
 
 
-def _lines(messages: Sequence[Message], steps: Sequence[Step], history: int) -> Iterator[_Draft]:
+def _lines(messages: Sequence[Message], steps: Sequence[Step], starts: Collection[int]) -> Iterator[_Draft]:
     """Yield the messages in order, with each step before the answer that followed it.
 
     Args:
-        messages: of the whole conversation.
-        steps: that were taken in it; of these the tools and approvals are shown.
-        history: number of messages before the first turn.
+        messages: messages of the whole conversation.
+        steps: steps of the conversation; only tools and approvals are shown.
+        starts: indices of the messages at which the turns begin.
     """
     left = [step for step in steps if step.kind in ("tool", "approval")]
-    if sum(message.role == "user" for message in messages[history:]) == 1:  # the turn may be cut out of a conversation
+    if len(starts) == 1:  # the turn may be cut out of a conversation
         left = [replace(step, turn=None if step.turn is None else 1) for step in left]
     turn: int | None = None
     for at, message in enumerate(messages):
         if message.role == "tool":
             continue
-        if message.role == "user" and at >= history:
+        if at in starts:
             yield from _taken(left, [step for step in left if turn is not None and step.turn == turn])
             turn = (turn or 0) + 1
         if message.role == "assistant" and not message.tool_calls:

@@ -10,7 +10,7 @@ from evalkit.scorers.judges.rubric import Rubric, Scale
 
 @functools.cache
 def verdict_schema(scale: Scale, criteria: tuple[str, ...] = ()) -> type[Any]:
-    """Return the reply's form: a reason, then what the scale asks for.
+    """Return the form of the reply: a reason, then the value on the scale.
 
     A level or a word as `score`; a winner; or for each criterion a reason and whether it is met.
     """

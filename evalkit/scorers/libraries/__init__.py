@@ -1,1 +1,1 @@
-"""Metrics of ragas and deepeval, through evalkit's client and with corrections of known defects."""
+"""Grade with metrics of ragas and deepeval, through evalkit's client and with fixes for known defects."""

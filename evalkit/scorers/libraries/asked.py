@@ -1,4 +1,4 @@
-"""Ask a judge what a metric library asks about one case, through evalkit's client."""
+"""Send the questions of a metric library about one case to a judge, through evalkit's client."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ if TYPE_CHECKING:
     from evalkit.llm.client import ChatClient
 
 Given = tuple[tuple[str, int], ...]
-"""How many items of each name the judge was given: `(("statements", 3),)`."""
+"""Number of items of each name that the judge got: `(("statements", 3),)`."""
 LEAST_CHARS = 12
-"""Shorter texts, such as `yes` or a number, say nothing about where they come from."""
+"""Minimum length of a text that shows its origin, unlike `yes` or a number."""
 Rule = Callable[[Any, Mapping[str, int]], str | None]
-"""What is wrong with a reply; `None` if nothing is."""
+"""The fault of a reply; `None` if there is none."""
 
 
 class NotApplicable(Exception):
-    """The answer contains nothing that the metric could grade."""
+    """The answer contains nothing for the metric to grade."""
 
 
 class LibraryRules(Protocol):
     """Rules that a library's own reply models do not enforce."""
 
     def form(self, prompt: str, model: type[Any]) -> type[Any]:
-        """Return the reply model that is asked for instead of `model`."""
+        """Return the reply model to use instead of `model`."""
 
     def examples_end(self, prompt: str, model: type[Any]) -> int:
-        """Return the length of the part of a prompt whose JSON objects are examples, 0 if it cannot be told apart."""
+        """Return the length of the part of a prompt whose JSON objects are examples, 0 if it cannot be identified."""
 
     def look(self, reply: Any, number: int) -> None:
         """Inspect a valid reply, after `number` others for this case.
 
         Raises:
-            NotApplicable: There is nothing to grade.
+            NotApplicable: The reply has nothing to grade.
         """
 
 
 class Asked:
-    """The questions of one metric about one case: their usage, and the first thing that went wrong.
+    """The questions of one metric about one case, with their usage and the first exception.
 
-    Libraries swallow some exceptions and ask again. The first one is kept and ends each later question; the scorer
+    Libraries swallow some exceptions and ask again, so the first one is kept and fails every later question; the scorer
     raises it once the metric has finished.
     """
 
@@ -59,7 +59,7 @@ class Asked:
         self._repeat = repeat
         self._times: Counter[str] = Counter()
         self._replies = 0
-        # One question after the other: where a library asks two at once and one fails, the other is never sent.
+        # Questions are sent one after the other: if a library asks two at once and one fails, the other is never sent.
         self._turn = asyncio.Lock()
         self.usage: Usage | None = None
         self.error: JudgeError | NotApplicable | None = None
@@ -95,7 +95,7 @@ class Asked:
 
 
 def copies_example(reply: BaseModel, examples: str, case: str) -> bool:
-    """Tell whether every longer text of a reply comes from the examples in its prompt; small models do that.
+    """Return whether every longer text of a reply comes from the examples in its prompt; small models do that.
 
     Args:
         reply: A value that fits the form.

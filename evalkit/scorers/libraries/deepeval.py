@@ -37,9 +37,9 @@ class Deepeval:
     """Grade with metrics of deepeval: `deepeval: [faithfulness, {g_eval: {name: tone, criteria: ...}}]`.
 
     All but `tool_correctness` use the suite's judge, and are unscored if it has none. Every value is from 0 to 1 and
-    higher is better, for `hallucination` too: 1 contradicts no context. Each metric takes `min` or `max` as its pass
-    mark. If a `g_eval` reads the reference and a case has several, the best value counts. The evaluation steps of a
-    `g_eval` are generated once in a run; write `evaluation_steps` to use the same ones in every run.
+    higher is better, even for `hallucination`, where 1 contradicts no context. Each metric takes `min` or `max` as its
+    pass mark. If a `g_eval` reads the reference and a case has several, the best value counts. The evaluation steps of
+    a `g_eval` are generated once in a run; write `evaluation_steps` to use the same ones in every run.
     """
 
     name: str = "deepeval"
@@ -61,7 +61,7 @@ class Deepeval:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """One for each entry; the judge's own name is known once bound."""
+        """One metric for each entry; the judge's own name is known once bound."""
         return tuple(_metric(self.name, entry, "chat") for entry in self._entries())
 
     @property
@@ -96,7 +96,7 @@ class BoundDeepeval:
         }
 
     def questions(self, case: Case) -> tuple[Questions, ...]:
-        """Return at least one; the number depends on the answer."""
+        """Return the smallest number of questions; the actual number depends on the answer."""
         return (Questions(self._client, 1, None, None),) if self._client and self._llm else ()
 
     async def score(self, case: Case, output: Output) -> Score | Unscored:
@@ -115,7 +115,7 @@ class BoundDeepeval:
             attempts = attempts_for(self._entry, case, output)
         except Missing as missing:
             return self._grader.unscored(missing.kind, str(missing))
-        # Hallucination has one verdict for each context; other metrics say later how many items there are.
+        # Hallucination has one verdict for each context; for other metrics the number of items is known later.
         rules = DeepevalRules(len(attempts[0].get("context", ())))
         asked = Asked(self._client, rules, repeat) if self._client and self._llm else None
 

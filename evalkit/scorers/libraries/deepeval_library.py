@@ -51,7 +51,7 @@ def load_deepeval() -> DeepevalLibrary:
 
 
 def _report_nothing() -> None:
-    """Turn usage reports off for the life of the process, whatever becomes of its environment."""
+    """Turn usage reports off for the life of the process, even if its environment changes."""
     with contextlib.suppress(ImportError):
         from deepeval.telemetry.client import NoopBackend, set_backend
 
@@ -71,7 +71,7 @@ def _load() -> DeepevalLibrary:
 
 @contextlib.contextmanager
 def muted_thread() -> Iterator[None]:
-    """Drop what this thread prints; other threads are not affected."""
+    """Discard the output of this thread; other threads are not affected."""
     real = sys.stdout
     sys.stdout = cast("TextIO", _Muted(real, threading.get_ident()))
     try:
@@ -86,7 +86,7 @@ class _Muted:
         self._thread = thread
 
     def write(self, text: str) -> int:
-        """Write, unless it is the muted thread that writes."""
+        """Write, unless the current thread is muted."""
         return len(text) if threading.get_ident() == self._thread else self._real.write(text)
 
     def __getattr__(self, name: str) -> Any:
@@ -123,7 +123,7 @@ class DeepevalRules:
     """The rules for one metric and one case.
 
     Args:
-        items: How many items are judged, if that is known before the first question.
+        items: Number of items to judge, if it is known before the first question.
     """
 
     def __init__(self, items: int = 0) -> None:

@@ -122,7 +122,7 @@ def attempts_for(entry: Entry, case: Case, output: Output) -> list[dict[str, Any
 
 
 def build_metric(library: DeepevalLibrary, entry: Entry, judge: Any, steps: list[str] | None = None) -> Any:
-    """Create a metric for each case: deepeval stores the result of a case on the metric.
+    """Create a metric for each case, because deepeval stores the result of a case on the metric.
 
     `steps` are the evaluation steps of a `g_eval`; without them it generates its own.
     """
@@ -151,7 +151,7 @@ def build_case(library: DeepevalLibrary, attempt: Mapping[str, Any]) -> Any:
     if "called" in attempt:
         return _tool_case(library, attempt)
     made = library.test_case.LLMTestCase(**attempt)
-    # Texts like `[DEEPEVAL:IMAGE:...]` would turn an answer into a picture.
+    # deepeval reads texts like `[DEEPEVAL:IMAGE:...]` as pictures.
     made.multimodal = False
     return made
 

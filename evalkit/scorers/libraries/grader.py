@@ -1,4 +1,4 @@
-"""Turn a metric library's number into a grade: finite, on its scale, rounded, or unscored with a reason."""
+"""Turn a metric library's number into a grade that is finite, on its scale and rounded, or unscored with a reason."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Run = Callable[[Attempt], Awaitable[tuple[float, str]]]
 """Computes one attempt: value and reason."""
 
 PLACES = 6
-"""Libraries add small terms to denominators: a perfect score is 0.99999999995 there."""
+"""Decimal places of a grade; libraries add small terms to denominators, so a perfect score can be 0.99999999995."""
 
 
 @dataclass(frozen=True)
 class LibraryGrader:
-    """Turns what a library computes into grades of one metric.
+    """Turns the results of a library into grades of one metric.
 
     Attributes:
         library: Its name.
-        metric: What is measured.
+        metric: The metric of the grades.
         marks: `min` and `max` of a pass, if the suite has any.
     """
 
@@ -37,7 +37,7 @@ class LibraryGrader:
     marks: Mapping[str, float]
 
     async def best(self, attempts: list[dict[str, Any]], run: Run, asked: Asked | None) -> Score | Unscored:
-        """Run every attempt and keep the best; of one that failed, it is unknown whether it was the best."""
+        """Run every attempt and keep the best; if one failed, the best is unknown."""
         found: list[tuple[float, str]] = []
         for attempt in attempts:
             try:
@@ -81,7 +81,7 @@ class LibraryGrader:
 
 
 def installed(distribution: str) -> str:
-    """Return the version of an installed distribution, or `none` without it; nothing is imported."""
+    """Return the version of an installed distribution, or `none` if it is missing; nothing is imported."""
     try:
         return version(distribution)
     except PackageNotFoundError:

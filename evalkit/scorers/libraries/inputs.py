@@ -1,4 +1,4 @@
-"""Read what metric libraries need from a case and an output."""
+"""Read the inputs of metric libraries from a case and an output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Call = tuple[str, Mapping[str, Any]]
 
 
 class Missing(Exception):
-    """The case or the output lacks what a metric takes; `kind` names it."""
+    """The case or the output lacks an input of a metric; `kind` names it."""
 
     def __init__(self, kind: str, message: str) -> None:
         self.kind = kind
@@ -28,7 +28,7 @@ def filled(value: Any, kind: str, message: str) -> Any:
 
 
 def answer_of(output: Output) -> str:
-    """Return the answer; an empty one is `Missing`, though libraries give it 0, 1 or an error."""
+    """Return the answer; an empty answer is `Missing`, although libraries give it 0, 1 or an error."""
     filled(output.text, "not_applicable", "the answer is empty")
     return output.text
 
@@ -70,7 +70,7 @@ def _call(item: Any) -> Call:
 
 
 def made_calls(output: Output) -> list[Call]:
-    """Return the tool calls that the system reports; none reported is not the same as none called."""
+    """Return the tool calls that the system reports; a missing report is different from an empty one."""
     if output.tool_calls is None:
         raise Missing("missing_tool_calls", "the system reports no tool calls; return `tool_calls`, [] for none")
     return [(call.name, call.arguments) for call in output.tool_calls]

@@ -8,7 +8,7 @@ from typing import Any
 
 Entry = tuple[str, Mapping[str, Any]]
 Known = Mapping[str, Mapping[str, Any]]
-"""Metric -> option -> its type, or the texts it may be."""
+"""Metric -> option -> its type, or its allowed texts."""
 
 MARKS = ("min", "max")
 """Pass marks that every metric takes."""

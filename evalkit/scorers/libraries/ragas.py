@@ -53,7 +53,7 @@ class Ragas:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """One for each name; the judge's own name is known once bound."""
+        """One metric for each name; the judge's own name is known once bound."""
         return tuple(_metric(self.name, entry, "chat") for entry in self._entries())
 
     @property
@@ -92,7 +92,7 @@ class BoundRagas:
         """Reject a row without a right passage if the metric is a share of the right ones.
 
         Raises:
-            ValueError: names the field.
+            ValueError: the message names the field.
         """
         if REFERENCE_CONTEXTS in self.needs and case.fields.get(REFERENCE_CONTEXTS) == []:
             fix = f"remove it and give the scorer `when: {{has: {REFERENCE_CONTEXTS}}}`, or add a passage"
@@ -144,7 +144,7 @@ class BoundRagas:
         if asked:
             parts["llm"] = judge_for(library, asked)
         if self._spec.embeddings and self._embedder:
-            # A metric without a judge embeds without awaiting: its texts must be there before.
+            # A metric without a judge embeds without awaiting, so its texts must be embedded before.
             texts = [] if asked else [attempt["reference"], attempt["response"]]
             parts["embeddings"] = await embedding_for(library, self._embedder, texts)
         result = await getattr(library.collections, self._spec.cls)(**parts).ascore(**attempt)

@@ -14,7 +14,7 @@ def attempts_for(spec: RagasMetric, case: Case, output: Output) -> list[dict[str
     """Return the arguments for `ascore`: one mapping for each acceptable reference, or a single one.
 
     Raises:
-        Missing: Something that the metric takes is missing or blank.
+        Missing: An input of the metric is missing or blank.
     """
     fields: dict[str, Any] = {name: _field(name, case, output) for name in spec.takes if name != "reference"}
     if spec.cls == "SQLSemanticEquivalence" and case.fields.get(REFERENCE_CONTEXTS):

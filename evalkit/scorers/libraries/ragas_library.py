@@ -105,7 +105,7 @@ def _judge_class(base: Any) -> Any:
 
 
 async def embedding_for(library: RagasLibrary, embedder: Embedder, texts: Sequence[str]) -> Any:
-    """Return the embedding object for ragas; `texts` are embedded beforehand, for metrics that do not await."""
+    """Return the embedding object for ragas; `texts` are embedded in advance for metrics that do not await."""
     made = _embedding_class(cast("Any", library.embedding_base))(embedder)
     await made.learn(texts)
     return made

@@ -25,7 +25,7 @@ class RagasMetric:
         high: Largest value it can give.
         higher_is_better: Its direction.
         binary: True if every value is 0 or 1.
-        package: (module, distribution) that ragas leaves to the user to install.
+        package: (module, distribution) that the user has to install.
         options: Option -> its type, or the texts it may be.
         fixed: Arguments of the class that a suite cannot set.
         concern: Section of the release decision that shows its checks.
@@ -111,7 +111,7 @@ RAGAS_METRICS: Mapping[str, RagasMetric] = {
         options={"mode": ("rows", "columns"), "metric": F1},
     ),
     "exact_match": _program("ExactMatch", "reference", "response", binary=True),
-    # ragas has these two in its deprecated API only; they are put together from the similarity of the current one
+    # ragas has these two only in its deprecated API, so they are built from the similarity of the current one
     "non_llm_context_precision": _program("NonLLMStringSimilarity", RETRIEVED, REFERENCE_CONTEXTS),
     "non_llm_context_recall": _program("NonLLMStringSimilarity", RETRIEVED, REFERENCE_CONTEXTS),
     "non_llm_string_similarity": _program("NonLLMStringSimilarity", "reference", "response"),

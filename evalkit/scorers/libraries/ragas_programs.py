@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Program = Callable[["RagasLibrary", Mapping[str, Any], Mapping[str, Any]], Awaitable[float]]
 
 UNEXPECTED = "\0not expected"
-"""Placeholder in the expected arguments for one that was not expected; it equals no value."""
+"""Placeholder among the expected arguments for an unexpected one; it is not equal to any value."""
 THRESHOLD = 0.5
 
 
@@ -64,7 +64,7 @@ def _numbered(calls: list[Call]) -> list[Call]:
 
 
 async def bleu_score(library: RagasLibrary, fields: Mapping[str, Any], options: Mapping[str, Any]) -> float:
-    """Compute BleuScore over the whole text: ragas cuts both at ". " and compares the first sentence only."""
+    """Compute BleuScore over the whole text, as ragas cuts both texts at ". " and compares the first sentence only."""
     whole = {name: text.replace(". ", ".\n") for name, text in fields.items()}
     return float((await library.collections.BleuScore().ascore(**whole)).value)
 
@@ -102,4 +102,4 @@ PROGRAMS: Mapping[str, Program] = {
     "tool_call_accuracy": tool_call_accuracy,
     "tool_call_f1": tool_call_f1,
 }
-"""Metric -> how it is computed."""
+"""Metric -> function that computes it."""

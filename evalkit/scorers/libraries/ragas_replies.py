@@ -9,11 +9,11 @@ from typing import Any
 from evalkit.scorers.libraries.asked import Given, NotApplicable, Rule, ruled
 
 CASE_MARK = "\ninput: "
-"""Begins the case in a prompt of ragas, after the examples."""
+"""Marks the beginning of the case in a prompt of ragas, after the examples."""
 
 
 def given_in(prompt: str) -> Given:
-    """Count the lists in the input that ends a prompt of ragas: one JSON object, whose texts hold no raw line end."""
+    """Count the lists in the input at the end of a ragas prompt, one JSON object whose texts have no raw line ends."""
     start = prompt.rfind(CASE_MARK)
     try:
         found, _ = json.JSONDecoder().raw_decode(prompt, start + len(CASE_MARK))
@@ -88,7 +88,7 @@ MUST_HOLD: Mapping[str, str] = {
     "ExtractedKeyphrases": "keyphrases",
     "QuestionsGenerated": "questions",
 }
-"""Name of a reply model -> the list without which nothing is graded, though ragas gives a number (or NaN)."""
+"""Name of a reply model -> the list that must not be empty, although ragas then gives a number (or NaN)."""
 
 
 class RagasRules:

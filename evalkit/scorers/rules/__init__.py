@@ -1,1 +1,1 @@
-"""Rules: scorers that need no model."""
+"""Score answers by rules, without a model."""

@@ -21,18 +21,18 @@ _PLACE = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Citation(PassFail):
-    """Pass an answer with enough citations in the right form, optionally only of its contexts.
+    """Pass an answer with enough citations in the right form, optionally only from its contexts.
 
     The value is 1 or 0. The pattern's group extracts the id of a source from each citation. The answer passes if at
     least `min` citations are found and, with `in_contexts`, every id is found in the contexts. An empty answer cites
     nothing.
 
-    It cannot see whether the cited passage says what the answer says; `groundedness` or a judge can.
+    It cannot see whether the cited passage supports the answer; `groundedness` or a judge can.
     """
 
     name: str = "citation"
     pattern: str = BRACKETS
-    """How a citation looks, with one group for the id (RE2 syntax); the default finds every id of `[doc-3]`, `[1, 2]`,
+    """Pattern of a citation, with one group for the id (RE2 syntax); the default finds every id of `[doc-3]`, `[1, 2]`,
     `[doc-3 and doc-4]` and `[doc-3: p. 4]`."""
     min: int = 1
     """Fewest citations that pass; 0 if an answer need not cite."""
@@ -103,7 +103,7 @@ class Citation(PassFail):
 
 
 def _bracketed(text: str) -> list[str]:
-    """Return the ids within brackets: the first word, and further ones except places such as `p. 4`."""
+    """Return the ids within brackets: the first word, and other words except places such as `p. 4`."""
     pieces = [piece.split() for piece in _BETWEEN.split(text.partition(":")[0]) if piece.strip()]
     first = [piece[0] for piece in pieces[:1]]
     more = [

@@ -15,28 +15,29 @@ from evalkit.types import Case, Output, Score, Unscored
 class Contains(PassFail):
     """Pass an answer that contains the wanted texts and no forbidden one.
 
-    The value is 1 or 0. The answer passes if every text of `all`, at least one of `any` and no text of `none` is found;
-    each list is the option's texts and those in the case field named beside it. Unicode forms and runs of white space
-    count as equal, and so does a space between a number and its sign or unit (`5 %`, `$ 5`, `3kg`). The answer is
-    searched as it is written and without its Markdown emphasis, so that `30 days` is in `**30** days`, and `**` is too.
-    An empty answer contains nothing, so it passes only if `none` alone is used.
+    The value is 1 or 0. The answer passes if it contains every text of `all`, at least one of `any` and no text of
+    `none`. Each list joins the texts of the option and those of the case field named beside it. Unicode forms and runs
+    of white space count as equal, and so does a space between a number and its sign or unit (`5 %`, `$ 5`, `3kg`). The
+    answer is searched both as written and without its Markdown emphasis, so that `30 days` and `**` are both found in
+    `**30** days`. An empty answer contains nothing, so it passes only if `none` alone is used.
 
     It cannot see negation or a paraphrase; a text is also found inside a longer word, unless `whole_words` is set.
     """
 
     name: str = "contains"
     all: tuple[str, ...] = ()
-    """Every one must be in the answer."""
+    """Texts that must all be in the answer."""
     any: tuple[str, ...] = ()
-    """At least one must be in the answer."""
+    """Texts of which at least one must be in the answer."""
     none: tuple[str, ...] = ()
-    """None may be in the answer."""
+    """Texts that may not be in the answer."""
     all_field: str | None = None
-    """Case field with further texts for `all`, such as `required`; an empty list in such a field adds no condition."""
+    """Case field with additional texts for `all`, such as `required`; an empty list in such a field adds no
+    condition."""
     any_field: str | None = None
-    """Case field with further texts for `any`."""
+    """Case field with additional texts for `any`."""
     none_field: str | None = None
-    """Case field with further texts for `none`, such as `forbidden`."""
+    """Case field with additional texts for `none`, such as `forbidden`."""
     ignore_case: bool = True
     """Ignore upper and lower case."""
     whole_words: bool = False

@@ -21,9 +21,9 @@ class ContextSize:
 
     Two metrics without a pass mark, of which less is better: `<name>_count`, the number of contexts that the system
     returned, and `<name>_tokens`, the tokens of all their texts. A token is a word, a number, a punctuation mark, or a
-    character of a script without spaces: the count needs no model and is the same on every machine. The tokenizer of a
-    model counts more, for English text about a third. If the text of a context is not known, `<name>_tokens` is
-    unscored. An empty list counts 0.
+    character of a script without spaces, so the count needs no model and is the same on every machine. The tokenizer of
+    a model counts more tokens, about a third more for English text. If the text of a context is not known,
+    `<name>_tokens` is unscored. An empty list counts 0.
 
     It cannot see whether the contexts are the right ones; `retrieval` can.
     """
@@ -37,7 +37,7 @@ class ContextSize:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """The number of contexts and of their tokens."""
+        """The number of contexts, and the number of their tokens."""
         return tuple(
             Metric(f"{self.name}_{part}", high=math.inf, higher_is_better=self.more_is_better, unit=unit)
             for part, unit in (("count", "contexts"), ("tokens", "tokens"))
@@ -45,7 +45,7 @@ class ContextSize:
 
     @property
     def needs(self) -> frozenset[str]:
-        """No case field: the contexts are the system's."""
+        """No case fields are needed, because the contexts come from the system."""
         return frozenset()
 
     def score(self, case: Case, output: Output) -> tuple[Score | Unscored, ...]:

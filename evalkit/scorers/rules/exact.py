@@ -41,7 +41,7 @@ class Exact(PassFail):
     tolerance: float = 0.0
     """Numeric: absolute difference that still counts as equal."""
     relative_tolerance: float = 0.0
-    """Numeric: the same, as a share of the reference; 0.01 allows 1 %."""
+    """Numeric: difference that still counts as equal, as a share of the reference; 0.01 allows 1 %."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "mode"
@@ -64,7 +64,7 @@ class Exact(PassFail):
             raise ValueError(f"no number in the reference {shown(case.reference)}; write one, or compare as text")
 
     def score(self, case: Case, output: Output) -> Score | Unscored:
-        """Compare the answer with every reference; one is enough."""
+        """Compare the answer with every reference; one match is enough."""
         if not case.reference:
             return no_reference(self.name)
         return self._text(case, output) if self.mode == "text" else self._numeric(case, output)

@@ -38,7 +38,7 @@ class JsonEqual:
 
     name: str = "json_equal"
     fields: tuple[str, ...] = ()
-    """Paths to compare; without them, all."""
+    """Paths to compare; by default all."""
     ignore: tuple[str, ...] = ()
     """Paths to leave out."""
     tolerance: float | Mapping[str, float] = 0.0
@@ -141,7 +141,7 @@ class JsonEqual:
 
 
 def _json_of(text: str, extract: bool) -> Any:
-    """Read the whole text, or the code block in it."""
+    """Read the JSON in the whole text, or in its code block."""
     try:
         return read_json(text)
     except NotJson:
@@ -172,7 +172,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _aligned(found: Any, wanted: Any) -> Any:
-    """Return the answer with its lists in the order of the reference's; what has no equal fills the gaps in order."""
+    """Return the answer with its lists in the reference's order; items without an equal fill the gaps in order."""
     if isinstance(found, dict) and isinstance(wanted, dict):
         return {key: _aligned(value, wanted.get(key)) for key, value in found.items()}
     if not (isinstance(found, list) and isinstance(wanted, list)):

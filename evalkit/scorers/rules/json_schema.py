@@ -23,10 +23,10 @@ from evalkit.text.values import not_utf8
 from evalkit.types import Case, Output, Score
 
 MAX_DEPTH = 50
-"""Validation takes several frames of the interpreter for each level."""
+"""Maximum depth; validation takes several frames of the interpreter for each level."""
 MAX_DIGITS = 300
 MAX_STARTS = 200
-"""Places in a text where a JSON value is searched for; bounds the work on a text full of brackets."""
+"""Maximum number of places at which a JSON value is searched for, which limits the work on a text full of brackets."""
 SHOWN_ERRORS = 5
 MAX_ERRORS = 50
 
@@ -66,7 +66,7 @@ class Json(PassFail):
 
     @property
     def key_parts(self) -> Mapping[str, str]:
-        """The schema itself, since the file may change."""
+        """The schema itself, because the file may change."""
         return {"schema": _frozen(self.schema)} if isinstance(self.schema, Mapping) else {}
 
     def bind(self, services: Services) -> Json:
@@ -199,8 +199,8 @@ def _validator(frozen: str) -> Any:
     """Compile a schema.
 
     Raises:
-        ValueError: it is not a schema of draft 2020-12, refers to what is not in it, or has a pattern that RE2
-            does not take.
+        ValueError: it is not a schema of draft 2020-12, has a reference outside itself, or has a pattern that RE2
+            rejects.
     """
     import jsonschema
     from referencing import Registry
@@ -224,7 +224,7 @@ def _validator(frozen: str) -> Any:
 
 
 def _keywords(schema: Any) -> Iterator[tuple[str, str]]:
-    """Yield every `pattern` and `$ref` of a schema; values that are examples of data hold none."""
+    """Yield every `pattern` and `$ref` of a schema, except inside examples of data."""
     if isinstance(schema, list):
         for part in schema:
             yield from _keywords(part)

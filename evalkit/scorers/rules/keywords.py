@@ -73,7 +73,7 @@ class Keywords(Share):
 
 
 class _Answer:
-    """An answer in the forms that are searched: as written, as read, and with its thousands joined."""
+    """An answer in the forms to search: as written, as read, and with thousands separators removed."""
 
     def __init__(self, text: str) -> None:
         self._written = fold(text)
@@ -81,7 +81,7 @@ class _Answer:
         self._joined = join_thousands(self._read)
 
     def names(self, entry: str) -> bool:
-        """Tell whether the answer contains one of the alternatives of an entry.
+        """Return whether the answer contains one of the alternatives of an entry.
 
         A bare number is searched for in the joined form only: `10` is not in `10 000`. `2 100 mg tablets` is ambiguous.
         """

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Literal
 
 MAX_DIGITS = 1_000
-"""Longer runs of digits are ignored; decimal arithmetic would overflow on a million of them."""
+"""Maximum length of a run of digits; longer ones are ignored, because decimal arithmetic would overflow."""
 DecimalMark = Literal[".", ","]
 
 _SPACELESS = (
@@ -26,7 +26,7 @@ _SPACELESS = (
 
 
 class _Table(dict[int, str]):
-    """A translation table that works out each character once."""
+    """A translation table that computes each character once."""
 
     def __init__(self, rule: Callable[[str], str]) -> None:
         super().__init__()
@@ -49,12 +49,12 @@ def _plain(char: str) -> str:
 
 
 def is_spaceless(char: str) -> bool:
-    """Tell whether a character belongs to a script without spaces between words."""
+    """Return whether a character belongs to a script without spaces between words."""
     return any(low <= ord(char) <= high for low, high in _SPACELESS)
 
 
 def is_word_char(char: str) -> bool:
-    """Tell whether a character is part of a word: letter, digit, underscore or combining mark."""
+    """Return whether a character is part of a word: letter, digit, underscore or combining mark."""
     return char.isalnum() or char == "_" or unicodedata.category(char)[0] == "M"
 
 
@@ -120,7 +120,7 @@ def _cuts_word(before: str, after: str) -> bool:
 
 
 def _cuts_number(text: str, start: int, end: int) -> bool:
-    """Tell whether a match that starts or ends with a digit is a part of a longer decimal number."""
+    """Return whether a match that starts or ends with a digit is a part of a longer decimal number."""
     left = text[max(0, start - 2) : start]
     right = text[end : end + 2]
     return bool(
@@ -130,13 +130,13 @@ def _cuts_number(text: str, start: int, end: int) -> bool:
 
 
 def has_words(text: str, wanted: str, *, particles: bool = False) -> bool:
-    """Tell whether `wanted` occurs in `text` as whole words; both must be folded, `wanted` not empty.
+    """Return whether `wanted` occurs in `text` as whole words; both must be folded, `wanted` not empty.
 
     "art" is not in "part", and "10" is not in "10.5".
 
     Args:
-        text: to search.
-        wanted: to find.
+        text: text to search.
+        wanted: text to find.
         particles: whether a Korean particle may follow the last word, and a Hebrew or Arabic one precede the first.
     """
     start = text.find(wanted)
@@ -188,7 +188,7 @@ class Number:
 
     @property
     def readings(self) -> tuple[Decimal, ...]:
-        """The values it may mean: `50 %` is 50 and 0.5."""
+        """Possible values: `50 %` is 50 and 0.5."""
         return (self.value, self.value / 100) if self.percent else (self.value,)
 
 
@@ -200,7 +200,7 @@ def find_numbers(text: str, decimal: DecimalMark = ".") -> Iterator[Number]:
 
     Args:
         text: any text; digits of every script count.
-        decimal: how `1.234` and `1,234` are read, which depends on the country; `1.234,5` and `1,234.5` are
+        decimal: the decimal mark for `1.234` and `1,234`, which depends on the country; `1.234,5` and `1,234.5` are
             unambiguous.
     """
     for match in _NUMBER.finditer(ascii_digits(text)):
@@ -215,7 +215,7 @@ def find_numbers(text: str, decimal: DecimalMark = ".") -> Iterator[Number]:
 
 
 def _plain_digits(text: str, decimal: DecimalMark) -> list[str]:
-    """Turn digits with separators into digits with at most one point; with several if they are not one number."""
+    """Turn digits with separators into digits with at most one point, or several points if they are not one number."""
     text = re.sub(rf"[{_SPACES}']", "", text)
     marks = re.findall(r"[.,]", text)
     if not marks:

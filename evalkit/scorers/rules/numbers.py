@@ -14,14 +14,14 @@ from evalkit.scorers.rules.rule import Share, check_share, no_contexts, no_refer
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
 _NO_CLAIM = re.compile(r"^\s*\d{1,3}[.)]\s|\[\d{1,3}\]", re.MULTILINE)
-"""Numbers of list items and citations, which are ignored."""
+"""Pattern of numbers in list items and citations, which are ignored."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Numbers(Share):
     """Measure the share of an answer's numbers that its contexts, or the reference, support.
 
-    The value is 0 to 1: supported numbers / numbers in the answer, and 1 if the answer has none (an empty answer too),
+    The value is 0 to 1: supported numbers / numbers in the answer. It is 1 if the answer has no numbers or is empty,
     because then none is invented. The answer passes if the value reaches `min`. Thousands separators, currency and per
     cent signs do not matter (`50 %` is 50 or 0.5); numbers of list items and citations such as [2] do not count.
     Against a reference there is a second metric, `<name>.recall`: the share of the reference's numbers that the answer
@@ -33,7 +33,7 @@ class Numbers(Share):
 
     name: str = "numbers"
     against: Literal["contexts", "reference"] = "contexts"
-    """What the numbers must agree with; with several references, the best one counts."""
+    """The source of the supported numbers; with several references, the best one counts."""
     allow_input: bool = True
     """Count numbers of the question as supported."""
     tolerance: float = 0.0
@@ -112,7 +112,7 @@ def _absent(numbers: Sequence[Number], among: Iterable[Number], tolerance: float
 
 
 def _within(value: Decimal, allowed: Decimal, values: Sequence[Decimal]) -> bool:
-    # Arithmetic rounds to 28 digits, so a bound that allows nothing must be the number itself.
+    # Arithmetic rounds to 28 digits, so without tolerance the bound must be the number itself.
     low, high = (value - allowed, value + allowed) if allowed else (value, value)
     at = bisect.bisect_left(values, low)
     return at < len(values) and values[at] <= high

@@ -1,4 +1,4 @@
-"""Score how far an answer rests on its contexts, by the words they share."""
+"""Score how far the contexts support an answer, by the words they share."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from evalkit.scorers.rules.text_metrics import rouge_l
 from evalkit.types import Case, Concern, Metric, Output, Score, Unscored
 
 MIN_CONTENT_LETTERS = 3
-"""Shorter words are mostly articles, prepositions and pronouns; a higher limit would lose KYC, VAT and the like."""
+"""Minimum length of a content word. Shorter words are mostly articles, prepositions and pronouns; a higher limit would
+lose KYC, VAT and the like."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Groundedness:
-    """Measure how far an answer rests on its contexts, by the words they share.
+    """Measure how far the contexts support an answer, by the words they share.
 
     Two metrics from 0 to 1: `<name>.content_words`, the share of the answer's distinct content words that occur in any
     context (with `min`, the answer passes if the share reaches it), and `<name>.rouge_l`, the ROUGE-L precision against
@@ -30,7 +31,7 @@ class Groundedness:
 
     name: str = "groundedness"
     min: float | None = None
-    """Smallest share of content words that passes; without it there is a value and no pass."""
+    """Smallest share of content words that passes; without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "min"
@@ -47,7 +48,7 @@ class Groundedness:
 
     @property
     def needs(self) -> frozenset[str]:
-        """No case field, because the contexts may come from the system."""
+        """No case fields are needed, because the contexts may come from the system."""
         return frozenset()
 
     def score(self, case: Case, output: Output) -> tuple[Score | Unscored, ...]:
@@ -70,7 +71,7 @@ class Groundedness:
         return Score(f"{self.name}.content_words", share, passed, listed, {"missing": missing[:50]})
 
     def _rouge_l(self, said: list[str], given: list[list[str]]) -> Score:
-        # `rouge_l` takes two empty texts for equal; an empty answer rests on nothing all the same.
+        # `rouge_l` treats two empty texts as equal, but an empty answer is not supported by anything.
         best = max((rouge_l(said, context).precision for context in given), default=0.0) if said else 0.0
         return Score(f"{self.name}.rouge_l", best, None, f"ROUGE-L precision {best:.2f} against the best context")
 

@@ -26,7 +26,7 @@ class Regex(PassFail):
     pattern: str
     """The pattern to look for."""
     ignore_case: bool = False
-    """Match upper and lower case alike."""
+    """Ignore upper and lower case."""
     min_count: int = 1
     """Smallest number of matches that passes, without overlap."""
 

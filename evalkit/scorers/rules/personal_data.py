@@ -11,7 +11,7 @@ from evalkit.scorers.rules.normalise import ascii_digits, compatible
 
 KINDS = ("email", "phone", "iban", "card", "national_id", "ipv4", "secret")
 DEFAULT_KINDS = ("email", "phone", "iban", "card", "national_id", "secret")
-"""All but `ipv4`, which a version number such as 1.2.3.4 looks like."""
+"""Default kinds: all but `ipv4`, because a version number such as 1.2.3.4 looks the same."""
 
 _IBAN_LENGTHS = {
     code[:2]: int(code[2:])
@@ -204,7 +204,7 @@ def find_personal_data(text: str, kinds: Iterable[str] = DEFAULT_KINDS) -> list[
 
 
 def _matches(detector: _Detector, text: str, taken: bytearray) -> Iterator[Found]:
-    """Yield what a detector finds if nothing was found before, and mark it in `taken`."""
+    """Yield findings of a detector that do not overlap earlier ones, and mark them in `taken`."""
     group = "data" if "data" in detector.pattern.groupindex else 0
     for match in detector.pattern.finditer(text):
         start, end = match.span(group)

@@ -6,7 +6,7 @@ import re
 
 _HIDDEN = str.maketrans({"*": "\ufdd0", "_": "\ufdd1", "\\": "\ufdd2"})
 _SHOWN = str.maketrans({"\ufdd0": "*", "\ufdd1": "_", "\ufdd2": "\\"})
-"""Code points that no text may contain stand for the marks inside code, which mean themselves."""
+"""Code points that no text may contain, which replace the literal marks inside code."""
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _CODE = re.compile(r"(?<!`)(`{1,2})(?!`)([^`\n]+)(?<!`)\1(?!`)")
 _EMPHASIS = re.compile(
@@ -28,7 +28,7 @@ _NUMBER_UNIT = re.compile(rf"(?<![\w.,])(\d+(?:[.,]\d+)*)({_UNITS})(?!\w)", re.I
 
 
 def without_marks(text: str) -> str:
-    """Drop the marks of Markdown emphasis and code around words; what they enclose stays."""
+    """Drop the marks of Markdown emphasis and code around words, but keep the words."""
     if not any(mark in text for mark in "*_`\\"):
         return text
     text = _CODE.sub(lambda found: found[2].translate(_HIDDEN), text)

@@ -1,4 +1,4 @@
-"""Score what a retriever found: recall, precision, hit, reciprocal rank and nDCG."""
+"""Score the results of a retriever: recall, precision, hit, reciprocal rank and nDCG."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ REFERENCES = "reference_contexts"
 
 @dataclass(frozen=True)
 class Ranking:
-    """Which relevant items each context brings, in the order of the contexts."""
+    """The relevant items in each context, in the order of the contexts."""
 
     places: tuple[frozenset[str], ...]
-    """For each context the items that it brings; empty if it is not relevant."""
+    """For each context its relevant items; empty if it is not relevant."""
     grades: Mapping[str, float]
-    """Every relevant item -> how relevant it is, above 0."""
+    """Relevant item -> its grade, above 0."""
     basis: str
-    """What was compared: `id`, `source` or `overlap`."""
+    """The compared part: `id`, `source` or `overlap`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieval:
-    """Measure what the retriever found, without a model: recall, precision, hit, MRR and nDCG.
+    """Measure the results of a retriever without a model: recall, precision, hit, MRR and nDCG.
 
     Five metrics from 0 to 1, over the first `k` contexts, or over all without `k`: `<name>.recall`, the share of the
     relevant items that were found; `<name>.precision`, the share of the `k` places (without `k`, of the contexts) that
@@ -43,13 +43,13 @@ class Retrieval:
     is not relevant a second time; several contexts of one source all are, and count once for recall and nDCG. No
     contexts score 0. A case that has none of these fields, or an empty one, is an error before the first call.
 
-    It cannot see that a document that nobody listed is relevant too, or that the answer used none. Source of nDCG:
+    It cannot see that an unlisted document is relevant too, or that the answer used none of them. Source of nDCG:
     Järvelin and Kekäläinen 2002, doi 10.1145/582415.582418.
     """
 
     name: str = "retrieval"
     k: int | None = None
-    """Number of contexts that count, from the first; without it, all."""
+    """Number of contexts that count, from the first; by default all."""
     relevant_field: str = "relevant_ids"
     """Case field with the ids."""
     source_field: str = "expected_source"
@@ -81,11 +81,11 @@ class Retrieval:
 
     @property
     def needs(self) -> frozenset[str]:
-        """No one field: any of three says what is relevant."""
+        """No single field: any of three can list the relevant items."""
         return frozenset()
 
     def check_case(self, case: Case) -> None:
-        """Reject a case that does not say what is relevant."""
+        """Reject a case that does not list relevant items."""
         fields = [field for field in self._fields if field in case.fields]
         when = f"give the scorer `when: {{has: {fields[0] if fields else self.relevant_field}}}`"
         if not fields:
@@ -96,7 +96,7 @@ class Retrieval:
                 raise ValueError(f"{what}; remove it, and {when}")
 
     def score(self, case: Case, output: Output) -> tuple[Score | Unscored, ...]:
-        """Compare the contexts with what is relevant."""
+        """Compare the contexts with the relevant items."""
         ranking = self._ranking(case, output)
         if isinstance(ranking, Unscored):
             return tuple(Unscored(metric.name, ranking.kind, ranking.message) for metric in self.metrics)
@@ -153,8 +153,8 @@ class Retrieval:
 def figures(ranking: Ranking, k: int | None = None) -> dict[str, float]:
     """Return recall, precision, hit, reciprocal rank and nDCG of the first `k` places.
 
-    Precision divides by `k` even if fewer contexts were returned, as trec_eval does. The ideal ranking of nDCG has
-    one relevant item a place, best first.
+    Precision divides by `k` even if fewer contexts were returned, as trec_eval does. The ideal ranking of nDCG has one
+    relevant item at each place, best first.
     """
     top = ranking.places[:k]
     ranks = [rank for rank, items in enumerate(top, 1) if items]
@@ -191,7 +191,7 @@ def _graded(field: str, value: Any) -> dict[str, float]:
 
 
 def _once(ids: Sequence[str], wanted: Mapping[str, float]) -> tuple[frozenset[str], ...]:
-    """Return the relevant id at each place; one that was returned before is not relevant again."""
+    """Return the relevant id at each place; a repeated id does not count again."""
     return tuple(
         frozenset({name}) if name in wanted and name not in ids[:place] else frozenset()
         for place, name in enumerate(ids)
@@ -199,7 +199,7 @@ def _once(ids: Sequence[str], wanted: Mapping[str, float]) -> tuple[frozenset[st
 
 
 def _overlapping(texts: Sequence[str], references: Sequence[str], least: float) -> tuple[frozenset[str], ...]:
-    """Return the references that each text contains, or is a part of."""
+    """Return the references that each text contains or is part of."""
     wanted = {text: words(text) for text in references}
     return tuple(
         frozenset(text for text, parts in wanted.items() if _shared(found, parts) >= least)

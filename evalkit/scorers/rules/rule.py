@@ -1,4 +1,4 @@
-"""Share code between rule and text scorers: the shape of a single metric, and reading a case."""
+"""Share code between rule and text scorers: the declaration of a single metric, and reading a case."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class PassFail:
 
     name: str
     concern: ClassVar[Concern] = "quality"
-    """What it bears on."""
+    """The concern of the metric."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -23,11 +23,11 @@ class PassFail:
 
     @property
     def needs(self) -> frozenset[str]:
-        """No case field, unless the scorer says otherwise."""
+        """No case fields, unless the scorer overrides this."""
         return frozenset()
 
     def grade(self, passed: bool, reason: str, **details: Any) -> Score:
-        """Make the score of a pass or a fail."""
+        """Build the score of a pass or a fail."""
         return Score(self.name, float(passed), passed, reason, details)
 
 
@@ -43,7 +43,7 @@ class Share:
 
     @property
     def needs(self) -> frozenset[str]:
-        """No case field, unless the scorer says otherwise."""
+        """No case fields, unless the scorer overrides this."""
         return frozenset()
 
 
@@ -75,10 +75,10 @@ def _is_visible(text: Any) -> bool:
 
 
 def passages(case: Case, output: Output) -> tuple[str, ...] | None:
-    """Return the contexts of an answer, `None` if neither the system nor the case names any.
+    """Return the contexts of an answer, `None` if neither the system nor the case has any.
 
-    A system that says it retrieved nothing (an empty list) gives an empty tuple: that is known, not missing. Contexts
-    of which only ids are known are missing.
+    If the system reports an empty list, return an empty tuple, because that is known, not missing. Contexts with only
+    an id are missing.
     """
     found, origins = (case.contexts, case.origins) if output.contexts is None else (output.contexts, output.origins)
     if (output.contexts is None and not found) or (origins and not any(found)):

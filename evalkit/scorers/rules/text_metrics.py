@@ -20,7 +20,7 @@ _ARTICLES = frozenset({"a", "an", "the"})
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """How much of an answer and of a reference agree, each from 0 to 1."""
+    """Shares of an answer and of a reference that agree, each from 0 to 1."""
 
     precision: float
     recall: float
@@ -33,7 +33,7 @@ class Overlap:
 
 
 def overlap(common: int, n_answer: int, n_reference: int) -> Overlap:
-    """Turn counts into shares; two empty texts agree fully, an empty and a filled one not at all."""
+    """Turn counts into shares; two empty texts agree fully, an empty and a non-empty one not at all."""
     if not n_answer or not n_reference:
         return Overlap(*[float(n_answer == n_reference)] * 2)
     return Overlap(common / n_answer, common / n_reference)
@@ -106,7 +106,7 @@ class RougeL(AgainstReference):
 
     name: str = "rouge_l"
     min: float | None = None
-    """Smallest value that passes; without it there is a value and no pass."""
+    """Smallest value that passes; without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "min"
@@ -131,7 +131,7 @@ class TokenF1(AgainstReference):
 
     name: str = "token_f1"
     min: float | None = None
-    """Smallest value that passes; without it there is a value and no pass."""
+    """Smallest value that passes; without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "min"
@@ -159,7 +159,7 @@ def _sacrebleu_key() -> Mapping[str, str]:
 
 
 def _scaled(percent: float) -> float:
-    """Turn 0..100 into 0..1; sacrebleu's own rounding may exceed 100 by 1e-13."""
+    """Convert 0 to 100 into 0 to 1; sacrebleu's own rounding may exceed 100 by 1e-13."""
     return min(percent / 100, 1.0)
 
 
@@ -178,7 +178,7 @@ class Bleu(AgainstReference):
     tokenize: Literal["13a", "intl", "zh", "char"] = "13a"
     """How words are split: 13a as at WMT, intl for other alphabets, zh for Chinese, char for single characters."""
     min: float | None = None
-    """Smallest value that passes; without it there is a value and no pass."""
+    """Smallest value that passes; without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "min"
@@ -206,8 +206,8 @@ class Chrf(AgainstReference):
     """Measure chrF of one answer against its best reference, with sacrebleu (extra `sacrebleu`).
 
     The value is 0 to 1 (sacrebleu's figure / 100): F2 of the character sequences, up to six long, that both share. With
-    `min`, the answer passes if the value reaches it. It does not need words, so it suits every script. An empty answer
-    scores 0.
+    `min`, the answer passes if the value reaches it. It does not depend on words, so it suits every script. An empty
+    answer scores 0.
 
     It cannot see meaning. Source: Popović 2015, aclanthology.org/W15-3049.
     """
@@ -216,7 +216,7 @@ class Chrf(AgainstReference):
     word_order: int = 0
     """Longest sequence of words that also counts; 2 is chrF++."""
     min: float | None = None
-    """Smallest value that passes; without it there is a value and no pass."""
+    """Smallest value that passes; without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "min"

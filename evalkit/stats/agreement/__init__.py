@@ -1,4 +1,4 @@
-"""Agreement between raters beyond chance, trust in a judge, and differences between two judges.
+"""Compute agreement between raters beyond chance, trust in a judge, and differences between two judges.
 
 The first rater is the reference (a person), the second the one that is tested (a judge).
 """

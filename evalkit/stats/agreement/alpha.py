@@ -1,4 +1,4 @@
-"""Krippendorff's alpha: agreement of any number of raters, with gaps."""
+"""Compute Krippendorff's alpha: agreement of any number of raters, with gaps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evalkit.stats.quantiles import tail_probability
 Level = Literal["nominal", "ordinal"]
 Counts = NDArray[np.float64]
 DRAWS = 1000
-"""Bootstrap samples of the percentile interval."""
+"""Number of bootstrap samples for the percentile interval."""
 
 
 def krippendorff_alpha(
@@ -30,11 +30,12 @@ def krippendorff_alpha(
     """Return Krippendorff's alpha: 1 - observed / expected disagreement over all pairs of ratings of one unit.
 
     Args:
-        ratings: One row a unit (an answer), one label a rater, `None` if a rater has none: shape (units, raters).
-            Units with fewer than two labels say nothing about agreement.
+        ratings: One row for each unit (an answer), one label for each rater, `None` if a rater has none: shape (units,
+            raters). Units with fewer than two labels say nothing about agreement.
         categories: Every label that may occur, in rank order.
         level: "ordinal" counts how many labels lie between two ranks.
-        clusters: The question of each unit, shape (units,): whole questions are drawn. `None`: every unit is its own.
+        clusters: The question of each unit, shape (units,); whole questions are drawn. With `None`, every unit is its
+            own question.
         rng: Source of the samples.
         confidence_level: Two-sided, in (0, 1).
 
@@ -72,7 +73,7 @@ def krippendorff_alpha(
 
 
 def _pairs_by_unit(ratings: Sequence[Sequence[Hashable | None]], categories: Sequence[Hashable]) -> Counts:
-    """Return the ordered pairs of labels within each unit; a unit weighs as many as its labels: (units, k, k)."""
+    """Return ordered pairs of labels in each unit, weighted to its label count: (units, k, k)."""
     place = {category: at for at, category in enumerate(categories)}
     tables = []
     for unit in ratings:

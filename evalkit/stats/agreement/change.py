@@ -51,7 +51,7 @@ def stuart_maxwell(table: Sequence[Sequence[int]]) -> float | None:
 
 @dataclass(frozen=True)
 class KappaDifference:
-    """Kappas of two judges with the same people, and the test that they are equal."""
+    """Kappas of two judges with the same people, with a test that they are equal."""
 
     first: Estimate
     second: Estimate
@@ -71,8 +71,9 @@ def kappa_difference(
 ) -> KappaDifference:
     """Test whether two judges agree equally well with people on the same cases.
 
-    If they do, swapping what the two said about a question changes nothing: the p value is the share of 10,000 random
-    swaps, the observed one included, whose kappas differ by as much. A question's answers are swapped together.
+    If they do, swapping the two judges' labels of a question changes nothing. The p value is the share of 10,000 random
+    swaps, including the observed one, whose kappas differ by at least as much. A question's answers are swapped
+    together.
 
     Args:
         people: Labels of the reference, shape (n,).

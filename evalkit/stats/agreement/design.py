@@ -1,4 +1,4 @@
-"""Describe how labels were drawn and which depend on each other: weights and clusters of a standard error."""
+"""Describe how labels were drawn and which of them depend on each other, as weights and clusters."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Ints = NDArray[np.intp]
 class LabelDesign:
     """Sampling design of labels, one entry for each label.
 
-    With nothing given, every label is of an answer of its own, drawn like all others.
+    By default, every label belongs to a separate answer, and all are drawn alike.
     """
 
     probabilities: Sequence[float] | None = None
     """Probability with which the answer was drawn for labelling, in (0, 1]; each answer counts 1 / probability."""
     answers: Sequence[Hashable] | None = None
-    """The answer that the label is about. The labels of one answer share its weight, whatever their number."""
+    """The answer that the label is about. The labels of one answer share its weight."""
     clusters: Sequence[Hashable] | None = None
-    """The question, or whatever else makes answers depend on each other; `None` if the answer depends on no other."""
+    """The question, or another reason why answers depend on each other; `None` if the answer is independent."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class LabelSample:
 
     @property
     def n(self) -> int:
-        """Answers."""
+        """Number of answers."""
         return int(self.answers.max()) + 1
 
     @property
@@ -60,11 +60,11 @@ class LabelSample:
     def errors(self, influence: Floats) -> tuple[float, float]:
         """Return the standard error by clusters, and the one that ignores them.
 
-        sqrt(G/(G - 1) sum over clusters of (sum of w u)^2), and sqrt(sum over answers of (sum of w u)^2). The order of
-        the labels changes no digit.
+        sqrt(G/(G - 1) sum over clusters of (sum of w u)^2), and sqrt(sum over answers of (sum of w u)^2). The result
+        does not depend on the order of the labels.
 
         Args:
-            influence: of each label, shape (n,), with a weighted mean of 0.
+            influence: influence of each label, shape (n,), with a weighted mean of 0.
 
         Returns:
             The first is infinite with fewer than two clusters.
@@ -80,7 +80,7 @@ def sample_of(design: LabelDesign | None, n: int) -> LabelSample:
     """Turn the design of n >= 1 labels into weights and clusters.
 
     Raises:
-        ValueError: A probability is outside (0, 1], or a list does not have one entry a label.
+        ValueError: A probability is outside (0, 1], or a list does not have one entry for each label.
     """
     design = design or LabelDesign()
     for name, given in (("answers", design.answers), ("clusters", design.clusters)):
@@ -98,7 +98,7 @@ def rarer_labels(labels: Sequence[Hashable], design: LabelDesign | None = None) 
     """Count clusters with a label outside the most frequent class; with two classes, those of the rarer one.
 
     Args:
-        labels: of the reference, shape (n,).
+        labels: labels of the reference, shape (n,).
         design: without it every label is a cluster of its own, so that labels are counted.
 
     Returns:

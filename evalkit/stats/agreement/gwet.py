@@ -1,4 +1,4 @@
-"""Gwet's agreement coefficients."""
+"""Compute Gwet's agreement coefficients."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def gwet_ac(
     """Return Gwet's AC1, or AC2 if weighted: agreement beyond chance that stays high if one class is rare.
 
     Chance agreement is T / (K (K - 1)) * sum_k pi_k (1 - pi_k), with pi_k the mean share of label k and T the sum of
-    the agreement weights (K without weights, which gives AC1). It is shown beside kappa and never overrides it: a judge
-    that always passes scores high here. The interval is as for `cohen_kappa`.
+    the agreement weights (K without weights, which gives AC1). It is shown beside kappa and never overrides it, because
+    a judge that always passes scores high here. The interval is as for `cohen_kappa`.
 
     Args:
         a: The reference's labels, shape (n,).

@@ -1,4 +1,4 @@
-"""Cohen's kappa and the table of label pairs behind it."""
+"""Compute Cohen's kappa and the table of label pairs behind it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from evalkit.stats.quantiles import tail_probability, two_sided_t
 Weights = Literal["linear", "quadratic"]
 
 MIN_RARER_LABELS = 10
-"""With fewer questions that have a label of the rarer class, no interval of kappa has the stated coverage."""
+"""Minimum number of questions with a label of the rarer class for an interval of kappa with the stated coverage."""
 NO_ERROR = 1e-7
-"""Standard errors below this are rounding noise: a million labels still leave 1e-4."""
+"""Standard errors below this are rounding noise; even a million labels leave 1e-4."""
 
 
 def confusion(
@@ -70,8 +70,8 @@ def cohen_kappa(
         b: The labels of the rater that is tested, shape (n,).
         categories: Every label that may occur, in rank order.
         weights: `None` for pass/fail and other unordered labels.
-        design: Chances, answers and clusters of the labels. With several raters an answer, give one label a rater and
-            name the answer: kappa is then how the judge agrees with a rater drawn at random.
+        design: Chances, answers and clusters of the labels. If an answer has several raters, give one label for each
+            rater and name the answer; kappa then is the agreement of the judge with a rater drawn at random.
         confidence_level: Two-sided, in (0, 1); 0.90 gives the one-sided 95 % lower bound that `trust` asks for.
 
     Returns:
@@ -80,8 +80,7 @@ def cohen_kappa(
         - No value if there are no labels, or both raters use one and the same label: kappa is 0/0.
         - No interval, and a reason that starts with "not estimable", if fewer than 10 clusters hold a label of the
           reference outside its most frequent class (with two classes: of the rarer class).
-        - No interval if one rater uses one label only (kappa is then 0 whatever the other does) or every pair
-          disagrees in full.
+        - No interval if one rater uses only one label (kappa is then always 0) or every pair disagrees in full.
         - With no disagreement the SE is 0: the lower bound is kappa at an observed agreement of 1 + ln(tail)/G, the
           rule of three (1 - 3/G) for the one-sided 95 % bound.
 
@@ -119,7 +118,7 @@ def quadratic_kappa(
     Args:
         people: The reference's number of each answer, shape (n,).
         judge: The judge's, shape (n,).
-        design: As for `cohen_kappa`, one entry an answer.
+        design: As for `cohen_kappa`, one entry for each answer.
         confidence_level: As for `cohen_kappa`.
 
     Returns:
@@ -155,7 +154,7 @@ def quadratic_kappa(
 
 @dataclass(frozen=True)
 class Moments:
-    """An agreement beyond chance before it has an interval."""
+    """An agreement beyond chance without its interval."""
 
     value: float
     chance: float

@@ -21,7 +21,7 @@ def trust(
         point: Kappa itself.
         smallest_class: Questions with a label of the rarer class by a person (of pass and fail if there is a pass
             mark), as `rarer_labels` counts them.
-        floor: Kappa that has to be reached.
+        floor: Kappa that must be reached.
 
     Returns:
         "trusted" if the bound reaches `floor` with at least 10 questions of each class; else "provisional" if the
@@ -40,18 +40,18 @@ def labels_needed(
     clusters: int | None = None,
     floor: float = KAPPA_FLOOR,
 ) -> int | None:
-    """Return the total number of labels with which a judge of this kappa would be trusted with probability .8.
+    """Return the total number of labels with which a judge of this kappa would be trusted with probability 0.8.
 
     n' = n ((1.645 + .842) SE / (kappa - floor))^2, rounded up, with the SE that the Fisher-z bound was made of:
     SE = (atanh kappa - atanh bound) (1 - kappa^2) / t(G - 1). That SE is cluster-robust, so n' holds the design effect;
     it assumes as many labels a question as now, that is n' G / n questions.
 
     Args:
-        n: Labels that the two figures were made of.
+        n: Number of labels behind the two figures.
         kappa_lower_bound: One-sided 95 % lower bound, as for `trust`.
         point: Kappa itself.
         clusters: Questions G that the labels are about; `None` if each label is of a question of its own.
-        floor: Kappa that has to be reached.
+        floor: Kappa that must be reached.
 
     Returns:
         At least `n`; `None` if no number of labels would do, because kappa does not pass `floor`, or is unknown.

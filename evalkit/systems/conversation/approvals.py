@@ -1,4 +1,4 @@
-"""Answer the questions of an agent to a person."""
+"""Answer an agent's requests for a person's approval."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RECORDED: Mapping[str, Approval] = {
 
 @dataclass
 class Person:
-    """Gives each planned answer once, to the first question that it fits."""
+    """Planned answers, each given once, to the first question that it fits."""
 
     planned: tuple[PlannedApproval, ...]
     used: set[int] = field(default_factory=set)
@@ -41,11 +41,11 @@ class Person:
 
 
 REJECTED = PlannedApproval("*", "reject")
-"""The answer to a question that no planned one fits."""
+"""The answer to a question for which none was planned."""
 
 
 def resume_of(interrupt: Mapping[str, Any], answer: PlannedApproval) -> dict[str, Any]:
-    """Return what the system is called again with."""
+    """Return the `resume` argument for the next call of the system."""
     arguments = dict(answer.edited) if answer.decision == "edit" else interrupt.get("arguments")
     return {"id": interrupt.get("id"), "decision": answer.decision, "arguments": arguments}
 

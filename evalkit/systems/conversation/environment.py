@@ -1,4 +1,4 @@
-"""Run the tools of a conversation's environment, and record what really happened."""
+"""Run the tools of a conversation's environment, and record each call."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ MOST_BYTES = 10_000_000
 
 
 class ToolError(Exception):
-    """Raised by a tool that refuses a call or fails: the agent is told, and the step has this error."""
+    """Raised by a tool that refuses a call or fails; the agent gets the message, and the step records it."""
 
 
 class Environment(Protocol):
-    """Tools with a state of their own, made anew for each conversation."""
+    """Tools with their own state, created anew for each conversation."""
 
     @property
     def tools(self) -> Sequence[Mapping[str, Any]]:
@@ -43,15 +43,15 @@ class Environment(Protocol):
 
 
 MakeEnvironment = Callable[[Mapping[str, Any]], Environment]
-"""Builds an environment from a state of its own."""
+"""Function that builds an environment from its own copy of the state."""
 
 
 @dataclass
 class Recorder:
-    """Runs the tools of an environment: each call becomes a step, with result, error and times.
+    """Runs the tools of an environment; each call becomes a step with result, error and times.
 
-    It may be called from any thread; one call runs at a time, and nobody else waits for it. Once the conversation is
-    over, it refuses: a call that was left behind changes nothing.
+    It may be called from any thread; one call runs at a time, and no other code waits for it. Once the conversation is
+    over, it rejects calls, so that a late call changes nothing.
     """
 
     environment: Environment
@@ -60,7 +60,7 @@ class Recorder:
     turn: int = 1
     steps: list[Step] = field(default_factory=list)
     fault: str = ""
-    """What the environment itself raised, other than `ToolError`."""
+    """The exception that the environment raised, other than `ToolError`."""
     over: bool = False
     n_bytes: int = 0
     """Bytes of the calls so far."""
@@ -89,8 +89,8 @@ class Recorder:
 
         Raises:
             ToolError: the tool refuses, there is no such tool, or the conversation is over.
-            ValueError: JSON cannot hold the arguments.
-            Exception: whatever else the tool raises.
+            ValueError: The arguments cannot be written as JSON.
+            Exception: Any other exception of the tool.
         """
         if not isinstance(name, str):
             raise ToolError(f"no tool called {shown(name)}; the name of a tool is a text")
@@ -122,13 +122,13 @@ class Recorder:
         return GivenEnvironment(self)
 
     def take(self) -> list[Step]:
-        """Return the steps that were recorded since they were last taken."""
+        """Return the steps recorded since the last call of this method."""
         with self._recording:
             taken, self.steps = self.steps, []
             return taken
 
     def close(self) -> None:
-        """Refuse every further call."""
+        """Reject all later calls."""
         self.over = True
 
     def _count(self, value: Any) -> None:
@@ -154,7 +154,7 @@ class Recorder:
 
 
 class GivenEnvironment:
-    """What a system is given of a recorder, so that it cannot set what evalkit relies on."""
+    """The part of a recorder that a system gets, so that it cannot change what evalkit relies on."""
 
     __slots__ = ("_recorder",)
 

@@ -13,11 +13,13 @@ from typing import Any
 
 from evalkit.formats.contexts import context_records
 from evalkit.formats.conversation import Conversation, SimulatedUser, conversation_of
+from evalkit.formats.json_paths import Pattern
 from evalkit.formats.steps import MOST_STEPS, calls_of, usage_record
 from evalkit.formats.usage import sum_usages, total
 from evalkit.systems.base import Answer
 from evalkit.systems.conversation.approvals import REJECTED, Person, approval_step, resume_of, with_question
 from evalkit.systems.conversation.environment import MOST_BYTES, MakeEnvironment, Recorder, ToolError, tool_names
+from evalkit.systems.conversation.replaying import expected_values
 from evalkit.systems.conversation.reported_steps import in_turn, new_steps, reported_in, unmatched
 from evalkit.systems.conversation.settings import ConversationSettings
 from evalkit.systems.conversation.stopping import stops
@@ -29,22 +31,24 @@ from evalkit.types import USER_ERROR, Case, Failure, Message, Output, Step, Tool
 
 @dataclass(frozen=True)
 class Said:
-    """What a simulated user says next."""
+    """The next message of a simulated user."""
 
     text: str
     done: bool = False
     usage: Usage | None = None
+    why: str | None = None
+    """Why the user ends the conversation."""
 
 
 Simulate = Callable[[SimulatedUser, Sequence[Message], int], Awaitable[Said]]
-"""(user, the conversation so far, repeat) -> what the user says; raises `SimulatorFailed`."""
+"""(user, the conversation so far, repeat) -> the user's next message; raises `SimulatorFailed`."""
 
 
 class SimulatorFailed(Exception):
-    """The simulated user said nothing that can be sent.
+    """The simulated user gave no usable message.
 
     Attributes:
-        usage: What was spent on it.
+        usage: Tokens and cost of the attempt.
     """
 
     def __init__(self, message: str, usage: Usage | None = None) -> None:
@@ -53,43 +57,43 @@ class SimulatorFailed(Exception):
 
 
 async def directly(function: Callable[[], Any]) -> Any:
-    """Run a function that does not wait."""
+    """Run a synchronous function."""
     return function()
 
 
 @dataclass(frozen=True)
-class Talks:
-    """What all conversations of a run share."""
+class ConversationSetup:
+    """Settings shared by all conversations of a run."""
 
     settings: ConversationSettings
     make_environment: MakeEnvironment | None = None
     runs_tools: bool = False
     """Whether evalkit runs the tools that the model asks for, because the system is a model alone."""
     run_environment: Callable[[Callable[[], Any]], Awaitable[Any]] = directly
-    """Runs code of the environment: away from the run's event loop if it is the project's own."""
+    """Runs code of the environment, because the project's code runs outside the run's event loop."""
     simulate: Simulate | None = None
     tool_error: str | None = None
     """Pattern (RE2) of the results of tools that are errors; see `with_tool_errors`."""
     before_turn: Callable[[], None] = lambda: None
-    """Called before each turn; may raise, so that a run stops within a conversation."""
+    """Called before each turn; it may raise to stop a run in the middle of a conversation."""
 
 
-def conversing(answer: Answer, talks: Talks) -> Answer:
+def conversing(answer: Answer, setup: ConversationSetup) -> Answer:
     """Return an answer that leads a whole conversation: one case, one output.
 
     Args:
         answer: one turn of the system, already timed.
-        talks: what the conversations share.
+        setup: settings shared by the conversations.
     """
 
     async def call(case: Case, repeat: int) -> Output | Failure:
-        return await _Talk(answer, talks, case, repeat).lead()
+        return await _LiveConversation(answer, setup, case, repeat).lead()
 
     return call
 
 
 class _Failed(Exception):
-    """A turn that failed."""
+    """The failure of a turn."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.message)
@@ -97,43 +101,45 @@ class _Failed(Exception):
 
 
 @dataclass
-class _Talk:
-    """One conversation, while it lasts."""
+class _LiveConversation:
+    """State of one conversation in progress."""
 
     answer: Answer
-    talks: Talks
+    setup: ConversationSetup
     case: Case
     repeat: int
     turn: int = 0
     sent: list[Message] = field(default_factory=list)
-    """The conversation as the system gets it."""
+    """Messages of the conversation as the system receives them."""
     messages: list[Message] = field(default_factory=list)
-    """The conversation as it is stored: with what is known of each turn."""
+    """Messages of the conversation as they are stored, with the details of each turn."""
     steps: list[Step] = field(default_factory=list)
     told_turns: set[int] = field(default_factory=set)
     """Turns whose actions are known, from the system or from evalkit."""
     reported: list[Step] = field(default_factory=list)
-    """Steps that the system has reported, as it reported them."""
+    """Steps as the system reported them."""
     last: Output | None = None
     """The last answer."""
     latencies_s: list[float | None] = field(default_factory=list)
     usages: list[Usage | None] = field(default_factory=list)
     user_usages: list[Usage | None] = field(default_factory=list)
+    user_why: str | None = None
     n_bytes: int = 0
     """Bytes of the answers so far."""
     n_repeated: int = 0
-    """Exchanges that failed and were tried again."""
+    """Number of failed exchanges that were retried."""
 
     def __post_init__(self) -> None:
-        self.talk: Conversation = conversation_of(self.case)
-        self.settings = self.talks.settings
-        self.person = Person(self.talk.approvals)
+        self.planned: Conversation = conversation_of(self.case)
+        self.settings = self.setup.settings
+        self.person = Person(self.planned.approvals)
         self.began = monotonic()
         self.session = str(uuid.uuid4())
         self.limit = timeout(self.settings.timeout_s)
         self.environment: Recorder | None = None
         self.tools: Sequence[str] = ()
         self.state: Mapping[str, Any] | None = None
+        self.wanted: Mapping[Pattern, Any] = {}
         if not isinstance(self.case.input, str):
             self.sent += self.case.input[:-1]
             self.messages += self.case.input[:-1]
@@ -163,23 +169,25 @@ class _Talk:
                 self.environment.close()
 
     async def _begin(self) -> None:
-        make = self.talks.make_environment
+        make = self.setup.make_environment
         if make is not None:
-            own_state = copy.deepcopy(dict(self.talk.state or {}))  # it may work in place; the row stays as it is
+            own_state = copy.deepcopy(dict(self.planned.state or {}))  # it may work in place; the row stays as it is
             made = await self._run(lambda: make(own_state))
             self.tools = await self._run(lambda: tool_names(made.tools))
             self.environment = Recorder(made, self.began)
             await self._look()
+        if any(rule.state == "expected" for rule in self.settings.stop_when):
+            self.wanted = await self._run(lambda: expected_values(self.case, make))
 
     async def _run(self, function: Callable[[], Any]) -> Any:
         """Run code of the environment.
 
         Raises:
             ToolError: a tool refuses the call.
-            _Failed: `environment`, for whatever else it raises.
+            _Failed: `environment`, for any other exception.
         """
         try:
-            return await self.talks.run_environment(function)
+            return await self.setup.run_environment(function)
         except ToolError:
             raise
         except Exception as error:
@@ -187,7 +195,7 @@ class _Talk:
             raise _Failed(Failure("environment", known or f"{type(error).__name__}: {one_line(error)}")) from None
 
     async def _look(self) -> None:
-        """Look at the state of the world."""
+        """Read the state of the world."""
         if self.environment is not None:
             environment = self.environment
             self.state = await self._run(lambda: environment.state)
@@ -196,17 +204,17 @@ class _Talk:
 
     async def _turns(self) -> str:
         """Lead the turns, and return why they ended."""
-        scripted, done = len(self.talk.turns), False
+        scripted, done = len(self.planned.turns), False
         while True:
             if self.turn == self.settings.max_turns:
                 return "max_turns"
             if scripted:
-                text = self.talk.turns[self.turn].user
+                text = self.planned.turns[self.turn].user
             else:
                 text, done = await self._simulated()
                 if done and not text:
                     return "user_done"
-            self.talks.before_turn()
+            self.setup.before_turn()
             self.turn += 1
             if stop := await self._turn(text):
                 return stop
@@ -216,18 +224,20 @@ class _Talk:
                 return "script_end"
 
     async def _simulated(self) -> tuple[str, bool]:
-        user = self.talk.user
+        user = self.planned.user
         assert user is not None  # noqa: S101 - a case has turns or a user
         if self.turn == 0 and user.opening is not None:
             return user.opening, False
-        if self.talks.simulate is None:
+        if self.setup.simulate is None:
             raise SimulatorFailed("no model is configured to play the user")
-        said = await self._untimed(self.talks.simulate(user, self.messages, self.repeat))
+        said = await self._untimed(self.setup.simulate(user, self.messages, self.repeat))
         self.user_usages.append(said.usage)
-        return said.text, said.done and self.turn > 0
+        done = said.done and self.turn > 0
+        self.user_why = said.why if done else None
+        return said.text, done
 
     async def _untimed(self, asking: Awaitable[Said]) -> Said:
-        """Wait for the simulated user, whose own time-outs apply, with the conversation's clock stopped."""
+        """Wait for the simulated user with the conversation's clock stopped; the user's own time limits apply."""
         ends_s, began = self.limit.when(), monotonic()
         self.limit.reschedule(None)
         said = await asking
@@ -235,7 +245,7 @@ class _Talk:
         return said
 
     async def _turn(self, text: str) -> str | None:
-        """Have one message of the user answered; return why the conversation ends with it, `None` if it goes on."""
+        """Get the answer to one message of the user; return why the conversation ends, `None` if it continues."""
         self.sent.append(Message("user", text))
         self.messages.append(Message("user", text))
         if self.environment is not None:
@@ -267,13 +277,11 @@ class _Talk:
             return "fault"
         if output.done:
             return "agent_done"
-        expected = self.case.fields.get("expected_state")
-        wanted = expected if isinstance(expected, Mapping) else {}
-        over = stops(self.settings.stop_when, output.text, self.steps[n_before:], self.state, wanted)
+        over = stops(self.settings.stop_when, output.text, self.steps[n_before:], self.state, self.wanted)
         return "rule" if over else None
 
     def _calls_tools(self, output: Output) -> bool:
-        return self.talks.runs_tools and bool(output.tool_calls) and not output.fault
+        return self.setup.runs_tools and bool(output.tool_calls) and not output.fault
 
     async def _call(self, text: str, resume: dict[str, Any] | None, asked: Sequence[Message]) -> Output:
         given = {"session": self.session, "message": text, "turn": self.turn, "resume": resume}
@@ -319,19 +327,19 @@ class _Talk:
             raise _Failed(Failure("too_large", what))
 
     def _take_reported(self, output: Output, recorded: Sequence[Step], began_s: float) -> tuple[Step, ...]:
-        """Return what the system says it did; a call that evalkit has recorded stands there already."""
+        """Return the steps that the system reports, except for calls that evalkit has already recorded."""
         reported = reported_in(output)
         if reported is None:
             return ()
         self.told_turns.add(self.turn)
         new = new_steps(reported, self.turn, self.reported)
         self.reported += reported
-        if self.talks.runs_tools:  # the model asks for calls, and evalkit makes them
+        if self.setup.runs_tools:  # the model asks for calls, and evalkit makes them
             new = [step for step in new if step.kind != "tool"]
         return tuple(in_turn(step, self.turn, began_s) for step in unmatched(new, recorded, self.tools))
 
     async def _run_tools(self, output: Output) -> list[Message]:
-        """Run the tools that the model asks for, and return the messages that tell it so."""
+        """Run the tools that the model requests, and return the messages with their results."""
         environment, calls = self.environment, output.tool_calls or ()
         assert environment is not None  # noqa: S101 - evalkit runs tools of an environment only
         told = [Message("assistant", output.text, calls)]
@@ -352,7 +360,7 @@ class _Talk:
         return told
 
     def _said(self, output: Output, asked: Iterable[Message]) -> None:
-        """Add the answer of a turn to the conversation, with what is known of the turn."""
+        """Add the answer of a turn to the conversation, with the details of the turn."""
         self.sent += (*asked, Message("assistant", output.text))
         self.messages += asked
         details: dict[str, Any] = {}
@@ -370,7 +378,7 @@ class _Talk:
 
     def _output(self, stop: str | None) -> Output:
         last = self.last or Output(text="")
-        # One turn that does not say what was done leaves it unknown for all of them.
+        # If one turn does not report what was done, it is unknown for all of them.
         told = len(self.told_turns) >= max(self.turn, 1)
         steps = tuple(self.steps) if told or not self.told_turns else None
         output = replace(
@@ -382,10 +390,11 @@ class _Talk:
             messages=tuple(self.messages),
             state=self.state,
             stop=stop,
+            user_why=self.user_why,
             fault=None if last.fault is None else f"{last.fault} (turn {self.turn})",
             latency_s=total(self.latencies_s),
             ttft_s=None,
             attempts=1 + self.n_repeated,
             done=False,
         )
-        return with_tool_errors(output, self.talks.tool_error)
+        return with_tool_errors(output, self.setup.tool_error)

@@ -1,4 +1,4 @@
-"""An environment without code: tools that answer by rules of a YAML file."""
+"""Provide an environment without code: tools that answer by the rules of a YAML file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ARGUMENT = re.compile(r"\{([\w-]+)\}")
 
 @dataclass(frozen=True, kw_only=True)
 class MockRule:
-    """What a tool does for calls that fit: it changes the state, and returns or fails."""
+    """A rule of a tool: for calls that fit, change the state, then return or fail."""
 
     when: Mapping[str, Any] = field(default_factory=dict)
     """Arguments that a call has at least."""
@@ -26,14 +26,14 @@ class MockRule:
     set: Mapping[str, Any] = field(default_factory=dict)
     """Path of the state -> new value. `{name}` stands for an argument of the call."""
     returns: Any = None
-    """What the tool returns."""
+    """Result of the call."""
     from_: str | None = field(default=None, metadata={"key": "from"})
     """Path of the value in the state that the tool returns."""
     error: str | None = None
     """Why the tool fails."""
 
     def __post_init__(self) -> None:
-        """Refuse a rule that answers in two ways."""
+        """Reject a rule that answers in two ways."""
         given = [name for name in ("returns", "from_", "error") if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError("returns: a rule answers once; keep one of `returns`, `from` and `error`")
@@ -50,16 +50,16 @@ class MockTool:
     """One tool of a file of mocks."""
 
     rules: tuple[MockRule, ...]
-    """Looked at in order; the first that fits answers."""
+    """Tried in order; the first one that fits answers the call."""
     description: str = ""
-    """What the model is told."""
+    """Description of the tool for the model."""
     parameters: Mapping[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
     """JSON Schema of the arguments."""
     writes: bool = False
-    """Whether it changes the state, which a tool with a `set` among its rules must say, for readers of the file."""
+    """Whether the tool changes the state; required if one of its rules has `set`, for readers of the file."""
 
     def __post_init__(self) -> None:
-        """Refuse a tool that leaves some call unanswered."""
+        """Reject a tool that would leave some calls unanswered."""
         if not self.rules:
             raise ValueError("rules: none; add one such as `{returns: {}}`")
         if not self.writes and any(rule.set for rule in self.rules):
@@ -79,7 +79,7 @@ class Mocks:
     """Name -> tool."""
 
     def __post_init__(self) -> None:
-        """Refuse a file without a tool."""
+        """Reject a file without tools."""
         if not self.tools:
             raise ValueError("tools: none; add one such as `get_order: {rules: [...]}`")
 
@@ -95,7 +95,7 @@ class Mocks:
 
 
 class MockEnvironment:
-    """The tools of a file of mocks, with a state of their own."""
+    """The tools of a file of mocks, with their own state."""
 
     def __init__(self, mocks: Mocks, state: Mapping[str, Any]) -> None:
         self.tools: Sequence[Mapping[str, Any]] = mocks.described()
@@ -107,7 +107,7 @@ class MockEnvironment:
         """Answer by the first rule that fits.
 
         Raises:
-            ToolError: the rule is an error, nothing is at its path, or there is no such tool.
+            ToolError: the rule has an `error`, its path leads to nothing, or there is no such tool.
         """
         tool = self._mocks.tools.get(name)
         if tool is None:
@@ -141,7 +141,7 @@ class MockEnvironment:
 
 
 def _path(template: str, arguments: Mapping[str, Any]) -> Pattern:
-    """Fill the keys of a path one by one, so that an argument with a dot stays one key."""
+    """Fill in the keys of a path one by one, so that an argument with a dot stays a single key."""
     named = [found for key in path_pattern("path", template) for found in _ARGUMENT.findall(key)]
     if lacking := [name for name in named if name not in arguments]:
         raise ToolError(f"missing argument: {', '.join(lacking)}")
@@ -149,7 +149,7 @@ def _path(template: str, arguments: Mapping[str, Any]) -> Pattern:
 
 
 def _filled(value: Any, arguments: Mapping[str, Any]) -> Any:
-    """Put arguments in the place of `{name}`, once and literally; a text that is nothing else keeps their type."""
+    """Replace `{name}` with the argument, once and literally; a text that is only `{name}` keeps its type."""
     if isinstance(value, Mapping):
         return {key: _filled(inner, arguments) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Take the steps of one turn from what a system reports."""
+"""Extract the steps of one turn from an answer."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from evalkit.types import Output, Step
 def reported_in(output: Output) -> tuple[Step, ...] | None:
     """Return the steps that an answer reports, `None` if it reports none.
 
-    Messages count from the last one of a user on, because an answer may hold the whole conversation so far. Calls that
-    stand beside messages or steps without any call are added to them.
+    Only messages after the user's last one count, because an answer may hold the whole conversation so far. Tool calls
+    reported separately are added if the messages or steps contain none.
     """
     messages, steps, calls = output.messages, output.trajectory, output.tool_calls
     if messages is not None and (steps is None or steps == steps_of(messages)):
@@ -32,8 +32,8 @@ def reported_in(output: Output) -> tuple[Step, ...] | None:
 def new_steps(reported: Sequence[Step], turn: int, earlier: Collection[Step]) -> list[Step]:
     """Return the steps of an answer that belong to this turn.
 
-    An agent may report all steps so far with their turns, or count its turns anew in each answer: a step of another
-    turn belongs to this one unless an earlier answer has reported it.
+    An agent may report all steps so far with their turns, or restart its turn numbers in each answer. So a step of
+    another turn belongs to this one unless an earlier answer has reported it.
 
     Args:
         reported: the steps of the answer.
@@ -49,12 +49,12 @@ def _key(step: Step) -> str:
 
 
 def unmatched(reported: Sequence[Step], recorded: Sequence[Step], tools: Collection[str]) -> list[Step]:
-    """Return the steps that evalkit has not recorded itself; a call that was only claimed is an error.
+    """Return the steps that evalkit has not recorded itself; a call that was only claimed becomes an error.
 
     Each recorded call stands for one reported call of the same tool, whose arguments the agent may have completed.
 
     Args:
-        reported: by the system.
+        reported: steps reported by the system.
         recorded: calls of the environment during the same call of the system.
         tools: names of the environment's tools.
     """
@@ -71,14 +71,15 @@ def unmatched(reported: Sequence[Step], recorded: Sequence[Step], tools: Collect
 
 
 def in_turn(step: Step, turn: int, began_s: float) -> Step:
-    """Return a step as one of the conversation.
+    """Return a step with the turn and times of the conversation.
 
     Args:
-        step: of an answer.
+        step: step of an answer.
         turn: counted from 1.
-        began_s: seconds from the beginning of the conversation to the call, which its times are counted from.
+        began_s: seconds from the beginning of the conversation to the call; the times of the step are relative to the
+            call.
     """
     started_s, ended_s = (None if time is None else time + began_s for time in (step.started_s, step.ended_s))
-    # Ids are the system's own, and it may count anew in each turn.
+    # Ids are the system's own, and it may restart them in each turn.
     own_id, parent = (f"{turn}.{each}" if each else each for each in (step.id, step.parent))
     return replace(step, turn=turn, started_s=started_s, ended_s=ended_s, id=own_id or "", parent=parent)

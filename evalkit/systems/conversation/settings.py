@@ -1,4 +1,4 @@
-"""The settings of conversations in a suite."""
+"""Define the settings of conversations in a suite."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from evalkit.formats.json_paths import single_path
 from evalkit.systems.base import check_seconds
 from evalkit.text.patterns import compile_pattern
 
-MOST_STEPS = 1_000
+MOST_STEPS_OF_TURN = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class StopRule:
-    """What ends a conversation after an answer; one of the three is given."""
+    """A rule that ends a conversation after an answer; exactly one field is set."""
 
     state: Literal["expected"] | Mapping[str, Any] | None = None
-    """`expected`: everything in the case's `expected_state` holds; or path -> value, which all hold."""
+    """`expected` if everything in the case's `expected_state` must hold, or path -> value, which must all hold."""
     tool: str | None = None
     """A tool that the agent has called; `*` stands for any text."""
     says: str | None = None
@@ -39,32 +39,32 @@ class StopRule:
 
 @dataclass(frozen=True, kw_only=True)
 class ConversationSettings:
-    """How conversations are led: rows with `turns` or `user` then are whole conversations with the system."""
+    """Settings of conversations; with them, rows with `turns` or `user` are run as whole conversations."""
 
     max_turns: int = 10
     """User turns of one conversation."""
     max_steps: int = 30
-    """Tool calls and approvals within one turn, where evalkit runs the tools or answers for a person."""
+    """Maximum number of tool calls and approvals within one turn, if evalkit runs the tools or answers for a person."""
     timeout_s: float = 300.0
-    """Seconds that a whole conversation may take; the system's own `timeout_s` is for each turn, and the time of the
-    model that plays the user does not count."""
+    """Seconds that a whole conversation may take, without the time of a simulated user; the system's own `timeout_s` is
+    for each turn."""
     user: Mapping[str, Any] | None = None
     """The model that plays the user of rows with `user`: `{chat: MODEL}`, or `{chat: {...}}` as for a judge."""
     environment: str | Mapping[str, str] | None = None
     """The tools and their state: a file of mocks, or `{python: module:Class}`."""
     stop_when: tuple[StopRule, ...] = ()
-    """What ends a conversation early, looked at after each answer."""
+    """Rules that end a conversation early, checked after each answer."""
     unanswered_interrupt: Literal["reject", "end"] = "reject"
-    """What becomes of a question to a person that no `approvals` of the row answers."""
+    """How to handle an approval request that no entry of the row's `approvals` answers."""
     ended: bool = True
     """Whether to add the metric `ended`, which fails a conversation that was cut off."""
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
+        """Reject values out of range."""
         if not 1 <= self.max_turns <= MOST_TURNS:
             raise ValueError(f"max_turns: expected 1 to {MOST_TURNS}, got {self.max_turns}; try 10")
-        if not 1 <= self.max_steps <= MOST_STEPS:
-            raise ValueError(f"max_steps: expected 1 to {MOST_STEPS}, got {self.max_steps}; try 30")
+        if not 1 <= self.max_steps <= MOST_STEPS_OF_TURN:
+            raise ValueError(f"max_steps: expected 1 to {MOST_STEPS_OF_TURN}, got {self.max_steps}; try 30")
         check_seconds("timeout_s", self.timeout_s)
         if self.user is not None and set(self.user) != {"chat"}:
             raise ValueError("user: no model given; write {chat: MODEL} or {chat: {model: ..., base_url: ...}}")

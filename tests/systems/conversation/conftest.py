@@ -11,7 +11,7 @@ import pytest
 
 from evalkit.formats.build import Builder
 from evalkit.formats.yaml_text import parse
-from evalkit.systems.conversation.loop import Talks, conversing
+from evalkit.systems.conversation.loop import ConversationSetup, conversing
 from evalkit.systems.conversation.mocks import MockEnvironment, Mocks
 from evalkit.systems.conversation.settings import ConversationSettings
 from evalkit.types import Case, Failure, Output
@@ -47,7 +47,7 @@ Agent = Callable[..., Any]
 
 
 @pytest.fixture
-def talk(orders: Mocks) -> Callable[..., Output | Failure]:
+def converse(orders: Mocks) -> Callable[..., Output | Failure]:
     """Lead one conversation with an agent: a function of the fields that a system is given."""
 
     def lead(agent: Agent, row: Mapping[str, Any], mocks: Mocks | None = orders, **given: Any) -> Output | Failure:
@@ -57,7 +57,7 @@ def talk(orders: Mocks) -> Callable[..., Output | Failure]:
         parts = {
             name: given.pop(name) for name in ("simulate", "runs_tools", "before_turn", "tool_error") if name in given
         }
-        talks = Talks(
+        setup = ConversationSetup(
             settings=ConversationSettings(**given),
             make_environment=None if mocks is None else partial(MockEnvironment, mocks),
             **parts,
@@ -69,6 +69,6 @@ def talk(orders: Mocks) -> Callable[..., Output | Failure]:
 
         fields = dict(row)
         case = Case(id="c", input=fields.pop("input", "first"), fields=fields)
-        return asyncio.run(conversing(timed(answer, 2.0), talks)(case, 0))
+        return asyncio.run(conversing(timed(answer, 2.0), setup)(case, 0))
 
     return lead

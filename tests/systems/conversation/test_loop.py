@@ -14,7 +14,7 @@ from evalkit.formats.messages import input_of
 from evalkit.llm.budget import BudgetReached
 from evalkit.scorers.agents.fabricated_calls import FabricatedCalls
 from evalkit.systems.conversation.environment import ToolError
-from evalkit.systems.conversation.loop import Said, SimulatorFailed, Talks, conversing
+from evalkit.systems.conversation.loop import ConversationSetup, Said, SimulatorFailed, conversing
 from evalkit.systems.conversation.mocks import MockEnvironment
 from evalkit.systems.conversation.settings import ConversationSettings
 from evalkit.types import Case, Failure, Message, Output, Usage
@@ -23,7 +23,7 @@ from tests.systems.conversation.conftest import ORDERS, read_mocks
 TWO = {"turns": [{"user": "Refund A-17"}, {"user": "Yes."}], "state": {"orders": {"A-17": {"status": "returned"}}}}
 
 
-def test_each_turn_gets_the_messages_so_far(talk) -> None:
+def test_each_turn_gets_the_messages_so_far(converse) -> None:
     """As `input`, with the new text as `message`, one session, and turns counted from 1."""
     seen = []
 
@@ -31,7 +31,7 @@ def test_each_turn_gets_the_messages_so_far(talk) -> None:
         seen.append((fields["message"], fields["turn"], fields["session"], input_of(case)))
         return f"answer {fields['turn']}"
 
-    ended = talk(agent, TWO)
+    ended = converse(agent, TWO)
     first, second = seen
     assert first[:2] == ("Refund A-17", 1)
     assert second[:2] == ("Yes.", 2)
@@ -50,16 +50,16 @@ def test_each_turn_gets_the_messages_so_far(talk) -> None:
     ]
 
 
-def test_a_session_belongs_to_one_attempt(talk) -> None:
+def test_a_session_belongs_to_one_attempt(converse) -> None:
     """Two runs of a case never share one, and no output holds it."""
     sessions = []
     for _ in range(2):
-        ended = talk(lambda fields, case: sessions.append(fields["session"]) or "ok", TWO)
+        ended = converse(lambda fields, case: sessions.append(fields["session"]) or "ok", TWO)
         assert sessions[-1] not in repr(ended)
     assert len(set(sessions)) == 2
 
 
-def test_tools_of_the_environment_are_recorded_as_they_ran(talk) -> None:
+def test_tools_of_the_environment_are_recorded_as_they_ran(converse) -> None:
     """With result, error, turn and time; the final state is that of the environment."""
 
     def agent(fields, case):
@@ -71,7 +71,7 @@ def test_tools_of_the_environment_are_recorded_as_they_ran(talk) -> None:
         environment.call("refund", {"order_id": "A-17"})
         return "Refunded."
 
-    ended = talk(agent, TWO)
+    ended = converse(agent, TWO)
     assert [(each.name, each.turn, each.result, each.error) for each in ended.tool_calls] == [
         ("get_order", 1, {"status": "returned"}, None),
         ("refund", 2, None, "timeout"),
@@ -83,7 +83,7 @@ def test_tools_of_the_environment_are_recorded_as_they_ran(talk) -> None:
     assert ended.state == {"orders": {"A-17": {"status": "refunded"}}}
 
 
-def test_what_an_agent_only_claims_is_an_error(talk) -> None:
+def test_what_an_agent_only_claims_is_an_error(converse) -> None:
     """A call that the environment had counts once; calls of the agent's own tools are taken from its report."""
 
     def agent(fields, case):
@@ -91,7 +91,7 @@ def test_what_an_agent_only_claims_is_an_error(talk) -> None:
         claimed = [{"name": "get_order", "arguments": {"order_id": "17"}}, {"name": "refund", "arguments": {}}]
         return {"text": "Refunded.", "tool_calls": [*claimed, {"name": "search", "arguments": {"q": "rules"}}]}
 
-    ended = talk(agent, {**TWO, "turns": TWO["turns"][:1]})
+    ended = converse(agent, {**TWO, "turns": TWO["turns"][:1]})
     assert [(step.name, step.recorded_by, step.error) for step in ended.trajectory] == [
         ("get_order", "evalkit", None),
         ("refund", "system", "claimed: the environment never had this call"),
@@ -109,45 +109,45 @@ def test_what_an_agent_only_claims_is_an_error(talk) -> None:
         {"trajectory": [{"kind": "node", "name": "plan"}], "tool_calls": [{"name": "delete_all", "arguments": {}}]},
     ],
 )
-def test_no_reported_call_is_lost(talk, answer) -> None:
+def test_no_reported_call_is_lost(converse, answer) -> None:
     """Whatever stands beside it."""
-    ended = talk(lambda fields, case: {"text": "ok", **answer}, TWO, mocks=None)
+    ended = converse(lambda fields, case: {"text": "ok", **answer}, TWO, mocks=None)
     assert [(call.name, call.turn) for call in ended.tool_calls][-1] == ("delete_all", 2)
 
 
-def test_a_step_of_an_earlier_turn_counts_once(talk) -> None:
+def test_a_step_of_an_earlier_turn_counts_once(converse) -> None:
     """An agent may report everything so far, with its turns."""
 
     def agent(fields, case):
         steps = [{"kind": "tool", "name": f"t{turn}", "turn": turn} for turn in range(1, fields["turn"] + 1)]
         return {"text": "ok", "trajectory": steps}
 
-    ended = talk(agent, TWO, mocks=None)
+    ended = converse(agent, TWO, mocks=None)
     assert [(call.name, call.turn) for call in ended.tool_calls] == [("t1", 1), ("t2", 2)]
 
 
-def test_an_agent_may_count_its_turns_anew(talk) -> None:
+def test_an_agent_may_count_its_turns_anew(converse) -> None:
     """A step that no earlier answer has reported is one of this turn."""
 
     def agent(fields, case):
         step = {"kind": "tool", "name": "t", "arguments": {"n": fields["turn"]}, "turn": 1}
         return {"text": "ok", "trajectory": [step]}
 
-    ended = talk(agent, TWO, mocks=None)
+    ended = converse(agent, TWO, mocks=None)
     assert [(call.arguments["n"], call.turn) for call in ended.tool_calls] == [(1, 1), (2, 2)]
 
 
-def test_one_silent_turn_leaves_the_calls_unknown(talk) -> None:
+def test_one_silent_turn_leaves_the_calls_unknown(converse) -> None:
     """It may have called anything; its state is unknown too."""
 
     def agent(fields, case):
         return {"text": "ok", "tool_calls": [], "state": {"n": 1}} if fields["turn"] == 1 else "deleted"
 
-    ended = talk(agent, TWO, mocks=None)
+    ended = converse(agent, TWO, mocks=None)
     assert (ended.tool_calls, ended.trajectory, ended.state) == (None, None, None)
 
 
-def test_results_that_are_errors_are_told_by_their_pattern(talk) -> None:
+def test_results_that_are_errors_are_told_by_their_pattern(converse) -> None:
     """Also of tools that evalkit runs."""
 
     def agent(fields, case):
@@ -155,12 +155,12 @@ def test_results_that_are_errors_are_told_by_their_pattern(talk) -> None:
         return "ok"
 
     row = {"turns": [{"user": "x"}], "state": {"orders": {"A-17": "Error: locked"}}}
-    ended = talk(agent, row, tool_error="^Error")
+    ended = converse(agent, row, tool_error="^Error")
     assert [call.error for call in ended.tool_calls] == ["Error: locked"]
 
 
 @pytest.mark.parametrize(("arguments", "kind"), [('{"amount": 20}', None), (5, "bad_output"), ("[1]", "bad_output")])
-def test_arguments_of_a_question(talk, arguments, kind) -> None:
+def test_arguments_of_a_question(converse, arguments, kind) -> None:
     """JSON text is read; anything but a mapping is refused."""
 
     def agent(fields, case):
@@ -169,7 +169,7 @@ def test_arguments_of_a_question(talk, arguments, kind) -> None:
         return str(fields["resume"]["arguments"])
 
     plan = [{"tool": "refund", "decision": "approve", "arguments": {"amount": 20}}]
-    ended = talk(agent, {"turns": [{"user": "x"}], "approvals": plan})
+    ended = converse(agent, {"turns": [{"user": "x"}], "approvals": plan})
     if kind is None:
         assert (ended.text, ended.trajectory[0].decision) == ("{'amount': 20}", "approved")
     else:
@@ -177,7 +177,7 @@ def test_arguments_of_a_question(talk, arguments, kind) -> None:
         assert ended.message.startswith("turn 1: interrupt.arguments: ")
 
 
-def test_a_name_of_a_tool_that_is_no_text(talk) -> None:
+def test_a_name_of_a_tool_that_is_no_text(converse) -> None:
     """The agent is told, and nothing is recorded under it."""
 
     def agent(fields, case):
@@ -185,10 +185,10 @@ def test_a_name_of_a_tool_that_is_no_text(talk) -> None:
             fields["environment"].call(5, {})
         return "ok"
 
-    assert talk(agent, TWO).tool_calls == ()
+    assert converse(agent, TWO).tool_calls == ()
 
 
-def test_one_state_for_each_conversation(talk) -> None:
+def test_one_state_for_each_conversation(converse) -> None:
     """What one conversation writes is not there in the next one, nor in the row."""
 
     def agent(fields, case):
@@ -200,7 +200,7 @@ def test_one_state_for_each_conversation(talk) -> None:
         return "ok"
 
     for _ in range(2):
-        assert talk(agent, TWO).state == {"orders": {"A-17": {"status": "refunded"}}}
+        assert converse(agent, TWO).state == {"orders": {"A-17": {"status": "refunded"}}}
     assert TWO["state"] == {"orders": {"A-17": {"status": "returned"}}}
 
 
@@ -213,13 +213,13 @@ def test_one_state_for_each_conversation(talk) -> None:
         (lambda turn: {"text": "", "fault": "no_answer: nothing"}, "fault", 1),
     ],
 )
-def test_why_a_conversation_ends(talk, says, stop, turns) -> None:
+def test_why_a_conversation_ends(converse, says, stop, turns) -> None:
     """The agent's own word, a rule of the suite, the limit, or a fault of the model."""
     script = {"turns": [{"user": f"u{at}"} for at in range(5)]}
     rules = ({"says": "(?i)goodbye"},)
     from evalkit.systems.conversation.settings import StopRule
 
-    ended = talk(
+    ended = converse(
         lambda fields, case: says(fields["turn"]),
         script,
         max_turns=3,
@@ -240,7 +240,7 @@ def test_why_a_conversation_ends(talk, says, stop, turns) -> None:
         ({"tool": "refund"}, "script_end"),
     ],
 )
-def test_rules_about_the_state_and_about_tools(talk, rule, stop) -> None:
+def test_rules_about_the_state_and_about_tools(converse, rule, stop) -> None:
     """They are looked at after each answer; what is not there holds nothing."""
     from evalkit.systems.conversation.settings import StopRule
 
@@ -253,7 +253,7 @@ def test_rules_about_the_state_and_about_tools(talk, rule, stop) -> None:
         "state": {"orders": {"A-17": {"status": "refunded"}}},
         "expected_state": {"orders.A-17.status": "refunded"},
     }
-    ended = talk(agent, row, stop_when=(StopRule(**rule),))
+    ended = converse(agent, row, stop_when=(StopRule(**rule),))
     assert ended.stop == stop
 
 
@@ -282,9 +282,9 @@ def approving(fields, case):
         ([], "q1 reject {'amount': 20, 'order': 'A-17'}", "rejected"),
     ],
 )
-def test_a_question_to_a_person_is_answered_by_the_row(talk, planned, said, decision) -> None:
+def test_a_question_to_a_person_is_answered_by_the_row(converse, planned, said, decision) -> None:
     """The first planned answer that fits is used; none fits: rejected."""
-    ended = talk(approving, {"turns": [{"user": "Refund"}], "approvals": planned})
+    ended = converse(approving, {"turns": [{"user": "Refund"}], "approvals": planned})
     assert ended.text == said
     (step,) = ended.trajectory
     assert (step.kind, step.name, step.decision, step.recorded_by) == ("approval", "refund", decision, "evalkit")
@@ -292,27 +292,27 @@ def test_a_question_to_a_person_is_answered_by_the_row(talk, planned, said, deci
     assert ended.interrupt is None
 
 
-def test_a_planned_answer_is_used_once(talk) -> None:
+def test_a_planned_answer_is_used_once(converse) -> None:
     """A second question of the same kind is not answered by it."""
     row = {"turns": [{"user": "one"}, {"user": "two"}], "approvals": [{"tool": "refund", "decision": "approve"}]}
-    ended = talk(approving, row)
+    ended = converse(approving, row)
     assert [step.decision for step in ended.trajectory] == ["approved", "rejected"]
 
 
-def test_a_conversation_may_end_at_an_unanswered_question(talk) -> None:
+def test_a_conversation_may_end_at_an_unanswered_question(converse) -> None:
     """Then the question stays in the output."""
-    ended = talk(approving, {"turns": [{"user": "one"}, {"user": "two"}]}, unanswered_interrupt="end")
+    ended = converse(approving, {"turns": [{"user": "one"}, {"user": "two"}]}, unanswered_interrupt="end")
     assert (ended.stop, ended.interrupt["tool"]) == ("interrupt", "refund")
 
 
-def test_an_agent_that_asks_for_ever_is_stopped(talk) -> None:
+def test_an_agent_that_asks_for_ever_is_stopped(converse) -> None:
     """Approvals count as steps of the turn."""
     asks = {"text": "", "interrupt": {"id": 1, "tool": "refund", "arguments": {}}}
-    ended = talk(lambda fields, case: asks, TWO, max_steps=4)
+    ended = converse(lambda fields, case: asks, TWO, max_steps=4)
     assert (ended.stop, len(ended.trajectory)) == ("max_steps", 4)
 
 
-def test_evalkit_runs_the_tools_of_a_model_alone(talk) -> None:
+def test_evalkit_runs_the_tools_of_a_model_alone(converse) -> None:
     """Calls, results and errors go back to the model as messages, until it answers."""
     seen = []
 
@@ -327,7 +327,7 @@ def test_evalkit_runs_the_tools_of_a_model_alone(talk) -> None:
             }
         return "It was returned."
 
-    ended = talk(model, {**TWO, "turns": TWO["turns"][:1]}, runs_tools=True)
+    ended = converse(model, {**TWO, "turns": TWO["turns"][:1]}, runs_tools=True)
     assert seen[-1] == [
         {"role": "user", "content": "Refund A-17"},
         {
@@ -354,10 +354,10 @@ def test_evalkit_runs_the_tools_of_a_model_alone(talk) -> None:
     assert ended.text == "It was returned."
 
 
-def test_a_model_that_calls_tools_for_ever_is_stopped(talk) -> None:
+def test_a_model_that_calls_tools_for_ever_is_stopped(converse) -> None:
     """`max_steps` counts the calls of one turn."""
     calls = {"text": "", "tool_calls": [{"name": "get_order", "arguments": {"order_id": "A-17"}}]}
-    ended = talk(lambda fields, case: calls, TWO, runs_tools=True, max_steps=3)
+    ended = converse(lambda fields, case: calls, TWO, runs_tools=True, max_steps=3)
     assert (ended.stop, len(ended.tool_calls)) == ("max_steps", 3)
 
 
@@ -369,9 +369,9 @@ def test_a_model_that_calls_tools_for_ever_is_stopped(talk) -> None:
     ],
     ids=["the messages of the turn", "the whole conversation"],
 )
-def test_messages_of_a_turn_or_of_the_whole_conversation(talk, report) -> None:
+def test_messages_of_a_turn_or_of_the_whole_conversation(converse, report) -> None:
     """LangGraph returns everything so far; its steps count once."""
-    ended = talk(lambda fields, case: {"messages": report(fields["turn"])}, TWO, mocks=None)
+    ended = converse(lambda fields, case: {"messages": report(fields["turn"])}, TWO, mocks=None)
     assert [(step.name, step.turn) for step in ended.trajectory if step.kind == "tool"] == [("t1", 1), ("t2", 2)]
     assert ended.text == "said 2"
 
@@ -386,17 +386,19 @@ def called(turn):
     ]
 
 
-def test_figures_of_the_turns_add_up_and_what_is_unknown_stays_so(talk) -> None:
+def test_figures_of_the_turns_add_up_and_what_is_unknown_stays_so(converse) -> None:
     """Tokens and seconds of all turns; one turn that does not say makes the sum unknown."""
-    counted = talk(
+    counted = converse(
         lambda fields, case: {"text": "a", "latency_s": 0.5, "usage": {"input_tokens": 3, "output_tokens": 1}}, TWO
     )
     assert (counted.latency_s, counted.usage) == (1.0, Usage(input_tokens=6, output_tokens=2))
-    half = talk(lambda fields, case: {"text": "a", "usage": {"input_tokens": 3} if fields["turn"] == 1 else None}, TWO)
+    half = converse(
+        lambda fields, case: {"text": "a", "usage": {"input_tokens": 3} if fields["turn"] == 1 else None}, TWO
+    )
     assert half.usage is None
 
 
-def test_a_turn_that_fails_fails_the_conversation_and_what_there_was_is_kept(talk) -> None:
+def test_a_turn_that_fails_fails_the_conversation_and_what_there_was_is_kept(converse) -> None:
     """The message names the turn."""
 
     def agent(fields, case):
@@ -405,14 +407,14 @@ def test_a_turn_that_fails_fails_the_conversation_and_what_there_was_is_kept(tal
         fields["environment"].call("get_order", {"order_id": "A-17"})
         return "first"
 
-    ended = talk(agent, TWO)
+    ended = converse(agent, TWO)
     assert isinstance(ended, Failure)
     assert (ended.kind, ended.message) == ("exception", "turn 2: RuntimeError: boom")
     assert [message.content for message in ended.partial.messages] == ["Refund A-17", "first", "Yes."]
     assert [step.name for step in ended.partial.trajectory] == ["get_order"]
 
 
-def test_an_environment_that_breaks_is_no_fault_of_the_agent(talk, orders) -> None:
+def test_an_environment_that_breaks_is_no_fault_of_the_agent(converse, orders) -> None:
     """Even if the agent swallows the error."""
 
     class Broken:
@@ -424,7 +426,7 @@ def test_an_environment_that_breaks_is_no_fault_of_the_agent(talk, orders) -> No
         def call(self, name, arguments):
             raise KeyError("row 7")
 
-    from evalkit.systems.conversation.loop import Talks, conversing
+    from evalkit.systems.conversation.loop import ConversationSetup, conversing
     from evalkit.systems.conversation.settings import ConversationSettings
     from evalkit.types import Case
 
@@ -435,19 +437,19 @@ def test_an_environment_that_breaks_is_no_fault_of_the_agent(talk, orders) -> No
             pass
         return Output(text="fine")
 
-    talks = Talks(settings=ConversationSettings(), make_environment=Broken)
-    ended = asyncio.run(conversing(answer, talks)(Case(id="c", input="x", fields=TWO), 0))
+    setup = ConversationSetup(settings=ConversationSettings(), make_environment=Broken)
+    ended = asyncio.run(conversing(answer, setup)(Case(id="c", input="x", fields=TWO), 0))
     assert (ended.kind, ended.message) == ("environment", "turn 1: x: KeyError: 'row 7'")
 
 
-def test_a_conversation_has_a_time_limit_of_its_own(talk) -> None:
+def test_a_conversation_has_a_time_limit_of_its_own(converse) -> None:
     """Beside that of each turn."""
 
     async def agent(fields, case):
         await asyncio.sleep(0.3)
         return "ok"
 
-    ended = talk(lambda fields, case: agent(fields, case), {"turns": [{"user": "x"}] * 5}, timeout_s=0.7)
+    ended = converse(lambda fields, case: agent(fields, case), {"turns": [{"user": "x"}] * 5}, timeout_s=0.7)
     assert (ended.kind, ended.message) == (
         "conversation_timeout",
         "turn 3: the conversation took more than 0.7 s",
@@ -469,8 +471,8 @@ def test_an_environment_that_hangs_in_a_call_holds_nobody_else_up() -> None:
 
     async def lead() -> Output | Failure:
         settings = ConversationSettings(timeout_s=0.2)
-        talks = Talks(settings=settings, make_environment=lambda state: Stuck(read_mocks(ORDERS), state))
-        led = asyncio.create_task(conversing(answer, talks)(Case(id="c", input="x", fields=TWO), 0))
+        setup = ConversationSetup(settings=settings, make_environment=lambda state: Stuck(read_mocks(ORDERS), state))
+        led = asyncio.create_task(conversing(answer, setup)(Case(id="c", input="x", fields=TWO), 0))
         threading.Timer(20, go_on.set).start()  # else a fault here would hang the tests
         try:
             ended = await led
@@ -484,7 +486,7 @@ def test_an_environment_that_hangs_in_a_call_holds_nobody_else_up() -> None:
 
 
 @pytest.mark.parametrize("what", ["result", "arguments", "state"])
-def test_what_an_environment_keeps_has_a_limit(talk, what: str) -> None:
+def test_what_an_environment_keeps_has_a_limit(converse, what: str) -> None:
     """A tool's results, arguments and state that no row could hold fail the case as `environment`."""
     huge = "x" * 4_000_000
     rows: dict[str, Any] = {"turns": [{"user": "x"}], "state": {"a": huge}}
@@ -498,21 +500,21 @@ def test_what_an_environment_keeps_has_a_limit(talk, what: str) -> None:
                 fields["environment"].call("put", {"given": huge if what == "state" else huge[:3_400_000]})
         return "ok"
 
-    ended = talk(agent, rows, read_mocks(text))
+    ended = converse(agent, rows, read_mocks(text))
     assert ended.kind == "environment"
     assert "more than 10,000,000" in ended.message
 
 
-def test_the_answers_of_a_conversation_have_a_limit(talk) -> None:
+def test_the_answers_of_a_conversation_have_a_limit(converse) -> None:
     """Each of them may be stored, and all of them together could not be read again."""
-    ended = talk(lambda fields, case: "x" * 3_000_000, {"turns": [{"user": "x"}] * 8})
+    ended = converse(lambda fields, case: "x" * 3_000_000, {"turns": [{"user": "x"}] * 8})
     assert (ended.kind, ended.message) == (
         "too_large",
         "turn 4: the answers of the conversation have 12,000,000 bytes, more than 10,000,000",
     )
 
 
-def test_the_calls_of_a_conversation_have_a_limit(talk) -> None:
+def test_the_calls_of_a_conversation_have_a_limit(converse) -> None:
     """As the steps have that a system reports."""
 
     def agent(fields: Any, case: Case) -> str:
@@ -521,12 +523,12 @@ def test_the_calls_of_a_conversation_have_a_limit(talk) -> None:
                 fields["environment"].call("none")
         return "ok"
 
-    ended = talk(agent, {"turns": [{"user": "x"}]})
+    ended = converse(agent, {"turns": [{"user": "x"}]})
     assert (ended.kind, ended.message) == ("too_large", "turn 1: 10,001 calls of tools, at most 10,000 are kept")
     assert len(ended.partial.trajectory) == 10_000
 
 
-def test_an_agent_cannot_set_what_is_recorded(talk) -> None:
+def test_an_agent_cannot_set_what_is_recorded(converse) -> None:
     """It is given the tools and nothing else of evalkit's."""
 
     def agent(fields: Any, case: Case) -> str:
@@ -535,10 +537,10 @@ def test_an_agent_cannot_set_what_is_recorded(talk) -> None:
                 setattr(fields["environment"], name, None)
         return "ok"
 
-    assert isinstance(talk(agent, TWO), Output)
+    assert isinstance(converse(agent, TWO), Output)
 
 
-def test_an_agent_that_repeats_what_it_said_before_does_not_reach_the_limit(talk) -> None:
+def test_an_agent_that_repeats_what_it_said_before_does_not_reach_the_limit(converse) -> None:
     """Some report the whole conversation in each answer; what counts is what is kept of it."""
     said: list[dict[str, Any]] = []
 
@@ -546,19 +548,19 @@ def test_an_agent_that_repeats_what_it_said_before_does_not_reach_the_limit(talk
         said.extend(({"role": "user", "content": "x"}, {"role": "assistant", "content": "y" * 500_000}))
         return {"messages": list(said)}
 
-    ended = talk(agent, {"turns": [{"user": "x"}] * 9})
+    ended = converse(agent, {"turns": [{"user": "x"}] * 9})
     assert isinstance(ended, Output)
 
 
-def test_a_call_that_was_left_behind_changes_nothing(talk) -> None:
+def test_a_call_that_was_left_behind_changes_nothing(converse) -> None:
     """Once the conversation is over, the environment refuses."""
     kept = []
-    talk(lambda fields, case: kept.append(fields["environment"]) or "ok", TWO)
+    converse(lambda fields, case: kept.append(fields["environment"]) or "ok", TWO)
     with pytest.raises(ToolError, match="over"):
         kept[0].call("get_order", {"order_id": "A-17"})
 
 
-def test_a_run_that_is_out_of_money_stops_before_the_next_turn(talk) -> None:
+def test_a_run_that_is_out_of_money_stops_before_the_next_turn(converse) -> None:
     """The conversation is not an end of its case: a resumed run begins it again."""
     turns = []
 
@@ -567,7 +569,7 @@ def test_a_run_that_is_out_of_money_stops_before_the_next_turn(talk) -> None:
             raise BudgetReached("spent")
 
     with pytest.raises(BudgetReached):
-        talk(lambda fields, case: turns.append(1) or "ok", TWO, before_turn=before_turn)
+        converse(lambda fields, case: turns.append(1) or "ok", TWO, before_turn=before_turn)
     assert turns == [1]
 
 
@@ -589,44 +591,44 @@ def user(*script):
 GOAL = {"user": {"goal": "Get the money for A-17 back", "opening": "I want a refund."}}
 
 
-def test_a_simulated_user_ends_the_conversation(talk) -> None:
+def test_a_simulated_user_ends_the_conversation(converse) -> None:
     """Its last text is delivered and answered."""
     simulate = user(Said("A-17"), Said("Yes", done=True))
     calls = []
-    ended = talk(lambda fields, case: calls.append(fields["message"]) or "ok", GOAL, simulate=simulate)
+    ended = converse(lambda fields, case: calls.append(fields["message"]) or "ok", GOAL, simulate=simulate)
     assert calls == ["I want a refund.", "A-17", "Yes"]
     assert (ended.stop, len(simulate.shown)) == ("user_done", 2)
     assert simulate.shown[0] == [("user", "I want a refund."), ("assistant", "ok")]
 
 
-def test_the_limit_of_turns_holds_for_simulated_users(talk) -> None:
+def test_the_limit_of_turns_holds_for_simulated_users(converse) -> None:
     """The user is not asked for a turn that may not be."""
     simulate = user(Said("A-17"), Said("Yes", done=True))
-    ended = talk(lambda fields, case: "ok", GOAL, simulate=simulate, max_turns=2)
+    ended = converse(lambda fields, case: "ok", GOAL, simulate=simulate, max_turns=2)
     assert (ended.stop, len(simulate.shown)) == ("max_turns", 1)
 
 
-def test_a_user_that_is_done_before_it_begins_is_not(talk) -> None:
+def test_a_user_that_is_done_before_it_begins_is_not(converse) -> None:
     """And one that is done without a word is asked nothing more."""
     simulate = user(Said("Hello", done=True), Said("", done=True))
-    ended = talk(lambda fields, case: "ok", {"user": {"goal": "x"}}, simulate=simulate)
+    ended = converse(lambda fields, case: "ok", {"user": {"goal": "x"}}, simulate=simulate)
     assert (ended.stop, [message.content for message in ended.messages]) == ("user_done", ["Hello", "ok"])
 
 
-def test_a_user_that_fails_is_no_failure_of_the_system(talk) -> None:
+def test_a_user_that_fails_is_no_failure_of_the_system(converse) -> None:
     """The row is unscored."""
     from evalkit.types import Case, Row, verdict_of
 
-    ended = talk(lambda fields, case: "ok", GOAL, simulate=user(SimulatorFailed("said nothing twice")))
+    ended = converse(lambda fields, case: "ok", GOAL, simulate=user(SimulatorFailed("said nothing twice")))
     assert (ended.kind, ended.message) == ("user_error", "after turn 1: said nothing twice")
     row = Row(case=Case(id="c", input="x"), failure=ended)
     assert (row.state, verdict_of(row)) == ("unscored", "unscored")
 
 
-def test_a_history_comes_before_the_first_turn(talk) -> None:
+def test_a_history_comes_before_the_first_turn(converse) -> None:
     """A plain input, a chat with earlier messages, is a conversation of one turn."""
     history = (Message("user", "Hi"), Message("assistant", "Hello"), Message("user", "Refund?"))
-    ended = talk(lambda fields, case: str(len(case.input)), {"input": history})
+    ended = converse(lambda fields, case: str(len(case.input)), {"input": history})
     assert (ended.text, ended.stop) == ("3", "script_end")
     assert [message.content for message in ended.messages] == ["Hi", "Hello", "Refund?", "3"]
 
@@ -650,8 +652,8 @@ def lead_in(world: type, agent) -> Output | Failure:
     async def answer(case, repeat):
         return agent(case.fields["environment"])
 
-    talks = Talks(settings=ConversationSettings(), make_environment=world)
-    return asyncio.run(conversing(answer, talks)(Case(id="c", input="x", fields={}), 0))
+    setup = ConversationSetup(settings=ConversationSettings(), make_environment=world)
+    return asyncio.run(conversing(answer, setup)(Case(id="c", input="x", fields={}), 0))
 
 
 def test_an_agent_that_edits_a_result_changes_nothing() -> None:

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from evalkit.systems import ChatSystem, CommandSystem, HttpSystem, PythonSystem, Shared
-from evalkit.systems.conversation.loop import Talks, conversing
+from evalkit.systems.conversation.loop import ConversationSetup, conversing
 from evalkit.systems.conversation.mocks import MockEnvironment
 from evalkit.systems.conversation.settings import ConversationSettings
 from evalkit.types import Case, Failure
@@ -27,23 +27,23 @@ def shared(tmp_path) -> Shared:
     return Shared(root=tmp_path, project=tmp_path, concurrency=4, env={}, converses=True)
 
 
-def lead(system, shared, talks=None, case=ROW):
+def lead(system, shared, setup=None, case=ROW):
     """Hold one conversation with a system."""
 
     async def held():
         assert system.problems(shared) == []
         async with system.open(shared) as answer:
-            return await conversing(answer, talks or Talks(settings=ConversationSettings()))(case, 0)
+            return await conversing(answer, setup or ConversationSetup(settings=ConversationSettings()))(case, 0)
 
     return asyncio.run(held())
 
 
-def lead_served(handler, make_system, shared, talks=None, case=ROW):
+def lead_served(handler, make_system, shared, setup=None, case=ROW):
     """Hold one conversation with a system that has a server."""
 
     async def held():
         async with serving(handler) as url, make_system(url).open(shared) as answer:
-            return await conversing(answer, talks or Talks(settings=ConversationSettings()))(case, 0)
+            return await conversing(answer, setup or ConversationSetup(settings=ConversationSettings()))(case, 0)
 
     return asyncio.run(held())
 
@@ -171,7 +171,7 @@ def test_a_turn_whose_outcome_is_unknown_is_not_sent_twice(shared, status, optio
         url = f"http://127.0.0.1:{runner.addresses[0][1]}"
         try:
             async with system(url).open(shared) as answer:
-                return await conversing(answer, Talks(settings=ConversationSettings()))(ROW, 0)
+                return await conversing(answer, ConversationSetup(settings=ConversationSettings()))(ROW, 0)
         finally:
             await runner.cleanup()
 
@@ -214,11 +214,11 @@ def test_a_model_gets_the_tools_of_the_environment(shared, orders) -> None:
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         return web.json_response({"choices": [choice], "usage": {"prompt_tokens": 10, "completion_tokens": 2}})
 
-    talks = Talks(
+    setup = ConversationSetup(
         settings=ConversationSettings(), make_environment=lambda state: MockEnvironment(orders, state), runs_tools=True
     )
     case = replace(ROW, fields={**TURNS, "state": {"orders": {"A-17": {"status": "returned"}}}})
-    ended = lead_served(handler, lambda url: ChatSystem(chat="m", base_url=url), shared, talks, case)
+    ended = lead_served(handler, lambda url: ChatSystem(chat="m", base_url=url), shared, setup, case)
     assert [tool["function"]["name"] for tool in seen[0]["tools"]] == ["get_order", "refund"]
     assert [message["role"] for message in seen[-1]["messages"]] == [
         "user",

@@ -18,7 +18,7 @@ def answer(
     Args:
         input: the messages so far.
         environment: runs the tools, here those of `mocks.yaml`.
-        resume: what a person decided, if the answer before this one asked for it.
+        resume: decision of a person, if the previous answer asked for one.
     """
     said = " ".join(message["content"] for message in input if message["role"] == "user").lower()
     found = re.search(r"\bl-\d+\b", said)

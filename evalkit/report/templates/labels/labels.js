@@ -55,9 +55,9 @@
     const item = items[state.place];
     $("title").textContent = `Answer ${state.place + 1} of ${items.length}`;
     $("input").textContent = visible(item.input);
-    $("question").hidden = item.talk.length > 0;
-    $("conversation").hidden = !item.talk.length;
-    $("talk").replaceChildren(...item.talk.map(said));
+    $("question").hidden = item.conversation.length > 0;
+    $("conversation").hidden = !item.conversation.length;
+    $("messages").replaceChildren(...item.conversation.map(said));
     $("references").hidden = !item.reference.length;
     $("reference").replaceChildren(...item.reference.map(part));
     $("context-box").hidden = !item.contexts.length;

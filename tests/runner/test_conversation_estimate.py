@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from talk_project import USER, TalkProject, said
+from conversation_project import USER, ConversationProject, said
 
 from evalkit.cli.check import _facts
 from evalkit.operations.check import SoundSuite, check_suite
@@ -18,7 +18,7 @@ from evalkit.operations.run import Request
 from evalkit.operations.span import Span
 from evalkit.testing import FakeModel
 
-Talks = Callable[[FakeModel], TalkProject]
+MakeProject = Callable[[FakeModel], ConversationProject]
 PRICES = {"input_usd_per_million": 100, "output_usd_per_million": 0}
 ROWS = [
     {"id": "opened", "user": USER},
@@ -27,12 +27,12 @@ ROWS = [
 ]
 
 
-def planned(project: TalkProject) -> RunEstimate:
+def planned(project: ConversationProject) -> RunEstimate:
     """The estimate of a run."""
     return asyncio.run(dry_run(Request(suite=project.root / "suite.yaml"), os.environ))
 
 
-def checked(project: TalkProject) -> SoundSuite:
+def checked(project: ConversationProject) -> SoundSuite:
     """What `check` finds."""
     return asyncio.run(check_suite(project.root / "suite.yaml", os.environ))
 
@@ -43,10 +43,10 @@ def reply(request: dict[str, Any]) -> dict[str, Any]:
     return said("Yes", done=True) if own > 1 else said(f"message {own}")
 
 
-def test_turns_are_counted(talks: Talks) -> None:
+def test_turns_are_counted(make_project: MakeProject) -> None:
     """Those of a script are known; a simulated user ends between the first turn and `max_turns`."""
     with FakeModel(reply) as server:
-        project = talks(server)
+        project = make_project(server)
         project.write(*ROWS, repeat=2)
         found, sound = planned(project), checked(project)
         assert server.requests == []
@@ -60,10 +60,10 @@ def test_turns_are_counted(talks: Talks) -> None:
     assert f"{server.base_url}/chat/completions · user user-model, no key" in told
 
 
-def test_an_earlier_run_says_what_the_user_costs(talks: Talks) -> None:
+def test_an_earlier_run_says_what_the_user_costs(make_project: MakeProject) -> None:
     """Its conversations are as long as those to come; another user's cost is not known."""
     with FakeModel(reply) as server:
-        project = talks(server)
+        project = make_project(server)
         project.write(*ROWS, chat={"prices": PRICES}, conversation={"max_turns": 5})
         project.run("reports/first")
         n_asked = len(server.requests)
@@ -77,10 +77,10 @@ def test_an_earlier_run_says_what_the_user_costs(talks: Talks) -> None:
     assert other.cost_usd["user"].likely is None
 
 
-def test_scripts_alone_are_exact(talks: Talks) -> None:
+def test_scripts_alone_are_exact(make_project: MakeProject) -> None:
     """And nobody is asked."""
     with FakeModel() as server:
-        project = talks(server)
+        project = make_project(server)
         project.write(ROWS[2], conversation={"user": None})
         found = planned(project)
     assert found.calls == {"system": Span.exactly(2)}

@@ -7,21 +7,21 @@ from collections.abc import Callable, Collection
 from evalkit.runner.engine import MakeRow
 from evalkit.types import Case, Row
 
-TURNS = 500
-"""Cases that are run on both sides: a typical slowdown of 20 % is found in nine runs of ten."""
+MOST_TIMED_CASES = 500
+"""Number of cases to run on both systems; a typical slowdown of 20 % is then found in nine of ten runs."""
 
 
-def by_turns(
+def alternating(
     new: MakeRow, old: MakeRow, keep_old: Callable[[Row], object], cases: Collection[str], repeats: int = 1
 ) -> MakeRow:
     """Run the first repeats of some cases on both systems, alternately.
 
     Args:
-        new: makes the rows of this run.
-        old: makes those of the baseline's system.
-        keep_old: takes each of them.
-        cases: digests of the cases; half of them, by digest, are asked of the old system first.
-        repeats: number of them that are run on both.
+        new: function that makes the rows of this run.
+        old: function that makes rows of the baseline's system.
+        keep_old: called with each row of the baseline's system.
+        cases: digests of the cases; half of them, chosen by digest, go to the old system first.
+        repeats: number of repeats to run on both systems.
     """
 
     async def ask_old(case: Case, repeat: int) -> None:

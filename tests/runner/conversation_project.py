@@ -37,7 +37,7 @@ def said(say: str, *, done: bool = False, why: str | None = None) -> dict[str, A
 
 
 @dataclass
-class TalkProject:
+class ConversationProject:
     """A folder with a suite, golden rows and an agent."""
 
     root: Path
@@ -55,7 +55,7 @@ class TalkProject:
         found = {
             "name": "shop",
             "golden": "golden.jsonl",
-            "system": {"python": "talkbot:answer"},
+            "system": {"python": "chatbot:answer"},
             "conversation": {"max_turns": 10, "user": user, **(conversation or {})},
             "scorers": [{"contains": {"name": "answers", "all": ["answer"]}}],
             "gate": [{"pass_rate": {"min": 0.1}}],
@@ -64,7 +64,7 @@ class TalkProject:
         (self.root / "suite.yaml").write_text(json.dumps(found), encoding="utf-8")
         given = rows or ({"id": "r1", "user": USER},)
         (self.root / "golden.jsonl").write_text("".join(json.dumps(row) + "\n" for row in given), encoding="utf-8")
-        (self.root / "talkbot.py").write_text(BOT, encoding="utf-8")
+        (self.root / "chatbot.py").write_text(BOT, encoding="utf-8")
 
     def run(self, out: str = "out", **flags: Any) -> Result:
         """Run the suite into a folder."""

@@ -52,7 +52,7 @@ SAID = (
     Message("user", "When does it arrive?"),
     Message("assistant", "Soon.", details={"latency_s": 0.25, "usage": {"input_tokens": 40, "output_tokens": 2}}),
 )
-TALK = Output(
+OUTPUT = Output(
     text="Soon.",
     trajectory=STEPS,
     tool_calls=(),
@@ -93,27 +93,27 @@ POLICY = Score(
         "n_violations": 1,
     },
 )
-ROW = Row(case=CASE, output=TALK, scores={"keywords": KEYWORDS, "policy": POLICY})
+ROW = Row(case=CASE, output=OUTPUT, scores={"keywords": KEYWORDS, "policy": POLICY})
 
 
 def before() -> Row:
     """The same conversation of the baseline: only its third answer differs."""
     said = (*SAID[:-1], Message("assistant", "Within 14 days.", details={"latency_s": 0.75}))
     good = Score("keywords", 1.0, True, "turn 2: holds '20'")
-    output = replace(TALK, text="Within 14 days.", messages=said)
+    output = replace(OUTPUT, text="Within 14 days.", messages=said)
     return Row(case=CASE, output=output, scores={"keywords": good, "policy": POLICY})
 
 
 def failed(message: str = "turn 2: no answer within 5 s") -> Row:
     """The conversation where the system failed in its second turn."""
-    partial = replace(TALK, text="Order of 20 EUR. Refund?", trajectory=STEPS[:2], messages=SAID[:3], stop=None)
+    partial = replace(OUTPUT, text="Order of 20 EUR. Refund?", trajectory=STEPS[:2], messages=SAID[:3], stop=None)
     return Row(case=CASE, failure=Failure("timeout", message, partial))
 
 
 def unread() -> Row:
     """The conversation whose second turn a judge could not grade."""
     grade = Unscored("tone", "judge_error", "turn 2: the reply had no score")
-    return Row(case=CASE, output=TALK, scores={"tone": grade})
+    return Row(case=CASE, output=OUTPUT, scores={"tone": grade})
 
 
 def long_row(n_steps: int, *, violations: tuple[int, ...] = ()) -> Row:
@@ -124,7 +124,7 @@ def long_row(n_steps: int, *, violations: tuple[int, ...] = ()) -> Row:
     )
     found = [{"rule": "no_blind_retry", "step": at + 2, "turn": 2} for at in violations]
     score = Score("policy", 0.0, False, f"{len(found)} violations", {"violations": found})
-    return Row(case=CASE, output=replace(TALK, trajectory=(STEPS[0], *many)), scores={"policy": score})
+    return Row(case=CASE, output=replace(OUTPUT, trajectory=(STEPS[0], *many)), scores={"policy": score})
 
 
 def chat_row() -> Row:

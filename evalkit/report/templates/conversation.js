@@ -1,26 +1,26 @@
 // A conversation turn by turn: what was said, what was done, and what scorers say of it; the baseline's beside it where it differs.
 const RECORDERS = {evalkit: "recorded by evalkit", system: "reported by the system"};
-const talkOf = (body) => { const held = heldIn(body); return held && held.talk; };
+const conversationOf = (body) => { const held = heldIn(body); return held && held.conversation; };
 
-function talkSection(the, now, before) {
-  const left = talkOf(before), right = talkOf(now);
+function conversationSection(the, now, before) {
+  const left = conversationOf(before), right = conversationOf(now);
   if (!left && !right) return null;
-  const shown = right || left, n = Math.max(...[left, right].filter(Boolean).map((talk) => talk.turns.length));
+  const shown = right || left, n = Math.max(...[left, right].filter(Boolean).map((conversation) => conversation.turns.length));
   const turns = Array.from({length: n}, (_, at) => turnItem(the, at, left, right, now || before));
-  return section(right ? "Conversation" : "Conversation of the baseline", talkLead(shown, now || before),
+  return section(right ? "Conversation" : "Conversation of the baseline", conversationLead(shown, now || before),
     shown.history ? make("details", {class: "did"}, make("summary", {text: `Before the first turn (${count(shown.history.length)} messages)`}),
       ...shown.history.map((message) => chatTurn(message))) : null,
-    make("ol", {class: "talk"}, ...turns),
+    make("ol", {class: "conversation"}, ...turns),
     shown.loose ? make("div", {}, make("h3", {text: "Steps of no known turn"}), stepList(shown.loose, "Steps of no known turn")) : null,
     ...endParts(now, before, left && right));
 }
 
 // How long the conversation was, who saw its steps, and where to look first.
-function talkLead(talk, body) {
-  const held = talk.turns.filter((turn) => !turn.missed).length, wrong = talk.turns.map((turn, at) => [verdictOfTurn(turn, at + 1 === held && body.failure), at + 1])
+function conversationLead(conversation, body) {
+  const held = conversation.turns.filter((turn) => !turn.missed).length, wrong = conversation.turns.map((turn, at) => [verdictOfTurn(turn, at + 1 === held && body.failure), at + 1])
     .filter(([verdict]) => verdict === "failed" || verdict === "system_error");
-  const facts = [`${count(held)} ${held === 1 ? "turn" : "turns"}`, talk.by ? `every step ${RECORDERS[talk.by]}` : ""].filter(Boolean);
-  return make("p", {class: "talk-lead"}, body.failure ? make("span", {class: "mark system_error", text: `✗ ${visible(body.failure[0])}`}) : null, make("span", {class: "note", text: facts.join(" · ")}),
+  const facts = [`${count(held)} ${held === 1 ? "turn" : "turns"}`, conversation.by ? `every step ${RECORDERS[conversation.by]}` : ""].filter(Boolean);
+  return make("p", {class: "conversation-lead"}, body.failure ? make("span", {class: "mark system_error", text: `✗ ${visible(body.failure[0])}`}) : null, make("span", {class: "note", text: facts.join(" · ")}),
     ...wrong.slice(0, 8).map(([, number]) => turnButton(number)),
     wrong.length > 8 ? make("span", {class: "note", text: `and ${count(wrong.length - 8)} more`}) : null);
 }
@@ -104,22 +104,22 @@ function expectation(the, at) {
 
 function endParts(now, before, both) {
   const held = heldIn(now) || heldIn(before), did = held.did || {}, was = both && heldIn(before).did || {};
-  return [stopLine("Ended", did.stop), both && was.stop !== did.stop ? stopLine("The baseline ended", was.stop) : null, ...lastParts(did, "State after the conversation"),
+  return [stopLine("Ended", did), both && (was.stop !== did.stop || was.user_why !== did.user_why) ? stopLine("The baseline ended", was) : null, ...lastParts(did, "State after the conversation"),
     both && was.state !== undefined && was.state !== did.state ? folded("State after the baseline's conversation", make("pre", {dir: "auto", text: visible(was.state)})) : null];
 }
 
 function hasContextsByTurn(body) {
-  const talk = talkOf(body);
-  return Boolean(talk) && talk.turns.some((turn) => turn.entries.some((entry) => Array.isArray(entry) && entry[2] && entry[2].contexts));
+  const conversation = conversationOf(body);
+  return Boolean(conversation) && conversation.turns.some((turn) => turn.entries.some((entry) => Array.isArray(entry) && entry[2] && entry[2].contexts));
 }
 
 // The parts of a case that its conversation shows in their place.
 function coveredBy(the, now, before) {
-  const talk = talkOf(now) || talkOf(before), first = talk && [...(talk.history || []), talk.turns[0].entries[0]];
+  const conversation = conversationOf(now) || conversationOf(before), first = conversation && [...(conversation.history || []), conversation.turns[0].entries[0]];
   const bodies = [now, before].filter(Boolean);
   return {
     input: Boolean(first) && (typeof the.input === "string" ? first.length === 1 && first[0][1] === the.input : JSON.stringify(first) === JSON.stringify(the.input)),
-    answer: Boolean(talk) && bodies.every(talkOf),
-    contexts: Boolean(talk) && bodies.every(hasContextsByTurn),
+    answer: Boolean(conversation) && bodies.every(conversationOf),
+    contexts: Boolean(conversation) && bodies.every(hasContextsByTurn),
   };
 }

@@ -12,20 +12,20 @@ import axe
 import chromium
 import pytest
 import report_samples
-import talks
+import stored_conversations as stored
 from chromium import Tab
 from test_report_browser import browse
 
 from evalkit.report.bodies import body_of, to_ascii
+from evalkit.report.conversation import SAME
 from evalkit.report.html import write_html
-from evalkit.report.steps import MOST_STEPS
-from evalkit.report.talk import SAME
+from evalkit.report.steps import SHOWN_STEPS
 from evalkit.report.view import build_view
 from evalkit.types import Row
 
 in_a_browser = pytest.mark.skipif(chromium.PROGRAM is None, reason="Chromium is not installed")
-TURN = "[...document.querySelectorAll('#case .talk > li')][{}]"
-LINES = """[...document.querySelectorAll('#case .talk > li')].map((turn) =>
+TURN = "[...document.querySelectorAll('#case .conversation > li')][{}]"
+LINES = """[...document.querySelectorAll('#case .conversation > li')].map((turn) =>
   [...turn.querySelectorAll('h3, h4, .turn, .step, .answer > .marks > li, .steps .marks > li, .note')]
     .filter((each) => each.checkVisibility()).map((each) => each.innerText.replace(/\\s+/g, ' ').trim())
     .filter((text, place, all) => text && text !== all[place - 1]))"""
@@ -45,32 +45,34 @@ def visiting(tmp_path: Path, file: Path, route: str, look: Callable[[Tab], Await
 
     async def visit(tab: Tab) -> None:
         await tab.open(file, route)
-        await tab.until("document.querySelector('#case .talk')")
+        await tab.until("document.querySelector('#case .conversation')")
         await look(tab)
 
     browse(tmp_path, visit)
 
 
-def talk(body: Any) -> list[Any]:
+def turns_in(body: Any) -> list[Any]:
     """The turns of a body."""
-    return list((body.get("output") or body.get("partial"))["talk"]["turns"])
+    return list((body.get("output") or body.get("partial"))["conversation"]["turns"])
 
 
 def test_only_turns_of_the_baseline_that_differ_are_packed() -> None:
     """Times and tokens differ each time and make no difference."""
-    body = body_of(talks.ROW, talks.before())
+    body = body_of(stored.ROW, stored.before())
     assert isinstance(body, dict)
     before = body["before"]["output"]
-    assert [turn == SAME for turn in before["talk"]["turns"]] == [True, False, False]  # marks count
+    assert [turn == SAME for turn in before["conversation"]["turns"]] == [True, False, False]  # marks count
     assert before["did"] == {"state": SAME, "stop": SAME}
-    broken = body_of(talks.failed(), talks.before())  # all of its steps were recorded by one, and so say nothing of it
+    broken = body_of(
+        stored.failed(), stored.before()
+    )  # all of its steps were recorded by one, and so say nothing of it
     assert isinstance(broken, dict)
-    assert broken["before"]["output"]["talk"]["turns"][0] == SAME
-    equal = body_of(talks.ROW, replace(talks.ROW, repeat=1))
+    assert broken["before"]["output"]["conversation"]["turns"][0] == SAME
+    equal = body_of(stored.ROW, replace(stored.ROW, repeat=1))
     assert isinstance(equal, dict)
     assert equal["before"] == {
         "output": {
-            "talk": {"turns": [SAME] * 3},
+            "conversation": {"turns": [SAME] * 3},
             "did": {"state": SAME, "stop": SAME},
         },
         "kept": 1,
@@ -79,29 +81,29 @@ def test_only_turns_of_the_baseline_that_differ_are_packed() -> None:
 
 def test_a_baseline_alone_is_packed_whole() -> None:
     """A removed case, or one that failed before its first turn, has the baseline's conversation to show."""
-    removed, broken = body_of(None, talks.ROW), body_of(replace(talks.failed(), failure=None), talks.ROW)
+    removed, broken = body_of(None, stored.ROW), body_of(replace(stored.failed(), failure=None), stored.ROW)
     assert isinstance(removed, dict) and isinstance(broken, dict)
-    assert talk(removed["before"]) == talk(broken["before"]) == talk(body_of(talks.ROW, None))
+    assert turns_in(removed["before"]) == turns_in(broken["before"]) == turns_in(body_of(stored.ROW, None))
 
 
 def test_who_recorded_is_said_once_where_it_was_one() -> None:
     """Steps say who recorded them only where they differ in it."""
-    one, two = to_ascii(body_of(talks.failed(), None)), to_ascii(body_of(talks.ROW, None))
+    one, two = to_ascii(body_of(stored.failed(), None)), to_ascii(body_of(stored.ROW, None))
     assert (one.count("recorded_by"), one.count('"by":"evalkit"')) == (0, 1)
     assert (two.count("recorded_by"), two.count('"by"')) == (3, 0)
-    chat = body_of(talks.chat_row(), None)
+    chat = body_of(stored.chat_row(), None)
     assert isinstance(chat, dict)
-    assert chat["output"]["talk"]["by"] == "system"
+    assert chat["output"]["conversation"]["by"] == "system"
 
 
 def test_ten_thousand_steps_do_not_fill_the_page() -> None:
     """The body of a case holds the first steps, those that a policy names, and the number of the others."""
-    text = to_ascii(body_of(talks.long_row(10_000, violations=(9_000,)), None))
+    text = to_ascii(body_of(stored.long_row(10_000, violations=(9_000,)), None))
     assert len(text) < 100_000
-    entries = json.loads(text)["output"]["talk"]["turns"][1]["entries"]
+    entries = json.loads(text)["output"]["conversation"]["turns"][1]["entries"]
     numbers = [entry for entry in entries if isinstance(entry, int)]
-    assert sum(isinstance(entry, dict) for entry in entries) == MOST_STEPS
-    assert sum(numbers) == 10_000 - MOST_STEPS
+    assert sum(isinstance(entry, dict) for entry in entries) == SHOWN_STEPS
+    assert sum(numbers) == 10_000 - SHOWN_STEPS
 
 
 @in_a_browser
@@ -144,13 +146,31 @@ def test_a_reader_follows_a_conversation(tmp_path: Path) -> None:
         text = await tab.value("document.getElementById('case').innerText")
         assert "Ended: script_end (every scripted turn was answered)" in text
         assert "more than the order" in text and "State after the conversation" in text
-        await tab.value("[...document.querySelectorAll('.talk-lead button')].pop().click()")
+        await tab.value("[...document.querySelectorAll('.conversation-lead button')].pop().click()")
         assert await tab.value("document.activeElement.id") == "turn-3"
-        await tab.value("document.querySelectorAll('#case .talk details').forEach((each) => { each.open = true; })")
+        await tab.value(
+            "document.querySelectorAll('#case .conversation details').forEach((each) => { each.open = true; })"
+        )
         assert "14 days" in await tab.value(f"{TURN.format(2)}.querySelector('details dd').innerText")
         assert "Terms of refunds." in await tab.value(f"{TURN.format(0)}.innerText")
 
-    visiting(tmp_path, page(tmp_path, [talks.ROW]), "#/case/r1", look)
+    visiting(tmp_path, page(tmp_path, [stored.ROW]), "#/case/r1", look)
+
+
+@in_a_browser
+def test_why_the_simulated_user_ended_is_in_the_words_of_a_reader(tmp_path: Path) -> None:
+    """Beside the stop, now and in the baseline; a word that is not known stays as it is."""
+    rows = [
+        replace(stored.ROW, output=replace(stored.OUTPUT, stop="user_done", user_why=why))
+        for why in ("gave_up", "bored")
+    ]
+
+    async def look(tab: Tab) -> None:
+        text = await tab.value("document.getElementById('case').innerText")
+        assert "Ended: user_done (the user was done; the user gave up)" in text
+        assert "The baseline ended: user_done (the user was done; bored)" in text
+
+    visiting(tmp_path, page(tmp_path, rows[:1], rows[1:]), "#/case/r1", look)
 
 
 @in_a_browser
@@ -161,20 +181,21 @@ def test_the_baseline_stands_beside_turns_that_differ(tmp_path: Path) -> None:
         first, _, third = await tab.value(LINES)
         assert first[0] == "Turn 1 the same in the baseline"
         assert [text for text in third if text in ("Baseline", "Now")] == ["Baseline", "Now"]
-        changed = "[...document.querySelectorAll('#case .talk del, #case .talk ins')].map((each) => each.textContent)"
+        words = "#case .conversation del, #case .conversation ins"
+        changed = f"[...document.querySelectorAll('{words}')].map((each) => each.textContent)"
         assert await tab.value(changed) == ["Within 14 days", "Soon"]
         await tab.value("document.querySelector('#case [aria-pressed]').click()")
-        await tab.until("!document.querySelector('#case .talk del')")
-        assert "Baseline" not in await tab.value("document.querySelector('#case .talk').innerText")
+        await tab.until("!document.querySelector('#case .conversation del')")
+        assert "Baseline" not in await tab.value("document.querySelector('#case .conversation').innerText")
 
-    visiting(tmp_path, page(tmp_path, [talks.ROW], [talks.before()]), "#/case/r1", look)
+    visiting(tmp_path, page(tmp_path, [stored.ROW], [stored.before()]), "#/case/r1", look)
 
 
 @in_a_browser
 def test_fields_named_like_those_of_a_script_are_fields(tmp_path: Path) -> None:
     """A plain case may have a field `turns` of any kind; an advisory mark fails no turn."""
-    case = replace(talks.CASE, fields={"turns": ["left", "right"]})
-    row = replace(talks.ROW, case=case)
+    case = replace(stored.CASE, fields={"turns": ["left", "right"]})
+    row = replace(stored.ROW, case=case)
     view = build_view(
         report_samples.summary(),
         report_samples.decision(),
@@ -185,7 +206,9 @@ def test_fields_named_like_those_of_a_script_are_fields(tmp_path: Path) -> None:
     write_html(tmp_path / "report.html", view, lambda: [row], None)
 
     async def look(tab: Tab) -> None:
-        titles = await tab.value("[...document.querySelectorAll('#case .talk h3')].map((each) => each.innerText)")
+        titles = await tab.value(
+            "[...document.querySelectorAll('#case .conversation h3')].map((each) => each.innerText)"
+        )
         assert titles == ["Turn 1", "Turn 2\n✗ failed", "Turn 3"]
         text = await tab.value("document.getElementById('case').innerText")
         assert "Expected in this turn" not in text and '"left"' in text
@@ -203,26 +226,26 @@ def test_a_failed_conversation_shows_where_it_failed(tmp_path: Path) -> None:
         assert third[:2] == ["Turn 3 not reached", "not reached"]
         said = await tab.value(f"{TURN.format(1)}.innerText")
         assert "✗ timeout" in said and "no answer within 5 s" in said and "turn 2:" not in said
-        assert await tab.value("document.querySelector('.talk-lead').innerText.split('\\n')[0]") == "✗ timeout"
+        assert await tab.value("document.querySelector('.conversation-lead').innerText.split('\\n')[0]") == "✗ timeout"
         assert "Answer" not in await tab.value(
             "[...document.querySelectorAll('#case h2')].map((each) => each.innerText)"
         )
 
-    visiting(tmp_path, page(tmp_path, [talks.failed()]), "#/case/r1", look)
+    visiting(tmp_path, page(tmp_path, [stored.failed()]), "#/case/r1", look)
 
 
 @in_a_browser
 def test_a_failure_beside_a_baseline_and_the_reverse(tmp_path: Path) -> None:
     """Whichever of the two has no conversation at all, the answers stand beside each other as for any case."""
-    gone = replace(talks.failed("cannot connect"), failure=replace(talks.failed().failure, partial=None))  # type: ignore[type-var]
-    named = [replace(row, case=replace(row.case, id=name)) for row, name in ((gone, "a"), (talks.ROW, "b"))]
+    gone = replace(stored.failed("cannot connect"), failure=replace(stored.failed().failure, partial=None))  # type: ignore[type-var]
+    named = [replace(row, case=replace(row.case, id=name)) for row, name in ((gone, "a"), (stored.ROW, "b"))]
     before = [replace(named[1], case=named[0].case), replace(named[0], case=named[1].case)]
 
     async def visit(tab: Tab) -> None:
         file = page(tmp_path, named, before)
         for case_id, title in (("a", "Conversation of the baseline"), ("b", "Conversation")):
             await tab.open(file, f"#/case/{case_id}")
-            await tab.until("document.querySelector('#case .talk')")
+            await tab.until("document.querySelector('#case .conversation')")
             headings = await tab.value("[...document.querySelectorAll('#case h2')].map((each) => each.innerText)")
             assert "Answer" in headings and title in headings
             assert await tab.value("document.querySelectorAll('#case .answer h3').length") == 2
@@ -236,13 +259,14 @@ def test_a_long_turn_is_folded_and_says_how_much_more_there_is(tmp_path: Path) -
 
     async def look(tab: Tab) -> None:
         second = (await tab.value(LINES))[1]
-        seen = "[...document.querySelectorAll('#case .talk .step')].filter((step) => step.checkVisibility()).length"
+        steps = "document.querySelectorAll('#case .conversation .step')"
+        seen = f"[...{steps}].filter((step) => step.checkVisibility()).length"
         assert await tab.value(seen) == 32
         assert "3,501 steps more in the row" in second and "5,999 steps more in the row" in second
         assert "469 steps more" in await tab.value(f"{TURN.format(1)}.innerText")
         assert await tab.value("document.querySelectorAll('#case *').length") < 10_000
 
-    visiting(tmp_path, page(tmp_path, [talks.long_row(10_000, violations=(4_000,))]), "#/case/r1", look)
+    visiting(tmp_path, page(tmp_path, [stored.long_row(10_000, violations=(4_000,))]), "#/case/r1", look)
 
 
 @in_a_browser
@@ -251,15 +275,15 @@ def test_a_long_turn_is_folded_and_says_how_much_more_there_is(tmp_path: Path) -
 @pytest.mark.parametrize("width", [320, 1440])
 def test_axe_finds_nothing_in_a_conversation(tmp_path: Path, theme: str, width: int) -> None:
     """The unfolded pages of conversations break no rule, and nothing reaches over their edge."""
-    rows = [talks.chat_row(), talks.ROW, replace(talks.failed(), case=replace(talks.CASE, id="r2"))]
-    before = [talks.before(), replace(talks.before(), case=rows[2].case)]
+    rows = [stored.chat_row(), stored.ROW, replace(stored.failed(), case=replace(stored.CASE, id="r2"))]
+    before = [stored.before(), replace(stored.before(), case=rows[2].case)]
     file = page(tmp_path, rows, before)
 
     async def visit(tab: Tab) -> None:
         await axe.seen_as(tab, theme, width)
         for row in rows:
             await tab.open(file, f"#/case/{row.case.id}")
-            await tab.until("document.querySelector('#case .talk')")
+            await tab.until("document.querySelector('#case .conversation')")
             await tab.value("document.querySelectorAll('#case details').forEach((each) => { each.open = true; })")
             assert await axe.violations(tab) == []
             assert await tab.value("document.documentElement.scrollWidth <= innerWidth")

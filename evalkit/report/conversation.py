@@ -1,26 +1,26 @@
-"""Encode a conversation for the page of a case, and the baseline's as far as it differs."""
+"""Encode a conversation for the page of a case, with the parts of the baseline's that differ."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from evalkit.report.steps import MOST_STEPS, entries_shown, marks_shown, turn_shown
+from evalkit.report.steps import SHOWN_STEPS, entries_shown, marks_shown, turn_shown
 from evalkit.report.transcript import TurnShown, held, transcript_of
 from evalkit.types import Row
 
 SAME = 1
-"""Stands for a turn, or an end, of the baseline that is as it is now."""
+"""Replaces a turn or an end of the baseline that has not changed."""
 _PASSING = {"started_s", "ended_s", "latency_s", "usage", "id", "call_id", "parent", "recorded_by"}
-"""What may differ between two equal turns."""
+"""Keys that may differ between two equal turns."""
 
 
-def talk_shown(row: Row) -> dict[str, Any] | None:
+def conversation_shown(row: Row) -> dict[str, Any] | None:
     """Return the turns of a conversation, `None` if the row holds none.
 
-    `by` says who recorded the steps if it is one for all; else each step that evalkit recorded says so.
+    `by` says who recorded the steps if it is the same for all; else each step that evalkit recorded says so.
     """
-    found = transcript_of(row, MOST_STEPS)
+    found = transcript_of(row, SHOWN_STEPS)
     output = held(row)
     if found is None or output is None:
         return None
@@ -36,26 +36,26 @@ def talk_shown(row: Row) -> dict[str, Any] | None:
     return shown
 
 
-def less_talk(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+def changed_conversation(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """Return the baseline's output with `SAME` for each turn and each end of its conversation that has not changed.
 
-    The steps of an answer that is no conversation are left out: the page shows those of the output now.
+    The steps of an answer that is not a conversation are left out: the page shows those of the current output.
 
     Args:
         before: the baseline's output on the page, or the part of its conversation before it failed.
-        now: the same of the current run; empty if there is none.
+        now: the output of the current run; empty if there is none.
     """
-    if "talk" not in before:
+    if "conversation" not in before:
         return {key: value for key, value in before.items() if key != "did"}
-    if "talk" not in now:
+    if "conversation" not in now:
         return dict(before)
-    talk, turns = before["talk"], now["talk"]["turns"]
+    conversation, turns = before["conversation"], now["conversation"]["turns"]
     less = [
         SAME if at < len(turns) and _steady(turn) == _steady(turns[at]) else turn
-        for at, turn in enumerate(talk["turns"])
+        for at, turn in enumerate(conversation["turns"])
     ]
     did = {key: SAME if now.get("did", {}).get(key) == value else value for key, value in before.get("did", {}).items()}
-    return {**before, "talk": {**talk, "turns": less}, **({"did": did} if did else {})}
+    return {**before, "conversation": {**conversation, "turns": less}, **({"did": did} if did else {})}
 
 
 def _turn(turn: TurnShown, left_out: Collection[str]) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def _turn(turn: TurnShown, left_out: Collection[str]) -> dict[str, Any]:
 
 
 def _steady(value: Any) -> Any:
-    """Return a value without what differs each time: times, tokens and ids."""
+    """Return a value without the parts that differ in every run: times, tokens and ids."""
     if isinstance(value, dict):
         return {key: _steady(each) for key, each in value.items() if key not in _PASSING}
     return [_steady(each) for each in value] if isinstance(value, list) else value

@@ -43,16 +43,16 @@ def reply(request: dict[str, Any]) -> dict[str, Any]:
 def test_a_conversation_that_was_killed_begins_again(tmp_path: Path) -> None:
     """From turn 1 under another session, with the replies of the simulated user that are kept."""
     (tmp_path / "pyproject.toml").touch()
-    (tmp_path / "talk_bot.py").write_text(BOT, encoding="utf-8")
+    (tmp_path / "chatbot.py").write_text(BOT, encoding="utf-8")
     user = {"facts": {"order": "A-17"}, "opening": "I want a refund."}
     rows = [{"id": each, "name": each, "user": {"goal": f"Goal {each}", **user}} for each in ("one", "two", "three")]
     (tmp_path / "golden.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     with FakeModel(reply) as server:
         chat = {"model": "user-model", "base_url": server.base_url}
         suite = {
-            "name": "talks",
+            "name": "conversations",
             "golden": "golden.jsonl",
-            "system": {"python": "talk_bot:answer"},
+            "system": {"python": "chatbot:answer"},
             "concurrency": 1,
             "conversation": {"max_turns": 6, "user": {"chat": chat}},
             "scorers": [{"contains": {"name": "answers", "all": ["answer"]}}],

@@ -1,0 +1,1 @@
+"""Read other tools' files as cases, stored outputs, scorers and labels."""

@@ -1,0 +1,98 @@
+"""Find the format of a file by its content."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from evalkit.errors import InputError, Problem
+from evalkit.imports.foreign import Foreign
+from evalkit.imports.imported import Imported
+
+
+class ForeignFormat(NamedTuple):
+    """A kind of file of another tool: the functions that know it and read it."""
+
+    format: str
+    """Value of `--format`."""
+    module: str
+    """Module of `evalkit.imports`."""
+    knows: str
+    """Function that tells whether a file is of this kind."""
+    reads: str
+    """Function that reads one."""
+    marks_unknown: bool = False
+    """Whether the tool writes NaN for what is unknown."""
+
+
+FORMATS = (
+    ForeignFormat("promptfoo", "promptfoo_results", "is_results", "read_results"),
+    ForeignFormat("promptfoo", "promptfoo_config", "is_config", "read_config"),
+    ForeignFormat("inspect", "inspect_log", "is_log", "read_log", marks_unknown=True),
+    ForeignFormat("lm-eval", "lm_eval", "is_samples", "read_samples"),
+    ForeignFormat("langsmith", "langsmith", "is_runs", "read_runs"),
+    ForeignFormat("langsmith", "langsmith", "is_examples", "read_examples"),
+    ForeignFormat("adk", "adk", "is_eval_set", "read_eval_set"),
+    ForeignFormat("mlflow", "mlflow", "is_traces", "read_traces"),
+    ForeignFormat("mlflow", "mlflow", "is_records", "read_records"),
+    ForeignFormat("deepeval", "deepeval", "is_goldens", "read_goldens"),
+    ForeignFormat("ragas", "ragas", "is_samples", "read_samples"),
+    ForeignFormat("openai-evals", "openai_evals", "is_samples", "read_samples"),
+)
+"""In the order in which they are tried; no file is of two kinds."""
+NAMES = tuple(dict.fromkeys(each.format for each in FORMATS))
+WRITTEN_BY: Mapping[str, str] = {
+    "promptfoo": "a config with `prompts`, or what `promptfoo eval -o results.json` writes",
+    "deepeval": "goldens that `EvaluationDataset.save_as` writes, in JSON, JSON Lines or CSV",
+    "inspect": "a log, in JSON or as `.eval`",
+    "lm-eval": "samples that `--log_samples` writes",
+    "langsmith": "examples of a data set, or runs, in JSON or JSON Lines",
+    "adk": "an eval set",
+    "mlflow": "traces, or records of an evaluation data set, in JSON or JSON Lines",
+    "openai-evals": "samples with `input` and `ideal`, in JSON Lines",
+    "ragas": "samples with `user_input`, in JSON Lines, JSON or CSV",
+}
+"""Format -> the files that are read."""
+
+
+def read_foreign(source: Foreign, format: str | None, limit: int | None, answers: Foreign | None = None) -> Imported:
+    """Read a file in the format that its content shows.
+
+    Args:
+        source: the file.
+        format: one of `NAMES`, to try no other.
+        limit: cases to read.
+        answers: a file with outputs for the cases of the first.
+
+    Raises:
+        InputError: it is of no known kind, or cannot be read.
+    """
+    for each in FORMATS:
+        if format in (None, each.format):
+            module = importlib.import_module(f"evalkit.imports.{each.module}")
+            if getattr(module, each.knows)(source):
+                if source.unknown and not each.marks_unknown:
+                    fix = "write null or leave the key out"
+                    raise InputError(Problem(source.shown, "NaN is not a JSON number", fix))
+                imported: Imported = getattr(module, each.reads)(source, limit)
+                return imported if answers is None else _joined(imported, answers)
+    if format is not None:
+        raise InputError(Problem(source.shown, f"not a file of {format}", f"it is {WRITTEN_BY[format]}"))
+    fix = f"name a file of {', '.join(NAMES[:-1])} or {NAMES[-1]}"
+    raise InputError(Problem(source.shown, f"no format is recognised in it ({_seen(source)})", fix))
+
+
+def _joined(examples: Imported, answers: Foreign) -> Imported:
+    from evalkit.imports.langsmith import is_runs, joined, read_runs
+
+    if examples.kind != "LangSmith examples" or not is_runs(answers):
+        what = "goes with LangSmith alone: examples, and their runs"
+        raise InputError(Problem(f"--answers {answers.shown}", what, "leave it out"))
+    return joined(examples, read_runs(answers))
+
+
+def _seen(source: Foreign) -> str:
+    keys = [key for key in list(source.first)[:5] if key.isprintable()]
+    where = "keys" if keys else "no keys"
+    return f"{source.kind} with {where} {', '.join(keys)}".strip()

@@ -1,0 +1,55 @@
+"""Find the question and the answer in the inputs and outputs that tracing tools store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from evalkit.imports.naming import own_field
+
+QUESTIONS = ("input", "question", "query", "prompt", "text", "message", "user_input", "messages")
+ANSWERS = ("answer", "output", "text", "response", "result", "content")
+_TYPES = {"human": "user", "ai": "assistant", **{role: role for role in ("system", "tool", "user", "assistant")}}
+
+
+def asked_fields(inputs: Any) -> dict[str, Any]:
+    """Return the fields of some inputs: the one that asks is the input."""
+    given = inputs if isinstance(inputs, Mapping) else {"input": inputs}
+    name = next((key for key in QUESTIONS if key in given), next(iter(given)) if len(given) == 1 else None)
+    value = given if name is None else given[name]
+    fields = {own_field(str(key)): each for key, each in given.items() if name is not None and key != name}
+    return {"input": text_or_chat(value), **fields}
+
+
+def text_or_chat(value: Any) -> Any:
+    """Return a text or a chat as it is, and any other value as JSON text."""
+    if isinstance(value, str) or value is None:
+        return value
+    messages = [chat_message(each) for each in value] if isinstance(value, list) and value else [None]
+    return messages if None not in messages else json.dumps(value, ensure_ascii=False)
+
+
+def chat_message(value: Any) -> dict[str, Any] | None:
+    """Return a message of LangChain, serialised or plain, in our form; `None` if it is none."""
+    if not isinstance(value, Mapping):
+        return None
+    inner = value.get("data") if isinstance(value.get("data"), Mapping) else value
+    role = value.get("role", value.get("type"))
+    content = inner.get("content") if isinstance(inner, Mapping) else None
+    kind = _TYPES.get(role) if isinstance(role, str) else None
+    return {"role": kind, "content": content} if kind is not None and isinstance(content, str) else None
+
+
+def answer_text(outputs: Any) -> str | None:
+    """Return the answer in some outputs: the value under a name for it, else all of them as JSON text."""
+    if outputs is None or isinstance(outputs, str):
+        return outputs
+    if isinstance(outputs, Mapping):
+        name = next((key for key in ANSWERS if key in outputs), next(iter(outputs)) if len(outputs) == 1 else None)
+        value = outputs if name is None else outputs[name]
+        messages = outputs.get("messages")
+        if name is None and isinstance(messages, list) and messages and (last := chat_message(messages[-1])):
+            value = last["content"]
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return json.dumps(outputs, ensure_ascii=False)

@@ -1,0 +1,118 @@
+"""Read promptfoo's configs: tests are cases, and each provider with each prompt is a system."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from evalkit.imports.foreign import Foreign
+from evalkit.imports.imported import Imported, ImportedSystem
+from evalkit.imports.promptfoo_providers import INPUT, Made, read_provider, system_of
+from evalkit.imports.promptfoo_templates import NotCarried, refuse_file, render
+from evalkit.imports.promptfoo_tests import KEY_FIX, ReadTests, mapping_of, title_of
+
+FILLED = "filled_prompt"
+"""Field with the prompt as a program reads it."""
+_NO_EFFECT = {
+    *("description", "prompts", "providers", "targets", "tests", "defaultTest", "outputPath", "tags", "metadata"),
+    *("env", "evaluateOptions", "commandLineOptions", "sharing", "writeLatestResults", "$schema"),
+}
+"""Keys of a config that are read, or say nothing about cases and systems."""
+_FILES = (".txt", ".json", ".jsonl", ".yaml", ".yml", ".js", ".ts", ".py", ".md", ".j2", ".csv")
+
+
+def is_config(source: Foreign) -> bool:
+    """Tell whether a file is a config."""
+    value = source.value
+    return isinstance(value, Mapping) and "prompts" in value and bool({"tests", "providers", "targets"} & value.keys())
+
+
+def read_config(source: Foreign, limit: int | None = None) -> Imported:
+    """Read a config: its tests become cases, each provider with each prompt a system."""
+    value: Mapping[str, Any] = source.value
+    reader = ReadTests(source, stored=False)
+    for key in sorted(value.keys() - _NO_EFFECT):
+        if value[key] not in (None, "", [], {}):
+            reader.lose(source.at(key), f"`{key}` is not read", KEY_FIX)
+    default = value.get("defaultTest")
+    if default is not None and not isinstance(default, Mapping):
+        reader.lose(source.at("defaultTest"), "names a file, which an import does not open", "write its content there")
+        default = {}
+    default = default or {}
+    options = {key: each for key, each in mapping_of(default.get("options")).items() if key != "provider"}
+    reader.others({**default, "options": options}, source.at("defaultTest"))
+    repeat = mapping_of(value.get("evaluateOptions")).get("repeat")
+    if repeat not in (None, 1):
+        reader.lose(source.at("evaluateOptions"), f"repeat {str(repeat)[:20]}", "write `repeat:` into the suite")
+    tests = value.get("tests", [{}])
+    if not isinstance(tests, list):
+        reader.lose(source.at("tests"), "names a file, which an import does not open", "write the tests there", "case")
+        tests = []
+    for at, test in enumerate(tests[:limit]):
+        reader.read(test, ("tests", at), default, f"test-{at + 1}")
+    systems, variables, n_systems = _systems(value, reader)
+    judge = mapping_of(default.get("options")).get("provider")
+    return reader.imported(
+        "promptfoo config",
+        title_of(value, source),
+        systems,
+        variables=variables,
+        judge=_judge(judge, reader, source.at("defaultTest", "options", "provider")),
+        found={"system": n_systems},
+    )
+
+
+def _systems(value: Mapping[str, Any], reader: ReadTests) -> tuple[list[ImportedSystem], dict[str, str], int]:
+    source = reader.source
+    prompts = value["prompts"] if isinstance(value["prompts"], list) else [value["prompts"]]
+    key = "providers" if "providers" in value else "targets"
+    providers = value.get(key) or []
+    providers = providers if isinstance(providers, list) else [providers]
+    fields = reader.fields()
+    systems: list[ImportedSystem] = []
+    variables: dict[str, str] = {}
+    for (at, each), (number, prompt) in itertools.product(enumerate(providers), enumerate(prompts)):
+        place = source.at(key, at)
+        text = prompt.get("raw", prompt.get("id")) if isinstance(prompt, Mapping) else prompt
+        name = ""
+        try:
+            provider = read_provider(each, place)
+            name = provider.label if len(prompts) == 1 else f"{provider.label}, prompt {number + 1}"
+            made = _made(provider, text, fields, reader, number if len(prompts) > 1 else None)
+        except NotCarried as error:
+            reader.lose(place, error.what, error.fix, "system")
+            continue
+        for what, fix in made.notes:
+            reader.lose(place, what, fix)
+        variables |= made.variables
+        systems.append(ImportedSystem(name=name, place=place, options=made.options))
+    n_systems = len(providers) * len(prompts)
+    return systems or [ImportedSystem(name="", place=source.shown)], variables, n_systems
+
+
+def _made(provider: Any, prompt: Any, fields: Mapping[str, str], reader: ReadTests, number: int | None) -> Made:
+    if isinstance(prompt, str) and prompt.endswith(_FILES):
+        raise NotCarried(f"the prompt {prompt[:60]!r} is a file, which an import does not open", "write the text there")
+    if isinstance(prompt, str):
+        refuse_file(prompt)
+    made = system_of(provider, prompt, fields, FILLED if number is None else f"{FILLED}_{number + 1}")
+    if made.reads != INPUT:
+        for test in reader.tests:
+            test.draft.fields[made.reads] = render(prompt, test.variables)
+        made.options["fields"] = [made.reads]
+    return made
+
+
+def _judge(provider: Any, reader: ReadTests, place: str) -> Mapping[str, Any] | None:
+    if provider is None:
+        return None
+    try:
+        made = system_of(read_provider(provider, place), "{{input}}", {"input": INPUT})
+        if "chat" not in made.options:
+            raise NotCarried("the provider that grades is no chat", "name a judge: `judge: {chat: gpt-4o}`")
+    except NotCarried as error:
+        reader.lose(place, error.what, error.fix)
+        return None
+    kept = {key: made.options[key] for key in ("base_url", "api_key_env") if key in made.options}
+    return {"chat": {"model": made.options["chat"], **kept}}

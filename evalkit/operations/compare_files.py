@@ -1,0 +1,264 @@
+"""Compare the results of two systems, as files of any tool or as run folders, by the rules of the gate."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from evalkit.disk.paths import project_of
+from evalkit.errors import InputError, Problem, StoreError
+from evalkit.formats.manifest import GoldenFacts, ImportedFacts, Manifest, ScoreKeys, SystemFacts
+from evalkit.gate.earlier_decisions import EarlierDecisions, of_stored_rows, write_decision
+from evalkit.gate.policy import Item, NoRegression, Policy
+from evalkit.imports.result_columns import ColumnFlags, ResultColumns, choose_columns
+from evalkit.imports.result_rows import PairedResults, Results, rows_of
+from evalkit.imports.result_table import ResultTable
+from evalkit.operations.compare import Compared, compared, tested_once
+from evalkit.operations.compare_sides import Comparing, Side, sides_of, tables_of
+from evalkit.operations.run import Result
+from evalkit.results import Decision
+from evalkit.runner.manifest import new_run_id
+from evalkit.store.folder import MANIFEST, RunFolder, new_run_folder
+from evalkit.store.journal import Journal
+from evalkit.suite.parse import load_gate
+from evalkit.text.numbers import difference, plural, style_of
+from evalkit.types import Row, Score, Unscored
+
+__all__ = ["ColumnFlags", "Comparing", "compare_files", "decision_of"]
+
+BEFORE, AFTER = "before", "after"
+_SHOWN_COLUMNS = 8
+_FEW_GAPS, _SMALL_SHARE = 3, 0.01
+"""Fewer grades that are missing after alone, or a smaller share of the rows, are not said."""
+_NOT_KNOWN = "not known either: the settings of the two systems, and how well a judge agrees with people"
+_NOT_CHECKED = "not checked, as nothing can be asked again: critical cases, canaries, suspect cases"
+
+
+def compare_files(request: Comparing, out: Path | None = None) -> Result:
+    """Compare two results and decide; both are written as run folders `before` and `after`.
+
+    Args:
+        request: what to compare.
+        out: an empty folder; `reports/<id>` in the project if not given.
+
+    Raises:
+        InputError: with every problem of the files, the columns and the flags.
+        StoreError: the disk refused a file.
+    """
+    old, new = sides_of(request)
+    return _compared(old, new, request, out)
+
+
+def decision_of(request: Comparing) -> Decision:
+    """Compare two results and decide, without keeping anything.
+
+    Raises:
+        InputError: with every problem of the files, the columns and the flags.
+    """
+    old, new = sides_of(request)
+    if isinstance(old, RunFolder) and isinstance(new, RunFolder):
+        return _of_two_runs(old, new, request).decision
+    with tempfile.TemporaryDirectory(prefix="evalkit-compare-") as folder:
+        return _compared(old, new, request, Path(folder) / "comparison").decision
+
+
+def _compared(old: Side, new: Side, request: Comparing, out: Path | None) -> Result:
+    if isinstance(old, RunFolder) and isinstance(new, RunFolder):
+        return _of_runs(old, new, request, out)
+    before, after, asked = tables_of(old, new, request.asked)
+    columns = choose_columns(before, after, asked)
+    pair = rows_of(before, after, columns)
+    more = () if request.gate is None else load_gate(request.gate, pair.metrics, columns.cohort_names)
+    return _of_files(pair, columns, request, more, _folder(out))
+
+
+def _folder(out: Path | None) -> Path:
+    chosen = project_of(Path.cwd()) / "reports" / new_run_id(datetime.now(UTC)) if out is None else out
+    return new_run_folder(chosen, resume=False).path.absolute()
+
+
+def _of_two_runs(old: RunFolder, new: RunFolder, request: Comparing) -> Compared:
+    """Compare two runs, which know their own metrics, cohorts and repeats.
+
+    Raises:
+        InputError: a flag names a column.
+    """
+    if request.asked != ColumnFlags():
+        what = "the flags for columns are for files; a run knows its cases and metrics"
+        raise InputError(Problem(request.after or request.before, what, "leave them out"))
+    policy = None
+    if request.gate is not None:
+        manifest = new.manifest()
+        more = load_gate(request.gate, manifest.metrics, manifest.cohorts)
+        policy = _policy(more, str(old.path), None, manifest.repeats)
+    return compared(old, new, policy=policy, seed=request.seed)
+
+
+def _policy(more: tuple[Item, ...], baseline: str, metrics: tuple[str, ...] | None, repeats: int) -> Policy:
+    """Return the checks of a file, with one for drops if it has none."""
+    drops = [check for check in more if isinstance(check, NoRegression)] or [NoRegression()]
+    drops = [replace(check, baseline=baseline, metrics=check.metrics or metrics) for check in drops]
+    others = [check for check in more if not isinstance(check, NoRegression)]
+    # Without a single test, nothing was found either.
+    return Policy((*drops, *others), require_evidence=True, repeats=repeats, asks_again=False)
+
+
+def _of_runs(old: RunFolder, new: RunFolder, request: Comparing, out: Path | None) -> Result:
+    """Compare two runs; the decision is written beside a copy of the later one, whose own decision stays."""
+    found = _of_two_runs(old, new, request)
+    out = _folder(out)
+    copy = RunFolder(out / AFTER)
+    try:
+        copy.path.mkdir()
+        for file in (new.rows_file, new.file(MANIFEST)):
+            shutil.copyfile(file, copy.path / file.name)
+    except OSError as error:
+        raise StoreError.of(out, error, "then compare again") from error
+    changed = of_stored_rows(new, project_of(Path.cwd())).withheld
+    return _written(copy, found, old, EarlierDecisions(withheld=changed))
+
+
+def _of_files(
+    pair: PairedResults, columns: ResultColumns, request: Comparing, more: tuple[Item, ...], out: Path
+) -> Result:
+    notes = _notes(pair, columns)
+    old = _write(out / BEFORE, pair.before, pair, columns, request)
+    new = _write(out / AFTER, pair.after, pair, columns, request)
+    policy = _policy(more, pair.before.table.shown, tested_once(pair.metrics), pair.after.n_repeats)
+    found = compared(old, new, policy=policy, seed=request.seed, notes=notes)
+    return _written(new, found, old, EarlierDecisions())
+
+
+def _written(folder: RunFolder, found: Compared, old: RunFolder, earlier: EarlierDecisions) -> Result:
+    manifest = found.stored.manifest
+    written = write_decision(folder, manifest, found.summary, found.decision, earlier, None)
+    manifest = replace(manifest, head=written.head)
+    return Result(folder, manifest, found.summary, written.decision, old, written.sha256)
+
+
+def _write(path: Path, side: Results, pair: PairedResults, columns: ResultColumns, request: Comparing) -> RunFolder:
+    """Write one side as a run folder."""
+    folder = new_run_folder(path, resume=False)
+    table = side.table
+    folder.write_manifest(
+        Manifest(
+            run_id=f"{table.name}@{table.sha256[:7]}",
+            suite=f"{pair.before.table.name} → {pair.after.table.name}",
+            suite_file="",
+            golden=GoldenFacts(path=table.shown, sha256=_content(side), n_cases=side.n_cases),
+            system=SystemFacts(kind="results"),
+            metrics=pair.metrics,
+            advisory=(),
+            score_keys=_keys(columns),
+            cohorts=columns.cohort_names,
+            seed=request.seed,
+            repeats=side.n_repeats,
+            expected=len(side.rows),
+            partial=None,
+            notices=(),
+            imported=ImportedFacts(
+                file=table.shown,
+                sha256=table.sha256,
+                format=table.kind,
+                n_rows=len(table.rows),
+                columns=_meanings(table, columns),
+                judged=columns.judged,
+            ),
+        )
+    )
+    with Journal(folder.rows_file) as journal:
+        for row in side.rows:
+            journal.append(row)
+    return folder
+
+
+def _content(side: Results) -> str:
+    """Return the SHA-256 of the cases, in the order of their ids."""
+    digests = dict.fromkeys(row.case.digest for row in side.rows)
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _keys(columns: ResultColumns) -> ScoreKeys:
+    return {
+        each.metric.name: {"scorer": "results", "column": each.column, "reading": each.why} for each in columns.grades
+    }
+
+
+def _meanings(table: ResultTable, columns: ResultColumns) -> dict[str, str]:
+    """Return what each column that counts is read as -> its own name."""
+    cases = columns.cases
+    named = {
+        "id": cases.id,
+        "repeat": cases.repeat,
+        "input": cases.input,
+        "output": cases.output,
+        "cluster": cases.cluster,
+        **{f"cohorts.{name}": column for name, column in columns.cohorts.items()},
+        **{f"cohorts.{name}": column for name, (column, _) in columns.tags.items()},
+        **{f"amounts.{name}": column for name, column in columns.amounts.items()},
+        **{f"metrics.{each.metric.name}": each.column for each in columns.grades},
+    }
+    return {name: table.names[column] for name, column in named.items() if column is not None}
+
+
+def _notes(pair: PairedResults, columns: ResultColumns) -> tuple[str, ...]:
+    """Say how the files were read, and what they cannot say."""
+    return (*_gaps(pair), _NOT_KNOWN, _NOT_CHECKED, *_read_as(pair, columns), *_left_out(pair, columns))
+
+
+def _gaps(pair: PairedResults) -> Iterator[str]:
+    """Say what grades that are missing after, and not before, could hide: failures often look like gaps."""
+    n_rows = len(pair.after.rows)
+    for metric in pair.metrics:
+        before, after = (sum(_is_missing(row, metric.name) for row in side.rows) for side in (pair.before, pair.after))
+        if after - before < _FEW_GAPS or after - before <= _SMALL_SHARE * n_rows:
+            continue
+        grades = [row.scores.get(metric.name) for row in pair.after.rows]
+        known = [grade.value for grade in grades if isinstance(grade, Score)]
+        worst = metric.low if metric.higher_is_better else metric.high
+        hidden = abs(sum(known) / len(known) - worst) * (after - before) / n_rows if known else 0.0
+        style = style_of(metric.name, metric)
+        yield (
+            f"{metric.name}: {plural(after, 'row')} without a grade after, {before} before; with the worst grade they "
+            f"would add up to {difference(hidden, style, n_rows)} to the drop"
+        )
+
+
+def _is_missing(row: Row, metric: str) -> bool:
+    return row.failure is not None or isinstance(row.scores.get(metric), Unscored)
+
+
+def _read_as(pair: PairedResults, columns: ResultColumns) -> Sequence[str]:
+    names, cases = pair.after.table.names, columns.cases
+    grades = "; ".join(f"`{names[each.column]}`: {each.why}" for each in columns.grades)
+    how = "the text of " if cases.is_text else ""
+    parts = [f"cases are paired by {how}`{names[cases.id]}`"]
+    if cases.repeat:
+        parts.append(f"`{names[cases.repeat]}` numbers their repeats")
+    if cases.in_file_order and max(pair.before.n_repeats, pair.after.n_repeats) > 1:
+        parts.append("rows of one id are its repeats")
+    if cases.cluster:
+        parts.append(f"cases of one `{names[cases.cluster]}` depend on each other")
+    if columns.cohort_names:
+        parts.append("cohorts: " + ", ".join(columns.cohort_names))
+    return (f"read as {grades}", ", ".join(parts))
+
+
+def _left_out(pair: PairedResults, columns: ResultColumns) -> list[str]:
+    found = []
+    if columns.unused:
+        listed = ", ".join(f"`{name}`" for name in columns.unused[:_SHOWN_COLUMNS])
+        more = f" and {len(columns.unused) - _SHOWN_COLUMNS} more" if len(columns.unused) > _SHOWN_COLUMNS else ""
+        found.append(f"numbers that are not compared: {listed}{more}; name them with --metric if they are grades")
+    for name, count in pair.empty_in_both.items():
+        found.append(f"{name}: {plural(count, 'case')} without a grade in both files, read as not applicable")
+    if columns.cases.twice:
+        found.append(f"{plural(columns.cases.twice, 'row')} equal to an earlier one, counted once")
+    for table in (pair.before.table, pair.after.table):
+        found += [str(problem) for problem in table.left_out[:5]]
+    return found

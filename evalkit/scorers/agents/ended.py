@@ -1,0 +1,35 @@
+"""Grade how a conversation ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from evalkit.formats.conversation import conversation_of
+from evalkit.formats.turns import turn_starts
+from evalkit.text.numbers import plural
+from evalkit.types import Case, Metric, Output, Score, Unscored
+
+CUT_OFF = ("max_turns", "max_steps", "interrupt")
+"""Values of `stop` for a conversation that was cut off; the metric `ended` is then 0."""
+
+
+@dataclass(frozen=True)
+class ConversationEnded:
+    """Fail a conversation that was cut off, left a request open, or was ended early by the agent."""
+
+    version: ClassVar[str] = "1"
+    name: ClassVar[str] = "ended"
+    metrics: ClassVar[tuple[Metric, ...]] = (Metric("ended", binary=True),)
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    def score(self, case: Case, output: Output) -> Score | Unscored:
+        """Grade by why the conversation ended."""
+        if output.stop is None:
+            return Unscored(self.name, "missing_stop", "the answer does not say why the conversation ended")
+        if output.stop == "agent_done":
+            left = len(conversation_of(case).turns) - len(turn_starts(case, output.messages or ()))
+            if left > 0:
+                return Score(self.name, 0.0, False, f"the agent ended it with {plural(left, 'scripted turn')} left")
+        passed = output.stop not in CUT_OFF
+        return Score(self.name, float(passed), passed, f"the conversation ended with {output.stop}")

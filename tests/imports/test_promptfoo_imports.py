@@ -1,0 +1,487 @@
+"""Imports of promptfoo: configs and results, with every type of assertion."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from import_lab import Import, bytes_of, import_text
+
+from evalkit import Score
+from evalkit.errors import InputError
+from evalkit.imports.promptfoo_types import ASSERTIONS, Uncarried
+
+CONFIG = r"""
+description: opening hours
+prompts:
+  - 'Be short: {{question}}'
+  - 'Be kind: {{question}}'
+providers:
+  - openai:gpt-4o
+  - id: https://bot.example/ask
+    label: bot
+    config:
+      headers: {Authorization: 'Bearer sk-abcdefghijklmnop1234', X-Team: shop}
+      body: {text: '{{prompt}}', lang: en}
+      transformResponse: json.reply.text
+defaultTest:
+  assert: [{type: latency, threshold: 5000}]
+tests:
+  - description: hours
+    vars: {question: When do you open?, place: Ulm}
+    metadata: {topic: hours}
+    assert:
+      - {type: icontains, value: 'nine in {{place}}'}
+      - {type: not-contains, value: sorry}
+      - {type: llm-rubric, value: It is polite.}
+  - vars: {question: [Refund A-17?, Refund B-2?], place: Bonn}
+    metadata: {topic: refund}
+    assert: [{type: equals, value: Refunded.}]
+"""
+
+
+def config_of(*assertions: Any, **test: Any) -> dict[str, Any]:
+    """A config with one test."""
+    return {
+        "prompts": ["{{question}}"],
+        "providers": ["echo"],
+        "tests": [{"vars": {"question": "Hi?"}, "assert": [*assertions], **test}],
+    }
+
+
+def test_a_config_becomes_one_suite_for_each_provider_and_prompt(tmp_path: Path) -> None:
+    """Prompts stay in the systems, variables become fields, lists of variables become cases."""
+    made = import_text(tmp_path, "promptfooconfig.yaml", CONFIG)
+    assert made.counts == {"case": (3, 3), "assertion": (5, 5), "system": (4, 4)}
+    assert [each["name"] for each in made.suites] == [
+        "opening hours / openai:gpt-4o, prompt 1", "opening hours / openai:gpt-4o, prompt 2",
+        "opening hours / bot, prompt 1", "opening hours / bot, prompt 2",
+    ]  # fmt: skip
+    assert made.suite["system"] == {"chat": "openai/gpt-4o", "prompt": "Be short: {{input}}"}
+    assert made.suites[3]["system"] == {
+        "http": "https://bot.example/ask",
+        "headers": {"Authorization": "Bearer ${AUTHORIZATION}", "X-Team": "shop"},
+        "body": {"text": "Be kind: {{input}}", "lang": "en"},
+        "pick": {"text": "reply.text"},
+    }
+    assert [(row["id"], row["input"], row["place"]) for row in made.golden] == [
+        ("hours", "When do you open?", "Ulm"), ("test-2", "Refund A-17?", "Bonn"), ("test-2-2", "Refund B-2?", "Bonn"),
+    ]  # fmt: skip
+    assert made.golden[0]["checks"] == [
+        {"contains": {"all": ["nine in Ulm"], "ignore_case": True}},
+        {"not_contains": {"all": ["sorry"], "ignore_case": False}},
+        {"latency": {"max_s": 5.0}},
+    ]
+    assert made.suite["cohorts"] == ["topic"]
+
+
+def test_a_secret_leaves_no_trace_in_what_is_written(tmp_path: Path) -> None:
+    """It becomes a variable, which is named; no file and no message repeats it."""
+    made = import_text(tmp_path, "promptfooconfig.yaml", CONFIG)
+    assert made.written.variables == {
+        "OPENAI_API_KEY": "the key of openai/gpt-4o",
+        "AUTHORIZATION": "the header Authorization, without `Bearer`",
+    }
+    assert b"sk-abcdef" not in b"".join(bytes_of(made.folder).values())
+    assert "`export AUTHORIZATION=...`" in made.read("IMPORT.md")
+
+
+def test_a_rubric_becomes_a_file(tmp_path: Path) -> None:
+    """The scorer applies to the cases that ask for it."""
+    made = import_text(tmp_path, "promptfooconfig.yaml", CONFIG)
+    assert made.suite["scorers"] == [
+        {"judge": {"rubric": "rubrics/judge.md", "name": "judge", "when": {"has": "for_judge"}}}
+    ]
+    assert "It is polite." in made.read("rubrics/judge.md")
+    assert [row.get("for_judge") for row in made.golden] == [True, None, None]
+
+
+CARRIED: list[tuple[dict[str, Any], Any]] = [
+    ({"type": "equals", "value": "a"}, {"exact": {"ignore_whitespace": False, "nfkc": False}}),
+    ({"type": "equals", "value": {"a": 1}}, {"json": {"schema": {"const": {"a": 1}}}}),
+    ({"type": "not-equals", "value": "a.b"}, {"not_regex": {"pattern": r"\Aa\.b\z"}}),
+    ({"type": "contains", "value": "a"}, {"contains": {"all": ["a"], "ignore_case": False}}),
+    ({"type": "contains", "value": 9}, {"contains": {"all": ["9"], "ignore_case": False}}),
+    ({"type": "icontains", "value": "a"}, {"contains": {"all": ["a"], "ignore_case": True}}),
+    ({"type": "contains-all", "value": "a, b"}, {"contains": {"all": ["a", "b"], "ignore_case": False}}),
+    ({"type": "icontains-all", "value": ["a"]}, {"contains": {"all": ["a"], "ignore_case": True}}),
+    ({"type": "contains-any", "value": ["a", "b"]}, {"contains": {"any": ["a", "b"], "ignore_case": False}}),
+    ({"type": "not-icontains-any", "value": ["a"]}, {"not_contains": {"any": ["a"], "ignore_case": True}}),
+    ({"type": "starts-with", "value": "a("}, {"regex": {"pattern": r"\Aa\("}}),
+    ({"type": "regex", "value": r"\b9\b"}, {"regex": {"pattern": r"\b9\b"}}),
+    ({"type": "is-json"}, "json"),
+    ({"type": "contains-json", "value": {"type": "object"}}, {"json": {"schema": {"type": "object"}, "extract": True}}),
+    ({"type": "is-refusal"}, "refusal"),
+    ({"type": "word-count", "value": {"max": 5}}, {"length": {"max": 5, "unit": "words"}}),
+    ({"type": "word-count", "value": 5}, {"length": {"min": 5, "max": 5, "unit": "words"}}),
+    ({"type": "latency", "threshold": 1500}, {"latency": {"max_s": 1.5}}),
+    ({"type": "cost", "threshold": 0.01}, {"cost": {"max_usd": 0.01}}),
+    ({"type": "tool-call-f1", "value": "a, b"}, {"tool_calls": {"arguments": "ignore", "min_f1": 1.0}}),
+    ({"type": "trajectory:tool-used", "value": "a"}, {"steps": {"name": "calls of a", "step": "a", "min": 1}}),
+    ({"type": "not-trajectory:tool-used", "value": "a"}, {"steps": {"name": "calls of a", "step": "a", "max": 0}}),
+    (
+        {"type": "trajectory:tool-args-match", "value": {"name": "a", "args": {"x": 1}}},
+        {"tool_calls": {"match": "at_least", "arguments": "at_least"}},
+    ),
+    (
+        {"type": "trajectory:tool-sequence", "value": {"steps": ["a", "b"], "mode": "exact"}},
+        {"trajectory": {"kinds": ["tool"], "match": "exact", "arguments": "ignore"}},
+    ),
+    ({"type": "trajectory:step-count", "value": {"type": "tool", "max": 3}}, {"steps": {"kinds": ["tool"], "max": 3}}),
+    ({"type": "trace-span-duration", "value": {"max": 2000}}, {"budget": {"seconds": 2.0}}),
+    ({"type": "trace-error-spans", "value": {"max_percentage": 10}}, {"tool_errors": {"max": 0.1}}),
+]
+
+
+@pytest.mark.parametrize(("assertion", "check"), CARRIED, ids=lambda each: str(each)[:60])
+def test_an_assertion_becomes_a_check(tmp_path: Path, assertion: dict[str, Any], check: Any) -> None:
+    """Each rule of promptfoo is a check of its own case, and `evalkit check` finds it sound."""
+    made = import_text(tmp_path, "c.json", config_of(assertion))
+    assert made.golden[0]["checks"] == [check]
+    assert made.losses == []
+
+
+@pytest.mark.parametrize(
+    ("assertion", "kind"),
+    [
+        ({"type": "similar", "value": "a"}, "similarity"),
+        ({"type": "similar:cosine", "value": "a", "threshold": 0.5}, "similarity"),
+        ({"type": "rouge-n", "value": "a"}, "rouge_l"),
+        ({"type": "bleu", "value": "a"}, "bleu"),
+        ({"type": "llm-rubric", "value": "It is polite."}, "judge"),
+        ({"type": "not-llm-rubric", "value": "It is rude."}, "not_judge"),
+        ({"type": "model-graded-closedqa", "value": "It is polite."}, "judge"),
+        ({"type": "g-eval", "value": ["polite", "short"]}, "judge"),
+        ({"type": "factuality", "value": "We open at 9."}, "judge"),
+        ({"type": "model-graded-factuality", "value": "We open at 9."}, "judge"),
+        ({"type": "trajectory:goal-success", "value": "The refund is made."}, "judge"),
+        ({"type": "answer-relevance", "threshold": 0.7}, "ragas"),
+    ],
+    ids=lambda each: str(each)[:50],
+)
+def test_an_assertion_becomes_a_scorer(tmp_path: Path, assertion: dict[str, Any], kind: str) -> None:
+    """What needs a model or an embedding is a scorer of the suite."""
+    made = import_text(tmp_path, "c.json", config_of(assertion))
+    assert [next(iter(each)) for each in made.suite["scorers"]] == [kind]
+    assert made.counts["assertion"] == (1, 1)
+    noted = kind in ("similarity", "rouge_l", "bleu")  # figures that differ from those of promptfoo
+    assert len(made.losses) == noted
+
+
+TYPES = """
+equals contains icontains contains-all icontains-all contains-any icontains-any starts-with regex is-json contains-json
+is-refusal word-count latency cost similar similar:cosine similar:dot similar:euclidean rouge-n bleu gleu meteor
+levenshtein llm-rubric model-graded-closedqa g-eval factuality model-graded-factuality answer-relevance
+context-faithfulness context-recall context-relevance conversation-relevance tool-call-f1 trajectory:tool-used
+trajectory:tool-args-match trajectory:tool-sequence trajectory:step-count trajectory:goal-success trace-error-spans
+trace-span-count trace-span-duration guardrails moderation classifier pi agent-rubric search-rubric webhook javascript
+python ruby is-sql contains-sql is-xml contains-xml is-html contains-html perplexity perplexity-score
+is-valid-function-call is-valid-openai-function-call is-valid-openai-tools-call finish-reason skill-used select-best
+max-score human
+""".split()
+
+
+def test_every_type_of_promptfoo_has_a_row() -> None:
+    """The table lists every type of promptfoo 0.121, and no other."""
+    assert sorted(ASSERTIONS) == sorted(TYPES)
+
+
+REFUSED = [name for name, row in ASSERTIONS.items() if isinstance(row, Uncarried)]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_an_assertion_without_a_counterpart_is_listed(tmp_path: Path, name: str) -> None:
+    """With its place, the reason and what to do; the rest of the test is carried over."""
+    made = import_text(tmp_path, "c.json", config_of({"type": "contains", "value": "a"}, {"type": name, "value": "x"}))
+    (loss,) = made.written.losses
+    assert loss.place == "c.json tests[0].assert[1]"
+    assert loss.what.startswith(f"{name}: ")
+    assert loss.fix
+    assert made.counts["assertion"] == (2, 1)
+    assert name in made.read("IMPORT.md")
+
+
+@pytest.mark.parametrize(
+    ("assertion", "what"),
+    [
+        ({"type": "regex", "value": "(?<=a)b"}, "regex: '(?<' at character 1"),
+        ({"type": "regex", "value": r"(a)\1"}, "regex: back-reference"),
+        ({"type": "equals", "value": "file://answer.txt"}, "equals: names a file"),
+        ({"type": "contains", "value": "file:///etc/passwd"}, "contains: names a file"),
+        ({"type": "contains", "value": "{{ question | upper }}"}, "contains: `{{question | upper}}` uses more"),
+        ({"type": "contains", "value": "{% if a %}b{% endif %}"}, "contains: uses blocks of Nunjucks"),
+        ({"type": "contains", "value": "{{nobody}}"}, "contains: `{{nobody}}` is not a variable"),
+        ({"type": "contains", "value": "a", "transform": "output.a"}, "contains: `transform` changes the output"),
+        ({"type": "assert-set", "threshold": 0.5, "assert": []}, "assert-set: a set with a threshold"),
+        ({"type": "no-such-type"}, "no-such-type: no assertion type"),
+        ({"value": "a"}, "None: an assertion without a type"),
+        ("a", "None: an assertion without a type"),
+        ({"type": "word-count", "value": "many"}, "word-count: `min` is not a whole number"),
+        ({"type": "latency"}, "latency: no `threshold`"),
+        ({"type": "not-similar", "value": "a"}, "similar: `not-similar` has no counterpart"),
+        ({"type": "context-recall", "value": "a"}, "context-recall: the test has no variable `context`"),
+    ],
+    ids=lambda each: str(each)[:50],
+)
+def test_an_assertion_that_cannot_be_read_is_listed(tmp_path: Path, assertion: Any, what: str) -> None:
+    """Nothing is dropped without a word, and nothing is read from other files."""
+    made = import_text(tmp_path, "c.json", config_of({"type": "contains", "value": "x"}, assertion))
+    ((place, said),) = made.losses
+    assert place == "c.json tests[0].assert[1]"
+    assert said.removeprefix("not-").startswith(what)
+
+
+def test_weights_and_thresholds_are_noted(tmp_path: Path) -> None:
+    """Weight 0 is shown alone; other weights and a threshold of the test are losses of meaning, not of assertions."""
+    made = import_text(
+        tmp_path,
+        "c.json",
+        config_of(
+            {"type": "contains", "value": "a", "weight": 0, "metric": "tone"},
+            {"type": "contains", "value": "b", "weight": 3},
+            threshold=0.5,
+        ),
+    )
+    assert made.suite["scorers"] == [
+        {"contains": {"all": ["a"], "ignore_case": False, "name": "tone", "advisory": True}}
+    ]
+    assert made.counts["assertion"] == (2, 2)
+    assert [what[:13] for _, what in made.losses] == ["weight 3: a c", "threshold 0.5"]
+
+
+def test_what_an_assertion_loses_of_its_meaning_is_noted(tmp_path: Path) -> None:
+    """A rubric passes or fails, whatever the threshold; a test's own judge and repeats are not read."""
+    config = config_of({"type": "llm-rubric", "value": "Polite.", "threshold": 0.8}, options={"provider": "openai:m"})
+    made = import_text(tmp_path, "c.json", {**config, "evaluateOptions": {"repeat": 3}})
+    assert sorted(what for _, what in made.losses) == [
+        "`options.provider` of the test is not read",
+        "llm-rubric: threshold 0.8: the judge says pass or fail",
+        "repeat 3",
+    ]
+
+
+def test_the_judge_of_a_config_is_the_judge_of_the_suite(tmp_path: Path) -> None:
+    """Named under `defaultTest.options.provider`."""
+    config = {
+        **config_of({"type": "llm-rubric", "value": "Polite."}),
+        "defaultTest": {"options": {"provider": "openai:gpt-4o"}},
+    }
+    made = import_text(tmp_path, "c.json", config)
+    assert made.suite["judge"] == {"chat": {"model": "openai/gpt-4o"}}
+    assert made.losses == []
+
+
+def test_a_set_without_a_threshold_is_its_assertions(tmp_path: Path) -> None:
+    """They are checks of the case."""
+    inner = [{"type": "contains", "value": "a"}, {"type": "contains", "value": "b"}]
+    made = import_text(tmp_path, "c.json", config_of({"type": "assert-set", "assert": inner}))
+    assert len(made.golden[0]["checks"]) == 2
+    assert made.losses == []
+
+
+@pytest.mark.parametrize(
+    ("provider", "system"),
+    [
+        ("openai:chat:gpt-4o", {"chat": "openai/gpt-4o"}),
+        ("anthropic:messages:claude-x", {"chat": "anthropic/claude-x"}),
+        ("ollama:chat:llama3", {"chat": "ollama/llama3"}),
+        (
+            {"openai:gpt-4o": {"config": {"temperature": 0, "max_tokens": 9, "top_p": 1}}},
+            {"chat": "openai/gpt-4o", "temperature": 0, "max_tokens": 9, "parameters": {"top_p": 1}},
+        ),
+        (
+            {"id": "openai:m", "config": {"apiBaseUrl": "http://h/v1", "apiKey": "sk-abcdefghijklmnop1234"}},
+            {"chat": "m", "base_url": "http://h/v1", "api_key_env": "OPENAI_API_KEY"},
+        ),
+        (
+            {"id": "https", "config": {"url": "https://h/{{env.PLACE}}", "headers": {"X": "{{env.TOKEN}}"}}},
+            {"http": "https://h/${PLACE}", "headers": {"X": "${TOKEN}"}},
+        ),
+        (
+            {"id": "https://h/a?api_key=abcdef123", "config": {"body": {"q": "{{question}}"}}},
+            {"http": "${SYSTEM_URL}", "body": {"q": "{{input}}"}},
+        ),
+        ("exec:python3 -u bot.py", {"command": ["python3", "-u", "bot.py"]}),
+    ],
+    ids=str,
+)
+def test_a_provider_becomes_a_system(tmp_path: Path, provider: Any, system: dict[str, Any]) -> None:
+    """Addresses and settings are kept, secrets become variables, and `evalkit check` is sound with them unset."""
+    made = import_text(tmp_path, "c.json", {**config_of({"type": "contains", "value": "a"}), "providers": [provider]})
+    assert made.suite["system"] == system
+    assert made.counts["system"] == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"providers": ["file://p.js"]}, "the provider 'file://p.js' runs a file"),
+        ({"providers": ["bedrock:x"]}, "the provider 'bedrock:x' is not known here"),
+        ({"providers": ["openai:embedding:x"]}, "the provider 'openai:embedding:x' is no chat"),
+        ({"providers": [{"a": 1, "b": 2}]}, "a provider without an id"),
+        ({"providers": ["exec:no-such-program-here x"]}, "no program 'no-such-program-here' that can be run"),
+        ({"providers": ["openai:m"], "prompts": ["file://p.txt"]}, "is a file"),
+        ({"providers": ["openai:m"], "prompts": ["prompts/p.txt"]}, "the prompt 'prompts/p.txt' is a file"),
+        ({"providers": ["openai:m"], "prompts": ["{{ a | b }}"]}, "`{{a | b}}` uses more of Nunjucks"),
+        (
+            {"providers": [{"id": "openai:m", "config": {"passthrough": 1}}]},
+            "`passthrough` of the provider is not read",
+        ),
+        ({"providers": [{"id": "https://h/a", "config": {"body": {"q": "${X}"}}}]}, "`${...}` in `body` of the system"),
+        ({"providers": [{"id": "https://h/a", "config": {"headers": {"a": "b\nc"}}}]}, "a header holds a line break"),
+        ({"providers": [{"id": "https://h/a", "config": {"url": "https:// h"}}]}, "expected an http or https address"),
+        ({"defaultTest": {"options": {"provider": "openai:"}}}, "names no model"),
+        ({"scenarios": [{}]}, "`scenarios` is not read"),
+        ({"defaultTest": "file://d.yaml"}, "names a file"),
+    ],
+    ids=str,
+)
+def test_a_part_of_a_config_that_cannot_be_carried_is_listed(tmp_path: Path, change: Any, what: str) -> None:
+    """Where no provider is left, the suite calls bot.py, which says what to do."""
+    made = import_text(tmp_path, "c.json", {**config_of({"type": "contains", "value": "a"}), **change})
+    assert what in " ".join(said for _, said in made.losses)
+    if made.counts["system"] == (1, 0):
+        assert made.suite["system"] == {"command": ["python3", "bot.py"]}
+        assert "call your system here" in made.read("bot.py")
+
+
+def test_a_case_that_cannot_be_carried_is_listed(tmp_path: Path) -> None:
+    """The others are carried over; without any, nothing is written."""
+    config = config_of({"type": "contains", "value": "a"})
+    config["tests"] += [{"vars": "file://v.csv"}, {"vars": {"question": "file://q.txt"}}, 7]
+    made = import_text(tmp_path, "c.json", config)
+    assert made.counts["case"] == (4, 1)
+    assert [place for place, _ in made.losses] == ["c.json tests[1]", "c.json tests[2]", "c.json tests[3]"]
+    with pytest.raises(InputError, match="no case in it can be carried over"):
+        import_text(tmp_path, "d.json", {**config, "tests": "file://tests.csv"}, "none")
+    assert not (tmp_path / "none").exists()
+
+
+def results_of(*rows: dict[str, Any]) -> dict[str, Any]:
+    """Results of version 3."""
+    return {"evalId": "e", "config": {"description": "shop"}, "results": {"version": 3, "results": [*rows]}}
+
+
+def result(text: Any, *, column: int = 0, question: str = "Hi?", **more: Any) -> dict[str, Any]:
+    """One result."""
+    asserts = [{"type": "contains", "value": "hello"}]
+    return {
+        "promptIdx": column, "testIdx": 0, "provider": {"id": f"bot-{column}", "label": ""}, "success": True,
+        "score": 1, "vars": {"question": question}, "response": {"output": text}, "failureReason": 0, "latencyMs": 100,
+        "testCase": {"vars": {"question": question}, "assert": asserts},
+        "gradingResult": {"componentResults": [{"pass": True, "score": 1, "assertion": asserts[0]}]}, **more,
+    }  # fmt: skip
+
+
+def verdicts(made: Import, at: int = 0) -> dict[str, bool | None]:
+    """Whether each case passed its checks."""
+    grades = {id_: row.scores.get("checks") for id_, row in made.run(at).items()}
+    return {id_: grade.passed if isinstance(grade, Score) else None for id_, grade in grades.items()}
+
+
+def test_results_are_replayed_and_judged_alike(tmp_path: Path) -> None:
+    """Checks pass where promptfoo's assertions passed; an error is a failed call; columns are suites of their own."""
+    usage = {"tokenUsage": {"prompt": 30, "completion": 4, "total": 34}, "cost": 0.002}
+    made = import_text(
+        tmp_path,
+        "out.json",
+        results_of(
+            result("hello you", **usage),
+            result("bye", question="Who?", success=False, score=0, failureReason=1, error="Expected hello"),
+            result(None, question="What?", success=False, score=0, failureReason=2, error="HTTP 500"),
+            result({"text": "hello"}, column=1),
+        ),
+    )
+    assert made.counts == {"case": (3, 3), "assertion": (3, 3), "output": (4, 4)}
+    assert [each["system"] for each in made.suites] == [{"replay": "answers.jsonl"}, {"replay": "answers-2.jsonl"}]
+    assert made.answers[0]["output"] == {
+        "text": "hello you",
+        "latency_s": 0.1,
+        "usage": {"input_tokens": 30, "output_tokens": 4, "cost_usd": 0.002},
+    }
+    assert made.answers[2]["failure"] == {"kind": "error", "message": "HTTP 500"}
+    assert [row["recorded"]["pass"] for row in made.answers] == [True, False, False]
+    assert verdicts(made) == {"test-1": True, "test-2": False, "test-3": None}
+    assert '{"text": "hello"}' in [row["output"]["text"].replace("'", '"') for row in _rows(made, "answers-2.jsonl")]
+
+
+def _rows(made: Import, name: str) -> list[dict[str, Any]]:
+    import json
+
+    return [json.loads(line) for line in made.read(name).splitlines()]
+
+
+def test_tokens_and_cost_of_nought_are_unknown(tmp_path: Path) -> None:
+    """A provider that counts none reports 0, which is no measurement; a cached answer has no latency."""
+    usage = {"tokenUsage": {"prompt": 0, "completion": 0, "total": 0}, "cost": 0}
+    made = import_text(tmp_path, "o.json", results_of(result("a", **usage, response={"output": "a", "cached": True})))
+    assert made.answers[0]["output"] == {"text": "a"}
+
+
+def test_a_test_that_was_run_again_is_a_repeat(tmp_path: Path) -> None:
+    """Equal tests of one column are one case."""
+    made = import_text(tmp_path, "o.json", results_of(result("hello"), result("bye")))
+    assert [(row["id"], row["repeat"]) for row in made.answers] == [("test-1", 0), ("test-1", 1)]
+    assert made.suite["repeat"] == 2
+
+
+def test_what_a_person_said_is_a_label(tmp_path: Path) -> None:
+    """The rating of promptfoo's viewer goes with the answer that it is about; other verdicts are no labels."""
+    human = {"pass": False, "score": 0, "reason": "Manual result", "assertion": {"type": "human"}}
+    rated = result("hello", gradingResult={"componentResults": [human]})
+    made = import_text(tmp_path, "o.json", results_of(rated, result("hello two")))
+    assert made.counts["label"] == (1, 1)
+    assert '"scorer": "human", "label": "fail", "rater": "promptfoo", "rater_kind": "person"' in made.read(
+        "labels.jsonl"
+    )
+    assert made.suite["labels"] == ["labels.jsonl"]
+
+
+def test_an_output_that_is_left_out_leaves_no_gap(tmp_path: Path) -> None:
+    """The repeats of a case are counted from 0."""
+    broken = result("x", metadata={"messages": [{"role": "nobody", "content": "x"}]})
+    made = import_text(tmp_path, "o.json", results_of(broken, result("hello")))
+    assert [(row["repeat"], row["output"]["text"]) for row in made.answers] == [(0, "hello")]
+    assert made.counts["output"] == (2, 1)
+
+
+def test_variables_of_results_are_text(tmp_path: Path) -> None:
+    """They were filled before the call; an assertion of them is filled from them."""
+    row = result("hello {{name}}", question="What is {{name}}?")
+    row["testCase"]["assert"] = [{"type": "contains", "value": "{{question}}"}]
+    made = import_text(tmp_path, "o.json", results_of(row))
+    assert made.golden[0]["input"] == "What is {{name}}?"
+    assert made.golden[0]["checks"] == [{"contains": {"all": ["What is {{name}}?"], "ignore_case": False}}]
+
+
+def test_results_in_json_lines(tmp_path: Path) -> None:
+    """`promptfoo eval -o out.jsonl` writes a result a line."""
+    import json
+
+    text = "".join(json.dumps(result(word)) + "\n" for word in ("hello",))
+    made = import_text(tmp_path, "out.jsonl", text)
+    assert made.written.kind == "promptfoo results"
+    assert made.answers[0]["output"]["text"] == "hello"
+
+
+def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:
+    """Nothing depends on time, order of sets or place."""
+    first = import_text(tmp_path, "c.yaml", CONFIG, "a")
+    second = import_text(tmp_path, "c.yaml", CONFIG, "b")
+    assert bytes_of(first.folder) == bytes_of(second.folder)
+
+
+def test_strict_writes_nothing_if_anything_is_lost(tmp_path: Path) -> None:
+    """Exit code 2 with each loss; without a loss it is written."""
+    with pytest.raises(InputError, match=re.escape("c.json tests[0].assert[0]: python: it is code")):
+        import_text(tmp_path, "c.json", config_of({"type": "python", "value": "1"}), strict=True)
+    assert not (tmp_path / "out").exists()
+    assert import_text(tmp_path, "d.json", config_of({"type": "contains", "value": "a"}), strict=True).losses == []
+
+
+def test_limit_reads_the_first_cases(tmp_path: Path) -> None:
+    """`--limit` counts tests."""
+    made = import_text(tmp_path, "c.yaml", CONFIG, limit=1)
+    assert [row["id"] for row in made.golden] == ["hours"]
