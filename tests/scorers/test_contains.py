@@ -100,3 +100,20 @@ def test_a_field_without_texts_to_look_for_is_refused_before_the_first_call(opti
 def test_texts_to_look_for_are_sound(texts: object) -> None:
     """An empty list adds no condition."""
     Contains(none_field="texts").check_case(Case(id="c", input="q", fields={"texts": texts}))
+
+
+@pytest.mark.parametrize(
+    ("field", "given"),
+    [("reference", {"reference": ("9.80 EUR", "9,80 EUR")}), ("contexts", {"contexts": ("9.80 EUR",)})],
+)
+def test_the_texts_may_be_the_reference_or_the_contexts(field: str, given: dict[str, tuple[str, ...]]) -> None:
+    """They are fields of the row like any other; a row without one is unscored."""
+    scorer = Contains(any_field=field)
+    case = Case(id="c", input="q", **given)
+    assert [getattr(scorer.score(case, Output(text=text)), "passed", None) for text in ("It is 9.80 EUR.", "No.")] == [
+        True,
+        False,
+    ]
+    assert scorer.score(Case(id="c", input="q"), Output(text="x")) == Unscored(
+        "contains", f"missing_{field}", f"the case has no `{field}`"
+    )

@@ -109,3 +109,11 @@ def test_value_is_a_share_and_order_is_free(answer: str, required: list[str], fo
 def test_an_answer_of_the_keywords_has_full_recall(required: list[str]) -> None:
     """Lines that hold each keyword hold them all."""
     assert grade("\n;\n".join(required), required=required).value == 1.0
+
+
+def test_the_keywords_may_be_the_reference() -> None:
+    """It is a field of the row like any other."""
+    scorer = Keywords(required_field="reference", forbidden_field=None)
+    case = Case(id="c", input="q", reference=("30 EUR",))
+    values = [getattr(scorer.score(case, Output(text=text)), "value", None) for text in ("30 EUR", "40 EUR")]
+    assert values == [1.0, 0.0]

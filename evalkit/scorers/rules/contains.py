@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from evalkit.scorers.rules.normalise import collapse, compatible, fold, has_words
 from evalkit.scorers.rules.reading import signs_joined, without_marks
-from evalkit.scorers.rules.rule import PassFail, case_texts, shown
+from evalkit.scorers.rules.rule import PassFail, case_texts, has_texts, shown
 from evalkit.types import Case, Output, Score, Unscored
 
 
@@ -65,7 +65,7 @@ class Contains(PassFail):
 
     def score(self, case: Case, output: Output) -> Score | Unscored:
         """Look for each text."""
-        absent = sorted(field for field in self.needs if field not in case.fields)
+        absent = sorted(field for field in self.needs if not has_texts(case, field))
         if absent:
             return Unscored(self.name, f"missing_{absent[0]}", f"the case has no `{absent[0]}`")
         answer = (self._normal(output.text), signs_joined(self._normal(without_marks(output.text))))

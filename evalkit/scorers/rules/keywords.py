@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from evalkit.scorers.rules.normalise import fold, has_words, join_thousands
 from evalkit.scorers.rules.reading import signs_joined, without_marks
-from evalkit.scorers.rules.rule import Share, case_texts, check_share, shown
+from evalkit.scorers.rules.rule import Share, case_texts, check_share, has_texts, shown
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
 
@@ -58,7 +58,7 @@ class Keywords(Share):
 
     def score(self, case: Case, output: Output) -> Score | Unscored:
         """Look for every entry."""
-        absent = sorted(field for field in self.needs if field not in case.fields)
+        absent = sorted(field for field in self.needs if not has_texts(case, field))
         if absent:
             return Unscored(self.name, f"missing_{absent[0]}", f"the case has no `{absent[0]}`")
         required = case_texts(case, self.required_field) if self.required_field else ()

@@ -57,13 +57,22 @@ def check_share(field: str, value: float | None) -> None:
         raise ValueError(f"{field}: expected a number from 0 to 1, got {value}; write 0.9 for 90 %")
 
 
+_OWN = ("reference", "contexts")
+"""Fields of a row that a case holds apart from those of scorers."""
+
+
+def has_texts(case: Case, field: str) -> bool:
+    """Return True if the case has the field; an empty list of a scorer's field is there."""
+    return bool(getattr(case, field)) if field in _OWN else field in case.fields
+
+
 def case_texts(case: Case, field: str) -> tuple[str, ...]:
-    """Read a list of strings from a case field; an absent field is empty.
+    """Read a list of strings from a case field, `reference` and `contexts` included; an absent field is empty.
 
     Raises:
         ValueError: the field is not a list of non-blank strings.
     """
-    found = case.fields.get(field, ())
+    found = getattr(case, field) if field in _OWN else case.fields.get(field, ())
     texts = (found,) if isinstance(found, str) else found
     if not isinstance(texts, list | tuple) or not all(map(_is_visible, texts)):
         raise ValueError(f'`{field}` must be a list of non-blank strings; write ["..."]')
