@@ -158,7 +158,7 @@ def _usage(spans: list[_Span]) -> dict[str, int]:
 
 def _source(note: Mapping[str, Any]) -> tuple[str, str]:
     source = _mapping(note.get("source"))
-    return str(source.get("source_type") or "").upper(), str(source.get("source_id") or "unknown")
+    return str(source.get("source_type") or "").upper(), str(source.get("source_id") or "").strip() or "unknown"
 
 
 def _recorded(notes: list[Mapping[str, Any]]) -> dict[str, Any]:
@@ -179,7 +179,7 @@ def _labels(found: Gathered, place: str, case_id: str, text: str, notes: list[Ma
         feedback = _mapping(note.get("feedback"))
         if kind != "HUMAN" or "value" not in feedback:
             continue
-        name, value = str(note.get("assessment_name") or "assessment"), feedback["value"]
+        name, value = str(note.get("assessment_name") or "").strip() or "assessment", feedback["value"]
         if isinstance(value, str) and value.lower() in ("yes", "no", "true", "false", "pass", "fail"):
             value = value.lower() in ("yes", "true", "pass")
         if not (isinstance(value, bool) or is_number(value)) or (name, who) in seen:

@@ -254,6 +254,15 @@ def test_mlflow_traces(tmp_path: Path) -> None:
     assert made.golden[0]["cohorts"] == {"topic": "refund"}
 
 
+def test_a_label_of_an_unnamed_person(tmp_path: Path) -> None:
+    """It is one all the same."""
+    trace = json.loads(json.dumps(TRACE))
+    trace["info"]["assessments"] = [note(" ", True, who="")]
+    made = import_text(tmp_path, "trace.json", trace)
+    (row,) = rows_of(made.folder / "labels.jsonl")
+    assert (row["scorer"], row["rater"]) == ("assessment", "unknown")
+
+
 def test_mlflow_traces_that_are_not_whole(tmp_path: Path) -> None:
     """A trace without a root, and two of one session, are listed; a failed root is a failed call."""
     rootless = {**TRACE, "data": {"spans": TRACE["data"]["spans"][:1]}}
