@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from evalkit.errors import RunError
+from evalkit.formats.turns import turn_cases
 from evalkit.llm.budget import BudgetReached
 from evalkit.runner.turn_grading import over_answers, over_turns
 from evalkit.scorers.base import Grade, Grades, OfWholeConversation, PerRepeat, Scorer
@@ -66,7 +67,7 @@ class Grader:
 
     def applies(self, case: Case) -> bool:
         """Return True if the suite applies this scorer to `case`."""
-        return self.when is None or self.when.matches(case)
+        return self.when is None or self.when.matches(case, turn_cases(case) if self.over == "turn" else ())
 
 
 def grade_all(graders: Sequence[Grader]) -> GradeAll:

@@ -88,6 +88,10 @@ class CaseCounts:
                 for label in ("", *labels):
                     self.applied[at, label] += 1
 
+    def idle(self) -> list[Grader]:
+        """Return the graders whose `when` leaves out every case."""
+        return [grader for at, grader in self._with_when if not self.applied[at, ""]]
+
     def of_kind(self, *, kind: str | None, severity: str | None) -> Reach:
         """Count cases of a kind (`None`: all but canaries) and severity."""
         keys = [
@@ -276,6 +280,11 @@ def reach_doubts(suite: Suite, counts: CaseCounts, *, has_judge: bool) -> Iterat
             yield Problem(suite.place(f"scorers[{grader.index}]"), what, fix)
     if not counts.n_cases:
         return
+    for grader in counts.idle():
+        if grader.index < len(suite.scorers):
+            what = f"{grader.scorer.name} applies to no case of the golden set"
+            place = f"scorers[{grader.index}].{suite.scorers[grader.index].written}.when"
+            yield Problem(suite.place(place), what, "correct `when`, or remove the scorer")
     for index, check in enumerate(suite.policy.checks):
         if isinstance(check, Failures | Canary):
             is_canary = isinstance(check, Canary)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -32,7 +32,7 @@ class When:
     kind: tuple[str, ...] = ()
     severity: tuple[str, ...] = ()
     has: tuple[str, ...] = ()
-    """Fields that the case must have; an empty list of expected things counts, null and "" do not."""
+    """Fields that the case, or a turn if turns are graded, must have; an empty list counts, null and "" do not."""
     cohorts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -44,12 +44,17 @@ class When:
                     fix = f"did you mean `{near[0]}`?" if near else f"choose from {', '.join(known)}"
                     raise ValueError(f"{key}: {word!r} is not known; {fix}")
 
-    def matches(self, case: Case) -> bool:
-        """Return True if the scorer applies to `case`."""
+    def matches(self, case: Case, turns: Sequence[Case] = ()) -> bool:
+        """Return True if the scorer applies to `case`.
+
+        Args:
+            case: the row.
+            turns: a case for each turn, if the scorer grades turns.
+        """
         return (
             (not self.kind or case.kind in self.kind)
             and (not self.severity or case.severity in self.severity)
-            and all(has_field(case, name) for name in self.has)
+            and all(any(has_field(seen, name) for seen in (case, *turns)) for name in self.has)
             and all(case.cohorts.get(name) in values for name, values in self.cohorts.items())
         )
 

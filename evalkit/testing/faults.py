@@ -63,7 +63,7 @@ class Fault:
 
 def rung_of(request: Mapping[str, Any]) -> str:
     """Return the form that a chat request asks for: `json_schema`, `json_object`, `tool` or `plain`."""
-    if request.get("tools"):
+    if request.get("tool_choice"):
         return "tool"
     return str((request.get("response_format") or {}).get("type", "plain"))
 

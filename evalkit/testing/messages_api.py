@@ -46,6 +46,7 @@ def chat_form(body: Mapping[str, Any]) -> dict[str, Any]:
     if "tools" in body:
         tool = body["tools"][0]
         request["tools"] = [{"type": "function", "function": {**tool, "parameters": tool["input_schema"]}}]
+        request["tool_choice"] = body.get("tool_choice")
     return request
 
 
@@ -53,12 +54,12 @@ def message_form(completion: Mapping[str, Any]) -> dict[str, Any]:
     """Convert a chat completion to the message that the API would send."""
     choice, usage = completion["choices"][0], completion["usage"] or {}
     message = choice["message"]
-    reason = {"stop": "end_turn", "length": "max_tokens"}[choice["finish_reason"]]
+    reason = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}[choice["finish_reason"]]
     if message.get("refusal"):
         reason, blocks = "refusal", []
     elif "tool_calls" in message:
-        call = message["tool_calls"][0]["function"]
-        reason, blocks = "tool_use", [{"type": "tool_use", "name": call["name"], "input": _input(call["arguments"])}]
+        reason, calls = "tool_use", [call["function"] for call in message["tool_calls"]]
+        blocks = [{"type": "tool_use", "name": call["name"], "input": _input(call["arguments"])} for call in calls]
     else:
         blocks = [{"type": "text", "text": message["content"]}]
     counts = {"input_tokens": usage.get("prompt_tokens"), "output_tokens": usage.get("completion_tokens")}

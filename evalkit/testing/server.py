@@ -28,9 +28,9 @@ class FakeModel:
     """Answers `POST /v1/chat/completions`, `/v1/messages` and `/v1/embeddings` on a free port of the loopback address.
 
     Use it as `async with FakeModel() as server` in the running loop, or as `with FakeModel() as server` in a thread of
-    its own, for tests of programs. A rule sees a message request in the words of the chat API. A reply is a text, or a
-    mapping that is sent as JSON. Without `replies` it is the smallest valid instance of the schema that was asked for,
-    or `ok`.
+    its own, for tests of programs. A rule sees a message request in the words of the chat API. A reply is a text, a
+    mapping that is sent as JSON, or `{"tool_calls": [{"name", "arguments"}]}` if the request offers tools. Without
+    `replies` it is the smallest valid instance of the schema that was asked for, or `ok`.
 
     Args:
         replies: A rule `request -> reply`, or a script; the last reply of a script is repeated.
@@ -139,19 +139,29 @@ class FakeModel:
             if failed is not None:
                 return failed
             fault = None
-        text, finish, refusal = self._reply_to(body), "stop", None
+        reply = self._chosen(body)
+        if body.get("tools") and isinstance(reply, Mapping) and "tool_calls" in reply:
+            return await self._answer_with_calls(request, body, shape, reply["tool_calls"])
+        text, finish, refusal = reply if isinstance(reply, str) else json.dumps(reply), "stop", None
         if fault is not None:
             text, finish, refusal = spoil(fault, text, body)
         if body.get("stream"):
-            return await self._stream(request, body, text, finish)
+            pieces = [{"content": text[at : at + 8]} for at in range(0, len(text), 8)]
+            return await self._stream(request, body, pieces, finish)
         return web.json_response(shape(self._completion(body, text, finish, refusal)))
+
+    async def _answer_with_calls(
+        self, request: web.Request, body: dict[str, Any], shape: Shape, wanted: Sequence[Mapping[str, Any]]
+    ) -> web.StreamResponse:
+        calls = [_call(one, at, f"call_{len(self.requests)}_{at}") for at, one in enumerate(wanted)]
+        if body.get("stream"):
+            return await self._stream(request, body, [{"tool_calls": [call]} for call in calls], "tool_calls")
+        completion = self._completion(body, "", "tool_calls", None)
+        completion["choices"][0]["message"] = {"role": "assistant", "content": None, "tool_calls": calls}
+        return web.json_response(shape(completion))
 
     def _next_fault(self) -> Fault | None:
         return self._faults.pop(0) if self._faults else self._always
-
-    def _reply_to(self, body: dict[str, Any]) -> str:
-        reply = self._chosen(body)
-        return reply if isinstance(reply, str) else json.dumps(reply)
 
     def _chosen(self, body: dict[str, Any]) -> Reply:
         if callable(self._replies):
@@ -172,11 +182,12 @@ class FakeModel:
             choice["logprobs"] = {"content": [_token(one) for one in self._logprobs(body, text)]}
         return {"object": "chat.completion", "model": body["model"], "choices": [choice], "usage": self._usage or None}
 
-    async def _stream(self, request: web.Request, body: dict[str, Any], text: str, finish: str) -> web.StreamResponse:
+    async def _stream(
+        self, request: web.Request, body: dict[str, Any], pieces: Sequence[dict[str, Any]], finish: str
+    ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        pieces = [text[at : at + 8] for at in range(0, len(text), 8)]
-        deltas: list[tuple[dict[str, Any], str | None]] = [({"content": piece}, None) for piece in pieces]
+        deltas: list[tuple[dict[str, Any], str | None]] = [(piece, None) for piece in pieces]
         for delta, reason in [({"role": "assistant"}, None), *deltas, ({}, finish)]:
             choice = {"index": 0, "delta": delta, "finish_reason": reason}
             await _send_event(response, {"model": body["model"], "choices": [choice]})
@@ -200,6 +211,11 @@ class FakeModel:
 
 async def _send_event(response: web.StreamResponse, event: Mapping[str, Any]) -> None:
     await response.write(b"data: " + json.dumps(event).encode() + b"\n\n")
+
+
+def _call(wanted: Mapping[str, Any], index: int, call_id: str) -> dict[str, Any]:
+    function = {"name": wanted["name"], "arguments": json.dumps(wanted.get("arguments", {}))}
+    return {"index": index, "id": call_id, "type": "function", "function": function}
 
 
 def _vector(text: str) -> list[float]:

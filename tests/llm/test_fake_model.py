@@ -84,3 +84,34 @@ def test_faults_come_first_then_the_rule() -> None:
                 return statuses
 
     assert asyncio.run(run()) == [500, 200, 200]
+
+
+def test_agent_with_tools_is_answered_with_calls_or_text() -> None:
+    """Tools that the request only offers are called if the reply says so; a text stays a text."""
+    calls = {"tool_calls": [{"name": "look", "arguments": {"x": 1}}, {"name": "stop"}]}
+    body = {"model": "m", "messages": [], "tools": [{"type": "function", "function": {"name": "first"}}]}
+    with FakeModel([calls, "done"]) as server:
+        asked, told = (post(f"{server.base_url}/chat/completions", body)["choices"][0] for _ in range(2))
+    assert asked["finish_reason"] == "tool_calls"
+    made = [
+        (call["function"]["name"], json.loads(call["function"]["arguments"])) for call in asked["message"]["tool_calls"]
+    ]
+    assert made == [("look", {"x": 1}), ("stop", {})]
+    assert len({call["id"] for call in asked["message"]["tool_calls"]}) == 2
+    assert told["message"] == {"role": "assistant", "content": "done", "refusal": None}
+
+
+def test_calls_of_an_agent_are_streamed() -> None:
+    """A streamed reply with calls has them in its events."""
+    body = {"model": "m", "messages": [], "stream": True, "tools": [{"type": "function", "function": {"name": "look"}}]}
+
+    async def run() -> list[str]:
+        async with FakeModel([{"tool_calls": [{"name": "look"}]}]) as server, aiohttp.ClientSession() as session:
+            async with session.post(f"{server.base_url}/chat/completions", json=body) as response:
+                return (await response.text()).split("\n\n")
+
+    decoded = [json.loads(line.removeprefix("data: ")) for line in asyncio.run(run()) if line and "[DONE]" not in line]
+    choices = [event["choices"][0] for event in decoded]
+    calls = [call for choice in choices for call in choice["delta"].get("tool_calls", [])]
+    assert [(call["index"], call["function"]["name"]) for call in calls] == [(0, "look")]
+    assert choices[-1]["finish_reason"] == "tool_calls"

@@ -18,6 +18,7 @@ from evalkit.scorers.agents.tool_calls import ToolCalls
 from evalkit.scorers.rules.contains import Contains
 from evalkit.scorers.rules.keywords import Keywords
 from evalkit.scorers.rules.length import Length
+from evalkit.suite.model import When
 from evalkit.types import Case, Message, Metric, Output, Score, Step, ToolCall, Unscored
 
 TURNS = [
@@ -50,6 +51,15 @@ def graded(scorer, output: Output, turns=TURNS, **given):
 
 
 SOUND = conversation("Shall I refund?", "I refunded 20 EUR.", "Good bye")
+
+
+def test_a_scorer_of_turns_applies_if_a_turn_has_the_field_that_when_names() -> None:
+    """The fields of a turn are those that the scorer sees; a scorer of the last answer sees those of the row."""
+    case, when = Case(id="c", input="Refund A-17", fields={"turns": TURNS}), When(has=("expected_tool_calls",))
+    assert Grader(ToolCalls(), when=when, over="turn").applies(case)
+    assert not Grader(ToolCalls(), when=when, over="last").applies(case)
+    assert not Grader(ToolCalls(), when=When(has=("reference",)), over="turn").applies(case)
+    assert not Grader(ToolCalls(), when=When(has=("expected_tool_calls",), kind=("canary",)), over="turn").applies(case)
 
 
 def test_the_last_answer_is_what_is_graded_by_default() -> None:

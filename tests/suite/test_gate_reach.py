@@ -200,6 +200,19 @@ def test_a_scorer_without_its_judge_is_warned_of(tmp_path: Path) -> None:
     assert not [each for each in checked(tmp_path, advisory, gate) if "asks a judge" in each]
 
 
+def test_a_scorer_that_applies_to_no_case_is_warned_of(tmp_path: Path) -> None:
+    """A misspelt field under `when` would switch the scorer off without a word."""
+    gate = "{pass_rate: {min: 0.8}}"
+    (warning,) = [
+        each for each in checked(tmp_path, "[exact, keywords: {when: {has: reqired}}]", gate) if "when" in each
+    ]
+    assert "suite.yaml:4" in warning
+    assert "keywords applies to no case of the golden set" in warning
+    assert not [
+        each for each in checked(tmp_path, "[exact, keywords: {when: {has: required}}]", gate) if "when" in each
+    ]
+
+
 def test_each_gate_has_its_own_problem(tmp_path: Path) -> None:
     """All at once, one a gate."""
     with pytest.raises(InputError) as caught:
