@@ -145,6 +145,8 @@ def _cells(row: Row, metrics: Sequence[Metric]) -> dict[str, Any]:
 
 def _as_in_run(asked: ColumnFlags, metrics: Sequence[Metric]) -> ColumnFlags:
     """Add what a run knows of its metrics to what the user says."""
+    wanted = {fold(name) for name in (*asked.metrics, *asked.passes)}
+    metrics = [metric for metric in metrics if not wanted or fold(metric.name) in wanted]
     said = {fold(name) for name in (*asked.higher, *asked.lower)}
     names = [metric.name for metric in metrics]
     known = [metric for metric in metrics if fold(metric.name) not in said]
