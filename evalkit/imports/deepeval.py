@@ -39,7 +39,7 @@ def read_goldens(source: Foreign, limit: int | None = None) -> Imported:
     """Read goldens: each is a case, with a stored output if it has an actual one."""
     found = Gathered(source)
     talks = "scenario" in source.first
-    for at, place, raw in found.rows(limit):
+    for at, place, raw in found.rows(limit, "actual_output"):
         row = {key: _parsed(key, value, found, place) for key, value in raw.items()}
         if "scenario" in row:
             _talk(found, at, place, row)

@@ -48,6 +48,13 @@ TALK: dict[str, Any] = {
 }
 
 
+def test_an_empty_output_is_an_answer(tmp_path: Path) -> None:
+    """The system said nothing, which is not the same as an output that was not stored."""
+    goldens = [GOLDEN | {"actual_output": "", "name": "silent"}, GOLDEN | {"actual_output": None, "name": "missing"}]
+    made = import_text(tmp_path, "goldens.json", goldens)
+    assert [(each["id"], each["output"]["text"]) for each in made.answers] == [("silent", "")]
+
+
 def as_table(rows: list[dict[str, Any]]) -> str:
     """Rows as deepeval writes them to CSV: passages are joined by bars, other lists and mappings are JSON."""
     out = io.StringIO()
