@@ -6,6 +6,7 @@ import csv
 import json
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from evalkit.operations.compare_files import ColumnFlags, Comparing, compare_fil
 from evalkit.operations.run import Result
 from evalkit.report.write import material_of, view_of
 from evalkit.results import Check
-from evalkit.types import Row, Score, Unscored
+from evalkit.store.folder import RunFolder
+from evalkit.store.journal import Journal
+from evalkit.types import Failure, Row, Score, Unscored
 
 Rows = list[dict[str, Any]]
 
@@ -498,6 +501,29 @@ def test_a_run_is_compared_with_a_file(project: Path) -> None:
     assert check_of(forwards, "exact").drop == check_of(runs, "exact").drop
     assert forwards.decision.outcome == "blocked"
     assert compare_files(Comparing(before=str(file), after="reports/old"), project / "back").exit_code == 0
+
+
+def test_a_run_with_missing_rows_is_not_compared_with_a_file(project: Path) -> None:
+    """The cases that would have failed may be those that are gone."""
+    file = write_csv(project / "other.csv", [{"id": f"c{i}", "input": f"What is {i}?", "exact": 1} for i in range(40)])
+    rows = project / "reports" / "new" / "rows.jsonl"
+    rows.write_bytes(b"".join(rows.read_bytes().splitlines(keepends=True)[:-3]))
+    with pytest.raises(InputError, match="reports/new: 3 rows missing; continue it with `evalkit run SUITE --out RUN"):
+        compare_files(Comparing(before=str(file), after="reports/new"), project / "out")
+
+
+def test_a_row_that_was_asked_again_counts_once(project: Path) -> None:
+    """As `--retry-errors` leaves it: the first row stays in the file, and the last one counts."""
+    file = write_csv(project / "other.csv", [{"id": f"c{i}", "input": f"What is {i}?", "exact": 1} for i in range(40)])
+    folder = RunFolder(project / "reports" / "old")
+    failed = replace(next(iter(folder.rows())), output=None, scores={}, failure=Failure("error", "down"))
+    rows = folder.rows_file.read_bytes()
+    folder.rows_file.unlink()
+    with Journal(folder.rows_file) as journal:
+        journal.append(failed)
+    folder.rows_file.write_bytes(folder.rows_file.read_bytes() + rows)
+    found = compare_files(Comparing(before=str(file), after="reports/old"), project / "out")
+    assert (found.summary.states["scored"], found.summary.expected, found.exit_code) == (40, 40, ExitCode.APPROVED)
 
 
 GATE = """\
