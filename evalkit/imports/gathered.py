@@ -39,18 +39,19 @@ class Gathered:
         self.losses.setdefault(Loss(place, what, fix, part))
         self.n_lost += part == "case"
 
-    def rows(self, limit: int | None, answer: str = "") -> Iterator[tuple[int, str, dict[str, Any]]]:
+    def rows(self, limit: int | None, *telling: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
         """Yield the number, place and values of each row; one that is no mapping is a loss.
 
         Args:
             limit: how many.
-            answer: name of the answer, which may be the empty text, except in a table: there it may be missing.
+            telling: names of values that may be the empty text or an empty list. In a table those may be missing ones.
         """
+        kept = () if self.source.kind == "table" else telling
         rows = self.source.rows or ([self.source.value] if isinstance(self.source.value, Mapping) else [])
         for at, row in enumerate(rows[:limit]):
             place = self.source.at(at)
             if isinstance(row, Mapping):
-                said = () if self.source.kind == "table" or row.get(answer) != "" else (answer,)
+                said = {key for key in kept if row.get(key) in ("", [])}
                 yield at, place, {key: value for key, value in row.items() if value not in NOTHING or key in said}
             else:
                 self.lose(place, "a row that is not a mapping", "export it again", "case")

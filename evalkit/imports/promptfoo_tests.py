@@ -14,7 +14,7 @@ from evalkit.imports.imported import FoundScorer, Imported, ImportedCase, Import
 from evalkit.imports.naming import Ids, cohorts_of, is_number, own_field
 from evalkit.imports.promptfoo_assertions import Assertion, Draft
 from evalkit.imports.promptfoo_providers import INPUT
-from evalkit.imports.promptfoo_templates import NotCarried, as_text, render
+from evalkit.imports.promptfoo_templates import NotCarried, as_text, render, resolved
 from evalkit.imports.promptfoo_types import carry
 
 _QUESTIONS = ("input", "question", "query", "prompt", "text", "message", "user_input")
@@ -79,7 +79,7 @@ class ReadTests:
         name: str,
     ) -> ReadTest:
         # The variables of results are filled already: what looks like a template there is text.
-        variables = given if self.stored else {key: render(value, given) for key, value in given.items()}
+        variables = given if self.stored else resolved(given)
         metadata = {**mapping_of(default.get("metadata")), **mapping_of(test.get("metadata"))}
         metadata = {key: value for key, value in metadata.items() if not key.startswith("_")}
         fields = {own_field(key): value for key, value in variables.items()}

@@ -313,6 +313,20 @@ def test_a_set_of_weight_0_decides_nothing(tmp_path: Path) -> None:
     ]
 
 
+def test_variables_are_filled_with_each_other(tmp_path: Path) -> None:
+    """As deep as they name each other; a circle or a text without end is listed."""
+    chain = {"name": "Bob", "question": "Hi {{name}}", "third": "{{question}}!"}
+    config = config_of({"type": "contains", "value": "{{third}}"}, vars=chain)
+    assert import_text(tmp_path, "c.json", config).golden[0]["checks"][0]["contains"]["all"] == ["Hi Bob!"]
+    circle, bomb = {"question": "{{a}}", "a": "b{{question}}"}, {"question": "{{a}}" * 50_000, "a": "x" * 50_000}
+    others = [{"vars": circle}, {"vars": bomb}]
+    made = import_text(tmp_path, "d.json", {**config, "tests": [*config["tests"], *others]}, out="others")
+    assert [what for _, what in made.losses] == [
+        "variables that name each other more than 5 times",
+        "a text of more than 1,048,576 characters when it is filled",
+    ]
+
+
 def test_assertions_that_are_no_list_are_listed(tmp_path: Path) -> None:
     """A forgotten dash does not lose a check without a word."""
     config = config_of()
