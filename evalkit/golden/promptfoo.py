@@ -118,8 +118,31 @@ def _of_text(kind: str, value: Any) -> tuple[str, Any] | None:
     if words is None or (isinstance(value, list) and not words[2]):
         return None
     if words[2] and isinstance(value, str):
-        texts = [text.strip() for text in value.split(",") if text.strip()]
+        texts = _split(value)
+        if not texts:
+            return None
     return "contains", {"any" if words[2] == "-any" else "all": texts, "ignore_case": bool(words[1])}
+
+
+_QUOTED = re.compile(r'\s*"((?:[^"\\]|\\.|"")*)"\s*(?:,|$)', re.DOTALL)
+
+
+def _split(value: str) -> list[str]:
+    """Return the texts between commas, of which some may be quoted: `"a, b",c`; none if a quote is left open."""
+    texts: list[str] = []
+    at = 0
+    while at < len(value):
+        found = _QUOTED.match(value, at)
+        if found is not None:
+            texts.append(re.sub(r'\\(["\\])|""', lambda each: each[1] or '"', found[1]))
+            at = found.end()
+            continue
+        text, _, _ = value[at:].partition(",")
+        if text.lstrip().startswith('"'):
+            return []
+        texts.append(text.strip())
+        at += len(text) + 1
+    return [text for text in texts if text]
 
 
 def _of_number(kind: str, value: Any) -> tuple[str, Any] | None:

@@ -24,6 +24,8 @@ _READ = frozenset(
         *("custom_column_key_values", "scenario", "turns", "expected_outcome", "user_description", "persona"),
     }
 )
+_TELLING = ("actual_output", "expected_tools", "tools_called", "retrieval_context")
+"""Of which nothing is something: no word, no call, no passage."""
 _MCP = ("mcp_tools_called", "mcp_resources_called", "mcp_prompts_called")
 
 
@@ -39,7 +41,7 @@ def read_goldens(source: Foreign, limit: int | None = None) -> Imported:
     """Read goldens: each is a case, with a stored output if it has an actual one."""
     found = Gathered(source)
     talks = "scenario" in source.first
-    for at, place, raw in found.rows(limit):
+    for at, place, raw in found.rows(limit, *_TELLING):
         row = {key: _parsed(key, value, found, place) for key, value in raw.items()}
         if "scenario" in row:
             _talk(found, at, place, row)
@@ -121,7 +123,7 @@ def _passages(value: Any) -> list[str] | None:
     """Return passages: a list, or one text in which bars separate them."""
     texts = value.split(_SEPARATOR) if isinstance(value, str) else value
     kept = texts_of(texts)
-    return kept or None
+    return [] if value == [] else kept or None
 
 
 def _talk(found: Gathered, at: int, place: str, row: Mapping[str, Any]) -> None:

@@ -39,13 +39,20 @@ class Gathered:
         self.losses.setdefault(Loss(place, what, fix, part))
         self.n_lost += part == "case"
 
-    def rows(self, limit: int | None) -> Iterator[tuple[int, str, dict[str, Any]]]:
-        """Yield the number, place and values of each row; one that is no mapping is a loss."""
+    def rows(self, limit: int | None, *telling: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
+        """Yield the number, place and values of each row; one that is no mapping is a loss.
+
+        Args:
+            limit: how many.
+            telling: names of values that may be the empty text or an empty list. In a table those may be missing ones.
+        """
+        kept = () if self.source.kind == "table" else telling
         rows = self.source.rows or ([self.source.value] if isinstance(self.source.value, Mapping) else [])
         for at, row in enumerate(rows[:limit]):
             place = self.source.at(at)
             if isinstance(row, Mapping):
-                yield at, place, {key: value for key, value in row.items() if value not in NOTHING}
+                said = {key for key in kept if row.get(key) in ("", [])}
+                yield at, place, {key: value for key, value in row.items() if value not in NOTHING or key in said}
             else:
                 self.lose(place, "a row that is not a mapping", "export it again", "case")
 

@@ -205,7 +205,7 @@ def read_records(source: Foreign, limit: int | None = None) -> Imported:
     """Read records: expectations become the reference, required facts, expected calls, and rubrics."""
     found = Gathered(source)
     wanted: list[list[FoundScorer]] = []
-    for _, place, row in found.rows(limit):
+    for _, place, row in found.rows(limit, "outputs"):
         inputs, expected = row.get("inputs"), _mapping(row.get("expectations"))
         goal = _mapping(inputs).get("goal")
         fields: dict[str, Any] = asked_fields(inputs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any
 from evalkit.golden.promptfoo import check_of
 from evalkit.imports.imported import FoundScorer
 from evalkit.imports.naming import texts_of
-from evalkit.imports.promptfoo_templates import NotCarried
+from evalkit.imports.promptfoo_templates import NotCarried, as_text
 
 MS = 1_000
 
@@ -82,8 +81,8 @@ def rule(assertion: Assertion, draft: Draft) -> None:
     """Types that a golden row may hold too: contains, regex ..."""
     value = assertion.value
     if isinstance(value, int | float) and not isinstance(value, bool):
-        value = str(value)
-    made = check_of(assertion.type, [str(each) for each in value] if isinstance(value, list) else value)
+        value = as_text(value)
+    made = check_of(assertion.type, [as_text(each) for each in value] if isinstance(value, list) else value)
     if made is None:
         raise NotCarried(f"`{assertion.type}` without a text to look for", "write the text")
     (kind, options), *_ = made.items()
@@ -96,7 +95,7 @@ def equals(assertion: Assertion, draft: Draft) -> None:
     if isinstance(value, Mapping | list):
         _add(assertion, draft, "json", {"schema": {"const": value}})
         return
-    text = value if isinstance(value, str) else json.dumps(value)
+    text = as_text(value)
     known = texts_of(draft.fields.get("reference"))
     if assertion.negated or known not in ([], [text]) or not text.strip():
         pattern = re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", text)
@@ -246,6 +245,10 @@ def tool_call_f1(assertion: Assertion, draft: Draft) -> None:
     _add(assertion, draft, "tool_calls", {"arguments": "ignore", "min_f1": least})
 
 
+_UNNAMED = re.compile(r"[^\w .:/()-]")
+"""Signs that the name of a metric cannot have."""
+
+
 def tool_used(assertion: Assertion, draft: Draft) -> None:
     """Count the calls of a tool."""
     value = assertion.value
@@ -255,8 +258,11 @@ def tool_used(assertion: Assertion, draft: Draft) -> None:
         if not isinstance(name, str):
             raise NotCarried("no name of a tool", "write it as `value`")
         bounds = {key: _whole(wanted[key], key) for key in ("min", "max") if wanted.get(key) is not None}
-        bounds = {"max": 0} if assertion.negated else bounds or {"min": 1}
-        draft.checks.append(FoundScorer(assertion.place, "steps", {"name": f"calls of {name}", "step": name, **bounds}))
+        if assertion.negated and bounds:
+            raise NotCarried("`not-` before a `min` or `max`", "turn the bounds round")
+        bounds = {"max": 0} if assertion.negated else {"min": 1, **bounds}
+        title = f"calls of {_UNNAMED.sub('_', name)}"
+        draft.checks.append(FoundScorer(assertion.place, "steps", {"name": title, "step": name, **bounds}))
 
 
 def tool_arguments(assertion: Assertion, draft: Draft) -> None:

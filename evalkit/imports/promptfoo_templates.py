@@ -11,6 +11,10 @@ _SLOT = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*", re.ASCII)
 _ENV = re.compile(r"(?:process\.)?env\.([A-Za-z_]\w*)|env\[['\"]([A-Za-z_]\w*)['\"]\]", re.ASCII)
 FILE = "file://"
+_MOST_CHARS = 1 << 20
+"""Of a text that is filled: a few variables of some size make any size of it."""
+_ROUNDS = 5
+"""How deep variables may name each other."""
 
 
 class NotCarried(Exception):
@@ -34,17 +38,38 @@ def render(value: Any, variables: Mapping[str, Any]) -> Any:
     return _rendered(value, variables) if isinstance(value, str) else value
 
 
+def resolved(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return variables with their own placeholders filled, also those of the variables that they name.
+
+    Raises:
+        NotCarried: as `render`, or they name each other in a circle.
+    """
+    found = dict(variables)
+    for _ in range(_ROUNDS):
+        filled = {key: render(value, found) for key, value in found.items()}
+        if filled == found:
+            return found
+        found = filled
+    raise NotCarried("variables that name each other more than 5 times", "write their values")
+
+
 def _rendered(text: str, variables: Mapping[str, Any]) -> str:
     refuse_file(text)
+    n_chars = len(text)
 
     def fill(found: re.Match[str]) -> str:
+        nonlocal n_chars
         name = _plain(found[1])
         value: Any = variables
         for part in name.split("."):
             if not isinstance(value, Mapping) or part not in value:
                 raise NotCarried(f"`{{{{{name}}}}}` is not a variable of the test", "write the value")
             value = value[part]
-        return as_text(value)
+        filled = as_text(value)
+        n_chars += len(filled)
+        if n_chars > _MOST_CHARS:
+            raise NotCarried(f"a text of more than {_MOST_CHARS:,} characters when it is filled", "shorten it")
+        return filled
 
     return _SLOT.sub(fill, _without_blocks(text))
 

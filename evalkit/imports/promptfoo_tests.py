@@ -14,7 +14,7 @@ from evalkit.imports.imported import FoundScorer, Imported, ImportedCase, Import
 from evalkit.imports.naming import Ids, cohorts_of, is_number, own_field
 from evalkit.imports.promptfoo_assertions import Assertion, Draft
 from evalkit.imports.promptfoo_providers import INPUT
-from evalkit.imports.promptfoo_templates import NotCarried, as_text, render
+from evalkit.imports.promptfoo_templates import NotCarried, as_text, render, resolved
 from evalkit.imports.promptfoo_types import carry
 
 _QUESTIONS = ("input", "question", "query", "prompt", "text", "message", "user_input")
@@ -79,7 +79,7 @@ class ReadTests:
         name: str,
     ) -> ReadTest:
         # The variables of results are filled already: what looks like a template there is text.
-        variables = given if self.stored else {key: render(value, given) for key, value in given.items()}
+        variables = given if self.stored else resolved(given)
         metadata = {**mapping_of(default.get("metadata")), **mapping_of(test.get("metadata"))}
         metadata = {key: value for key, value in metadata.items() if not key.startswith("_")}
         fields = {own_field(key): value for key, value in variables.items()}
@@ -96,10 +96,13 @@ class ReadTests:
         return made
 
     def _assert(self, items: Any, keys: tuple[str | int, ...], draft: Draft, variables: Mapping[str, Any]) -> None:
+        if not isinstance(items, list | None):
+            self.assertions.add(self.source.at(*keys))
+            self.lose(self.source.at(*keys), "`assert` is not a list", "write `- ` before each `type:`", "assertion")
         for at, item in enumerate(items if isinstance(items, list) else []):
             inner = (*keys, at)
             if isinstance(item, Mapping) and item.get("type") == "assert-set" and item.get("threshold") is None:
-                self._assert(item.get("assert"), (*inner, "assert"), draft, variables)
+                self._set(item, inner, draft, variables)
                 continue
             place = self.source.at(*inner)
             self.assertions.add(place)
@@ -108,6 +111,21 @@ class ReadTests:
             except NotCarried as error:
                 kind = item.get("type") if isinstance(item, Mapping) else None
                 self.lose(place, f"{str(kind)[:60]}: {error.what}", error.fix, "assertion")
+
+    def _set(
+        self, item: Mapping[str, Any], keys: tuple[str | int, ...], draft: Draft, variables: Mapping[str, Any]
+    ) -> None:
+        """Add the assertions of a set; a set of weight 0 decides nothing, and neither do they."""
+        place, weight, inner = self.source.at(*keys), item.get("weight", 1), item.get("assert")
+        if weight == 0 and isinstance(inner, list):
+            inner = [{**each, "weight": 0} if isinstance(each, Mapping) else each for each in inner]
+        self._assert(inner, (*keys, "assert"), draft, variables)
+        if weight not in (0, 1):
+            what = f"weight {_short(weight)} of the set: a case passes if every check passes"
+            self.lose(place, what, "gate what matters more by a scorer of its own")
+        for key in sorted(item.keys() - {"type", "assert", "weight", "threshold"}):
+            if item[key] not in (None, "", [], {}):
+                self.lose(place, f"`{key}` of the set is not read", "set it in the scorers: docs/scorers.md")
 
     def _one(self, item: Any, place: str, draft: Draft, variables: Mapping[str, Any]) -> None:
         if not isinstance(item, Mapping) or not isinstance(item.get("type"), str):
@@ -118,11 +136,13 @@ class ReadTests:
             raise NotCarried("`transform` changes the output by code", "write a `python` scorer: docs/own-scorers.md")
         kind = item["type"]
         threshold: Any = item.get("threshold")
+        if threshold is not None and not is_number(threshold):
+            raise NotCarried("its `threshold` is not a number", "write a number")
         given = Assertion(
             place,
             kind.removeprefix("not-"),
             render(item.get("value"), variables),
-            float(threshold) if is_number(threshold) else None,
+            None if threshold is None else float(threshold),
             kind.startswith("not-"),
         )
         before = len(draft.checks), len(draft.scorers)

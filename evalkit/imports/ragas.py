@@ -40,7 +40,7 @@ def read_samples(source: Foreign, limit: int | None = None) -> Imported:
     """Read samples: each is a case, with a stored output if it has a response or answers of an agent."""
     found = Gathered(source)
     talks = False
-    for at, place, raw in found.rows(limit):
+    for at, place, raw in found.rows(limit, "response", "reference_tool_calls", "retrieved_contexts"):
         row = {key: _listed(value, found, f"{place} {key}") if key in _LISTS else value for key, value in raw.items()}
         fields = _fields(found, place, row)
         recorded = _recorded(row, fields)

@@ -110,7 +110,8 @@ def _named(tables: Sequence[ResultTable], both: Sequence[str], asked: str | None
         if not repeat and all(_is_unique(table, (name,)) for table in tables):
             return CaseColumns(id=name)
         for number in repeats:
-            if all(_is_unique(table, (name, number)) and table.is_complete(number) for table in tables):
+            numbered = all(_is_unique(table, (name, number)) and table.is_complete(number) for table in tables)
+            if numbered and (repeat or _asks_the_same(tables, both, name)):
                 _refuse_many(tables, name)
                 return CaseColumns(id=name, repeat=number)
     texts = [] if asked or repeat else [name for name in INPUT_NAMES if name in both]

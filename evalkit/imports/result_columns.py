@@ -6,7 +6,7 @@ the flag that says it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evalkit.aggregate.statuses import is_derived
@@ -49,7 +49,10 @@ UNCLEAR_WORDS = frozenset(
     " risk harm harmful harmfulness severity unsafe".split()
 )
 """Words that name something bad: whether its score counts the bad or its absence, only the user knows."""
-_CLEAR_ENDS = ("pass", "passed", "acc", "accuracy", "correct")
+CLEAR_ENDS = ("pass", "passed", "acc", "accuracy", "correct", "f1", "precision", "recall", "match")
+"""Last words of names of which more is better, whatever the words before say: `token_f1`."""
+TURNING_WORDS = frozenset("score scores rating grade no non not without free".split())
+"""Words beside one of `LOWER_WORDS` after which the name says neither: `latency_score`, `error_free`."""
 SCALES = ((0.0, 1.0), (1.0, 5.0), (0.0, 5.0), (0.0, 10.0), (0.0, 100.0))
 _RESERVED = ("pass_rate", "pass_any", "pass_all", "pass_spread", "overall", "coverage")
 
@@ -119,6 +122,8 @@ def choose_columns(before: ResultTable, after: ResultTable, asked: ColumnFlags) 
         raise InputError(problems)
     grades = _Grades(before, after, asked, problems)
     found = grades.chosen(both)
+    if not problems:
+        _refuse_idle({each.column for each in found}, asked, note)
     cohorts, tags = _cohorts(before, after, both, asked)
     amounts = {field: name for name, field in AMOUNTS.items() if name in both and grades.is_numeric(name)}
     taken = {each.column for each in found} | set(cohorts.values()) | {column for column, _ in tags.values()}
@@ -143,7 +148,9 @@ def choose_columns(before: ResultTable, after: ResultTable, asked: ColumnFlags) 
     )
 
 
-def _refuse_unknown(before: ResultTable, after: ResultTable, asked: ColumnFlags, note: object) -> None:
+def _refuse_unknown(
+    before: ResultTable, after: ResultTable, asked: ColumnFlags, note: Callable[[Problem], None]
+) -> None:
     """Note each column that a flag names and a file lacks."""
     flags = {
         "--id": (asked.id,),
@@ -163,7 +170,25 @@ def _refuse_unknown(before: ResultTable, after: ResultTable, asked: ColumnFlags,
             for table in (before, after):
                 if fold(name) not in table.names:
                     what = f"no column {one_line(name, 60)!r} in {table.shown}"
-                    note(Problem(flag, what, f"its columns are {table.listed()}"))  # type: ignore[operator]
+                    note(Problem(flag, what, f"its columns are {table.listed()}"))
+
+
+def _refuse_idle(compared: Collection[str], asked: ColumnFlags, note: Callable[[Problem], None]) -> None:
+    """Note each flag about the grades of a column that is not compared, and two that contradict each other."""
+    flags = {
+        "--higher": asked.higher,
+        "--lower": asked.lower,
+        "--scale": tuple(asked.scales),
+        "--threshold": tuple(asked.thresholds),
+        "--judge": asked.judged,
+    }
+    for flag, names in flags.items():
+        for name in (name for name in names if fold(name) not in compared):
+            what = f"{one_line(name, 60)!r} is not compared, so the flag says nothing"
+            note(Problem(flag, what, f"name it with --metric {quoted(name)}, or leave the flag out"))
+    for name in (name for name in asked.lower if fold(name) in map(fold, asked.higher)):
+        what = f"{one_line(name, 60)!r} is named by --higher too"
+        note(Problem("--lower", what, "keep the one that is right"))
 
 
 class _Grades:
@@ -252,7 +277,7 @@ class _Grades:
                 self.problems.append(Problem(self.tables[1].shown, what, fix))
                 return None
         higher = self._higher(name, own)
-        if higher is None:
+        if higher is None or not self._is_one_scale(name, own):
             return None
         low, high = (0.0, 1.0) if binary else self._scale(name, own, grades)
         metric = Metric(
@@ -272,14 +297,36 @@ class _Grades:
         if name in map(fold, self.asked.lower):
             return False
         words = name.split("_")
-        if words[-1] in _CLEAR_ENDS:
+        if words[-1] in CLEAR_ENDS:
             return True
-        if not UNCLEAR_WORDS.isdisjoint(words):
+        lower = not LOWER_WORDS.isdisjoint(words)
+        if not UNCLEAR_WORDS.isdisjoint(words) or (lower and not TURNING_WORDS.isdisjoint(words)):
             what = f"the name {own!r} does not say whether more of it is better"
             fix = f"say it: --lower {quoted(own)} if a higher number is worse, --higher {quoted(own)} if it is better"
             self.problems.append(Problem(self.tables[1].shown, what, fix))
             return None
-        return LOWER_WORDS.isdisjoint(words)
+        return not lower
+
+    def _is_one_scale(self, name: str, own: str) -> bool:
+        """Tell whether both files count alike; noted if one holds shares and the other larger numbers: 0.9 and 60."""
+        if name in map(fold, self.asked.scales):
+            return True
+        n_before = len(self.tables[0].rows)
+        grades = self.read(name)[0]
+        sides = [
+            [each.value for each in side if each.value is not None] for side in (grades[:n_before], grades[n_before:])
+        ]
+        for small, large in ((0, 1), (1, 0)):
+            least, most = min(sides[small], default=0.0), max(sides[small], default=0.0)
+            top = max(sides[large], default=0.0)
+            if least >= 0 and 0 < most <= 1 < top:
+                files = self.tables[small].shown, self.tables[large].shown
+                what = f"the column {own!r} ends at {most:g} in {files[0]}, and at {top:g} in {files[1]}"
+                end = next((high for _, high in SCALES if top <= high), top)
+                fix = f"write both in one unit, or say the range of both: --scale {quoted(own)}=0:{end:g}"
+                self.problems.append(Problem(files[1], what, fix))
+                return False
+        return True
 
     def _scale(self, name: str, own: str, grades: Sequence[Grade]) -> tuple[float, float]:
         known = [grade.value for grade in grades if grade.value is not None]
@@ -327,6 +374,7 @@ def _cohorts(
     tags: dict[str, tuple[str, str]] = {}
     for name in map(fold, asked.cohorts) if asked.cohorts else known:
         label = _cohort_name(after.names[name])
+        label = next(each for each in (label, name, f"{name}_column") if each not in cohorts)
         listed = _tags([*before.column(name), *after.column(name)])
         values = (set(before.texts(name)) | set(after.texts(name))) - {""}
         if listed is not None:

@@ -10,11 +10,15 @@ from typing import Any
 from evalkit.errors import InputError, Problem
 from evalkit.imports.result_cases import ID_NAMES, INPUT_NAMES, REPEAT_NAMES
 from evalkit.imports.result_columns import ColumnFlags
+from evalkit.imports.result_rows import ERROR_NAMES
 from evalkit.imports.result_table import ResultRow, ResultTable, columns_of_both, fold, quoted
 
 METRIC_NAMES = ("metric", "metric_name", "scorer", "evaluator", "assertion")
 VALUE_NAMES = ("value", "score", "passed", "pass", "success", "result")
 MOST_METRICS = 50
+_REASONS = ("reason", "comment", "explanation")
+_BESIDE = {**dict.fromkeys(_REASONS, "reason"), **dict.fromkeys(ERROR_NAMES, "error")}
+"""Columns that say something of the metric of their row -> what the column of that metric ends in."""
 
 
 def widened(
@@ -40,10 +44,26 @@ def widened(
     _refuse_unlike(before, after, metrics, given)
     repeats = [fold(asked.repeat)] if asked.repeat else [name for name in REPEAT_NAMES if name in both]
     keys = (case, *(name for name in repeats if all(table.is_complete(name) for table in tables)))
-    wide = [_wide(table, keys[:2], named, value) for table in tables]
+    columns = _columns_of(tables, metrics, (named, value))
+    wide = [_wide(table, keys[:2], named, value, columns) for table in tables]
     if not given:
-        asked = replace(asked, metrics=tuple(name for name in metrics[1] if name in metrics[0]))
+        asked = replace(asked, metrics=tuple(columns[name] for name in metrics[1] if name in metrics[0]))
     return wide[0], wide[1], asked
+
+
+def _columns_of(
+    tables: Sequence[ResultTable], metrics: Sequence[Sequence[str]], dropped: Sequence[str]
+) -> dict[str, str]:
+    """Return the column of each metric, the same in both tables; it is none that they have already."""
+    taken = {name for table in tables for name in table.names} - {*dropped}
+    columns: dict[str, str] = {}
+    for metric in dict.fromkeys(sorted([*metrics[0], *metrics[1]])):
+        name = fold(metric)
+        while name in taken:
+            name = f"metric_{name}"
+        columns[metric] = name
+        taken.add(name)
+    return columns
 
 
 def _refuse_unlike(
@@ -58,14 +78,15 @@ def _refuse_unlike(
             raise InputError(Problem(other.shown, what, fix if shared else "compare files with the same metrics"))
 
 
-def _wide(table: ResultTable, keys: Sequence[str], named: str, value: str) -> ResultTable:
+def _wide(table: ResultTable, keys: Sequence[str], named: str, value: str, columns: Mapping[str, str]) -> ResultTable:
     """Return the table with one row for each case and repeat, in the order of their first rows."""
-    kept = [name for name in table.names if name not in (named, value)]
+    beside = [name for name in table.names if name in _BESIDE]
+    kept = [name for name in table.names if name not in (named, value, *beside)]
     names = {name: table.names[name] for name in kept}
-    columns: dict[str, str] = {}
     for metric in dict.fromkeys(table.texts(named)):
-        columns[metric] = name = fold(metric) if fold(metric) not in names else f"metric_{fold(metric)}"
-        names[name] = metric
+        names[columns[metric]] = metric
+        names |= {f"{columns[metric]}_{_BESIDE[name]}": f"{metric} {_BESIDE[name]}" for name in beside}
+    names |= {"error": "error"} if any(_BESIDE[name] == "error" for name in beside) else {}
     rows: dict[tuple[Any, ...], tuple[int, dict[str, Any]]] = {}
     seen: Counter[tuple[str, ...]] = Counter()
     texts = [table.texts(name) for name in (*keys, named)]
@@ -74,6 +95,11 @@ def _wide(table: ResultTable, keys: Sequence[str], named: str, value: str) -> Re
         seen[texts_of_row] += 1
         first: Mapping[str, Any] = {name: row.cells[name] for name in kept if name in row.cells}
         _, cells = rows.setdefault((*texts_of_row[:-1], count), (row.line, dict(first)))
-        cells[columns[texts_of_row[-1]]] = row.cells.get(value)
+        column = columns[texts_of_row[-1]]
+        cells[column] = row.cells.get(value)
+        for name in (name for name in beside if row.cells.get(name)):
+            cells.setdefault(f"{column}_{_BESIDE[name]}", row.cells[name])
+            if _BESIDE[name] == "error":
+                cells.setdefault("error", row.cells[name])
     wide = tuple(ResultRow(line, cells) for line, cells in rows.values())
     return replace(table, names=names, rows=wide)

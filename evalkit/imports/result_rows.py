@@ -177,6 +177,8 @@ def _score(table: ResultTable, read: ReadRow, column: GradeColumn, said: str) ->
     grade, metric = read.grades[column.column], column.metric
     if grade.value is None:
         kind = {"empty": "empty_cell", "error": "error_in_file"}.get(grade.unknown, grade.unknown)
+        own = read.row.cells.get(f"{column.column}_error")
+        said = one_line(own, _MESSAGE_CHARS) if isinstance(own, str) and own else said
         message = said or grade.message or f"{table.place(read.row, column.column)} is empty"
         return Unscored(metric.name, kind, message)
     passed = None

@@ -220,13 +220,14 @@ def _gaps(pair: PairedResults) -> Iterator[str]:
             continue
         grades = [row.scores.get(metric.name) for row in pair.after.rows]
         known = [grade.value for grade in grades if isinstance(grade, Score)]
+        gaps = f"{metric.name}: {plural(after, 'row')} without a grade after, {before} before"
+        if not known:
+            yield f"{gaps}; what they would add to the drop is unknown"
+            continue
         worst = metric.low if metric.higher_is_better else metric.high
-        hidden = abs(sum(known) / len(known) - worst) * (after - before) / n_rows if known else 0.0
-        style = style_of(metric.name, metric)
-        yield (
-            f"{metric.name}: {plural(after, 'row')} without a grade after, {before} before; with the worst grade they "
-            f"would add up to {difference(hidden, style, n_rows)} to the drop"
-        )
+        hidden = abs(sum(known) / len(known) - worst) * (after - before) / n_rows
+        added = difference(hidden, style_of(metric.name, metric), n_rows)
+        yield f"{gaps}; with the worst grade they would add up to {added} to the drop"
 
 
 def _is_missing(row: Row, metric: str) -> bool:

@@ -14,10 +14,10 @@ from evalkit.imports.result_columns import ColumnFlags
 from evalkit.imports.result_long import widened
 from evalkit.imports.result_table import ResultRow, ResultTable, fold, quoted, read_results
 from evalkit.operations.find_run import find_run
-from evalkit.store.chain import Damage
 from evalkit.store.folder import RunFolder
 from evalkit.store.git import PREFIX
 from evalkit.store.journal import read_rows
+from evalkit.store.stored_run import load_run
 from evalkit.text.numbers import plural
 from evalkit.types import Metric, Row, Score
 
@@ -106,19 +106,24 @@ def tables_of(old: Side, new: Side, asked: ColumnFlags) -> tuple[ResultTable, Re
 
 def _table_of_run(folder: RunFolder, metrics: list[Metric]) -> ResultTable:
     """Return the rows of a run as a table, and add its metrics that count to `metrics`."""
-    manifest = folder.manifest()
+    manifest, shown = folder.manifest(), shown_path(folder.path)
+    stored = load_run(folder)
+    missing = manifest.expected - len(stored.frame)
+    if stored.damaged or missing > 0:
+        what = (
+            f"{plural(len(stored.damaged), 'row')} damaged" if stored.damaged else f"{plural(missing, 'row')} missing"
+        )
+        fix = "continue it with `evalkit run SUITE --out RUN --resume`, or name another run"
+        raise InputError(Problem(shown, what, fix))
     metrics += [metric for metric in manifest.metrics if metric.name not in manifest.advisory]
-    damaged: list[Damage] = []
     own = ["id", "repeat", "input", "output", "cluster"]
     own += [f"cohorts.{name}" for name in manifest.cohorts] + [metric.name for metric in metrics]
+    # A row that was asked again follows its first one, and replaces it.
+    last = {(row.case.digest, row.repeat): (at, row) for at, row in enumerate(read_rows(folder.rows_file, []), 1)}
     rows = [
         ResultRow(line, {fold(name): cell for name, cell in _cells(row, metrics).items()})
-        for line, row in enumerate(read_rows(folder.rows_file, damaged), 1)
+        for line, row in last.values()
     ]
-    shown = shown_path(folder.path)
-    if damaged or not rows:
-        what = f"{plural(len(damaged), 'row')} damaged" if damaged else "no row in it"
-        raise InputError(Problem(shown, what, "name a whole run"))
     return ResultTable(
         shown=shown,
         kind="evalkit run",
@@ -145,6 +150,8 @@ def _cells(row: Row, metrics: Sequence[Metric]) -> dict[str, Any]:
 
 def _as_in_run(asked: ColumnFlags, metrics: Sequence[Metric]) -> ColumnFlags:
     """Add what a run knows of its metrics to what the user says."""
+    wanted = {fold(name) for name in (*asked.metrics, *asked.passes)}
+    metrics = [metric for metric in metrics if not wanted or fold(metric.name) in wanted]
     said = {fold(name) for name in (*asked.higher, *asked.lower)}
     names = [metric.name for metric in metrics]
     known = [metric for metric in metrics if fold(metric.name) not in said]

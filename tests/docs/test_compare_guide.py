@@ -14,11 +14,13 @@ from evalkit.cli.app import app
 from evalkit.imports.result_cases import CLUSTER_NAMES, ID_NAMES, INPUT_NAMES, REPEAT_NAMES
 from evalkit.imports.result_columns import (
     AMOUNTS,
+    CLEAR_ENDS,
     COHORT_NAMES,
     GRADE_ENDS,
     LOWER_WORDS,
     PASS_NAMES,
     SCORE_NAMES,
+    TURNING_WORDS,
     UNCLEAR_WORDS,
     WEAK_PASS_NAMES,
 )
@@ -83,7 +85,7 @@ def test_every_command_of_the_page_runs(project: Path) -> None:
     "names",
     [
         *(ID_NAMES, INPUT_NAMES, REPEAT_NAMES, CLUSTER_NAMES, PASS_NAMES, WEAK_PASS_NAMES, SCORE_NAMES, GRADE_ENDS),
-        *(COHORT_NAMES, LOWER_WORDS, UNCLEAR_WORDS, METRIC_NAMES, VALUE_NAMES, AMOUNTS),
+        *(COHORT_NAMES, LOWER_WORDS, UNCLEAR_WORDS, CLEAR_ENDS, TURNING_WORDS, METRIC_NAMES, VALUE_NAMES, AMOUNTS),
     ],
 )
 def test_every_name_that_is_recognised_is_on_the_page(names: tuple[str, ...]) -> None:

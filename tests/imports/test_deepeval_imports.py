@@ -48,6 +48,24 @@ TALK: dict[str, Any] = {
 }
 
 
+def test_an_empty_output_is_an_answer(tmp_path: Path) -> None:
+    """The system said nothing, which is not the same as an output that was not stored."""
+    goldens = [GOLDEN | {"actual_output": "", "name": "silent"}, GOLDEN | {"actual_output": None, "name": "missing"}]
+    made = import_text(tmp_path, "goldens.json", goldens)
+    assert [(each["id"], each["output"]["text"]) for each in made.answers] == [("silent", "")]
+
+
+def test_an_empty_list_is_a_value(tmp_path: Path) -> None:
+    """No call was expected, none was made, and nothing was found; in a table an empty cell is a missing one."""
+    nothing: dict[str, Any] = {"expected_tools": [], "tools_called": [], "retrieval_context": []}
+    made = import_text(tmp_path, "goldens.json", [GOLDEN | nothing])
+    assert made.golden[0]["expected_tool_calls"] == []
+    assert made.answers[0]["output"]["tool_calls"] == made.answers[0]["output"]["contexts"] == []
+    table = import_text(tmp_path, "goldens.csv", as_table([GOLDEN | dict.fromkeys(nothing)]), out="table")
+    assert "expected_tool_calls" not in table.golden[0]
+    assert table.answers[0]["output"].keys().isdisjoint({"tool_calls", "contexts"})
+
+
 def as_table(rows: list[dict[str, Any]]) -> str:
     """Rows as deepeval writes them to CSV: passages are joined by bars, other lists and mappings are JSON."""
     out = io.StringIO()

@@ -104,6 +104,17 @@ CARRIED: list[tuple[dict[str, Any], Any]] = [
     ({"type": "not-equals", "value": "a.b"}, {"not_regex": {"pattern": r"\Aa\.b\z"}}),
     ({"type": "contains", "value": "a"}, {"contains": {"all": ["a"], "ignore_case": False}}),
     ({"type": "contains", "value": 9}, {"contains": {"all": ["9"], "ignore_case": False}}),
+    ({"type": "contains", "value": 1.0}, {"contains": {"all": ["1"], "ignore_case": False}}),
+    ({"type": "equals", "value": 1.0}, {"exact": {"ignore_whitespace": False, "nfkc": False}}),
+    ({"type": "contains-any", "value": [True, 2.0]}, {"contains": {"any": ["true", "2"], "ignore_case": False}}),
+    (
+        {"type": "contains-all", "value": r'"a, b", c,"say ""d"" \"e\""'},
+        {"contains": {"all": ["a, b", "c", 'say "d" "e"'], "ignore_case": False}},
+    ),
+    (
+        {"type": "trajectory:tool-used", "value": {"pattern": "se*", "max": 2}},
+        {"steps": {"name": "calls of se_", "step": "se*", "min": 1, "max": 2}},
+    ),
     ({"type": "icontains", "value": "a"}, {"contains": {"all": ["a"], "ignore_case": True}}),
     ({"type": "contains-all", "value": "a, b"}, {"contains": {"all": ["a", "b"], "ignore_case": False}}),
     ({"type": "icontains-all", "value": ["a"]}, {"contains": {"all": ["a"], "ignore_case": True}}),
@@ -215,6 +226,12 @@ def test_an_assertion_without_a_counterpart_is_listed(tmp_path: Path, name: str)
         ({"type": "contains", "value": "{{nobody}}"}, "contains: `{{nobody}}` is not a variable"),
         ({"type": "contains", "value": "a", "transform": "output.a"}, "contains: `transform` changes the output"),
         ({"type": "assert-set", "threshold": 0.5, "assert": []}, "assert-set: a set with a threshold"),
+        ({"type": "contains-any", "value": '"a, b'}, "contains-any: `contains-any` without a text"),
+        ({"type": "similar", "value": "a", "threshold": "0.9"}, "similar: its `threshold` is not a number"),
+        (
+            {"type": "not-trajectory:tool-used", "value": {"name": "a", "max": 2}},
+            "trajectory:tool-used: `not-` before a `min` or `max`",
+        ),
         ({"type": "no-such-type"}, "no-such-type: no assertion type"),
         ({"value": "a"}, "None: an assertion without a type"),
         ("a", "None: an assertion without a type"),
@@ -279,6 +296,44 @@ def test_a_set_without_a_threshold_is_its_assertions(tmp_path: Path) -> None:
     made = import_text(tmp_path, "c.json", config_of({"type": "assert-set", "assert": inner}))
     assert len(made.golden[0]["checks"]) == 2
     assert made.losses == []
+
+
+def test_a_set_of_weight_0_decides_nothing(tmp_path: Path) -> None:
+    """Neither do its assertions; another weight of it, and its metric, are noted."""
+    inner = [{"type": "contains", "value": "a"}]
+    sets = [{"type": "assert-set", "weight": weight, "assert": inner, "metric": "m"} for weight in (0, 2)]
+    made = import_text(tmp_path, "c.json", config_of(*sets))
+    (scorer,) = made.suite["scorers"]
+    assert scorer["contains"]["advisory"]
+    assert len(made.golden[0]["checks"]) == 1
+    assert [what for _, what in made.losses] == [
+        "`metric` of the set is not read",
+        "weight 2 of the set: a case passes if every check passes",
+        "`metric` of the set is not read",
+    ]
+
+
+def test_variables_are_filled_with_each_other(tmp_path: Path) -> None:
+    """As deep as they name each other; a circle or a text without end is listed."""
+    chain = {"name": "Bob", "question": "Hi {{name}}", "third": "{{question}}!"}
+    config = config_of({"type": "contains", "value": "{{third}}"}, vars=chain)
+    assert import_text(tmp_path, "c.json", config).golden[0]["checks"][0]["contains"]["all"] == ["Hi Bob!"]
+    circle, bomb = {"question": "{{a}}", "a": "b{{question}}"}, {"question": "{{a}}" * 50_000, "a": "x" * 50_000}
+    others = [{"vars": circle}, {"vars": bomb}]
+    made = import_text(tmp_path, "d.json", {**config, "tests": [*config["tests"], *others]}, out="others")
+    assert [what for _, what in made.losses] == [
+        "variables that name each other more than 5 times",
+        "a text of more than 1,048,576 characters when it is filled",
+    ]
+
+
+def test_assertions_that_are_no_list_are_listed(tmp_path: Path) -> None:
+    """A forgotten dash does not lose a check without a word."""
+    config = config_of()
+    config["tests"][0]["assert"] = {"type": "contains", "value": "a"}
+    made = import_text(tmp_path, "c.json", config)
+    assert made.losses == [("c.json tests[0].assert", "`assert` is not a list")]
+    assert made.counts["assertion"] == (1, 0)
 
 
 @pytest.mark.parametrize(

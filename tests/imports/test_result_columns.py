@@ -136,7 +136,7 @@ def test_a_pass_mark_makes_a_score_pass_or_fail(tmp_path: Path) -> None:
     ("values", "scale"),
     [
         ((0, 0.5), (0, 1)),
-        ((1, 4), (1, 5)),
+        ((2, 4), (1, 5)),
         ((0, 4), (0, 5)),
         ((0, 7), (0, 10)),
         ((3, 64), (0, 100)),
@@ -153,7 +153,46 @@ def test_the_range_is_the_smallest_usual_one_over_both_files(
     assert (metric.low, metric.high) == scale
 
 
-@pytest.mark.parametrize(("name", "higher"), [("accuracy", True), ("error_score", False), ("perplexity", False)])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [((0.9, 0.95), (60, 62)), ((60, 62), (0.9, 0.95)), (("85%", "90%"), (60, 62)), ((1, 0), (45, 50))],
+)
+def test_shares_are_not_compared_with_larger_numbers(
+    before: tuple[object, object], after: tuple[object, object], tmp_path: Path
+) -> None:
+    """0.9 and 60 are one scale only if the user says so: as they are, a fall to 60 % would be a rise."""
+    old, new = ([{"id": f"{i}", "score": value} for i, value in enumerate(side)] for side in (before, after))
+    (problem,) = refused(tmp_path, old, new)
+    assert "the column 'score' ends at" in problem
+    assert problem.endswith("write both in one unit, or say the range of both: --scale score=0:100")
+    assert chosen(tmp_path, old, new, scales={"score": (0.0, 100.0)}).grades[0].metric.high == 100
+
+
+@pytest.mark.parametrize("flag", ["higher", "lower", "judged"])
+def test_a_flag_for_a_column_that_is_not_compared_is_refused(flag: str, tmp_path: Path) -> None:
+    """It would say nothing, and look as if it did."""
+    rows = [{"id": f"{i}", "correct": i % 2, "latency_s": i} for i in range(6)]
+    said = "'latency_s' is not compared, so the flag says nothing; name it with --metric latency_s, or leave"
+    assert said in refused(tmp_path, rows, **{flag: ("latency_s",)})[0]
+    assert said in refused(tmp_path, rows, thresholds={"latency_s": 3.0})[0]
+    assert said in refused(tmp_path, rows, scales={"latency_s": (0.0, 9.0)})[0]
+    assert chosen(tmp_path, rows, metrics=("correct", "latency_s"), **{flag: ("latency_s",)})
+
+
+def test_a_column_has_one_direction(tmp_path: Path) -> None:
+    """Both flags for it contradict each other."""
+    rows = [{"id": f"{i}", "correct": i % 2} for i in range(6)]
+    (problem,) = refused(tmp_path, rows, higher=("correct",), lower=("Correct",))
+    assert problem == "--lower: 'Correct' is named by --higher too; keep the one that is right"
+
+
+@pytest.mark.parametrize(
+    ("name", "higher"),
+    [
+        *(("accuracy", True), ("error_rate", False), ("perplexity", False), ("token_f1", True), ("price_match", True)),
+        *(("error_recall", True), ("metrics_latency", False)),
+    ],
+)
 def test_the_direction_follows_from_the_name(name: str, higher: bool, tmp_path: Path) -> None:
     """Words for errors and losses mean that less is better."""
     rows = [{"id": f"{i}", name: i / 10} for i in range(6)]
@@ -169,6 +208,9 @@ def test_an_unclear_direction_is_refused_until_it_is_said(tmp_path: Path) -> Non
         "--lower toxicity_score if a higher number is worse, --higher toxicity_score if it is better"
     )
     assert not chosen(tmp_path, rows, lower=("toxicity_score",)).grades[0].metric.higher_is_better
+    for name in ("error_score", "scores_latency", "error_free", "no_errors", "cost_rating"):
+        rows = [{"id": f"{i}", name: i / 10} for i in range(6)]
+        assert "does not say whether more of it is better" in refused(tmp_path, rows, metrics=(name,))[0]
     named = [{"id": f"{i}", "toxicity_pass": i % 2} for i in range(6)]
     assert chosen(tmp_path, named).grades[0].metric.higher_is_better
 
@@ -218,6 +260,17 @@ def test_repeats_are_numbered_by_a_column_or_by_their_order(tmp_path: Path) -> N
     assert found.cases.twice == 2  # one in each file
     table = read_results(tmp_path / "before.csv")
     assert len(rows_of(table, table, found).after.rows) == 2
+
+
+def test_rows_that_ask_different_questions_are_not_repeats(tmp_path: Path) -> None:
+    """A column called `sample` numbers the questions of a document as well: each question is a case."""
+    rows = [{"doc_id": f"{i}", "sample": e, "question": f"{i} {e}?", "score": i} for i in range(3) for e in range(2)]
+    found = chosen(tmp_path, rows).cases
+    assert (found.id, found.repeat, found.is_text) == ("question", None, True)
+    assert chosen(tmp_path, rows, repeat="sample").cases.id == "doc_id"
+    tasks = [{"name": f"task {i}", "sample": e, "score": i} for i in range(3) for e in range(2)]
+    assert "'name' 'task 0' repeats line 2" in refused(tmp_path, tasks)[0]
+    assert chosen(tmp_path, tasks, repeat="sample").cases.id == "name"
 
 
 def test_a_question_names_its_case_if_no_id_does(tmp_path: Path) -> None:
@@ -320,6 +373,12 @@ def test_objects_inside_rows_are_columns(tmp_path: Path) -> None:
     found = choose_columns(table, table, ColumnFlags())
     assert [each.metric.name for each in found.grades] == ["scores_tone"]
     assert found.cohorts == {"topic": "cohorts_topic"}
+
+
+def test_two_cohorts_of_one_name_are_both_kept(tmp_path: Path) -> None:
+    """A column `topic` beside `cohorts.topic`."""
+    rows = [{"id": f"{i}", "correct": i % 2, "topic": "ab"[i % 2], "cohorts.topic": "cd"[i // 3]} for i in range(6)]
+    assert chosen(tmp_path, rows).cohorts == {"topic": "topic", "cohorts_topic": "cohorts_topic"}
 
 
 def test_a_list_of_tags_makes_one_cohort_a_tag(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import json
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ from evalkit.operations.compare_files import ColumnFlags, Comparing, compare_fil
 from evalkit.operations.run import Result
 from evalkit.report.write import material_of, view_of
 from evalkit.results import Check
-from evalkit.types import Row
+from evalkit.store.folder import RunFolder
+from evalkit.store.journal import Journal
+from evalkit.types import Failure, Row, Score, Unscored
 
 Rows = list[dict[str, Any]]
 
@@ -405,6 +408,32 @@ def test_a_metric_of_one_long_table_alone_is_refused(compare: Callable[..., Resu
         compare(fewer, rows)
 
 
+def test_a_metric_with_the_name_of_a_column_keeps_its_values(compare: Callable[..., Result]) -> None:
+    """A metric `latency_s` beside a column `latency_s`, and metrics that differ in case alone."""
+    names = ("latency_s", "Tone", "tone")
+    before = [{"id": f"{i}", "latency_s": 1, "metric": name, "value": 0.5} for i in range(20) for name in names]
+    after = [row | {"value": 0.9} if row["metric"] == "tone" else row for row in before]
+    for rows in (before, before[::-1]):
+        row = rows_of(compare(rows, after))[0]
+        values = {name: each.value for name, each in row.scores.items() if isinstance(each, Score)}
+        assert values == {"metric_latency_s": 0.5, "tone": 0.5, "metric_tone": 0.9}
+
+
+def test_each_metric_of_a_long_table_keeps_its_reason_and_its_error(compare: Callable[..., Result]) -> None:
+    """They are those of its own row."""
+    rows = [
+        {"id": f"{i}", "metric": name, "value": 0.5, "reason": f"because of {name}", "error": ""}
+        for i in range(20)
+        for name in ("tone", "facts")
+    ]
+    after = [row | {"value": "", "error": "no judge"} if row["metric"] == "facts" else row for row in rows]
+    row = rows_of(compare(rows, after))[0]
+    tone, facts = row.scores["tone"], row.scores["facts"]
+    assert isinstance(tone, Score)
+    assert isinstance(facts, Unscored)
+    assert (tone.reason, facts.message) == ("because of tone", "no judge")
+
+
 SUITE = """\
 name: faq
 golden: golden.jsonl
@@ -474,6 +503,29 @@ def test_a_run_is_compared_with_a_file(project: Path) -> None:
     assert compare_files(Comparing(before=str(file), after="reports/old"), project / "back").exit_code == 0
 
 
+def test_a_run_with_missing_rows_is_not_compared_with_a_file(project: Path) -> None:
+    """The cases that would have failed may be those that are gone."""
+    file = write_csv(project / "other.csv", [{"id": f"c{i}", "input": f"What is {i}?", "exact": 1} for i in range(40)])
+    rows = project / "reports" / "new" / "rows.jsonl"
+    rows.write_bytes(b"".join(rows.read_bytes().splitlines(keepends=True)[:-3]))
+    with pytest.raises(InputError, match="reports/new: 3 rows missing; continue it with `evalkit run SUITE --out RUN"):
+        compare_files(Comparing(before=str(file), after="reports/new"), project / "out")
+
+
+def test_a_row_that_was_asked_again_counts_once(project: Path) -> None:
+    """As `--retry-errors` leaves it: the first row stays in the file, and the last one counts."""
+    file = write_csv(project / "other.csv", [{"id": f"c{i}", "input": f"What is {i}?", "exact": 1} for i in range(40)])
+    folder = RunFolder(project / "reports" / "old")
+    failed = replace(next(iter(folder.rows())), output=None, scores={}, failure=Failure("error", "down"))
+    rows = folder.rows_file.read_bytes()
+    folder.rows_file.unlink()
+    with Journal(folder.rows_file) as journal:
+        journal.append(failed)
+    folder.rows_file.write_bytes(folder.rows_file.read_bytes() + rows)
+    found = compare_files(Comparing(before=str(file), after="reports/old"), project / "out")
+    assert (found.summary.states["scored"], found.summary.expected, found.exit_code) == (40, 40, ExitCode.APPROVED)
+
+
 GATE = """\
 gate:
   - no_regression: {by: [topic], critical: [billing], alpha: 0.02}
@@ -519,6 +571,15 @@ def test_what_missing_grades_could_hide_is_said(compare: Callable[..., Result]) 
     assert found.exit_code == ExitCode.NO_DECISION
     assert found.summary.notes[0] == (
         "correct: 5 rows without a grade after, 0 before; with the worst grade they would add up to 5 pts to the drop"
+    )
+
+
+def test_gaps_alone_hide_no_figure(compare: Callable[..., Result]) -> None:
+    """Without a single grade after, what the gaps hide is unknown, not 0."""
+    rows = [{"id": f"{i:02}", "correct": "true"} for i in range(40)]
+    found = compare(rows, [row | {"correct": "NaN"} for row in rows])
+    assert found.summary.notes[0] == (
+        "correct: 40 rows without a grade after, 0 before; what they would add to the drop is unknown"
     )
 
 
