@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from evalkit.imports.foreign import Foreign
 from evalkit.imports.imported import Imported, ImportedSystem
 from evalkit.imports.promptfoo_providers import INPUT, Made, read_provider, system_of
 from evalkit.imports.promptfoo_templates import NotCarried, refuse_file, render
 from evalkit.imports.promptfoo_tests import KEY_FIX, ReadTests, mapping_of, title_of
+from evalkit.imports.source_file import SourceFile
 
 FILLED = "filled_prompt"
 """Field with the prompt as a program reads it."""
@@ -22,13 +22,13 @@ _NO_EFFECT = {
 _FILES = (".txt", ".json", ".jsonl", ".yaml", ".yml", ".js", ".ts", ".py", ".md", ".j2", ".csv")
 
 
-def is_config(source: Foreign) -> bool:
+def is_config(source: SourceFile) -> bool:
     """Tell whether a file is a config."""
     value = source.value
     return isinstance(value, Mapping) and "prompts" in value and bool({"tests", "providers", "targets"} & value.keys())
 
 
-def read_config(source: Foreign, limit: int | None = None) -> Imported:
+def read_config(source: SourceFile, limit: int | None = None) -> Imported:
     """Read a config: its tests become cases, each provider with each prompt a system."""
     value: Mapping[str, Any] = source.value
     reader = ReadTests(source, stored=False)

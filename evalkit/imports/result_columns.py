@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from evalkit.aggregate.statuses import is_derived
 from evalkit.errors import InputError, Problem, noting
-from evalkit.imports.result_cases import CaseColumns, choose_cases
+from evalkit.imports.result_case_columns import CaseColumns, choose_cases
+from evalkit.imports.result_cells import Grade, NotAGrade, is_letters, is_pass_fail, read_grade
 from evalkit.imports.result_table import ResultTable, columns_of_both, fold, quoted
-from evalkit.imports.result_values import Grade, NotAGrade, is_letters, is_pass_fail, read_grade
 from evalkit.text.values import one_line
 from evalkit.types import Metric
 
@@ -69,7 +69,7 @@ class ColumnFlags:
     scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     thresholds: Mapping[str, float] = field(default_factory=dict)
     judged: tuple[str, ...] = ()
-    """ResultColumns that a model graded."""
+    """Columns that a model graded."""
 
 
 @dataclass(frozen=True)

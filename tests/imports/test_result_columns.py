@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from evalkit.errors import InputError
-from evalkit.imports.result_cases import case_ids
+from evalkit.imports.result_case_columns import case_ids
+from evalkit.imports.result_cells import NotAGrade, read_grade
 from evalkit.imports.result_columns import ColumnFlags, ResultColumns, choose_columns
 from evalkit.imports.result_rows import rows_of
 from evalkit.imports.result_table import read_results
-from evalkit.imports.result_values import NotAGrade, read_grade
 from evalkit.types import Score, Unscored
 
 Rows = list[dict[str, Any]]
