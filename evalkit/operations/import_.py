@@ -130,6 +130,8 @@ def _counts(imported: Imported) -> Iterator[Count]:
             yield Count(part, found, len(imported.cases))
         elif part == "output":
             yield Count(part, found, sum(len(system.outputs) for system in imported.systems))
+        elif part == "system":
+            yield Count(part, found, sum(bool(system.options) for system in imported.systems))
         elif found:
             yield Count(part, found, max(0, found - lost[part]))
     if n_labels := len(imported.labels) + lost["label"]:
