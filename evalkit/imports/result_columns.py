@@ -119,6 +119,8 @@ def choose_columns(before: ResultTable, after: ResultTable, asked: ColumnFlags) 
         raise InputError(problems)
     grades = _Grades(before, after, asked, problems)
     found = grades.chosen(both)
+    if not problems:
+        _refuse_uncompared(found, after, asked, note)
     cohorts, tags = _cohorts(before, after, both, asked)
     amounts = {field: name for name, field in AMOUNTS.items() if name in both and grades.is_numeric(name)}
     taken = {each.column for each in found} | set(cohorts.values()) | {column for column, _ in tags.values()}
@@ -164,6 +166,22 @@ def _refuse_unknown(before: ResultTable, after: ResultTable, asked: ColumnFlags,
                 if fold(name) not in table.names:
                     what = f"no column {one_line(name, 60)!r} in {table.shown}"
                     note(Problem(flag, what, f"its columns are {table.listed()}"))  # type: ignore[operator]
+
+
+def _refuse_uncompared(found: Sequence[GradeColumn], after: ResultTable, asked: ColumnFlags, note: object) -> None:
+    """Note each flag about the grades of a column that is not compared, because it would have no effect."""
+    columns = [each.column for each in found]
+    flags = {
+        "--higher": asked.higher,
+        "--lower": asked.lower,
+        "--scale": tuple(asked.scales),
+        "--threshold": tuple(asked.thresholds),
+        "--judge": asked.judged,
+    }
+    for flag, names in flags.items():
+        for name in (name for name in names if fold(name) not in columns):
+            every = " ".join(f"--metric {quoted(after.names[column])}" for column in (*columns, fold(name)))
+            note(Problem(flag, f"the column {name!r} is not compared", f"name every column to compare: {every}"))  # type: ignore[operator]
 
 
 class _Grades:

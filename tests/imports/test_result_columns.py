@@ -271,6 +271,25 @@ def test_a_flag_that_names_no_column_lists_the_columns(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("asked", "flag"),
+    [
+        ({"lower": ("toxicity",)}, "--lower"),
+        ({"higher": ("toxicity",)}, "--higher"),
+        ({"scales": {"toxicity": (0.0, 2.0)}}, "--scale"),
+        ({"thresholds": {"toxicity": 0.5}}, "--threshold"),
+        ({"judged": ("toxicity",)}, "--judge"),
+    ],
+)
+def test_a_flag_for_a_column_that_is_not_compared_is_refused(asked: dict[str, Any], flag: str, tmp_path: Path) -> None:
+    """Without `--metric` it would have no effect, and the user would believe that the column is gated."""
+    rows = [{"id": f"{i}", "Correct": i % 2, "toxicity": i / 10} for i in range(6)]
+    assert refused(tmp_path, rows, **asked) == [
+        f"{flag}: the column 'toxicity' is not compared; name every column to compare: "
+        "--metric Correct --metric toxicity"
+    ]
+
+
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     """Neither is preferred."""
     file = tmp_path / "a.csv"
