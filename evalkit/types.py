@@ -93,6 +93,10 @@ class Origin:
     """Every other key of the context."""
 
 
+NO_INPUT = "(the file does not hold the input)"
+"""Shown as the input of a case whose file of results has no column for it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One row of a golden set."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.aggregate.columns import Floats, Ints
-from evalkit.types import Row, Score, Unscored, Verdict, verdict_of
+from evalkit.types import NO_INPUT, Row, Score, Unscored, Verdict, verdict_of
 
 Bools = NDArray[np.bool_]
 KindState = Literal["failed", "system_error", "unscored"]
@@ -95,7 +95,7 @@ class FailureGroups:
         failed = [grade for grade in grades if isinstance(grade, Score) and grade.passed is False]
         if failed:
             said = row.output.text if row.output else ""
-            parts = (row.case.question, said, *(grade.reason for grade in failed))
+            parts = ("" if row.case.input == NO_INPUT else row.case.question, said, *(grade.reason for grade in failed))
             fault = row.output.fault if row.output else None
             name = fault.partition(":")[0] if fault else failed[0].metric
             return "failed", name, " ".join(part[:_TEXT_CHARS] for part in parts)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from evalkit.cli.progress import counted
-from evalkit.operations.meaning import measure_meanings, plan_meanings, refuse_without_judge, suite_of_run
+from evalkit.operations.meaning import measure_meanings, plan_meanings, refuse_missing_judge, suite_of_run
 from evalkit.text.escaping import visible
 from evalkit.text.numbers import Style, estimated, figure, plural
 from evalkit.text.printable import one_line
@@ -31,7 +31,7 @@ def ask_meanings(folder: RunFolder, suite_file: Path | None) -> Meanings:
         suite_file: suite that names the judge; `None` for the suite of the run.
     """
     file = suite_file or suite_of_run(folder)
-    refuse_without_judge(file, os.environ)
+    refuse_missing_judge(file, os.environ)
     plan = plan_meanings(folder, file)
     price = "price unknown" if plan.at_most_usd is None else f"at most about {figure(plan.at_most_usd, Style('usd'))}"
     typer.echo(

@@ -44,7 +44,7 @@ def noise(  # noqa: PLR0913 - typer reads the flags from the signature
     from evalkit.cli.output import CommandOutput
     from evalkit.cli.signals import run_stoppable
     from evalkit.operations.find_run import find_run
-    from evalkit.operations.meaning import refuse_without_judge
+    from evalkit.operations.meaning import refuse_missing_judge
     from evalkit.operations.noise import measure_noise
     from evalkit.operations.run import Request
 
@@ -53,7 +53,7 @@ def noise(  # noqa: PLR0913 - typer reads the flags from the signature
         folder = find_run(suite)
     else:
         if meaning:
-            refuse_without_judge(file, os.environ)
+            refuse_missing_judge(file, os.environ)
         overrides = {"repeat": repeat, "seed": seed}
         command = shlex.join(["evalkit", *sys.argv[1:]])
         request = Request(suite=file, out=out, overrides=overrides, baseline="none", command=command, asks_former=False)

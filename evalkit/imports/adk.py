@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from evalkit.formats.json_paths import single_path
-from evalkit.imports.by_case import suite_scorers
-from evalkit.imports.foreign import Foreign
-from evalkit.imports.gathered import Gathered
+from evalkit.imports.collector import Collector
 from evalkit.imports.imported import FoundScorer, Imported
+from evalkit.imports.source_file import SourceFile
+from evalkit.imports.suite_scorers import suite_scorers
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _PATH_KEY = re.compile(r"[\w-]+")
@@ -20,16 +20,16 @@ _FREE = ("state", "final_session_state", "args")
 """Keys below which names are the user's own."""
 
 
-def is_eval_set(source: Foreign) -> bool:
+def is_eval_set(source: SourceFile) -> bool:
     """Tell whether a file is an eval set."""
     value = source.value
     return isinstance(value, Mapping) and bool({"eval_cases", "evalCases"} & value.keys())
 
 
-def read_eval_set(source: Foreign, limit: int | None = None) -> Imported:
+def read_eval_set(source: SourceFile, limit: int | None = None) -> Imported:
     """Read an eval set: each case is a conversation, scripted or with a simulated user."""
     value = _snake(source.value)
-    found = Gathered(source)
+    found = Collector(source)
     wanted: list[list[FoundScorer]] = []
     cases = value.get("eval_cases")
     for at, case in enumerate((cases if isinstance(cases, list) else [])[:limit]):
@@ -70,7 +70,7 @@ def _scorers(rows: list[dict[str, Any]]) -> list[FoundScorer]:
     return found
 
 
-def _fields(found: Gathered, at: int, case: Mapping[str, Any]) -> dict[str, Any] | None:
+def _fields(found: Collector, at: int, case: Mapping[str, Any]) -> dict[str, Any] | None:
     place = found.source.at("eval_cases", at)
     scenario = _mapping(case.get("conversation_scenario"))
     talk = case.get("conversation")
@@ -110,7 +110,7 @@ def _fields(found: Gathered, at: int, case: Mapping[str, Any]) -> dict[str, Any]
     return fields
 
 
-def _turn(found: Gathered, at: int, number: int, value: Any) -> dict[str, Any] | None:
+def _turn(found: Collector, at: int, number: int, value: Any) -> dict[str, Any] | None:
     place = found.source.at("eval_cases", at, "conversation", number)
     given = _mapping(value)
     said = _text(found, f"{place}.user_content", given.get("user_content"))
@@ -136,7 +136,7 @@ def _called(events: Any) -> list[Any] | None:
     return [part["function_call"] for part in parts if part.get("function_call")]
 
 
-def _text(found: Gathered, place: str, content: Any) -> str:
+def _text(found: Collector, place: str, content: Any) -> str:
     parts = _parts(content)
     for name in sorted({name for part in parts for name in _BLOBS if part.get(name) is not None}):
         found.lose(place, f"`{name}` is not text", "describe it in words")
@@ -149,7 +149,7 @@ def _parts(content: Any) -> list[Mapping[str, Any]]:
     return [part for part in parts if isinstance(part, Mapping)] if isinstance(parts, list) else []
 
 
-def _rubrics(found: Gathered, place: str, rubrics: Any) -> list[FoundScorer]:
+def _rubrics(found: Collector, place: str, rubrics: Any) -> list[FoundScorer]:
     made = []
     for each in rubrics if isinstance(rubrics, list) else []:
         text = _mapping(_mapping(each).get("rubric_content")).get("text_property")

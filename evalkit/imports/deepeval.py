@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from evalkit.golden.json_lines import STRICT
-from evalkit.imports.foreign import Foreign
-from evalkit.imports.gathered import Gathered
+from evalkit.imports.collector import Collector
+from evalkit.imports.ids_and_fields import is_number, texts_of
 from evalkit.imports.imported import Imported
-from evalkit.imports.naming import is_number, texts_of
+from evalkit.imports.source_file import SourceFile
 
 _OWN = {"actual_output", "expected_output", "retrieval_context", "expected_tools", "custom_column_key_values"}
 """Columns of which no other tool has two."""
@@ -29,7 +29,7 @@ _TELLING = ("actual_output", "expected_tools", "tools_called", "retrieval_contex
 _MCP = ("mcp_tools_called", "mcp_resources_called", "mcp_prompts_called")
 
 
-def is_goldens(source: Foreign) -> bool:
+def is_goldens(source: SourceFile) -> bool:
     """Tell whether a file holds goldens or conversations."""
     keys = source.first.keys()
     single = "input" in keys and len(_OWN & keys) >= 2
@@ -37,9 +37,9 @@ def is_goldens(source: Foreign) -> bool:
     return bool(source.rows) and (single or talk)
 
 
-def read_goldens(source: Foreign, limit: int | None = None) -> Imported:
+def read_goldens(source: SourceFile, limit: int | None = None) -> Imported:
     """Read goldens: each is a case, with a stored output if it has an actual one."""
-    found = Gathered(source)
+    found = Collector(source)
     talks = "scenario" in source.first
     for at, place, raw in found.rows(limit, *_TELLING):
         row = {key: _parsed(key, value, found, place) for key, value in raw.items()}
@@ -53,7 +53,7 @@ def read_goldens(source: Foreign, limit: int | None = None) -> Imported:
     )
 
 
-def _parsed(key: str, value: Any, found: Gathered, place: str) -> Any:
+def _parsed(key: str, value: Any, found: Collector, place: str) -> Any:
     """Return the value of a column that holds JSON in a table."""
     if key not in _JSON or not isinstance(value, str):
         return value
@@ -64,7 +64,7 @@ def _parsed(key: str, value: Any, found: Gathered, place: str) -> Any:
         return None
 
 
-def _single(found: Gathered, place: str, row: Mapping[str, Any]) -> None:
+def _single(found: Collector, place: str, row: Mapping[str, Any]) -> None:
     fields: dict[str, Any] = {
         "input": row.get("input"),
         "reference": row.get("expected_output"),
@@ -93,7 +93,7 @@ def _single(found: Gathered, place: str, row: Mapping[str, Any]) -> None:
     found.output(place, case_id, output=output)
 
 
-def _others(found: Gathered, fields: dict[str, Any], row: Mapping[str, Any]) -> None:
+def _others(found: Collector, fields: dict[str, Any], row: Mapping[str, Any]) -> None:
     found.metadata(fields, row.get("additional_metadata"))
     columns = row.get("custom_column_key_values")
     found.rest(fields, columns if isinstance(columns, Mapping) else {}, frozenset())
@@ -126,16 +126,16 @@ def _passages(value: Any) -> list[str] | None:
     return [] if value == [] else kept or None
 
 
-def _talk(found: Gathered, at: int, place: str, row: Mapping[str, Any]) -> None:
+def _talk(found: Collector, at: int, place: str, row: Mapping[str, Any]) -> None:
     turns: Any = row.get("turns") if isinstance(row.get("turns"), list) else []
     persona: Any = row.get("persona") if isinstance(row.get("persona"), Mapping) else {}
-    told = row.get("user_description") or persona.get("characteristics")
+    described = row.get("user_description") or persona.get("characteristics")
     for key in sorted(persona):
         if key != "characteristics" and persona[key] is not None:
             found.lose(f"{place} persona.{key}", "a simulated user has words alone", "describe it in `persona`")
     scenario, outcome = row["scenario"], row.get("expected_outcome")
     goal = f"{scenario}\nIt is reached when: {outcome}" if isinstance(outcome, str) else scenario
-    user: dict[str, Any] = {"goal": goal, **({"persona": told} if isinstance(told, str) else {})}
+    user: dict[str, Any] = {"goal": goal, **({"persona": described} if isinstance(described, str) else {})}
     messages = [message for number, turn in enumerate(turns) if (message := _message(found, at, number, turn))]
     answered = any(message["role"] == "assistant" for message in messages)
     said = [message["content"] for message in messages if message["role"] == "user"]
@@ -152,7 +152,7 @@ def _talk(found: Gathered, at: int, place: str, row: Mapping[str, Any]) -> None:
         found.output(place, case_id, output={"messages": messages})
 
 
-def _message(found: Gathered, at: int, number: int, turn: Any) -> dict[str, Any] | None:
+def _message(found: Collector, at: int, number: int, turn: Any) -> dict[str, Any] | None:
     place = found.source.at(at, "turns", number)
     if not isinstance(turn, Mapping) or turn.get("role") not in ("user", "assistant"):
         found.lose(place, "a turn of neither user nor assistant", "write its `role`")

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from evalkit.errors import InputError, Problem
-from evalkit.imports.foreign import Foreign
 from evalkit.imports.imported import Imported
+from evalkit.imports.source_file import SourceFile
 
 
-class ForeignFormat(NamedTuple):
+class SourceFormat(NamedTuple):
     """A kind of file of another tool: the functions that know it and read it."""
 
     format: str
@@ -27,18 +27,18 @@ class ForeignFormat(NamedTuple):
 
 
 FORMATS = (
-    ForeignFormat("promptfoo", "promptfoo_results", "is_results", "read_results"),
-    ForeignFormat("promptfoo", "promptfoo_config", "is_config", "read_config"),
-    ForeignFormat("inspect", "inspect_log", "is_log", "read_log", marks_unknown=True),
-    ForeignFormat("lm-eval", "lm_eval", "is_samples", "read_samples"),
-    ForeignFormat("langsmith", "langsmith", "is_runs", "read_runs"),
-    ForeignFormat("langsmith", "langsmith", "is_examples", "read_examples"),
-    ForeignFormat("adk", "adk", "is_eval_set", "read_eval_set"),
-    ForeignFormat("mlflow", "mlflow", "is_traces", "read_traces"),
-    ForeignFormat("mlflow", "mlflow", "is_records", "read_records"),
-    ForeignFormat("deepeval", "deepeval", "is_goldens", "read_goldens"),
-    ForeignFormat("ragas", "ragas", "is_samples", "read_samples"),
-    ForeignFormat("openai-evals", "openai_evals", "is_samples", "read_samples"),
+    SourceFormat("promptfoo", "promptfoo_results", "is_results", "read_results"),
+    SourceFormat("promptfoo", "promptfoo_config", "is_config", "read_config"),
+    SourceFormat("inspect", "inspect_log", "is_log", "read_log", marks_unknown=True),
+    SourceFormat("lm-eval", "lm_eval", "is_samples", "read_samples"),
+    SourceFormat("langsmith", "langsmith", "is_runs", "read_runs"),
+    SourceFormat("langsmith", "langsmith", "is_examples", "read_examples"),
+    SourceFormat("adk", "adk", "is_eval_set", "read_eval_set"),
+    SourceFormat("mlflow", "mlflow", "is_traces", "read_traces"),
+    SourceFormat("mlflow", "mlflow", "is_records", "read_records"),
+    SourceFormat("deepeval", "deepeval", "is_goldens", "read_goldens"),
+    SourceFormat("ragas", "ragas", "is_samples", "read_samples"),
+    SourceFormat("openai-evals", "openai_evals", "is_samples", "read_samples"),
 )
 """In the order in which they are tried; no file is of two kinds."""
 NAMES = tuple(dict.fromkeys(each.format for each in FORMATS))
@@ -56,7 +56,9 @@ WRITTEN_BY: Mapping[str, str] = {
 """Format -> the files that are read."""
 
 
-def read_foreign(source: Foreign, format: str | None, limit: int | None, answers: Foreign | None = None) -> Imported:
+def read_source(
+    source: SourceFile, format: str | None, limit: int | None, answers: SourceFile | None = None
+) -> Imported:
     """Read a file in the format that its content shows.
 
     Args:
@@ -83,7 +85,7 @@ def read_foreign(source: Foreign, format: str | None, limit: int | None, answers
     raise InputError(Problem(source.shown, f"no format is recognised in it ({_seen(source)})", fix))
 
 
-def _joined(examples: Imported, answers: Foreign) -> Imported:
+def _joined(examples: Imported, answers: SourceFile) -> Imported:
     from evalkit.imports.langsmith import is_runs, joined, read_runs
 
     if examples.kind != "LangSmith examples" or not is_runs(answers):
@@ -92,7 +94,7 @@ def _joined(examples: Imported, answers: Foreign) -> Imported:
     return joined(examples, read_runs(answers))
 
 
-def _seen(source: Foreign) -> str:
+def _seen(source: SourceFile) -> str:
     keys = [key for key in list(source.first)[:5] if key.isprintable()]
     where = "keys" if keys else "no keys"
     return f"{source.kind} with {where} {', '.join(keys)}".strip()

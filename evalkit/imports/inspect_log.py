@@ -8,10 +8,10 @@ from typing import Any
 
 from evalkit.golden.json_lines import Rejected
 from evalkit.imports.archive import read_members
-from evalkit.imports.foreign import MAX_VALUES, Foreign, check_value, count_values, decode_document
-from evalkit.imports.gathered import Gathered
+from evalkit.imports.collector import Collector
+from evalkit.imports.ids_and_fields import is_number, own_field, texts_of
 from evalkit.imports.imported import FoundScorer, Imported, ImportedCase, ImportedSystem
-from evalkit.imports.naming import is_number, own_field, texts_of
+from evalkit.imports.source_file import MAX_VALUES, SourceFile, check_value, count_values, decode_document
 from evalkit.types import ROLES
 
 _CONVERT = "run `inspect log convert --to json` on it and import what that writes"
@@ -27,7 +27,7 @@ _NEEDS = ("sandbox", "files", "setup")
 _CODE = "write a `python` scorer: docs/own-scorers.md"
 
 
-def is_log(source: Foreign) -> bool:
+def is_log(source: SourceFile) -> bool:
     """Tell whether a file is a log."""
     if source.kind == "archive":
         return True
@@ -35,12 +35,12 @@ def is_log(source: Foreign) -> bool:
     return isinstance(value, Mapping) and isinstance(value.get("eval"), Mapping) and "status" in value
 
 
-def read_log(source: Foreign, limit: int | None = None) -> Imported:
+def read_log(source: SourceFile, limit: int | None = None) -> Imported:
     """Read a log: samples are cases, epochs are repeats, scores are recorded."""
     if source.kind == "archive":
         source = _unpacked(source)
     log: Mapping[str, Any] = source.value
-    found = Gathered(source)
+    found = Collector(source)
     if log.get("status") != "success":
         what = f"the status is {str(log.get('status'))[:40]}, so samples may be missing"
         found.lose(source.at("status"), what, "run the eval to its end")
@@ -83,7 +83,7 @@ def read_log(source: Foreign, limit: int | None = None) -> Imported:
     )
 
 
-def _unpacked(source: Foreign) -> Foreign:
+def _unpacked(source: SourceFile) -> SourceFile:
     """Return an archive as the document that it is in JSON."""
     log: dict[str, Any] = {}
     samples: list[Any] = []
@@ -108,7 +108,7 @@ def _unpacked(source: Foreign) -> Foreign:
         elif isinstance(value, Mapping) and (name == _HEADER or not log):
             log = dict(value)
     value = {"status": "unknown", **log, "samples": samples}
-    return Foreign(source.shown, "document", value, source.path, unknown=sum(unknown))
+    return SourceFile(source.shown, "document", value, source.path, unknown=sum(unknown))
 
 
 def _order(sample: Any, order: Mapping[str, int]) -> tuple[int, int]:
@@ -120,7 +120,7 @@ def _order(sample: Any, order: Mapping[str, int]) -> tuple[int, int]:
 class _Scorers:
     """What the scorers of an eval are here."""
 
-    def __init__(self, found: Gathered, evaluation: Mapping[str, Any], source: Foreign) -> None:
+    def __init__(self, found: Collector, evaluation: Mapping[str, Any], source: SourceFile) -> None:
         scorers = [_mapping(each) for each in _list(evaluation.get("scorers"))]
         self.n_scorers = len(scorers)
         self._kept: list[tuple[str, str, Mapping[str, Any]]] = []
@@ -144,7 +144,7 @@ class _Scorers:
         return tuple(made)
 
 
-def _case(found: Gathered, place: str, sample: Mapping[str, Any], checks: _Scorers) -> str:
+def _case(found: Collector, place: str, sample: Mapping[str, Any], checks: _Scorers) -> str:
     targets = texts_of(sample.get("target"))
     given = sample.get("input")
     fields: dict[str, Any] = {
@@ -163,7 +163,7 @@ def _case(found: Gathered, place: str, sample: Mapping[str, Any], checks: _Score
     return case_id
 
 
-def _output(found: Gathered, place: str, case_id: str, repeat: int, sample: Mapping[str, Any]) -> None:
+def _output(found: Collector, place: str, case_id: str, repeat: int, sample: Mapping[str, Any]) -> None:
     recorded = _recorded(sample)
     given = _mapping(sample.get("output"))
     text = given.get("completion")
@@ -226,7 +226,7 @@ def _attached(text: str, sample: Mapping[str, Any]) -> str:
     return found if isinstance(found, str) else text
 
 
-def _steps(found: Gathered, place: str, sample: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _steps(found: Collector, place: str, sample: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what the events say that the system did."""
     events = [each for each in _list(sample.get("events")) if isinstance(each, Mapping)]
     began = next((at for each in events if (at := _time(each.get("timestamp"))) is not None), None)

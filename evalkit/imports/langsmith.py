@@ -7,28 +7,28 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from evalkit.imports.foreign import Foreign
-from evalkit.imports.gathered import Gathered
+from evalkit.imports.collector import Collector
 from evalkit.imports.imported import Imported
-from evalkit.imports.payloads import ANSWERS, answer_text, asked_fields
+from evalkit.imports.questions_and_answers import ANSWERS, answer_text, asked_fields
+from evalkit.imports.source_file import SourceFile
 
 _TOOL_RUNS = {"tool": "tool", "llm": "llm", "retriever": "retrieval", "embedding": "embedding", "chain": "node"}
 
 
-def is_examples(source: Foreign) -> bool:
+def is_examples(source: SourceFile) -> bool:
     """Tell whether a file holds examples of a data set."""
     keys = source.first.keys()
     return bool(source.rows) and "inputs" in keys and "outputs" in keys and bool({"dataset_id", "dataset_split"} & keys)
 
 
-def is_runs(source: Foreign) -> bool:
+def is_runs(source: SourceFile) -> bool:
     """Tell whether a file holds runs."""
     return bool(source.rows) and {"run_type", "trace_id"} <= source.first.keys()
 
 
-def read_examples(source: Foreign, limit: int | None = None) -> Imported:
+def read_examples(source: SourceFile, limit: int | None = None) -> Imported:
     """Read examples: inputs ask, outputs are the reference."""
-    found = Gathered(source)
+    found = Collector(source)
     for _, place, row in found.rows(limit):
         fields = asked_fields(row.get("inputs"))
         _refer(fields, row.get("outputs"))
@@ -45,9 +45,9 @@ def read_examples(source: Foreign, limit: int | None = None) -> Imported:
     return found.imported("LangSmith examples")
 
 
-def read_runs(source: Foreign, limit: int | None = None) -> Imported:
+def read_runs(source: SourceFile, limit: int | None = None) -> Imported:
     """Read runs: each root run is a case with its stored output; the runs below it are its steps."""
-    found = Gathered(source)
+    found = Collector(source)
     rows = [(place, row) for _, place, row in found.rows(None)]
     children: dict[str, list[Mapping[str, Any]]] = {}
     for _, row in rows:
@@ -101,7 +101,7 @@ def _refer(fields: dict[str, Any], outputs: Any) -> None:
 
 
 def _stored(
-    found: Gathered, place: str, case_id: str, repeat: int, row: Mapping[str, Any], below: list[Mapping[str, Any]]
+    found: Collector, place: str, case_id: str, repeat: int, row: Mapping[str, Any], below: list[Mapping[str, Any]]
 ) -> None:
     text = answer_text(row.get("outputs"))
     if row.get("error") or text is None:

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evalkit.imports.foreign import Foreign
-from evalkit.imports.gathered import Gathered
+from evalkit.imports.collector import Collector
+from evalkit.imports.ids_and_fields import is_number, own_field, texts_of
 from evalkit.imports.imported import Imported
-from evalkit.imports.naming import is_number, own_field, texts_of
+from evalkit.imports.source_file import SourceFile
 
 _QUESTIONS = ("question", "query", "input", "prompt", "text")
 """Keys of a document that hold the question."""
 _REPEATS = 100
 
 
-def is_samples(source: Foreign) -> bool:
+def is_samples(source: SourceFile) -> bool:
     """Tell whether a file holds samples."""
     return {"doc_id", "resps"} <= source.first.keys()
 
 
-def read_samples(source: Foreign, limit: int | None = None) -> Imported:
+def read_samples(source: SourceFile, limit: int | None = None) -> Imported:
     """Read samples: each document is a case with its prompt, and its filtered responses are stored outputs."""
-    found = Gathered(source)
+    found = Collector(source)
     ids: dict[tuple[str, str], str] = {}
     for at, place, row in found.rows(None):
         prompt = _prompt(row)
@@ -48,7 +48,7 @@ def read_samples(source: Foreign, limit: int | None = None) -> Imported:
     return found.imported("lm-eval samples")
 
 
-def _case(found: Gathered, place: str, row: Mapping[str, Any], prompt: str) -> str:
+def _case(found: Collector, place: str, row: Mapping[str, Any], prompt: str) -> str:
     document = row.get("doc")
     fields: dict[str, Any] = {"input": prompt, "reference": _reference(row.get("target"))}
     if isinstance(document, Mapping):

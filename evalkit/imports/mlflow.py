@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from evalkit.imports.by_case import suite_scorers
-from evalkit.imports.foreign import Foreign
-from evalkit.imports.gathered import Gathered
+from evalkit.imports.collector import Collector
+from evalkit.imports.ids_and_fields import is_number, own_field, texts_of
 from evalkit.imports.imported import FoundScorer, Imported, PersonsLabel
-from evalkit.imports.naming import is_number, own_field, texts_of
-from evalkit.imports.payloads import answer_text, asked_fields
+from evalkit.imports.questions_and_answers import answer_text, asked_fields
+from evalkit.imports.source_file import SourceFile
+from evalkit.imports.suite_scorers import suite_scorers
 
 _KINDS = {
     **{"CHAT_MODEL": "llm", "LLM": "llm", "TOOL": "tool", "AGENT": "agent", "CHAIN": "node", "WORKFLOW": "node"},
@@ -24,20 +24,20 @@ _RECORD = frozenset({"inputs", "expectations", "outputs", "tags", "source", "dat
 _TIMES = frozenset({"create_time", "last_update_time", "created_by", "last_updated_by", "created_time", "source_type"})
 
 
-def is_traces(source: Foreign) -> bool:
+def is_traces(source: SourceFile) -> bool:
     """Tell whether a file holds traces: one, or a list of them."""
     data = source.first.get("data")
     return isinstance(source.first.get("info"), Mapping) and isinstance(data, Mapping) and "spans" in data
 
 
-def is_records(source: Foreign) -> bool:
+def is_records(source: SourceFile) -> bool:
     """Tell whether a file holds records of a data set."""
     return bool(source.rows) and {"inputs", "expectations"} <= source.first.keys()
 
 
-def read_traces(source: Foreign, limit: int | None = None) -> Imported:
+def read_traces(source: SourceFile, limit: int | None = None) -> Imported:
     """Read traces: each is a case with its stored output, steps, and the feedback of people as labels."""
-    found = Gathered(source)
+    found = Collector(source)
     sessions: set[str] = set()
     for _, place, row in found.rows(limit):
         info, data = _mapping(row.get("info")), _mapping(row.get("data"))
@@ -172,7 +172,7 @@ def _recorded(notes: list[Mapping[str, Any]]) -> dict[str, Any]:
     return recorded
 
 
-def _labels(found: Gathered, place: str, case_id: str, text: str, notes: list[Mapping[str, Any]]) -> None:
+def _labels(found: Collector, place: str, case_id: str, text: str, notes: list[Mapping[str, Any]]) -> None:
     seen: set[tuple[str, str]] = set()
     for note in notes:
         kind, who = _source(note)
@@ -201,9 +201,9 @@ def _expect(fields: dict[str, Any], notes: list[Mapping[str, Any]]) -> None:
         fields["required"] = facts
 
 
-def read_records(source: Foreign, limit: int | None = None) -> Imported:
+def read_records(source: SourceFile, limit: int | None = None) -> Imported:
     """Read records: expectations become the reference, required facts, expected calls, and rubrics."""
-    found = Gathered(source)
+    found = Collector(source)
     wanted: list[list[FoundScorer]] = []
     for _, place, row in found.rows(limit, "outputs"):
         inputs, expected = row.get("inputs"), _mapping(row.get("expectations"))
@@ -238,7 +238,7 @@ def read_records(source: Foreign, limit: int | None = None) -> Imported:
     )
 
 
-def _user(found: Gathered, place: str, inputs: dict[str, Any]) -> dict[str, Any]:
+def _user(found: Collector, place: str, inputs: dict[str, Any]) -> dict[str, Any]:
     user: dict[str, Any] = {"goal": inputs["goal"]}
     if isinstance(inputs.get("persona"), str):
         user["persona"] = inputs["persona"]
@@ -251,7 +251,7 @@ def _user(found: Gathered, place: str, inputs: dict[str, Any]) -> dict[str, Any]
     return user
 
 
-def _guidelines(found: Gathered, place: str, value: Any) -> list[FoundScorer]:
+def _guidelines(found: Collector, place: str, value: Any) -> list[FoundScorer]:
     texts = texts_of(value)
     if value is not None and (not texts or any("{{" in text for text in texts)):
         found.lose(f"{place} expectations.guidelines", "not texts to judge by", "write a rubric: docs/judges.md")

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from evalkit.imports.foreign import Foreign
-from evalkit.imports.gathered import Gathered
+from evalkit.imports.collector import Collector
+from evalkit.imports.ids_and_fields import texts_of
 from evalkit.imports.imported import Imported
-from evalkit.imports.naming import texts_of
+from evalkit.imports.source_file import SourceFile
 
 _READ = frozenset({"input", "ideal"})
 
 
-def is_samples(source: Foreign) -> bool:
+def is_samples(source: SourceFile) -> bool:
     """Tell whether a file holds samples."""
     return bool(source.rows) and "input" in source.first and "ideal" in source.first
 
 
-def read_samples(source: Foreign, limit: int | None = None) -> Imported:
+def read_samples(source: SourceFile, limit: int | None = None) -> Imported:
     """Read samples: the input is a text or a chat, each ideal answer is acceptable."""
-    found = Gathered(source)
+    found = Collector(source)
     for _, place, row in found.rows(limit):
         ideal = row.get("ideal")
         texts = texts_of(ideal)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalkit.golden.promptfoo import check_of
+from evalkit.imports.ids_and_fields import texts_of
 from evalkit.imports.imported import FoundScorer
-from evalkit.imports.naming import texts_of
 from evalkit.imports.promptfoo_templates import NotCarried, as_text
 
 MS = 1_000

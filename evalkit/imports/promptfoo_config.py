@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evalkit.imports.foreign import Foreign
 from evalkit.imports.imported import Imported, ImportedSystem
-from evalkit.imports.promptfoo_providers import INPUT, Made, read_provider, system_of
-from evalkit.imports.promptfoo_templates import NotCarried, refuse_file, render
+from evalkit.imports.promptfoo_providers import INPUT, Made, Provider, read_provider, system_of
+from evalkit.imports.promptfoo_templates import FILE, NotCarried, render
 from evalkit.imports.promptfoo_tests import KEY_FIX, ReadTests, mapping_of, title_of
+from evalkit.imports.source_file import SourceFile
 
 FILLED = "filled_prompt"
 """Field with the prompt as a program reads it."""
@@ -22,13 +22,13 @@ _NO_EFFECT = {
 _FILES = (".txt", ".json", ".jsonl", ".yaml", ".yml", ".js", ".ts", ".py", ".md", ".j2", ".csv")
 
 
-def is_config(source: Foreign) -> bool:
+def is_config(source: SourceFile) -> bool:
     """Tell whether a file is a config."""
     value = source.value
     return isinstance(value, Mapping) and "prompts" in value and bool({"tests", "providers", "targets"} & value.keys())
 
 
-def read_config(source: Foreign, limit: int | None = None) -> Imported:
+def read_config(source: SourceFile, limit: int | None = None) -> Imported:
     """Read a config: its tests become cases, each provider with each prompt a system."""
     value: Mapping[str, Any] = source.value
     reader = ReadTests(source, stored=False)
@@ -72,13 +72,10 @@ def _systems(value: Mapping[str, Any], reader: ReadTests) -> tuple[list[Imported
     fields = reader.fields()
     systems: list[ImportedSystem] = []
     variables: dict[str, str] = {}
-    for (at, each), (number, prompt) in itertools.product(enumerate(providers), enumerate(prompts)):
-        place = source.at(key, at)
-        text = prompt.get("raw", prompt.get("id")) if isinstance(prompt, Mapping) else prompt
-        name = ""
+    for (place, provider), (number, text) in itertools.product(
+        _providers(key, providers, reader), _prompts(prompts, reader)
+    ):
         try:
-            provider = read_provider(each, place)
-            name = provider.label if len(prompts) == 1 else f"{provider.label}, prompt {number + 1}"
             made = _made(provider, text, fields, reader, number if len(prompts) > 1 else None)
         except NotCarried as error:
             reader.lose(place, error.what, error.fix, "system")
@@ -86,16 +83,39 @@ def _systems(value: Mapping[str, Any], reader: ReadTests) -> tuple[list[Imported
         for what, fix in made.notes:
             reader.lose(place, what, fix)
         variables |= made.variables
+        name = provider.label if len(prompts) == 1 else f"{provider.label}, prompt {number + 1}"
         systems.append(ImportedSystem(name=name, place=place, options=made.options))
     n_systems = len(providers) * len(prompts)
     return systems or [ImportedSystem(name="", place=source.shown)], variables, n_systems
 
 
-def _made(provider: Any, prompt: Any, fields: Mapping[str, str], reader: ReadTests, number: int | None) -> Made:
-    if isinstance(prompt, str) and prompt.endswith(_FILES):
-        raise NotCarried(f"the prompt {prompt[:60]!r} is a file, which an import does not open", "write the text there")
-    if isinstance(prompt, str):
-        refuse_file(prompt)
+def _prompts(prompts: Sequence[Any], reader: ReadTests) -> list[tuple[int, Any]]:
+    """Return the number and text of each prompt that is not in another file."""
+    texts = [each.get("raw", each.get("id")) if isinstance(each, Mapping) else each for each in prompts]
+    for number, text in enumerate(texts):
+        if _is_file(text):
+            what = f"the prompt {text[:60]!r} is a file, which an import does not open"
+            reader.lose(reader.source.at("prompts", number), what, "write its text there, and import again", "system")
+    return [(number, text) for number, text in enumerate(texts) if not _is_file(text)]
+
+
+def _providers(key: str, providers: Sequence[Any], reader: ReadTests) -> list[tuple[str, Provider]]:
+    """Return the place and settings of each provider that can be called from here."""
+    known = []
+    for at, each in enumerate(providers):
+        place = reader.source.at(key, at)
+        try:
+            known.append((place, read_provider(each, place)))
+        except NotCarried as error:
+            reader.lose(place, error.what, error.fix, "system")
+    return known
+
+
+def _is_file(prompt: Any) -> bool:
+    return isinstance(prompt, str) and (prompt.lstrip().startswith(FILE) or prompt.endswith(_FILES))
+
+
+def _made(provider: Provider, prompt: Any, fields: Mapping[str, str], reader: ReadTests, number: int | None) -> Made:
     made = system_of(provider, prompt, fields, FILLED if number is None else f"{FILLED}_{number + 1}")
     if made.reads != INPUT:
         for test in reader.tests:

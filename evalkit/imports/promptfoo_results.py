@@ -7,19 +7,19 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from evalkit.imports.foreign import Foreign
+from evalkit.imports.ids_and_fields import is_number
 from evalkit.imports.imported import Imported, ImportedSystem, PersonsLabel, StoredOutput
-from evalkit.imports.naming import is_number
 from evalkit.imports.promptfoo_assertions import MS
 from evalkit.imports.promptfoo_tests import ReadTest, ReadTests, mapping_of, title_of
+from evalkit.imports.source_file import SourceFile
 
 
-def is_results(source: Foreign) -> bool:
+def is_results(source: SourceFile) -> bool:
     """Tell whether a file holds results: the JSON or the JSON Lines that `promptfoo eval -o` writes."""
     return _rows_of(source) is not None
 
 
-def _rows_of(source: Foreign) -> tuple[list[Any], tuple[str | int, ...]] | None:
+def _rows_of(source: SourceFile) -> tuple[list[Any], tuple[str | int, ...]] | None:
     """Return the rows of results and their path; `None` for another file."""
     value = source.value
     if isinstance(value, Mapping) and isinstance(value.get("results"), Mapping):
@@ -35,7 +35,7 @@ def _rows_of(source: Foreign) -> tuple[list[Any], tuple[str | int, ...]] | None:
     return None
 
 
-def read_results(source: Foreign, limit: int | None = None) -> Imported:
+def read_results(source: SourceFile, limit: int | None = None) -> Imported:
     """Read results: each column of the table is a system whose outputs are stored."""
     found = _rows_of(source)
     rows, keys = found if found is not None else ([], ())

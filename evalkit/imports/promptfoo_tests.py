@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from evalkit.imports.by_case import suite_scorers
-from evalkit.imports.foreign import Foreign
+from evalkit.imports.ids_and_fields import Ids, cohorts_of, is_number, own_field
 from evalkit.imports.imported import FoundScorer, Imported, ImportedCase, ImportedSystem, Loss
-from evalkit.imports.naming import Ids, cohorts_of, is_number, own_field
 from evalkit.imports.promptfoo_assertions import Assertion, Draft
 from evalkit.imports.promptfoo_providers import INPUT
 from evalkit.imports.promptfoo_templates import NotCarried, as_text, render, resolved
 from evalkit.imports.promptfoo_types import carry
+from evalkit.imports.source_file import SourceFile
+from evalkit.imports.suite_scorers import suite_scorers
 
 _QUESTIONS = ("input", "question", "query", "prompt", "text", "message", "user_input")
 """Variables that are the question, if a test has several."""
@@ -42,7 +42,7 @@ class ReadTest:
 class ReadTests:
     """Reads tests, and notes what is not carried over."""
 
-    source: Foreign
+    source: SourceFile
     stored: bool
     ids: Ids = field(default_factory=Ids)
     losses: dict[Loss, None] = field(default_factory=dict)
@@ -253,7 +253,7 @@ def _variables(value: Any) -> Mapping[str, Any]:
     return mapping_of(value)
 
 
-def title_of(config: Mapping[str, Any], source: Foreign) -> str:
+def title_of(config: Mapping[str, Any], source: SourceFile) -> str:
     """Return the name of the suite."""
     text = config.get("description")
     return text if isinstance(text, str) and text.strip() else source.path.name.partition(".")[0]

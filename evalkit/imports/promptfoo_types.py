@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from evalkit.imports.promptfoo_assertions import (
     GRADE,
@@ -57,7 +58,9 @@ def carry(assertion: Assertion, draft: Draft) -> None:
     """
     row = ASSERTIONS.get(assertion.type)
     if row is None:
-        raise NotCarried(f"no assertion type {assertion.type[:60]!r} is known", PYTHON)
+        near = get_close_matches(assertion.type, ASSERTIONS, n=1, cutoff=0.8)
+        fix = f"write `{near[0]}` if you mean that, and import again" if near else PYTHON
+        raise NotCarried(f"no assertion type {assertion.type[:60]!r} is known", fix)
     if isinstance(row, Uncarried):
         raise NotCarried(row.what, row.fix)
     row(assertion, draft)

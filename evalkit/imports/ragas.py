@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from evalkit.imports.foreign import Foreign
-from evalkit.imports.gathered import Gathered
+from evalkit.imports.collector import Collector
+from evalkit.imports.ids_and_fields import is_number, own_field, texts_of
 from evalkit.imports.imported import Imported
-from evalkit.imports.naming import is_number, own_field, texts_of
+from evalkit.imports.source_file import SourceFile
 from evalkit.scorers.libraries.ragas_metrics import RAGAS_METRICS
 
 _LISTS = (
@@ -31,14 +31,14 @@ _READ = frozenset(
 )
 
 
-def is_samples(source: Foreign) -> bool:
+def is_samples(source: SourceFile) -> bool:
     """Tell whether a file holds samples."""
     return bool(source.rows) and "user_input" in source.first
 
 
-def read_samples(source: Foreign, limit: int | None = None) -> Imported:
+def read_samples(source: SourceFile, limit: int | None = None) -> Imported:
     """Read samples: each is a case, with a stored output if it has a response or answers of an agent."""
-    found = Gathered(source)
+    found = Collector(source)
     talks = False
     for at, place, raw in found.rows(limit, "response", "reference_tool_calls", "retrieved_contexts"):
         row = {key: _listed(value, found, f"{place} {key}") if key in _LISTS else value for key, value in raw.items()}
@@ -51,7 +51,7 @@ def read_samples(source: Foreign, limit: int | None = None) -> Imported:
     return found.imported("ragas conversations" if talks else "ragas samples")
 
 
-def _fields(found: Gathered, place: str, row: Mapping[str, Any]) -> dict[str, Any]:
+def _fields(found: Collector, place: str, row: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "input": row.get("user_input"),
         "reference": row.get("reference"),
@@ -71,7 +71,7 @@ def _fields(found: Gathered, place: str, row: Mapping[str, Any]) -> dict[str, An
     return fields
 
 
-def _listed(value: Any, found: Gathered, place: str) -> Any:
+def _listed(value: Any, found: Collector, place: str) -> Any:
     """Return the list of texts that a cell spells as a Python literal, which is read and not evaluated."""
     if not isinstance(value, str):
         return value
@@ -99,7 +99,7 @@ def _recorded(row: Mapping[str, Any], fields: dict[str, Any]) -> dict[str, float
 
 
 def _single(
-    found: Gathered, place: str, row: Mapping[str, Any], fields: dict[str, Any], recorded: Mapping[str, Any]
+    found: Collector, place: str, row: Mapping[str, Any], fields: dict[str, Any], recorded: Mapping[str, Any]
 ) -> None:
     passages, ids = row.get("retrieved_contexts"), row.get("retrieved_context_ids")
     contexts: Any = passages
@@ -115,7 +115,7 @@ def _single(
 
 
 def _talk(
-    found: Gathered, at: int, place: str, row: Mapping[str, Any], fields: dict[str, Any], recorded: Mapping[str, Any]
+    found: Collector, at: int, place: str, row: Mapping[str, Any], fields: dict[str, Any], recorded: Mapping[str, Any]
 ) -> bool:
     messages = [_message(found, at, number, each) for number, each in enumerate(row["user_input"])]
     kept = [message for message in messages if message is not None]
@@ -133,7 +133,7 @@ def _talk(
     return True
 
 
-def _message(found: Gathered, at: int, number: int, value: Any) -> dict[str, Any] | None:
+def _message(found: Collector, at: int, number: int, value: Any) -> dict[str, Any] | None:
     place = found.source.at(at, "user_input", number)
     kind: Any = value.get("type") if isinstance(value, Mapping) else None
     role = _ROLES.get(kind) if isinstance(kind, str) else None

@@ -6,15 +6,15 @@ the flag that says it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from evalkit.aggregate.statuses import is_derived
 from evalkit.errors import InputError, Problem, noting
-from evalkit.imports.result_cases import CaseColumns, choose_cases
+from evalkit.imports.result_case_columns import CaseColumns, choose_cases
+from evalkit.imports.result_cells import Grade, NotAGrade, is_letters, is_pass_fail, read_grade
+from evalkit.imports.result_flags import ColumnFlags, refuse_uncompared, refuse_unknown
 from evalkit.imports.result_table import ResultTable, columns_of_both, fold, quoted
-from evalkit.imports.result_values import Grade, NotAGrade, is_letters, is_pass_fail, read_grade
-from evalkit.text.values import one_line
 from evalkit.types import Metric
 
 PASS_NAMES = ("pass", "passed", "success", "successful", "correct", "is_correct", "ok")
@@ -55,24 +55,6 @@ TURNING_WORDS = frozenset("score scores rating grade no non not without free".sp
 """Words beside one of `LOWER_WORDS` after which the name says neither: `latency_score`, `error_free`."""
 SCALES = ((0.0, 1.0), (1.0, 5.0), (0.0, 5.0), (0.0, 10.0), (0.0, 100.0))
 _RESERVED = ("pass_rate", "pass_any", "pass_all", "pass_spread", "overall", "coverage")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ColumnFlags:
-    """What the user says about the columns: names as they are in the files."""
-
-    id: str | None = None
-    passes: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = ()
-    cohorts: tuple[str, ...] = ()
-    cluster: str | None = None
-    repeat: str | None = None
-    higher: tuple[str, ...] = ()
-    lower: tuple[str, ...] = ()
-    scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    thresholds: Mapping[str, float] = field(default_factory=dict)
-    judged: tuple[str, ...] = ()
-    """ResultColumns that a model graded."""
 
 
 @dataclass(frozen=True)
@@ -117,13 +99,13 @@ def choose_columns(before: ResultTable, after: ResultTable, asked: ColumnFlags) 
     problems: list[Problem] = []
     note = noting(problems)
     both = columns_of_both(before, after)
-    _refuse_unknown(before, after, asked, note)
+    refuse_unknown(before, after, asked, note)
     if problems:
         raise InputError(problems)
     grades = _Grades(before, after, asked, problems)
     found = grades.chosen(both)
     if not problems:
-        _refuse_idle({each.column for each in found}, asked, note)
+        refuse_uncompared(tuple(each.column for each in found), after, asked, note)
     cohorts, tags = _cohorts(before, after, both, asked)
     amounts = {field: name for name, field in AMOUNTS.items() if name in both and grades.is_numeric(name)}
     taken = {each.column for each in found} | set(cohorts.values()) | {column for column, _ in tags.values()}
@@ -146,49 +128,6 @@ def choose_columns(before: ResultTable, after: ResultTable, asked: ColumnFlags) 
         judged=judged,
         unused=tuple(after.names[name] for name in unused),
     )
-
-
-def _refuse_unknown(
-    before: ResultTable, after: ResultTable, asked: ColumnFlags, note: Callable[[Problem], None]
-) -> None:
-    """Note each column that a flag names and a file lacks."""
-    flags = {
-        "--id": (asked.id,),
-        "--pass": asked.passes,
-        "--metric": asked.metrics,
-        "--cohort": asked.cohorts,
-        "--cluster": (asked.cluster,),
-        "--repeat": (asked.repeat,),
-        "--higher": asked.higher,
-        "--lower": asked.lower,
-        "--scale": tuple(asked.scales),
-        "--threshold": tuple(asked.thresholds),
-        "--judge": asked.judged,
-    }
-    for flag, names in flags.items():
-        for name in (name for name in names if name is not None):
-            for table in (before, after):
-                if fold(name) not in table.names:
-                    what = f"no column {one_line(name, 60)!r} in {table.shown}"
-                    note(Problem(flag, what, f"its columns are {table.listed()}"))
-
-
-def _refuse_idle(compared: Collection[str], asked: ColumnFlags, note: Callable[[Problem], None]) -> None:
-    """Note each flag about the grades of a column that is not compared, and two that contradict each other."""
-    flags = {
-        "--higher": asked.higher,
-        "--lower": asked.lower,
-        "--scale": tuple(asked.scales),
-        "--threshold": tuple(asked.thresholds),
-        "--judge": asked.judged,
-    }
-    for flag, names in flags.items():
-        for name in (name for name in names if fold(name) not in compared):
-            what = f"{one_line(name, 60)!r} is not compared, so the flag says nothing"
-            note(Problem(flag, what, f"name it with --metric {quoted(name)}, or leave the flag out"))
-    for name in (name for name in asked.lower if fold(name) in map(fold, asked.higher)):
-        what = f"{one_line(name, 60)!r} is named by --higher too"
-        note(Problem("--lower", what, "keep the one that is right"))
 
 
 class _Grades:

@@ -8,15 +8,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from evalkit.imports.result_cases import case_ids
+from evalkit.imports.result_case_columns import case_ids
+from evalkit.imports.result_cells import Grade, read_grade
 from evalkit.imports.result_columns import GradeColumn, ResultColumns
 from evalkit.imports.result_table import ResultRow, ResultTable, cell_text
-from evalkit.imports.result_values import Grade, read_grade
 from evalkit.text.escaping import cut
 from evalkit.text.values import one_line
-from evalkit.types import Case, Failure, Metric, Output, Row, Score, Unscored, Usage
+from evalkit.types import NO_INPUT, Case, Failure, Metric, Output, Row, Score, Unscored, Usage
 
-NO_INPUT = "(the file does not hold the input)"
 ERROR_NAMES = ("error", "error_message", "exception", "failure_reason")
 REASON_ENDS = ("_reason", "_comment", "_explanation")
 _MESSAGE_CHARS = 300

@@ -15,7 +15,8 @@ from evalkit.errors import InputError, Problem, StoreError
 from evalkit.formats.manifest import GoldenFacts, ImportedFacts, Manifest, ScoreKeys, SystemFacts
 from evalkit.gate.earlier_decisions import EarlierDecisions, of_stored_rows, write_decision
 from evalkit.gate.policy import Item, NoRegression, Policy
-from evalkit.imports.result_columns import ColumnFlags, ResultColumns, choose_columns
+from evalkit.imports.result_columns import ResultColumns, choose_columns
+from evalkit.imports.result_flags import ColumnFlags
 from evalkit.imports.result_rows import PairedResults, Results, rows_of
 from evalkit.imports.result_table import ResultTable
 from evalkit.operations.compare import Compared, compared, tested_once
@@ -35,8 +36,8 @@ BEFORE, AFTER = "before", "after"
 _SHOWN_COLUMNS = 8
 _FEW_GAPS, _SMALL_SHARE = 3, 0.01
 """Fewer grades that are missing after alone, or a smaller share of the rows, are not said."""
-_NOT_KNOWN = "not known either: the settings of the two systems, and how well a judge agrees with people"
-_NOT_CHECKED = "not checked, as nothing can be asked again: critical cases, canaries, suspect cases"
+_NOT_KNOWN = "also unknown: the settings of the two systems, and how well a judge agrees with people"
+_NOT_CHECKED = "not checked, because no case can be run again: critical cases, canaries, suspect cases"
 
 
 def compare_files(request: Comparing, out: Path | None = None) -> Result:
@@ -79,6 +80,8 @@ def _compared(old: Side, new: Side, request: Comparing, out: Path | None) -> Res
 
 def _folder(out: Path | None) -> Path:
     chosen = project_of(Path.cwd()) / "reports" / new_run_id(datetime.now(UTC)) if out is None else out
+    if chosen.is_dir() and any(chosen.iterdir()):
+        raise InputError(Problem(str(chosen), "is not empty", "name a new folder with --out"))
     return new_run_folder(chosen, resume=False).path.absolute()
 
 
@@ -255,7 +258,10 @@ def _left_out(pair: PairedResults, columns: ResultColumns) -> list[str]:
     if columns.unused:
         listed = ", ".join(f"`{name}`" for name in columns.unused[:_SHOWN_COLUMNS])
         more = f" and {len(columns.unused) - _SHOWN_COLUMNS} more" if len(columns.unused) > _SHOWN_COLUMNS else ""
-        found.append(f"numbers that are not compared: {listed}{more}; name them with --metric if they are grades")
+        found.append(
+            f"numbers that are not compared: {listed}{more}; "
+            "if they are grades, name every column to compare with --metric"
+        )
     for name, count in pair.empty_in_both.items():
         found.append(f"{name}: {plural(count, 'case')} without a grade in both files, read as not applicable")
     if columns.cases.twice:

@@ -10,8 +10,8 @@ from typing import Any
 from evalkit.disk.files import sha256_of
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, gathered
-from evalkit.imports.result_columns import ColumnFlags
-from evalkit.imports.result_long import widened
+from evalkit.imports.result_flags import ColumnFlags
+from evalkit.imports.result_metric_rows import widened
 from evalkit.imports.result_table import ResultRow, ResultTable, fold, quoted, read_results
 from evalkit.operations.find_run import find_run
 from evalkit.store.folder import RunFolder

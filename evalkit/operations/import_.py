@@ -10,9 +10,9 @@ from typing import Any
 
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
-from evalkit.imports.foreign import open_foreign
-from evalkit.imports.formats import NAMES, read_foreign
+from evalkit.imports.formats import NAMES, read_source
 from evalkit.imports.imported import Imported, Loss
+from evalkit.imports.source_file import open_source
 from evalkit.net.vendors import VENDORS, with_vendor
 from evalkit.operations.check import check_suite
 from evalkit.operations.import_files import SIMULATOR, files_of, plays_user, suite_files
@@ -85,9 +85,9 @@ async def import_source(request: ImportRequest, env: Mapping[str, str]) -> Finis
     """
     shown = request.source.name
     _refuse_full(request.out)
-    source = open_foreign(request.source, shown)
-    answers = open_foreign(request.answers, request.answers.name) if request.answers is not None else None
-    imported = read_foreign(source, request.format, request.limit, answers)
+    source = open_source(request.source, shown)
+    answers = open_source(request.answers, request.answers.name) if request.answers is not None else None
+    imported = read_source(source, request.format, request.limit, answers)
     sound = sound_parts(imported, request.source, request.out, env)
     sound = replace(sound, variables={**dict(_keys(sound)), **sound.variables})
     if not sound.cases:
@@ -130,6 +130,8 @@ def _counts(imported: Imported) -> Iterator[Count]:
             yield Count(part, found, len(imported.cases))
         elif part == "output":
             yield Count(part, found, sum(len(system.outputs) for system in imported.systems))
+        elif part == "system":
+            yield Count(part, found, sum(bool(system.options) for system in imported.systems))
         elif found:
             yield Count(part, found, max(0, found - lost[part]))
     if n_labels := len(imported.labels) + lost["label"]:

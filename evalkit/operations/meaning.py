@@ -145,7 +145,7 @@ def suite_of_run(folder: RunFolder) -> Path:
     return found
 
 
-def refuse_without_judge(suite_file: Path, env: Mapping[str, str]) -> None:
+def refuse_missing_judge(suite_file: Path, env: Mapping[str, str]) -> None:
     """Reject a suite with a judge that cannot be asked, before its system is called.
 
     Raises:

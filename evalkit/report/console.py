@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from evalkit.types import Case
+
 MARKS: dict[CheckOutcome, tuple[str, str]] = {
     "block": ("✗ block", "bold red"),
     "no decision": ("? no decision", "magenta"),
@@ -107,10 +109,17 @@ def _broken(view: View) -> Iterator[Labelled]:
     if not view.failing or not view.news:
         return
     for place, failed in enumerate(view.failing[:SHOWN_CASES]):
-        name, wrong = one_line(failed.row.case.id, 40), one_line(failed.wrong, 60)
+        name, wrong = one_line(_name(failed.row.case), 40), one_line(failed.wrong, 60)
         yield "" if place else "broke", _text(f"{name}  {wrong}  {one_line(failed.row.case.place, 60)}")
     if view.n_failing > SHOWN_CASES:
         yield "", _text(f"… and {view.n_failing - SHOWN_CASES:,} more, in the report", "dim")
+
+
+def _name(case: Case) -> str:
+    """Return the id of a case; its text, if the id was made from that."""
+    from evalkit.imports.result_case_columns import made_id
+
+    return str(case.input) if case.id == made_id(str(case.input)) else case.id
 
 
 def print_changes(view: View, console: Console) -> None:

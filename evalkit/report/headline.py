@@ -16,7 +16,8 @@ WORDS = {
     "no decision": "NO DECISION",
 }
 AS_THEY_ARE = (
-    "these grades are taken as they are: the files do not say who or what gave them, or whether both sides alike"
+    "these grades are taken as they are: "
+    "the files do not say who or what gave them, or whether both sides were graded alike"
 )
 ORDER: tuple[CheckOutcome, ...] = ("block", "no decision", "warn", "insufficient evidence", "pass")
 """Outcomes of a check, most urgent first."""

@@ -84,7 +84,7 @@ async def open_system(system: SystemConfig, prepared: Prepared) -> AsyncIterator
         answer = await stack.enter_async_context(system.open(prepared.shared))
         conversation = prepared.suite.conversation
         if conversation is None or not isinstance(system, CALLED):
-            yield _of_its_own(answer)
+            yield _without_earlier_steps(answer)
             return
         make, run = await open_environment(prepared.suite, prepared.shared, stack)
         setup = ConversationSetup(
@@ -99,8 +99,8 @@ async def open_system(system: SystemConfig, prepared: Prepared) -> AsyncIterator
         yield conversing(answer, setup)
 
 
-def _of_its_own(answer: Answer) -> Answer:
-    """Return the answer with the steps that the system took, without those of the history in the case."""
+def _without_earlier_steps(answer: Answer) -> Answer:
+    """Wrap a system so that the steps of the case's history are not counted as its own."""
 
     async def call(case: Case, repeat: int) -> Output | Failure:
         ended = await answer(case, repeat)

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
     from evalkit.suite.model import Suite
 
+_OWN_NAME = (
+    "name one for this suite, as in `no_regression: {baseline: second}`, and save its run with "
+    "`evalkit baseline save RUN --name second`"
+)
+
 
 def other_problems(suite: Suite, baseline: str | None) -> list[Problem]:
     """Collect the problems of labels, calibrations and baseline, each read independently."""
@@ -109,6 +114,11 @@ def unlike_scores(
     known = {*rate, *prepared.score_keys}
     asked = [*shared, *rate] if metrics is None else [name for name in metrics if name.removesuffix(".passed") in known]
     found = incomparable_metrics(planned, baseline, asked)
+    if found and planned.cases.isdisjoint(stored.cases):
+        yield Problem(
+            place, "none of its cases is in this suite, so it is probably another suite's baseline", _OWN_NAME
+        )
+        return
     for name, part in found.items():
         if name != "pass_rate" or len(found) == 1:
             yield Problem(place, unlike(name, part), SCORE_AGAIN)

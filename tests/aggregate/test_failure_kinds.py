@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from evalkit.aggregate.failure_kinds import MOST_TEXTS, FailureGroups, FailureKind
-from evalkit.types import Case, Failure, Output, Row, Score, Unscored, verdict_of
+from evalkit.types import NO_INPUT, Case, Failure, Output, Row, Score, Unscored, verdict_of
 
 REFUSALS = "I cannot help with this request, please contact the branch"
 CAUSES = {
@@ -64,6 +64,20 @@ def test_a_reason_that_says_no_more_than_that_it_failed_marks_no_kind(reason: st
     ]
     (kind,) = kinds_of(rows)
     assert set(kind.words) == {"parcel", "away"}
+
+
+def test_the_note_that_an_input_is_missing_has_no_words_in_common() -> None:
+    """A file of results need not hold the questions; evalkit's own words about that mark no kind."""
+    rows = [
+        Row(
+            case=Case(id=f"q{number:02d}", input=NO_INPUT),
+            output=Output(text=""),
+            scores={"correct": Score("correct", 0.0, False)},
+        )
+        for number in range(12)
+    ]
+    (kind,) = kinds_of(rows)
+    assert (kind.name, kind.words, kind.n) == ("correct", (), 12)
 
 
 def test_the_failed_scorer_comes_first() -> None:

@@ -101,3 +101,19 @@ def test_what_fits_runs(saved: Project, old: str, new: str) -> None:
     ran = saved.run("run", "suite.yaml", "--out", "second")
     assert ran.returncode == 0, ran.stderr
     assert len(saved.calls()) == 60
+
+
+def test_the_baseline_of_another_suite_is_named_as_that(project: Project) -> None:
+    """Two suites of a project use one name: to score the other suite's answers again would not help."""
+    project.cases(60)
+    keep(project, TWO)
+    golden = project.root / "cases.jsonl"
+    golden.write_text(golden.read_text().replace('"id": "', '"id": "other-').replace('"input": "', '"input": "other '))
+    project.suite(text=TWO.replace("max: 40}", "max: 41}"))
+    ran = project.run("run", "suite.yaml", "--out", "second")
+    said = " ".join(ran.stderr.split())
+    assert ran.returncode == 2, ran.stdout
+    assert "none of its cases is in this suite" in said
+    assert "`evalkit baseline save RUN --name second`" in said
+    assert "scored differently" not in said
+    assert project.calls() == []

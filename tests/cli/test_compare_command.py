@@ -53,20 +53,33 @@ def test_a_drop_ends_with_1_and_says_what_broke(here: Path) -> None:
     assert lines[0] == "DROPPED  correct fell 95% → 45%; 2 more checks block"
     said = " ".join(ended.stdout.split())
     for part in (
-        "these grades are taken as they are: the files do not say who or what gave them, or whether both sides alike",
+        "these grades are taken as they are: the files do not say who or what gave them, "
+        "or whether both sides were graded alike",
         "40 cases · against before.csv@",
         "20 new failures",
         "q02 correct is 0 after.csv:4",
         "a drop of correct overall would be found 4 times in 5 from",
-        "not known either: the settings of the two systems, and how well a judge agrees with people",
+        "also unknown: the settings of the two systems, and how well a judge agrees with people",
         "read as `correct`: pass or fail, higher is better",
         "cases are paired by `id`, cohorts: topic",
-        "numbers that are not compared: `confidence`; name them with --metric if they are grades",
+        "numbers that are not compared: `confidence`; if they are grades, name every column to compare with --metric",
     ):
         assert part in said, part
     assert {"report.html", "summary.md", "comment.json", "junit.xml", "decision.json"} <= {
         file.name for file in (here / "out" / "after").iterdir()
     }
+
+
+def test_a_case_without_an_id_is_shown_by_its_question() -> None:
+    """Its id is a hash, which says nothing to a reader."""
+    for name, n_failing in (("before.csv", 2), ("after.csv", 22)):
+        rows = [f"Where is order {i}?,{'no' if i < n_failing else 'yes'}" for i in range(40)]
+        Path(name).write_text("\n".join(["question,correct", *rows]) + "\n", encoding="utf-8")
+    ended = run("before.csv", "after.csv", "--out", "out")
+    assert ended.exit_code == 1, ended.output
+    shown = re.findall(r"Where is order (\d+)\? +correct is 0 +after\.csv:(\d+)", ended.stdout)
+    assert len(shown) == 5
+    assert all(int(line) == int(number) + 2 for number, line in shown)
 
 
 def test_no_drop_ends_with_0_and_never_says_approved() -> None:
@@ -134,7 +147,9 @@ def test_the_default_folder_is_a_new_one() -> None:
     for _ in range(2):
         assert run(results("before.csv", 2), results("after.csv", 2)).exit_code == 0
     assert len(list(Path("reports").iterdir())) == 2
-    assert run("before.csv", "after.csv", "--out", next(iter(map(str, Path("reports").iterdir())))).exit_code == 2
+    full = run("before.csv", "after.csv", "--out", next(iter(map(str, Path("reports").iterdir()))))
+    assert full.exit_code == 2
+    assert full.stderr.endswith("is not empty; name a new folder with --out")
 
 
 @pytest.mark.parametrize(

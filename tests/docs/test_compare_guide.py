@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from evalkit.cli.app import app
-from evalkit.imports.result_cases import CLUSTER_NAMES, ID_NAMES, INPUT_NAMES, REPEAT_NAMES
+from evalkit.imports.result_case_columns import CLUSTER_NAMES, ID_NAMES, INPUT_NAMES, REPEAT_NAMES
 from evalkit.imports.result_columns import (
     AMOUNTS,
     CLEAR_ENDS,
@@ -24,7 +24,7 @@ from evalkit.imports.result_columns import (
     UNCLEAR_WORDS,
     WEAK_PASS_NAMES,
 )
-from evalkit.imports.result_long import METRIC_NAMES, VALUE_NAMES
+from evalkit.imports.result_metric_rows import METRIC_NAMES, VALUE_NAMES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "compare.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)

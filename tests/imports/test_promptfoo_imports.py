@@ -214,6 +214,14 @@ def test_an_assertion_without_a_counterpart_is_listed(tmp_path: Path, name: str)
     assert name in made.read("IMPORT.md")
 
 
+@pytest.mark.parametrize(("written", "meant"), [("contians", "contains"), ("llm-rubrik", "llm-rubric")])
+def test_a_type_with_a_typing_error_is_answered_with_the_known_one(tmp_path: Path, written: str, meant: str) -> None:
+    """The fix is the right spelling, and not a scorer of one's own."""
+    made = import_text(tmp_path, "c.json", config_of({"type": "contains", "value": "a"}, {"type": written}))
+    (loss,) = made.written.losses
+    assert loss.fix == f"write `{meant}` if you mean that, and import again"
+
+
 @pytest.mark.parametrize(
     ("assertion", "what"),
     [
@@ -400,6 +408,19 @@ def test_a_part_of_a_config_that_cannot_be_carried_is_listed(tmp_path: Path, cha
     if made.counts["system"] == (1, 0):
         assert made.suite["system"] == {"command": ["python3", "bot.py"]}
         assert "call your system here" in made.read("bot.py")
+
+
+def test_a_prompt_in_a_file_is_listed_once_at_its_own_place(tmp_path: Path) -> None:
+    """However many providers it would be sent to; systems with a prompt that can be read are carried over."""
+    prompts = ["file://a.txt", "Be kind: {{question}}", "prompts/b.txt"]
+    change = {"prompts": prompts, "providers": ["openai:m", "openai:n", "file://p.js"]}
+    made = import_text(tmp_path, "c.json", {**config_of({"type": "contains", "value": "a"}), **change})
+    assert made.losses == [
+        ("c.json prompts[0]", "the prompt 'file://a.txt' is a file, which an import does not open"),
+        ("c.json prompts[2]", "the prompt 'prompts/b.txt' is a file, which an import does not open"),
+        ("c.json providers[2]", "the provider 'file://p.js' runs a file"),
+    ]
+    assert made.counts["system"] == (9, 2)
 
 
 def test_a_case_that_cannot_be_carried_is_listed(tmp_path: Path) -> None:

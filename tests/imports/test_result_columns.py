@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from evalkit.errors import InputError
-from evalkit.imports.result_cases import case_ids
-from evalkit.imports.result_columns import ColumnFlags, ResultColumns, choose_columns
+from evalkit.imports.result_case_columns import case_ids
+from evalkit.imports.result_cells import NotAGrade, read_grade
+from evalkit.imports.result_columns import ResultColumns, choose_columns
+from evalkit.imports.result_flags import ColumnFlags
 from evalkit.imports.result_rows import rows_of
 from evalkit.imports.result_table import read_results
-from evalkit.imports.result_values import NotAGrade, read_grade
 from evalkit.types import Score, Unscored
 
 Rows = list[dict[str, Any]]
@@ -168,17 +169,6 @@ def test_shares_are_not_compared_with_larger_numbers(
     assert chosen(tmp_path, old, new, scales={"score": (0.0, 100.0)}).grades[0].metric.high == 100
 
 
-@pytest.mark.parametrize("flag", ["higher", "lower", "judged"])
-def test_a_flag_for_a_column_that_is_not_compared_is_refused(flag: str, tmp_path: Path) -> None:
-    """It would say nothing, and look as if it did."""
-    rows = [{"id": f"{i}", "correct": i % 2, "latency_s": i} for i in range(6)]
-    said = "'latency_s' is not compared, so the flag says nothing; name it with --metric latency_s, or leave"
-    assert said in refused(tmp_path, rows, **{flag: ("latency_s",)})[0]
-    assert said in refused(tmp_path, rows, thresholds={"latency_s": 3.0})[0]
-    assert said in refused(tmp_path, rows, scales={"latency_s": (0.0, 9.0)})[0]
-    assert chosen(tmp_path, rows, metrics=("correct", "latency_s"), **{flag: ("latency_s",)})
-
-
 def test_a_column_has_one_direction(tmp_path: Path) -> None:
     """Both flags for it contradict each other."""
     rows = [{"id": f"{i}", "correct": i % 2} for i in range(6)]
@@ -322,6 +312,31 @@ def test_a_flag_that_names_no_column_lists_the_columns(tmp_path: Path) -> None:
         "--metric: no column 'stars' in before.csv; its columns are id, score",
         "--metric: no column 'stars' in after.csv; its columns are id, score",
     ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "flag"),
+    [
+        ({"lower": ("toxicity",)}, "--lower"),
+        ({"higher": ("toxicity",)}, "--higher"),
+        ({"scales": {"toxicity": (0.0, 2.0)}}, "--scale"),
+        ({"thresholds": {"toxicity": 0.5}}, "--threshold"),
+        ({"judged": ("toxicity",)}, "--judge"),
+    ],
+)
+def test_a_flag_for_a_column_that_is_not_compared_is_refused(asked: dict[str, Any], flag: str, tmp_path: Path) -> None:
+    """Without `--metric` it would have no effect, and the user would believe that the column is gated."""
+    rows = [{"id": f"{i}", "Correct": i % 2, "toxicity": i / 10} for i in range(6)]
+    assert refused(tmp_path, rows, **asked) == [
+        f"{flag}: the column 'toxicity' is not compared; name every column to compare: "
+        "--metric Correct --metric toxicity"
+    ]
+    assert chosen(
+        tmp_path,
+        rows,
+        metrics=("Correct", "toxicity"),
+        **(asked if "higher" in asked else {"lower": ("toxicity",), **asked}),
+    )
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:

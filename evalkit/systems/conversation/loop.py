@@ -114,7 +114,7 @@ class _LiveConversation:
     messages: list[Message] = field(default_factory=list)
     """Messages of the conversation as they are stored, with the details of each turn."""
     steps: list[Step] = field(default_factory=list)
-    told_turns: set[int] = field(default_factory=set)
+    reported_turns: set[int] = field(default_factory=set)
     """Turns whose actions are known, from the system or from evalkit."""
     reported: list[Step] = field(default_factory=list)
     """Steps as the system reported them."""
@@ -315,7 +315,7 @@ class _LiveConversation:
     def _take_recorded(self) -> list[Step]:
         if self.environment is None:
             return []
-        self.told_turns.add(self.turn)
+        self.reported_turns.add(self.turn)
         recorded = self.environment.take()
         self.steps += recorded
         return recorded
@@ -331,7 +331,7 @@ class _LiveConversation:
         reported = reported_in(output)
         if reported is None:
             return ()
-        self.told_turns.add(self.turn)
+        self.reported_turns.add(self.turn)
         new = new_steps(reported, self.turn, self.reported)
         self.reported += reported
         if self.setup.runs_tools:  # the model asks for calls, and evalkit makes them
@@ -342,7 +342,7 @@ class _LiveConversation:
         """Run the tools that the model requests, and return the messages with their results."""
         environment, calls = self.environment, output.tool_calls or ()
         assert environment is not None  # noqa: S101 - evalkit runs tools of an environment only
-        told = [Message("assistant", output.text, calls)]
+        messages = [Message("assistant", output.text, calls)]
         for call in calls:
 
             def run(call: ToolCall = call) -> Any:
@@ -355,9 +355,9 @@ class _LiveConversation:
                 text = f"Error: {one_line(error)}"
             finally:
                 self._take_recorded()
-            told.append(Message("tool", text, call_id=call.id, name=call.name))
+            messages.append(Message("tool", text, call_id=call.id, name=call.name))
         await self._look()
-        return told
+        return messages
 
     def _said(self, output: Output, asked: Iterable[Message]) -> None:
         """Add the answer of a turn to the conversation, with the details of the turn."""
@@ -379,14 +379,14 @@ class _LiveConversation:
     def _output(self, stop: str | None) -> Output:
         last = self.last or Output(text="")
         # If one turn does not report what was done, it is unknown for all of them.
-        told = len(self.told_turns) >= max(self.turn, 1)
-        steps = tuple(self.steps) if told or not self.told_turns else None
+        all_reported = len(self.reported_turns) >= max(self.turn, 1)
+        steps = tuple(self.steps) if all_reported or not self.reported_turns else None
         output = replace(
             last,
             usage=sum_usages(self.usages),
             user_usage=sum_usages(self.user_usages),
-            tool_calls=calls_of(steps or ()) if told else None,
-            trajectory=steps if told else steps or None,
+            tool_calls=calls_of(steps or ()) if all_reported else None,
+            trajectory=steps if all_reported else steps or None,
             messages=tuple(self.messages),
             state=self.state,
             stop=stop,

@@ -1,4 +1,4 @@
-"""Open a file of another tool: its values with their places, and nothing else."""
+"""Open a file of another tool as values with their places."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 @dataclass(frozen=True)
-class Foreign:
+class SourceFile:
     """The content of one file.
 
     Attributes:
@@ -80,7 +80,7 @@ class Foreign:
         return value if isinstance(value, Mapping) else {}
 
 
-def open_foreign(path: Path, shown: str) -> Foreign:
+def open_source(path: Path, shown: str) -> SourceFile:
     """Read a file; its content says what it is, and its suffix only whether text is YAML or CSV.
 
     Raises:
@@ -97,7 +97,7 @@ def open_foreign(path: Path, shown: str) -> Foreign:
     return found
 
 
-def _opened(path: Path, shown: str, name: str) -> Foreign:
+def _opened(path: Path, shown: str, name: str) -> SourceFile:
     if path.is_dir():
         raise InputError(Problem(shown, "a folder, not a file", "name the file in it"))
     if name.endswith((".js", ".cjs", ".mjs", ".ts", ".py")):
@@ -106,18 +106,18 @@ def _opened(path: Path, shown: str, name: str) -> Foreign:
     with open_file(path) as file:
         head = file.read(len(ZIP[0]))
     if head in ZIP:
-        return Foreign(shown, "archive", None, path)
+        return SourceFile(shown, "archive", None, path)
     if name.endswith((".csv", ".tsv")):
         table = RawTable(shown, "cells")
         return _of_rows(path, shown, "table", partial(_table, path, table))
     text = text_of(path, shown, None, SAVE_AS_UTF8, MAX_JSON_BYTES)
     if name.endswith((".yaml", ".yml")):
         value, marks = parse_foreign(text.encode(), shown, MAX_YAML_BYTES)
-        return Foreign(shown, "document", value, path, marks=marks)
+        return SourceFile(shown, "document", value, path, marks=marks)
     if not name.endswith((".jsonl", ".ndjson")):
         value, unknown = _document(text, shown)
         if value is not _SEVERAL:
-            return Foreign(shown, "document", value, path, unknown=unknown)
+            return SourceFile(shown, "document", value, path, unknown=unknown)
     return _of_rows(path, shown, "rows", partial(_lines, text, shown))
 
 
@@ -183,7 +183,7 @@ def _of_rows(
     shown: str,
     kind: Literal["rows", "table"],
     read: Callable[[Callable[[Problem], None]], Iterator[RawRow]],
-) -> Foreign:
+) -> SourceFile:
     problems: list[Problem] = []
     lines: list[int] = []
     rows: list[Any] = []
@@ -199,7 +199,7 @@ def _of_rows(
         rows.append(row)
     if problems:
         raise InputError(problems)
-    return Foreign(shown, kind, rows, path, lines=tuple(lines))
+    return SourceFile(shown, kind, rows, path, lines=tuple(lines))
 
 
 def check_value(value: Any, at: Callable[..., str]) -> None:

@@ -1,4 +1,4 @@
-"""Gather the cases and outputs of a source row by row, with what is not carried over."""
+"""Collect the cases and outputs of another tool's file row by row, with what is not carried over."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from evalkit.imports.foreign import Foreign
+from evalkit.imports.ids_and_fields import Ids, cohorts_of, own_field
 from evalkit.imports.imported import (
     Imported,
     ImportedCase,
@@ -15,17 +15,17 @@ from evalkit.imports.imported import (
     PersonsLabel,
     StoredOutput,
 )
-from evalkit.imports.naming import Ids, cohorts_of, own_field
+from evalkit.imports.source_file import SourceFile
 
 NOTHING: tuple[Any, ...] = (None, "", [], {})
 """Values that say nothing."""
 
 
 @dataclass
-class Gathered:
-    """What was read so far."""
+class Collector:
+    """Collects what was read so far."""
 
-    source: Foreign
+    source: SourceFile
     ids: Ids = field(default_factory=Ids)
     cases: list[ImportedCase] = field(default_factory=list)
     outputs: list[StoredOutput] = field(default_factory=list)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from evalkit.imports.naming import own_field
+from evalkit.imports.ids_and_fields import own_field
 
 QUESTIONS = ("input", "question", "query", "prompt", "text", "message", "user_input", "messages")
 ANSWERS = ("answer", "output", "text", "response", "result", "content")

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from evalkit.errors import InputError, Problem
-from evalkit.imports.result_cases import ID_NAMES, INPUT_NAMES, REPEAT_NAMES
-from evalkit.imports.result_columns import ColumnFlags
+from evalkit.imports.result_case_columns import ID_NAMES, INPUT_NAMES, REPEAT_NAMES
+from evalkit.imports.result_flags import ColumnFlags
 from evalkit.imports.result_rows import ERROR_NAMES
 from evalkit.imports.result_table import ResultRow, ResultTable, columns_of_both, fold, quoted
 

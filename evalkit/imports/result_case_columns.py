@@ -60,7 +60,7 @@ class CaseColumns:
 
 def case_ids(table: ResultTable, columns: CaseColumns) -> list[str]:
     """Return the id of the case of each row."""
-    return [_made_id(text) if columns.is_text else _short(text) for text in table.texts(columns.id)]
+    return [made_id(text) if columns.is_text else _short(text) for text in table.texts(columns.id)]
 
 
 def choose_cases(
@@ -220,10 +220,11 @@ def _repeated(table: ResultTable, name: str, own: str, repeat: str | None) -> Pr
     return Problem(table.shown, f"{own!r} does not name the cases", "name the column that does: --id COLUMN")
 
 
-def _made_id(text: str) -> str:
+def made_id(text: str) -> str:
+    """Return the id of a case that is known by its text."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_HEX]
 
 
 def _short(text: str) -> str:
     """Return an id; one that is too long to show is replaced by its hash."""
-    return text if len(text) <= _ID_CHARS and text.isprintable() else _made_id(text)
+    return text if len(text) <= _ID_CHARS and text.isprintable() else made_id(text)
