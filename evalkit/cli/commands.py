@@ -28,7 +28,8 @@ COMMANDS = {
     ),
     "check": Listed("check", "Check a suite, its golden set, labels, scorers and gate without calling anything."),
     "import": Listed(
-        "import_", "Make a suite, golden rows and stored outputs of another tool's file; nothing is run or fetched."
+        "import_",
+        "Make a suite, golden rows and stored outputs from another tool's file, without running or fetching anything.",
     ),
     "run": Listed("run", "Run a suite: call the system, grade every answer, decide."),
     "gate": Listed("gate", "Decide again from the rows of a run, after a change of the gate or of the baseline."),
@@ -38,7 +39,7 @@ COMMANDS = {
     ),
     "compare": Listed(
         "compare",
-        "Compare the results of two systems, as files of any tool or as runs: what fell, where, and is it noise.",
+        "Compare two systems by their results, as files of any tool or as runs, and decide if the new one is worse.",
     ),
     "diff": Listed("diff", "Compare two runs: metrics that fell or rose, and cases that changed."),
     "runs": Listed(

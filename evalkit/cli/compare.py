@@ -18,11 +18,12 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
     before: Annotated[str, typer.Argument(help="Results of the old system: a file, run folder, baseline or `latest`.")],
     after: Annotated[
         str | None,
-        typer.Argument(help="Results of the new system, likewise; left out for another system of the same file."),
+        typer.Argument(help="Results of the new system. Leave it out to compare two systems of one file (--system)."),
     ] = None,
     id: Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="Column that names the cases.")] = None,
     passes: Annotated[
-        list[str] | None, typer.Option("--pass", metavar="COLUMN", help="Column of pass or fail; repeatable.")
+        list[str] | None,
+        typer.Option("--pass", metavar="COLUMN", help="Column of pass or fail to compare; repeatable."),
     ] = None,
     metric: Annotated[
         list[str] | None, typer.Option(metavar="COLUMN", help="Column of grades to compare; repeatable.")
@@ -31,7 +32,7 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
         list[str] | None, typer.Option(metavar="COLUMN", help="Column of cohorts to compare by; repeatable.")
     ] = None,
     cluster: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column that cases share which depend on each other.")
+        str | None, typer.Option(metavar="COLUMN", help="Column with a value that dependent cases share.")
     ] = None,
     repeat: Annotated[str | None, typer.Option(metavar="COLUMN", help="Column that numbers repeats of a case.")] = None,
     higher: Annotated[
@@ -72,12 +73,12 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every check and cohort.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the decision and what failed.")] = False,
 ) -> None:
-    """Compare the results of two systems, as files of any tool or as runs: what fell, where, and is it noise.
+    """Compare two systems by their results, as files of any tool or as runs, and decide if the new one is worse.
 
     Example: evalkit compare before.csv after.csv --id question_id --pass correct
 
-    Reads CSV, TSV, JSON Lines, JSON, Excel, Parquet and Arrow files, run folders and saved baselines. No suite is
-    needed, and nothing is called.
+    Reads CSV, TSV, JSON Lines, JSON, YAML, Excel, Parquet and Arrow files, run folders and saved baselines. No
+    suite is needed, and nothing is called.
 
     Exit codes: 0 no drop found, 1 dropped, 2 invalid input, 3 too little to say.
     """

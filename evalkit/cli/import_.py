@@ -1,4 +1,4 @@
-"""`evalkit import`: make a suite of another tool's file."""
+"""`evalkit import`: make a suite from another tool's file."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def import_(
         bool, typer.Option("--strict", help="Exit with 2 and write nothing if anything is lost.")
     ] = False,
 ) -> None:
-    """Make a suite, golden rows and stored outputs of another tool's file; nothing is run or fetched.
+    """Make a suite, golden rows and stored outputs from another tool's file, without running or fetching anything.
 
-    What cannot be carried over is listed, with its place and what to do instead, here and in DIR/IMPORT.md.
+    The output and DIR/IMPORT.md list what cannot be carried over: its place, the reason, and what to do instead.
 
     Example: evalkit import promptfooconfig.yaml --out evals
 
-    Exit codes: 0 imported, 2 unreadable, nothing carried over, or a loss with --strict.
+    Exit codes: 0 imported, 2 the file is unreadable, nothing was carried over, or --strict and a loss.
     """
     import asyncio
     import os

@@ -12,7 +12,7 @@ from evalkit.imports.source_file import SourceFile
 
 
 class SourceFormat(NamedTuple):
-    """A kind of file of another tool: the functions that know it and read it."""
+    """A format of another tool, with the functions that recognise and read it."""
 
     format: str
     """Value of `--format`."""

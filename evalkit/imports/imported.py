@@ -1,4 +1,4 @@
-"""What an importer makes of another tool's file: one value for all formats, written by `operations.import_`."""
+"""Hold what is read from another tool's file: one value for all formats, written by `operations.import_`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FoundScorer:
     """A scorer as a suite writes it, or a check as a row writes it.
 
     Attributes:
-        place: What it stands for in the source.
+        place: Place in the source.
         kind: The name in a suite, with `not_` if it is negated.
         options: Its options.
         part: What it is called in counts.

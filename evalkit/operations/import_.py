@@ -1,4 +1,4 @@
-"""Make a suite, a golden set and stored outputs of another tool's file, without running or fetching anything."""
+"""Make a suite, a golden set and stored outputs from another tool's file, without running or fetching anything."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ _MOST_COHORTS, _MOST_VALUES = 10, 50
 SIMULATOR = "gpt-4o"
 """Plays the users of an imported conversation until the suite names another model."""
 _MOST_WORDS = 100_000
+_NO_OTHER = "  # a suite needs a scorer; here the `checks` of each case decide"
 
 
 def plays_user(imported: Imported) -> bool:
@@ -124,6 +125,7 @@ def _suite(imported: Imported, system: ImportedSystem, at: int, source: str, row
         *([f"repeat: {repeats}"] if repeats > 1 else []),
         "scorers:",
         *(f"  - {flow({each.kind: each.options})[1:-1] if each.options else each.kind}" for each in scorers),
+        *([_NO_OTHER] if scorers == [_any_answer(rows)] and not _decides(scorers, []) else []),
         *([f"cohorts: {flow(cohorts)}"] if cohorts else []),
         *([f"labels: [{LABELS}]"] if imported.labels else []),
         *(_gate(imported) if _decides(scorers, rows) else ["# gate: no scorer of the source decides"]),
@@ -198,7 +200,7 @@ def _notes(imported: Imported, source: str, counts: Mapping[str, tuple[int, int]
         "| --- | --- | --- |",
         *(f"| {part}s | {found:,} | {carried:,} |" for part, (found, carried) in counts.items()),
         "",
-        "## Not carried over",
+        "## Not carried over, or in part",
         "",
     ]
     if imported.losses:

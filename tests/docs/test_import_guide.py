@@ -41,7 +41,7 @@ def test_the_example_runs_as_the_page_says(tmp_path: Path, monkeypatch: pytest.M
 def test_every_format_and_every_assertion_is_on_the_page() -> None:
     """Those without a counterpart are listed as such."""
     assert all(f"| `{name}` |" in PAGE for name in NAMES)
-    rest = PAGE.partition("These types are not carried over")[2]
+    rest = PAGE.partition("The following types are not carried over")[2]
     table = PAGE.partition("## What becomes of promptfoo's assertions?")[2].partition("A case passes if")[0]
     for name, row in ASSERTIONS.items():
         assert f"`{name}`" in (rest if isinstance(row, Uncarried) else table), name
