@@ -223,7 +223,9 @@ def _join(refused: Sequence[Check], gates: Sequence[Gate], tested: Sequence[Test
     small_checks = [untested_check(gate) for gate in small]
     decisive = [*refused, *cause_checks, *(c for c, gate in zip(small_checks, small, strict=True) if gate.critical)]
     if not tested and not refused:
-        decisive.append(_whole("insufficient evidence", f"no metric has {MIN_PAIRED} cases that both runs scored"))
+        clustered = any(len(gate.cases) >= MIN_PAIRED for gate in gates)
+        what = f"{MIN_PAIRED} independent clusters of cases" if clustered else f"{MIN_PAIRED} cases"
+        decisive.append(_whole("insufficient evidence", f"no metric has {what} that both runs scored"))
     others = [tested_check(frame, each, improved) for each in (*echoes, *quiet)]
     checks = dict.fromkeys([*decisive, *others, *small_checks])
     return Finding(tuple(checks), (*finding(decisive).reasons, *_echo_reasons(echoes)))

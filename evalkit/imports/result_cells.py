@@ -14,6 +14,8 @@ from evalkit.types import MOST
 
 _PASSES = frozenset({"true", "yes", "pass", "passed", "ok", "correct", "success"})
 _FAILS = frozenset({"false", "no", "fail", "failed", "incorrect", "wrong", "failure"})
+VERDICTS = (_PASSES | _FAILS) - {"true", "false", "yes", "no"}
+"""Words that grade an answer; the others may be the answer itself."""
 _EMPTY = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "-"})
 _INFINITE = frozenset({"inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"})
 _ERRORS = frozenset({"error", "errored", "timeout", "timed out", "exception"})
@@ -31,6 +33,8 @@ class Grade:
     """`None` if it is unknown."""
     word: bool = False
     """Whether a word said pass or fail."""
+    verdict: bool = False
+    """Whether that word can be nothing but a grade: `pass`, and not `yes`."""
     letter: bool = False
     """Whether it is a letter of inspect."""
     unknown: str = ""
@@ -74,7 +78,7 @@ def _read_text(text: str, decimal_comma: bool) -> Grade:
     if folded in _EMPTY:
         return EMPTY
     if folded in _PASSES or folded in _FAILS:
-        return Grade(float(folded in _PASSES), word=True)
+        return Grade(float(folded in _PASSES), word=True, verdict=folded in VERDICTS)
     if folded in _ERRORS:
         return Grade(unknown="error", message=folded)
     if folded in _INFINITE:

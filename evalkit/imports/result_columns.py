@@ -14,10 +14,13 @@ from evalkit.errors import InputError, Problem, noting
 from evalkit.imports.result_case_columns import CaseColumns, choose_cases
 from evalkit.imports.result_cells import Grade, NotAGrade, is_letters, is_pass_fail, read_grade
 from evalkit.imports.result_flags import ColumnFlags, refuse_uncompared, refuse_unknown
+from evalkit.imports.result_names import more_is_better
 from evalkit.imports.result_table import ResultTable, columns_of_both, fold, quoted
 from evalkit.types import Metric
 
 PASS_NAMES = ("pass", "passed", "success", "successful", "correct", "is_correct", "ok")
+ANSWER_NAMES = ("result", "label", "outcome")
+"""Those of `WEAK_PASS_NAMES` whose values must be words that nothing but a grade is: `pass`, and not `yes` or 1."""
 WEAK_PASS_NAMES = ("verdict", "result", "label", "judgement", "judgment", "outcome")
 """Read as pass or fail if nothing else is a grade: each may also be what a model answered."""
 SCORE_NAMES = ("score", "value", "rating", "grade", "accuracy", "acc", "exact_match", "f1")
@@ -39,20 +42,6 @@ AMOUNTS = {
     "output_tokens": "output_tokens",
 }
 """Columns whose unit is in the name -> what they measure."""
-LOWER_WORDS = frozenset(
-    "latency duration time cost price token tokens error errors loss wer cer perplexity violation violations"
-    " distance".split()
-)
-"""Words in a column's name that mean that less is better."""
-UNCLEAR_WORDS = frozenset(
-    "hallucination hallucinations hallucinated bias biased toxicity toxic refusal refusals refused uncertainty length"
-    " risk harm harmful harmfulness severity unsafe".split()
-)
-"""Words that name something bad: whether its score counts the bad or its absence, only the user knows."""
-CLEAR_ENDS = ("pass", "passed", "acc", "accuracy", "correct", "f1", "precision", "recall", "match")
-"""Last words of names of which more is better, whatever the words before say: `token_f1`."""
-TURNING_WORDS = frozenset("score scores rating grade no non not without free".split())
-"""Words beside one of `LOWER_WORDS` after which the name says neither: `latency_score`, `error_free`."""
 SCALES = ((0.0, 1.0), (1.0, 5.0), (0.0, 5.0), (0.0, 10.0), (0.0, 100.0))
 _RESERVED = ("pass_rate", "pass_any", "pass_all", "pass_spread", "overall", "coverage")
 
@@ -171,6 +160,10 @@ class _Grades:
             what = f"no column of both files is known to hold grades, the columns are {after.listed()}"
             if set(before.names) != set(after.names):
                 what += f" in {after.shown}, and {before.listed()} in {before.shown}"
+            unread = [name for name in both if _is_grade_name(name, after.names[name]) and self.read(name)[1]]
+            if unread:
+                self.problems += self.read(unread[0])[1][:1]
+                return ()
             numeric = [name for name in both if self.is_numeric(name)]
             fix = f"name it: --metric {quoted(after.names[numeric[0]])}" if numeric else "name it: --pass COLUMN"
             self.problems.append(Problem(after.shown, what, fix))
@@ -191,7 +184,12 @@ class _Grades:
         if names:
             return names
         weak = [name for name in both if name in WEAK_PASS_NAMES]
-        return [name for name in weak if self.is_graded(name) and not self.read(name)[1]][:1]
+        return [name for name in weak if self.is_graded(name) and not self.read(name)[1] and self._is_verdict(name)][:1]
+
+    def _is_verdict(self, name: str) -> bool:
+        """Tell whether a weak name holds verdicts: `yes` or 1 under `label` may be what the model said."""
+        known = [grade for grade in self.read(name)[0] if grade.value is not None]
+        return name not in ANSWER_NAMES or all(grade.verdict or grade.letter for grade in known)
 
     def _column(self, name: str) -> GradeColumn | None:
         grades, problems = self.read(name)
@@ -235,16 +233,12 @@ class _Grades:
             return True
         if name in map(fold, self.asked.lower):
             return False
-        words = name.split("_")
-        if words[-1] in CLEAR_ENDS:
-            return True
-        lower = not LOWER_WORDS.isdisjoint(words)
-        if not UNCLEAR_WORDS.isdisjoint(words) or (lower and not TURNING_WORDS.isdisjoint(words)):
+        better = more_is_better(name)
+        if better is None:
             what = f"the name {own!r} does not say whether more of it is better"
             fix = f"say it: --lower {quoted(own)} if a higher number is worse, --higher {quoted(own)} if it is better"
             self.problems.append(Problem(self.tables[1].shown, what, fix))
-            return None
-        return not lower
+        return better
 
     def _is_one_scale(self, name: str, own: str) -> bool:
         """Tell whether both files count alike; noted if one holds shares and the other larger numbers: 0.9 and 60."""

@@ -86,6 +86,9 @@ def _of_systems(old: Side, new: Side, column: str, systems: tuple[str, str] | No
         line = f"--system {quoted(column)} --before {quoted(first)} --after {quoted(second)}"
         what = f"{plural(len(values), 'system')} in the column {column!r}"
         raise InputError(Problem("--system", what, f"say which two are compared: {line}"))
+    if old is new and systems[0] == systems[1]:
+        what = f"{systems[0]!r} would be compared with itself"
+        raise InputError(Problem("--after", what, "name the other system, or a second file"))
     return old.of_system(column, systems[0]), new.of_system(column, systems[1])
 
 

@@ -14,17 +14,15 @@ from evalkit.cli.app import app
 from evalkit.imports.result_case_columns import CLUSTER_NAMES, ID_NAMES, INPUT_NAMES, REPEAT_NAMES
 from evalkit.imports.result_columns import (
     AMOUNTS,
-    CLEAR_ENDS,
+    ANSWER_NAMES,
     COHORT_NAMES,
     GRADE_ENDS,
-    LOWER_WORDS,
     PASS_NAMES,
     SCORE_NAMES,
-    TURNING_WORDS,
-    UNCLEAR_WORDS,
     WEAK_PASS_NAMES,
 )
 from evalkit.imports.result_metric_rows import METRIC_NAMES, VALUE_NAMES
+from evalkit.imports.result_names import CLEAR_ENDS, LOWER_WORDS, TURNING_WORDS, UNCLEAR_WORDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "compare.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)
@@ -85,7 +83,17 @@ def test_every_command_of_the_page_runs(project: Path) -> None:
     "names",
     [
         *(ID_NAMES, INPUT_NAMES, REPEAT_NAMES, CLUSTER_NAMES, PASS_NAMES, WEAK_PASS_NAMES, SCORE_NAMES, GRADE_ENDS),
-        *(COHORT_NAMES, LOWER_WORDS, UNCLEAR_WORDS, CLEAR_ENDS, TURNING_WORDS, METRIC_NAMES, VALUE_NAMES, AMOUNTS),
+        *(
+            ANSWER_NAMES,
+            COHORT_NAMES,
+            LOWER_WORDS,
+            UNCLEAR_WORDS,
+            CLEAR_ENDS,
+            TURNING_WORDS,
+            METRIC_NAMES,
+            VALUE_NAMES,
+            AMOUNTS,
+        ),
     ],
 )
 def test_every_name_that_is_recognised_is_on_the_page(names: tuple[str, ...]) -> None:

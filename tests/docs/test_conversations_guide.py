@@ -134,7 +134,10 @@ def test_the_conversations_of_the_page_are_compared(project: Path) -> None:
 
     def judge(request: dict[str, Any]) -> dict[str, Any]:
         first = request["messages"][1]["content"].partition("<<<SECOND")[0]
-        return {"reason": "it made the refund", "winner": "first" if '"name": "refund"' in first else "second"}
+        return {
+            "reason": "it made the refund",
+            "winner": "first" if '"role": "tool", "name": "refund"' in first else "second",
+        }
 
     bot = (project / "bot.py").read_text(encoding="utf-8")
     (project / "bot.py").write_text(re.sub(r"environment.call\(.refund.*\)", "pass", bot), encoding="utf-8")

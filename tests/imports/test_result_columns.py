@@ -301,8 +301,17 @@ def test_a_weak_name_is_used_only_where_nothing_else_is_a_grade(tmp_path: Path) 
     assert [each.column for each in chosen(tmp_path, rows).grades] == ["correct"]
     alone = [{"id": f"{i}", "label": ("pass", "fail")[i % 2]} for i in range(3)]
     assert [each.column for each in chosen(tmp_path, alone).grades] == ["label"]
-    other = [{"id": f"{i}", "label": ("cat", "dog")[i % 2]} for i in range(3)]
-    assert "no column of both files is known to hold grades" in refused(tmp_path, other)[0]
+    for answers in (("cat", "dog"), ("yes", "no"), (1, 0)):
+        other = [{"id": f"{i}", "label": answers[i % 2]} for i in range(3)]
+        assert "no column of both files is known to hold grades" in refused(tmp_path, other)[0]
+    verdicts = [{"id": f"{i}", "verdict": ("yes", "no")[i % 2]} for i in range(3)]
+    assert [each.column for each in chosen(tmp_path, verdicts).grades] == ["verdict"]
+
+
+def test_a_column_of_grades_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """Not as a column that is not there."""
+    rows = [{"id": f"{i}", "correct": "TF"[i % 2]} for i in range(3)]
+    assert refused(tmp_path, rows)[0].startswith("before.csv:2 correct: 'T' is neither a number nor pass or fail")
 
 
 def test_a_flag_that_names_no_column_lists_the_columns(tmp_path: Path) -> None:

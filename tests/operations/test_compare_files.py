@@ -315,6 +315,14 @@ def rows_of(result: Result) -> list[Row]:
     return list(result.folder.rows())
 
 
+def test_too_few_clusters_are_called_so(compare: Callable[..., Result]) -> None:
+    """40 cases in two conversations are not five independent ones, and not too few cases either."""
+    before = [{"id": f"{i:02}", "correct": True, "conversation_id": i // 20} for i in range(40)]
+    after = [row | {"correct": False} for row in before]
+    reasons = compare(before, after).decision.reasons
+    assert "no metric has 5 independent clusters of cases that both runs scored" in reasons[0]
+
+
 def test_what_was_read_is_stored(compare: Callable[..., Result]) -> None:
     """The manifest holds the file, its hash and the meaning of each column; both sides are run folders."""
     result = compare(made_by_another_tool(30, seed=1), made_by_another_tool(30, seed=2))
@@ -366,6 +374,8 @@ def test_two_systems_of_one_file_are_compared(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="has 'tiny' under 'model'; it holds 'small', 'large', 'huge'"):
         compare_files(Comparing(before=str(file), system="model", systems=("small", "tiny")), tmp_path / "none")
+    with pytest.raises(InputError, match="--after: 'small' would be compared with itself; name the other system"):
+        compare_files(Comparing(before=str(file), system="model", systems=("small", "small")), tmp_path / "none")
 
 
 def test_one_side_alone_is_refused(tmp_path: Path) -> None:
