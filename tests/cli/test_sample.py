@@ -56,7 +56,7 @@ def test_a_declared_sample_decides_with_figures_of_the_whole_set(project: Projec
     (overall,) = [c for c in summary["cells"] if (c["metric"], c["cohort"]) == ("pass_rate", "overall")]
     assert overall["n_scored"] == 200
     assert 0.93 <= overall["estimate"]["value"] <= 0.97
-    assert "a sample: 200 cases stand for 1000" in ran.stdout.replace("\n", " ").replace("  ", " ")
+    assert "a sample: 200 cases represent 1000" in ran.stdout.replace("\n", " ").replace("  ", " ")
 
 
 def test_a_sampled_run_is_compared_with_one_of_the_whole_set_and_with_itself(project: Project) -> None:
