@@ -123,6 +123,8 @@ class Builder:
         fix = "write a value, or remove the key" if item is None else _MENDS.get(hint, "see docs/suites.md")
         if hint is str and isinstance(item, bool | int | float):
             fix = f'put it in quotes: "{show(item)}"'
+        elif hint is str and isinstance(item, Mapping):
+            fix = "write a text, and options as keys beside it"
         elif hint in (int, float) and isinstance(item, str) and item.replace(",", ".").replace(".", "", 1).isdigit():
             fix = f"write {item.replace(',', '.')}"
         self.problem(path, f"expected {_NAMES.get(hint, hint.__name__)}, got {show(item)}", fix)

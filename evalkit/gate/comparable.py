@@ -14,7 +14,7 @@ from evalkit.gate.pairing import Baseline
 from evalkit.text.numbers import plural
 
 LACKING = "the baseline does not have the metric"
-SCORE_AGAIN = "score its stored answers again with `evalkit score`, and save that run as the baseline"
+SCORE_AGAIN = "score its stored answers again with `evalkit score RUN --suite SUITE`, and save that run as the baseline"
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,6 +33,7 @@ T = TypeVar("T")
 _MAYBE_DONE = (
     "; not sent again, because the service may have done its work; if asking twice does no harm, set `idempotent: true`"
 )
+_REMEMBERED = "; not sent again, because the service remembers the session and may have done its work"
 _SECRET_HEADER = re.compile(r"authorization|cookie|(api|access|auth|subscription)[-_]?(key|token)", re.IGNORECASE)
 
 
@@ -51,6 +52,8 @@ class SystemEndpoint:
     proxy: str | None = None
     fields: RequestFields | None = None
     """Fields that the endpoint has refused so far; `None` if the suite defines the whole body."""
+    remembers: bool = False
+    """Whether the service keeps a session, so that no request may reach it twice."""
 
     async def call(
         self, body: Mapping[str, Any], read: Callable[[aiohttp.ClientResponse], Awaitable[T]], url: str | None = None
@@ -95,7 +98,8 @@ class SystemEndpoint:
             return CallFailed("too_large", f"{failure.message}; raise max_bytes if this is meant")
         answered = "" if failure.status is None else f" answered {failure.status}"
         lost = not self.policy.repeats(failure) and REPEATABLE.repeats(failure)
-        fix = f"; {TOO_LONG}" if is_too_long(failure.status, failure.message) else _MAYBE_DONE if lost else ""
+        unsure = _REMEMBERED if self.remembers else _MAYBE_DONE
+        fix = f"; {TOO_LONG}" if is_too_long(failure.status, failure.message) else unsure if lost else ""
         return CallFailed(failure.kind, f"{self.place}{answered}: {failure.message}{failure.after}{fix}")
 
     @property
@@ -184,6 +188,7 @@ async def connect(  # noqa: PLR0913 - each is a setting of the system
     policy: RetryPolicy,
     max_bytes: int,
     fields: RequestFields | None = None,
+    remembers: bool = False,
 ) -> AsyncIterator[SystemEndpoint]:
     """Hold one session with one connection for each call in flight."""
     async with new_session(shared.concurrency) as session:
@@ -198,6 +203,7 @@ async def connect(  # noqa: PLR0913 - each is a setting of the system
             waits=shared.waits,
             proxy=find_proxy(url, shared.env),
             fields=fields,
+            remembers=remembers,
         )
 
 

@@ -107,10 +107,13 @@ class HttpSystem:
         return self.version or config_hash(self, ignored)
 
     @property
+    def _remembers(self) -> bool:
+        return "session" in fields_in([self.http, self.body])
+
+    @property
     def _policy(self) -> RetryPolicy:
         # A turn is not sent twice if a service with a memory may have processed it.
-        remembers = "session" in fields_in([self.http, self.body])
-        repeatable = (self.idempotent or self.method == "PUT") and not remembers
+        repeatable = (self.idempotent or self.method == "PUT") and not self._remembers
         return replace(REPEATABLE if repeatable else AT_MOST_ONCE, retries=self.retries)
 
     def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
@@ -137,6 +140,7 @@ class HttpSystem:
             timeout_s=self.timeout_s,
             policy=self._policy,
             max_bytes=self.max_bytes,
+            remembers=self._remembers,
         ) as endpoint:
 
             async def received(response: aiohttp.ClientResponse) -> tuple[bytes, str | None]:
@@ -211,14 +215,24 @@ def _text_or(read: Callable[[bytes], Output | Failure], body: bytes, charset: st
     return Output(text=text)
 
 
+def _part(name: str, pick: Pick, reply: Any) -> Any:
+    try:
+        return pick(reply)
+    except LookupError as error:
+        if name == "text":
+            raise
+        path = error.args[0].partition(": ")[0]
+        raise LookupError(f"{error.args[0]}; if it may be absent, write `{path}?`") from None
+
+
 def _picked(picks: Mapping[str, Pick], reply: Any) -> dict[str, Any]:
     parts: dict[str, Any] = {}
     usage: dict[str, Any] = {}
     for name, pick in picks.items():
         if name.startswith("usage."):
-            usage[name.removeprefix("usage.")] = pick(reply)
+            usage[name.removeprefix("usage.")] = _part(name, pick, reply)
         else:
-            parts[name] = pick(reply)
+            parts[name] = _part(name, pick, reply)
     if usage:
         parts["usage"] = {**(parts.get("usage") or {}), **usage}
     return parts

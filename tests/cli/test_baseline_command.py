@@ -177,7 +177,8 @@ def test_verify_names_what_cannot_be_compared(saved: Project) -> None:
     assert ran.returncode == 2
     assert "20 of its 40 cases are those of cases.jsonl today, need 90%" in ran.stderr
     assert (
-        "its exact was scored differently (options); score its stored answers again with `evalkit score`" in ran.stderr
+        "its exact was scored differently (options); score its stored answers again with `evalkit score RUN "
+        "--suite SUITE`" in ran.stderr
     )
 
 

@@ -55,7 +55,10 @@ def test_a_baseline_of_then_asks_to_be_scored_again(root: Path) -> None:
     """A scorer that changed is named with the command that makes both runs comparable."""
     ran = forked(root, "run", "suite.yaml", "--out", "third", "--no-report", "--progress", "none")
     assert ran.returncode == 2
-    assert "scored differently (keywords: scorer); score its stored answers again with `evalkit score`" in ran.stderr
+    assert (
+        "scored differently (keywords: scorer); score its stored answers again with `evalkit score RUN --suite SUITE`"
+        in ran.stderr
+    )
 
 
 def test_a_run_of_then_goes_on(root: Path) -> None:

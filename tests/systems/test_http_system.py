@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from evalkit.systems import HttpSystem, Shared
-from evalkit.types import Failure, Message, Output, ToolCall, Usage
+from evalkit.types import Case, Failure, Message, Output, ToolCall, Usage
 
 
 def system(url, **options):
@@ -134,6 +134,11 @@ def test_words_that_services_use_for_other_things_need_a_path(serve, shared, cas
         ({"a": 1, "b": 2}, {}, "no text under text, answer, output, there is a mapping with a, b; set `pick.text`"),
         ([1], {}, "expected an object with text or answer or output, got list; set `pick`"),
         ({"a": {"c": 1}}, {"text": "a.b"}, "a.b: no `b`, there is a mapping with c"),
+        (
+            {"a": "x", "b": 1},
+            {"text": "a", "interrupt": "ask"},
+            "ask: no `ask`, there is a mapping with a, b; if it may be absent, write `ask?`",
+        ),
         ({"a": []}, {"text": "a[0]"}, "a[0]: no item [0], there is a list of 0"),
         ({"a": "x"}, {"text": "a[*].t"}, "a[*].t: `[*]` needs a list, there is str 'x'"),
         ({"a": 7}, {"text": "a"}, "text: expected a string, got int 7"),
@@ -329,6 +334,19 @@ def test_a_passing_fault_is_tried_again(response, serve, shared, case):
     assert "at last" == output.text
     assert 2 == len(calls)
     assert output.latency_s < calls[1] - calls[0]
+
+
+@pytest.mark.parametrize(("body", "sent_twice"), [({"id": "{{id}}"}, True), ({"at": "{{session}}"}, False)])
+def test_a_service_that_remembers_the_session_gets_no_turn_twice(body, sent_twice, serve, shared):
+    """Not even with `idempotent`; the message says why, and does not ask for a key that is there."""
+    handler, calls = failing_first(1, refuse)
+    asked = Case(id="c", input="q", fields={"session": "s"})
+    (ended,) = serve(handler, lambda url: system(url, idempotent=True, body=body), shared, asked)
+    assert len(calls) == (2 if sent_twice else 1)
+    if not sent_twice:
+        assert ended.message.endswith(
+            "; not sent again, because the service remembers the session and may have done its work"
+        )
 
 
 def test_retries_are_bounded(serve, shared, case):
