@@ -8,6 +8,7 @@ from typing import ClassVar
 from evalkit.formats.conversation import conversation_of
 from evalkit.formats.turns import turn_starts
 from evalkit.text.numbers import plural
+from evalkit.text.values import key_names, one_line
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
 CUT_OFF = ("max_turns", "max_steps", "interrupt")
@@ -32,4 +33,15 @@ class ConversationEnded:
             if left > 0:
                 return Score(self.name, 0.0, False, f"the agent ended it with {plural(left, 'scripted turn')} left")
         passed = output.stop not in CUT_OFF
-        return Score(self.name, float(passed), passed, f"the conversation ended with {output.stop}")
+        reason = f"the conversation ended with {output.stop}{_open_request(output)}"
+        return Score(self.name, float(passed), passed, reason)
+
+
+def _open_request(output: Output) -> str:
+    """Return what the agent asked for, if nobody answered it."""
+    if output.stop != "interrupt" or output.interrupt is None:
+        return ""
+    tool = output.interrupt.get("tool")
+    if tool:
+        return f": nobody answered the request for {one_line(tool, 60)}"
+    return f": nobody answered a request that names no `tool`; it has {key_names(output.interrupt)}"
