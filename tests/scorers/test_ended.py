@@ -13,7 +13,10 @@ from evalkit.types import Case, Output
 @pytest.mark.parametrize(
     ("interrupt", "reason"),
     [
-        ({"id": "1", "tool": "refund"}, "the conversation ended with interrupt: nobody answered the request for refund"),
+        (
+            {"id": "1", "tool": "refund"},
+            "the conversation ended with interrupt: nobody answered the request for refund",
+        ),
         (
             {"id": "1", "name": "refund"},
             "the conversation ended with interrupt: nobody answered a request that names no `tool`; it has id, name",
