@@ -65,7 +65,6 @@ class Process:
     def __init__(self) -> None:
         self._set: list[Callable[[], object]] = [
             _setting(os.umask, _umask()),
-            _setting(sys.setrecursionlimit, sys.getrecursionlimit()),
             _setting(sys.setswitchinterval, sys.getswitchinterval()),
             _setting(socket.setdefaulttimeout, socket.getdefaulttimeout()),
             _setting(logging.disable, logging.root.manager.disable),
@@ -87,7 +86,8 @@ class Process:
             with suppress(OSError):
                 self._fds[fd] = os.dup(fd)
         try:
-            yield
+            with _deep_enough():
+                yield
         finally:
             self.back()
             _set_environment(self._env)
@@ -105,6 +105,21 @@ class Process:
         for put_back in self._set:
             with suppress(OSError, RecursionError):
                 put_back()
+
+
+@contextmanager
+def _deep_enough() -> Iterator[None]:
+    """Keep the recursion limit at least where it is: it holds for every thread, the run's own among them.
+
+    A limit restored after the call would come too late, since the run goes on while the system is called.
+    """
+    real, least = sys.setrecursionlimit, sys.getrecursionlimit()
+    sys.setrecursionlimit = lambda limit: real(max(limit, least))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit = real
+        sys.setrecursionlimit(least)
 
 
 def _setting(setter: Callable[..., object], value: object) -> Callable[[], object]:

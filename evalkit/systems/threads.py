@@ -10,12 +10,11 @@ import asyncio
 import functools
 import inspect
 import os
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
@@ -69,7 +68,7 @@ class DaemonThreads:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._threads = 0
         self._busy = 0
-        self._before = _Before()
+        self._pid = os.getpid()
 
     async def run(self, call: Callable[[], Any]) -> Any:
         """Wait for `call`; when the wait is cancelled, its thread is left behind.
@@ -101,7 +100,7 @@ class DaemonThreads:
                 outcome = True, call()
             except BaseException as error:  # even SystemExit: it is the call's, not the pool's
                 outcome = False, error
-            self._before.back()
+            _end_if_forked(self._pid)
             try:
                 self._loop.call_soon_threadsafe(self._done, future, outcome)
             except RuntimeError:  # the loop was closed while the call hung
@@ -133,7 +132,7 @@ class OwnLoop:
         self._tasks: set[asyncio.Task[Any]] = set()
         """Calls that have not ended, including those that nothing waits for."""
         self._over = False
-        self._before = _Before()
+        self._pid = os.getpid()
 
     async def run(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         """Wait for the coroutine that `call` makes; when the wait is cancelled, its task is cancelled and left behind.
@@ -230,7 +229,7 @@ class OwnLoop:
         task.add_done_callback(functools.partial(self._ended, future))
 
     def _ended(self, future: asyncio.Future[_Outcome], task: asyncio.Task[Any]) -> None:
-        self._before.back()
+        _end_if_forked(self._pid)
         self._tasks.discard(task)
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
         outcome = (True, task.result()) if error is None else (False, error)
@@ -277,19 +276,10 @@ async def own_code(concurrency: int) -> AsyncIterator[OwnCode]:
         await own.loop.close()
 
 
-@dataclass(frozen=True)
-class _Before:
-    """Save and restore state that the run itself needs."""
-
-    pid: int = field(default_factory=os.getpid)
-    recursion_limit: int = field(default_factory=sys.getrecursionlimit)
-
-    def back(self) -> None:
-        """Restore a lowered recursion limit, and end a copy of the process that the system has forked."""
-        if os.getpid() != self.pid:
-            os._exit(1)
-        if sys.getrecursionlimit() < self.recursion_limit:
-            sys.setrecursionlimit(self.recursion_limit)
+def _end_if_forked(pid: int) -> None:
+    """End this process if it is a copy that the system has forked from process `pid`."""
+    if os.getpid() != pid:
+        os._exit(1)
 
 
 def _settle(future: asyncio.Future[_Outcome], outcome: _Outcome) -> None:

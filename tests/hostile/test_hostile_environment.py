@@ -78,7 +78,7 @@ SECRET = [
     ("LICENSE", "q8Wx2Lk9ZrTt61VbNm5Ya", None),
     ("MY_THING", "9f8a7b6c5d4e3f2a1b0c9d8e7f6a5b4c3d2e1f0a", None),
     ("SOMETHING", "Zm9vYmFyQmF6MTIzNDU2Nzg5MGFiY2RlZg==", None),
-    ("ENCRYPTION_KEY", "00000000", None),
+    ("ENCRYPTION_KEY", "86868686", None),
     ("VAULT", "hvs.0123456789abcdefghijABCD", None),
     ("JWT_SIGNER", "linnet-20", None),
 ]  # fmt: skip

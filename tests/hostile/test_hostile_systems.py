@@ -74,6 +74,7 @@ HARMLESS = {
     "freezes": "gc.freeze(); gc.disable(); return ok",
     "new_policy": "asyncio.set_event_loop_policy(None); return ok",
     "shallow": "sys.setrecursionlimit(60); return ok",
+    "shallow_for_a_while": "sys.setrecursionlimit(20); time.sleep(1); return ok",
     "writes_commands": "print('::set-output name=x::y'); return ok",
 }
 """What it does before it gives a right answer."""
