@@ -1,4 +1,6 @@
-"""Run `evalkit run` inside a job, and write everything that the job shows (`python -m evalkit.ci.gate`).
+"""Run `evalkit run` or `evalkit compare` inside a job, and write everything that the job shows.
+
+It is called as `python -m evalkit.ci.gate`.
 
 Reads its inputs and the files to write to from the environment. It ends with 0 even for a blocked run, so that the
 report is kept; the last step of the action ends with the run's exit code.
@@ -25,7 +27,7 @@ from evalkit.disk.files import read_file
 from evalkit.disk.paths import project_of
 from evalkit.errors import ExitCode
 from evalkit.report.page import ICONS, Code, Page, Section, markdown, read_page, to_json
-from evalkit.store.folder import COMMENT, DECISION, MANIFEST, MARKDOWN, REPORT, RunFolder
+from evalkit.store.folder import AFTER, COMMENT, DECISION, MANIFEST, MARKDOWN, REPORT, RunFolder
 from evalkit.systems.process import RUNNER_FILES
 from evalkit.systems.secrets import redact, secrets_of
 
@@ -61,10 +63,12 @@ def main(env: Mapping[str, str]) -> int:
             _append(Path(env["GITHUB_OUTPUT"]), f"decision=none\nexit-code={int(ExitCode.INVALID_INPUT)}\n")
         return int(ExitCode.INVALID_INPUT)
     folder = Path(tempfile.mkdtemp(prefix="evalkit.", dir=env["RUNNER_TEMP"]))
+    run = folder / "run" / AFTER if env["COMPARE"] else folder / "run"
+    decided_by = Path(env["COMPARE"] or env["SUITE"])
     # Written first, so that a cancelled job keeps its rows.
     _append(Path(env["GITHUB_OUTPUT"]), f"run-folder={folder / 'run'}\ncomment-path={folder / 'comment' / COMMENT}\n")
     code, said = _run(_words(env, folder / "run"), env)
-    ended = conclude(folder / "run", code, said, env["SUITE"])
+    ended = conclude(run, code, said, str(decided_by))
     foot = f"Full report: artifact `{env['ARTIFACT_NAME']}`"
     _append(Path(env["GITHUB_STEP_SUMMARY"]), markdown(ended.page, foot=foot))
     if env["COMMENT"] != "off":
@@ -72,14 +76,13 @@ def main(env: Mapping[str, str]) -> int:
         text = to_json(replace(ended.page, news=is_news(ended, env["COMMENT"])))
         (folder / "comment" / COMMENT).write_text(text, encoding="utf-8")
     workspace = Path(env.get("GITHUB_WORKSPACE", "."))
-    suite = Path(env["SUITE"])
-    told = annotations_of(ended.checks, suite, workspace)
+    told = annotations_of(ended.checks, decided_by, workspace)
     if ended.exit_code and ended.new_failures:
-        advisory = frozenset(_json(folder / "run" / MANIFEST).get("advisory", ()))
-        rows = RunFolder(folder / "run").rows()
-        told += case_annotations(rows, ended.new_failures, project_of(suite.parent), workspace, advisory)
+        advisory = frozenset(_json(run / MANIFEST).get("advisory", ()))
+        root = Path.cwd() if env["COMPARE"] else project_of(decided_by.parent)
+        told += case_annotations(RunFolder(run).rows(), ended.new_failures, root, workspace, advisory)
     sys.stdout.write("".join(told))
-    _append(Path(env["GITHUB_OUTPUT"]), _outputs(ended, folder / "run"))
+    _append(Path(env["GITHUB_OUTPUT"]), _outputs(ended, run))
     return 0
 
 
@@ -117,6 +120,11 @@ def _problems(env: Mapping[str, str]) -> list[str]:
     for name, known in (("COMMENT", COMMENT_WHEN), ("FAIL_ON", FAIL_ON)):
         if env[name] not in known:
             found.append(f"input {name.lower().replace('_', '-')}: {env[name]!r}; write one of {', '.join(known)}")
+    if bool(env["SUITE"]) == bool(env["COMPARE"]):
+        found.append("inputs suite and compare: name one of them, a suite to run or a file of results to compare")
+    if env["COMPARE"] and not env["BASELINE"]:
+        fix = f"name the results before this change, such as git:origin/${{{{ github.base_ref }}}}:{env['COMPARE']}"
+        found.append(f"input baseline: empty; {fix}")
     if not re.fullmatch(r"[\w.-]{1,100}", env["ARTIFACT_NAME"]):
         found.append(f"input artifact-name: {env['ARTIFACT_NAME']!r}; use letters, digits, '.', '_' and '-'")
     try:
@@ -128,9 +136,12 @@ def _problems(env: Mapping[str, str]) -> list[str]:
 
 
 def _words(env: Mapping[str, str], out: Path) -> list[str]:
+    evalkit = [sys.executable, "-P", "-m", "evalkit"]
+    flags = [*shlex.split(env["ARGS"]), "--out", str(out)]
+    if env["COMPARE"]:
+        return [*evalkit, "compare", *flags, "--", env["BASELINE"], env["COMPARE"]]
     baseline = ["--baseline", env["BASELINE"]] if env["BASELINE"] else []
-    flags = [*shlex.split(env["ARGS"]), *baseline, "--out", str(out), "--progress", "lines"]
-    return [sys.executable, "-P", "-m", "evalkit", "run", *flags, "--", env["SUITE"]]
+    return [*evalkit, "run", *flags, *baseline, "--progress", "lines", "--", env["SUITE"]]
 
 
 def _run(words: Sequence[str], env: Mapping[str, str]) -> tuple[int, list[str]]:

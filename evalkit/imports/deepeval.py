@@ -20,7 +20,14 @@ _SEPARATOR = "|"
 _READ = frozenset(
     {
         *("input", "actual_output", "expected_output", "context", "retrieval_context", "name", "tools_called"),
-        *("expected_tools", "token_cost", "input_token_count", "output_token_count", "additional_metadata"),
+        *(
+            "expected_tools",
+            "token_cost",
+            "input_token_count",
+            "output_token_count",
+            "additional_metadata",
+            "completion_time",
+        ),
         *("custom_column_key_values", "scenario", "turns", "expected_outcome", "user_description", "persona"),
     }
 )
@@ -46,7 +53,7 @@ def read_goldens(source: SourceFile, limit: int | None = None) -> Imported:
         if "scenario" in row:
             _talk(found, at, place, row)
         else:
-            _single(found, place, row)
+            read_single(found, place, row)
     kind = "deepeval conversations" if talks else "deepeval goldens"
     return found.imported(
         kind, conversation=any("user" in case.fields or "turns" in case.fields for case in found.cases)
@@ -64,7 +71,17 @@ def _parsed(key: str, value: Any, found: Collector, place: str) -> Any:
         return None
 
 
-def _single(found: Collector, place: str, row: Mapping[str, Any]) -> None:
+def read_single(
+    found: Collector, place: str, row: Mapping[str, Any], recorded: Mapping[str, Any] | None = None
+) -> None:
+    """Read a case with one answer.
+
+    Args:
+        found: takes the case and its output.
+        place: of the row.
+        row: its values under the names of a golden.
+        recorded: what deepeval said of the answer.
+    """
     fields: dict[str, Any] = {
         "input": row.get("input"),
         "reference": row.get("expected_output"),
@@ -90,7 +107,9 @@ def _single(found: Collector, place: str, row: Mapping[str, Any]) -> None:
         output.update({} if calls is None else {"tool_calls": calls})
     if usage := _usage(row):
         output["usage"] = usage
-    found.output(place, case_id, output=output)
+    if (seconds := _number(row.get("completion_time"))) is not None and seconds >= 0:
+        output["latency_s"] = seconds
+    found.output(place, case_id, output=output, recorded=recorded or {})
 
 
 def _others(found: Collector, fields: dict[str, Any], row: Mapping[str, Any]) -> None:

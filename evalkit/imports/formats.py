@@ -36,6 +36,7 @@ FORMATS = (
     SourceFormat("adk", "adk", "is_eval_set", "read_eval_set"),
     SourceFormat("mlflow", "mlflow", "is_traces", "read_traces"),
     SourceFormat("mlflow", "mlflow", "is_records", "read_records"),
+    SourceFormat("deepeval", "deepeval_run", "is_run", "read_run"),
     SourceFormat("deepeval", "deepeval", "is_goldens", "read_goldens"),
     SourceFormat("ragas", "ragas", "is_samples", "read_samples"),
     SourceFormat("openai-evals", "openai_evals", "is_samples", "read_samples"),
@@ -44,7 +45,7 @@ FORMATS = (
 NAMES = tuple(dict.fromkeys(each.format for each in FORMATS))
 WRITTEN_BY: Mapping[str, str] = {
     "promptfoo": "a config with `prompts`, or what `promptfoo eval -o results.json` writes",
-    "deepeval": "goldens that `EvaluationDataset.save_as` writes, in JSON, JSON Lines or CSV",
+    "deepeval": "goldens that `EvaluationDataset.save_as` writes, in JSON, JSON Lines or CSV, or a test run",
     "inspect": "a log, in JSON or as `.eval`",
     "lm-eval": "samples that `--log_samples` writes",
     "langsmith": "examples of a data set, or runs, in JSON or JSON Lines",

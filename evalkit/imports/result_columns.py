@@ -69,7 +69,7 @@ class ResultColumns:
     amounts: Mapping[str, str]
     """`latency_s`, `latency_ms`, `cost_usd`, `input_tokens` or `output_tokens` -> column; shown, and no grade."""
     judged: tuple[str, ...]
-    """Metrics that a model graded, as the user says."""
+    """Metrics that a model graded, as the user or a file says."""
     unused: tuple[str, ...]
     """Numeric columns that are not compared, by their own names."""
 
@@ -99,7 +99,8 @@ def choose_columns(before: ResultTable, after: ResultTable, asked: ColumnFlags) 
     amounts = {field: name for name, field in AMOUNTS.items() if name in both and grades.is_numeric(name)}
     taken = {each.column for each in found} | set(cohorts.values()) | {column for column, _ in tags.values()}
     taken |= set(amounts.values())
-    judged = tuple(each.metric.name for each in found if each.column in map(fold, asked.judged))
+    known = {*map(fold, asked.judged), *before.judged, *after.judged}
+    judged = tuple(each.metric.name for each in found if each.column in known)
     cases = None
     try:
         cases = choose_cases(before, after, id_asked=asked.id, repeat=asked.repeat, cluster=asked.cluster, taken=taken)

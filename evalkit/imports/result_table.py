@@ -21,6 +21,7 @@ from evalkit.golden.names import trimmed
 from evalkit.golden.read import open_rows
 from evalkit.golden.source import GoldenSource
 from evalkit.imports.result_json import nested_rows
+from evalkit.imports.result_tools import ToolResults, tool_results
 from evalkit.text.values import one_line
 
 MAX_ROWS = 100_000
@@ -54,6 +55,8 @@ class ResultRow:
 
     line: int
     cells: Cells
+    place: str = ""
+    """Where it is, in a file that lines do not divide."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,8 @@ class ResultTable:
 
     system: str = ""
     """The system that the rows are of, if the file holds several."""
+    judged: frozenset[str] = frozenset()
+    """Columns that a model graded, as the file says."""
 
     @property
     def name(self) -> str:
@@ -83,7 +88,7 @@ class ResultTable:
 
     def place(self, row: ResultRow, column: str = "") -> str:
         """Return file and line of a row, and the column's own name."""
-        return f"{self.shown}:{row.line} {self.names.get(column, column)}".rstrip()
+        return f"{row.place or f'{self.shown}:{row.line}'} {self.names.get(column, column)}".rstrip()
 
     def column(self, name: str) -> list[Any]:
         """Return the cells of a column, `None` where a row has none."""
@@ -158,12 +163,13 @@ def cell_text(cell: Any) -> str:
 
 
 def read_results(
-    file: Path, *, sheet: str | None = None, separator: str | None = None, encoding: str | None = None
+    file: Path, *, shown: str = "", sheet: str | None = None, separator: str | None = None, encoding: str | None = None
 ) -> ResultTable:
     """Read a file of results.
 
     Args:
-        file: CSV, TSV, JSON Lines, JSON, YAML, Excel, Parquet or Arrow.
+        file: CSV, TSV, JSON Lines, JSON, YAML, Excel, Parquet or Arrow, or a file of another eval tool.
+        shown: its name in messages; its path if not given.
         sheet: of a workbook.
         separator: of a CSV file whose header does not show it.
         encoding: of a text file that is not UTF-8.
@@ -171,7 +177,7 @@ def read_results(
     Raises:
         InputError: with every problem found.
     """
-    shown = shown_path(file)
+    shown = shown or shown_path(file)
     source = _source(file, shown, sheet, separator, encoding)
     problems: list[Problem] = []
     warnings: list[Problem] = []
@@ -179,6 +185,8 @@ def read_results(
         raise InputError(Problem(shown, "no such file", "name a file of results or a run folder"))
     if file.stat().st_size > MAX_BYTES:
         raise InputError(Problem(shown, f"more than {MAX_BYTES >> 20} MiB", "compare a part of it"))
+    if (of_tool := tool_results(file, shown)) is not None:
+        return _of_tool(of_tool, file, shown)
     raw, rows = _opened(source, file, shown, problems, warnings)
     found: list[ResultRow] = []
     names: dict[str, str] = {}
@@ -204,6 +212,27 @@ def read_results(
         rows=tuple(found),
         left_out=tuple(warnings),
         decimal_comma=raw.separator == ";",
+    )
+
+
+def _of_tool(results: ToolResults, file: Path, shown: str) -> ResultTable:
+    names: dict[str, str] = {}
+    rows = [
+        ResultRow(number, _folded(cells, names, shown, number), place)
+        for number, (place, cells) in enumerate(results.rows, 1)
+    ]
+    if not rows:
+        raise InputError(
+            Problem(shown, f"no result in this {results.kind}", "run the eval again, and save its results")
+        )
+    return ResultTable(
+        shown=shown,
+        kind=results.kind,
+        sha256=sha256_of(file),
+        names=names,
+        rows=tuple(rows),
+        left_out=results.left_out,
+        judged=frozenset(map(fold, results.judged)),
     )
 
 

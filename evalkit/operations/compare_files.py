@@ -24,7 +24,7 @@ from evalkit.operations.compare_sides import Comparing, Side, sides_of, tables_o
 from evalkit.operations.run import Result
 from evalkit.results import Decision
 from evalkit.runner.manifest import new_run_id
-from evalkit.store.folder import MANIFEST, RunFolder, new_run_folder
+from evalkit.store.folder import AFTER, BEFORE, MANIFEST, RunFolder, new_run_folder
 from evalkit.store.journal import Journal
 from evalkit.suite.parse import load_gate
 from evalkit.text.numbers import difference, plural, style_of
@@ -32,7 +32,6 @@ from evalkit.types import Row, Score, Unscored
 
 __all__ = ["ColumnFlags", "Comparing", "compare_files", "decision_of"]
 
-BEFORE, AFTER = "before", "after"
 _SHOWN_COLUMNS = 8
 _FEW_GAPS, _SMALL_SHARE = 3, 0.01
 """Fewer grades that are missing after alone, or a smaller share of the rows, are not said."""

@@ -15,13 +15,13 @@ from evalkit.imports.result_metric_rows import widened
 from evalkit.imports.result_table import ResultRow, ResultTable, fold, quoted, read_results
 from evalkit.operations.find_run import find_run
 from evalkit.store.folder import RunFolder
-from evalkit.store.git import PREFIX
+from evalkit.store.git import PREFIX, file_at
 from evalkit.store.journal import read_rows
 from evalkit.store.stored_run import load_run
 from evalkit.text.numbers import plural
 from evalkit.types import Metric, Row, Score
 
-_SUFFIXES = tuple(".csv .tsv .jsonl .ndjson .json .yaml .yml .xlsx .xlsm .parquet .arrow .feather".split())
+_SUFFIXES = tuple(".csv .tsv .jsonl .ndjson .json .yaml .yml .xlsx .xlsm .parquet .arrow .feather .eval".split())
 Side = ResultTable | RunFolder
 
 
@@ -30,7 +30,7 @@ class Comparing:
     """Two results to compare, and what the user says about them."""
 
     before: str
-    """A file of results, a run folder, the name of a saved baseline, or `latest`."""
+    """A file of results, `git:REF:PATH` of one, a run folder, the name of a saved baseline, or `latest`."""
     after: str | None = None
     """The same; `None` for another system of the same file."""
     asked: ColumnFlags = field(default_factory=ColumnFlags)
@@ -71,9 +71,14 @@ def sides_of(request: Comparing) -> tuple[Side, Side]:
 def _side(name: str, request: Comparing) -> Side:
     path = Path(name)
     is_table = path.name.lower().removesuffix(".gz").endswith(_SUFFIXES) and not path.is_dir()
-    if not name.startswith(PREFIX) and (is_table or (path.is_file() and path.suffix != ".zip")):
-        return read_results(path, sheet=request.sheet, separator=request.separator, encoding=request.encoding)
-    return find_run(name)
+    if name.startswith(PREFIX):
+        path = file_at(name, Path.cwd()) if is_table else path
+    elif path.is_file() and path.suffix != ".zip":
+        is_table = True
+    if not is_table:
+        return find_run(name)
+    shown = name if name.startswith(PREFIX) else shown_path(path)
+    return read_results(path, shown=shown, sheet=request.sheet, separator=request.separator, encoding=request.encoding)
 
 
 def _of_systems(old: Side, new: Side, column: str, systems: tuple[str, str] | None) -> tuple[Side, Side]:

@@ -21,6 +21,8 @@ from evalkit.store.running import RUNNING
 from evalkit.types import Row
 
 MANIFEST, ROWS, SUMMARY, DECISION = "manifest.json", "rows.jsonl", "summary.json", "decision.json"
+BEFORE, AFTER = "before", "after"
+"""Run folders inside the folder of a comparison; the decision is in the later one."""
 TIMINGS = "timings.json"
 """Latency, speed and throughput; kept apart from the summary, so that equal answers give equal summaries."""
 OLD_ROWS = "baseline_rows.jsonl"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from evalkit.disk.temporary import temporary_folder
@@ -17,6 +18,8 @@ MAX_BYTES = 2_000_000_000
 """Size limit of one file of a baseline, which is written to disk."""
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+@~^-]*")
 LFS = b"version https://git-lfs.github.com/spec/"
+_LINK = "120000"
+"""Mode of a symbolic link."""
 _TIMEOUT_S = 60
 _NO_GIT = "not found on this machine"
 _NO_SURPRISES = {
@@ -112,26 +115,64 @@ def folder_at(reference: str, root: Path, names: Sequence[str]) -> Path | None:
     Raises:
         InputError: git does not know the reference, or a file cannot be read.
     """
-    commit, (_, path) = commit_of(reference, root), split(reference)
-    listed = git(root, "ls-tree", "-z", "-l", "--full-tree", commit, "--", f"{path}/").decode("utf-8", "replace")
-    there = [entry for entry in listed.split("\0") if entry]
+    there = list(_entries(reference, root, as_folder=True))
     if not there:
         return None
     target = temporary_folder("evalkit-git-")
     for entry in there:
+        if entry.path.name in names and entry.is_file:
+            _copy(entry, root, target, f"{reference}/{entry.path.name}")
+    return target
+
+
+def file_at(reference: str, root: Path) -> Path:
+    """Copy the file at `git:REF:PATH` to a temporary folder; it lasts as long as the process.
+
+    Raises:
+        InputError: git does not know the reference, or there is no such file that can be read.
+    """
+    entry = next(_entries(reference, root, as_folder=False), None)
+    if entry is None or not entry.is_file:
+        what = "no such file in that commit" if entry is None else "not a file"
+        raise InputError(Problem(reference, what, "name a file as `git ls-files` lists it"))
+    return _copy(entry, root, temporary_folder("evalkit-git-"), reference)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What a commit holds at one path."""
+
+    path: PurePosixPath
+    blob: str
+    size: str
+    is_file: bool
+
+
+def _entries(reference: str, root: Path, *, as_folder: bool) -> Iterator[_Entry]:
+    commit, (_, path) = commit_of(reference, root), split(reference)
+    wanted = f"{path}/" if as_folder else path
+    listed = git(root, "ls-tree", "-z", "-l", "--full-tree", commit, "--", wanted).decode("utf-8", "replace")
+    for entry in filter(None, listed.split("\0")):
         facts, _, whole = entry.partition("\t")
         mode, kind, blob, size = facts.split()
-        name = PurePosixPath(whole).name
-        if name not in names or kind != "blob" or mode == "120000":
-            continue
-        if int(size) > MAX_BYTES:
-            raise too_large(f"{reference}/{name}", int(size), MAX_BYTES)
-        git(root, "cat-file", "blob", blob, into=target / name)
-        with (target / name).open("rb") as file:
-            pointer = file.read(len(LFS)) == LFS
-        if pointer:
-            raise InputError(Problem(f"{reference}/{name}", "a Git LFS pointer, not the file", "keep it in git itself"))
-    return target
+        yield _Entry(PurePosixPath(whole), blob, size, kind == "blob" and mode != _LINK)
+
+
+def _copy(entry: _Entry, root: Path, folder: Path, place: str) -> Path:
+    """Write a file of a commit into a folder.
+
+    Raises:
+        InputError: it is too large, or in Git LFS.
+    """
+    if int(entry.size) > MAX_BYTES:
+        raise too_large(place, int(entry.size), MAX_BYTES)
+    file = folder / entry.path.name
+    git(root, "cat-file", "blob", entry.blob, into=file)
+    with file.open("rb") as written:
+        pointer = written.read(len(LFS)) == LFS
+    if pointer:
+        raise InputError(Problem(place, "a Git LFS pointer, not the file", "keep it in git itself"))
+    return file
 
 
 def too_large(place: str, size: int, limit: int) -> InputError:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,60 @@ def test_a_red_run_fails_the_job_and_still_keeps_its_report(project: Project, jo
     assert len(told) == 10
     assert all('"left-' in cases[int(each) - 1] for each in told)
     assert job.log.rindex("::error file=suite.yaml") < job.log.index("::warning file=cases.jsonl")
+
+
+def results(root: Path, name: str, n_failed: int) -> None:
+    """A file of results: 40 cases, of which the first ones fail."""
+    rows = "".join(f"q{number:02},{str(number >= n_failed).lower()}\n" for number in range(40))
+    (root / name).write_text(f"key,correct\n{rows}", encoding="utf-8")
+
+
+def committed(root: Path) -> None:
+    """A commit with everything in the folder."""
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    for words in (("init", "-q", "-b", "base"), ("add", "-A"), (*who, "commit", "-q", "-m", "results")):
+        subprocess.run(["git", "-C", str(root), *words], check=True, capture_output=True)
+
+
+def test_results_of_another_tool_are_compared_with_those_of_the_base_branch(project: Project, job: Job) -> None:
+    """12 of 40 break: exit 1, with the page, the artifact and a line of the file for each case; no suite is needed."""
+    results(project.root, "eval.csv", 2)
+    committed(project.root)
+    inputs = {"compare": "eval.csv", "baseline": "git:base:eval.csv", "args": "--id key"}
+    job.use(ACTION, inputs)
+    assert not job.failed, job.log
+    assert (job.outputs["decision"], job.outputs["exit-code"], job.outputs["regressions"]) == ("approved", "0", "0")
+    results(project.root, "eval.csv", 14)
+    job.log = ""
+    job.use(ACTION, inputs)
+    assert job.failed
+    assert (job.outputs["decision"], job.exit_code, job.outputs["regressions"]) == ("blocked", 1, "12")
+    assert "DROPPED" in job.summary
+    assert (job.uploads["evalkit-report"] / "after" / "report.html").exists()
+    assert read_page(job.uploads["evalkit-report-comment"].read_bytes()).outcome == "blocked"
+    told = re.findall(r"^::warning file=eval\.csv,line=(\d+),title=evalkit%3A new failure", job.log, re.MULTILINE)
+    assert told[0] == "4"  # q02, below the header
+    assert "git:base:eval.csv" in job.summary
+
+
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ({}, "inputs suite and compare: name one of them"),
+        ({"suite": "suite.yaml", "compare": "eval.csv"}, "inputs suite and compare: name one of them"),
+        ({"compare": "eval.csv"}, "input baseline: empty; name the results before this change, such as git:origin/"),
+        ({"compare": "eval.csv", "baseline": "git:base:none.csv"}, "no such file in that commit"),
+        ({"compare": "none.csv", "baseline": "git:base:eval.csv"}, "none.csv: no such file"),
+    ],
+)
+def test_an_incomplete_comparison_ends_with_2(project: Project, job: Job, inputs: dict[str, str], said: str) -> None:
+    """What is missing is said, and nothing is decided."""
+    results(project.root, "eval.csv", 2)
+    committed(project.root)
+    job.use(ACTION, inputs)
+    assert job.failed
+    assert (job.exit_code, job.outputs["decision"]) == (2, "none")
+    assert said in job.log
 
 
 @pytest.mark.parametrize(
