@@ -62,6 +62,10 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
     gate: Annotated[
         Path | None, typer.Option(metavar="FILE", help="YAML file with `gate:` as in a suite, for further checks.")
     ] = None,
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="People's labels of the later answers, for a model that graded; repeatable."),
+    ] = None,
     sheet: Annotated[str | None, typer.Option(help="Sheet of a workbook.")] = None,
     separator: Annotated[str | None, typer.Option(help="Separator of a CSV file.")] = None,
     encoding: Annotated[str | None, typer.Option(help="Encoding of a text file that is not UTF-8.")] = None,
@@ -109,6 +113,7 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
         system=system,
         systems=_pair(system, before_value, after_value),
         gate=gate,
+        labels=tuple(labels or ()),
         sheet=sheet,
         separator=separator,
         encoding=encoding,

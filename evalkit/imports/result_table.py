@@ -47,6 +47,9 @@ class ResultSource(GoldenSource):
 
 
 _FLAGS = ("sheet", "separator", "encoding")
+WORKBOOKS = frozenset({"xlsx", "xlsm"})
+SEPARATED = frozenset({"csv", "tsv"})
+BINARY = WORKBOOKS | {"parquet", "arrow", "feather"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,17 +253,14 @@ def _source(file: Path, shown: str, sheet: str | None, separator: str | None, en
     try:
         return ResultSource(  # two files of different kinds share the flags, so each takes those that it can have
             path=file.name or shown,
-            sheet=sheet if kind in ("xlsx", "xlsm") else None,
-            separator=separator if kind in ("csv", "tsv") else None,
-            encoding=encoding if kind not in _BINARY else None,
+            sheet=sheet if kind in WORKBOOKS else None,
+            separator=separator if kind in SEPARATED else None,
+            encoding=encoding if kind not in BINARY else None,
         )
     except ValueError as error:
         key, _, rest = str(error).partition(": ")
         what, _, fix = rest.partition("; ")
         raise InputError(Problem(f"--{key}", what, fix.replace("write `lists", "name").replace("`", "'"))) from None
-
-
-_BINARY = ("xlsx", "xlsm", "parquet", "arrow", "feather")
 
 
 def _kind(file: Path) -> str:

@@ -72,6 +72,9 @@ def load_judged(folder: RunFolder, label_files: Sequence[Path], metric: str | No
     if suite_file is None and not label_files:
         what = f"its suite {stored.manifest.suite_file} does not exist"
         fix = "run this in the suite's project, or name label files with --labels"
+        if stored.manifest.imported is not None:
+            what = "a comparison of files belongs to no suite, so nothing names its labels"
+            fix = "name label files with --labels; an empty one if there are no labels yet"
         raise InputError(Problem(str(folder.path), what, fix))
     suite = load_suite(suite_file) if suite_file else None
     files = tuple(label_files) or (suite.label_files if suite else ())

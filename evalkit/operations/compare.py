@@ -12,6 +12,7 @@ from evalkit.results import Decision, Summary
 from evalkit.store.folder import RunFolder
 from evalkit.store.index import sorted_rows
 from evalkit.store.stored_run import StoredRun, load_run
+from evalkit.trust.labels import Label
 from evalkit.types import WRONG, Metric, Row, verdict_of
 
 
@@ -27,7 +28,13 @@ class Compared:
 
 
 def compared(
-    before: RunFolder, after: RunFolder, *, policy: Policy | None = None, seed: int = 0, notes: tuple[str, ...] = ()
+    before: RunFolder,
+    after: RunFolder,
+    *,
+    policy: Policy | None = None,
+    seed: int = 0,
+    notes: tuple[str, ...] = (),
+    labels: tuple[Label, ...] = (),
 ) -> Compared:
     """Pair the cases of two runs and test which metrics fell.
 
@@ -37,6 +44,7 @@ def compared(
         policy: what decides; by default a drop of any metric alone.
         seed: of the sign flips.
         notes: shown with the figures.
+        labels: people's labels of the later run's answers, for its judges.
 
     Raises:
         InputError: one of them is not a run, or its rows are damaged.
@@ -47,7 +55,7 @@ def compared(
         check = NoRegression(baseline=str(before.path), metrics=metrics)
         policy = Policy(checks=(check,), repeats=stored.manifest.repeats)
     baseline = load_baseline(before, stored.score_keys)
-    terms = Terms(suite=stored.manifest.suite, policy=policy, baseline=baseline, seed=seed, notes=notes)
+    terms = Terms(suite=stored.manifest.suite, policy=policy, baseline=baseline, seed=seed, notes=notes, labels=labels)
     summary, decision = assess(stored.frame, terms, expected=stored.manifest.expected, final=True)
     if not isinstance(decision, Decision):
         raise TypeError("a policy without canaries asks for no repeats")

@@ -28,6 +28,8 @@ from evalkit.store.folder import AFTER, BEFORE, MANIFEST, RunFolder, new_run_fol
 from evalkit.store.journal import Journal
 from evalkit.suite.parse import load_gate
 from evalkit.text.numbers import difference, plural, style_of
+from evalkit.trust.label_files import read_labels
+from evalkit.trust.labels import Label
 from evalkit.types import Row, Score, Unscored
 
 __all__ = ["ColumnFlags", "Comparing", "compare_files", "decision_of"]
@@ -35,7 +37,10 @@ __all__ = ["ColumnFlags", "Comparing", "compare_files", "decision_of"]
 _SHOWN_COLUMNS = 8
 _FEW_GAPS, _SMALL_SHARE = 3, 0.01
 """Fewer grades that are missing after alone, or a smaller share of the rows, are not said."""
-_NOT_KNOWN = "also unknown: the settings of the two systems, and how well a judge agrees with people"
+_JUDGE = "a model"
+"""Stands for the judge, whose name the files do not say alike."""
+_SETTINGS = "also unknown: the settings of the two systems"
+_NOT_KNOWN = f"{_SETTINGS}, and how well a judge agrees with people"
 _NOT_CHECKED = "not checked, because no case can be run again: critical cases, canaries, suspect cases"
 
 
@@ -73,8 +78,29 @@ def _compared(old: Side, new: Side, request: Comparing, out: Path | None) -> Res
     before, after, asked = tables_of(old, new, request.asked)
     columns = choose_columns(before, after, asked)
     pair = rows_of(before, after, columns)
+    if request.labels:
+        pair = _with_judge(pair, columns)
     more = () if request.gate is None else load_gate(request.gate, pair.metrics, columns.cohort_names)
     return _of_files(pair, columns, request, more, _folder(out))
+
+
+def _with_judge(pair: PairedResults, columns: ResultColumns) -> PairedResults:
+    """Return the results with the model that graded as a judge, which people's labels must show to be trusted.
+
+    Raises:
+        InputError: no model graded, or the files hold no answers that people could label.
+    """
+    problems = []
+    if not columns.judged:
+        fix = "name the column that a model graded: --judge COLUMN"
+        problems.append(Problem("--labels", "no grade of these files is known to come from a model", fix))
+    if columns.cases.output is None:
+        fix = "write each answer under `output` in both files; labels are bound to the text of an answer"
+        problems.append(Problem("--labels", "the files hold no answers", fix))
+    if problems:
+        raise InputError(problems)
+    named = (replace(each, judge=_JUDGE) if each.name in columns.judged else each for each in pair.metrics)
+    return replace(pair, metrics=tuple(named))
 
 
 def _folder(out: Path | None) -> Path:
@@ -93,12 +119,13 @@ def _of_two_runs(old: RunFolder, new: RunFolder, request: Comparing) -> Compared
     if request.asked != ColumnFlags():
         what = "the flags for columns are for files; a run knows its cases and metrics"
         raise InputError(Problem(request.after or request.before, what, "leave them out"))
+    labels = read_labels(request.labels, [str(file) for file in request.labels], new.manifest().metrics)
     policy = None
     if request.gate is not None:
         manifest = new.manifest()
         more = load_gate(request.gate, manifest.metrics, manifest.cohorts)
         policy = _policy(more, str(old.path), None, manifest.repeats)
-    return compared(old, new, policy=policy, seed=request.seed)
+    return compared(old, new, policy=policy, seed=request.seed, labels=labels)
 
 
 def _policy(more: tuple[Item, ...], baseline: str, metrics: tuple[str, ...] | None, repeats: int) -> Policy:
@@ -128,19 +155,22 @@ def _of_runs(old: RunFolder, new: RunFolder, request: Comparing, out: Path | Non
 def _of_files(
     pair: PairedResults, columns: ResultColumns, request: Comparing, more: tuple[Item, ...], out: Path
 ) -> Result:
-    notes = _notes(pair, columns)
+    notes = _notes(pair, columns, _SETTINGS if request.labels else _NOT_KNOWN)
     old = _write(out / BEFORE, pair.before, pair, columns, request)
     new = _write(out / AFTER, pair.after, pair, columns, request)
     policy = _policy(more, pair.before.table.shown, tested_once(pair.metrics), pair.after.n_repeats)
-    found = compared(old, new, policy=policy, seed=request.seed, notes=notes)
-    return _written(new, found, old, EarlierDecisions())
+    labels = read_labels(request.labels, [str(file) for file in request.labels], pair.metrics)
+    found = compared(old, new, policy=policy, seed=request.seed, notes=notes, labels=labels)
+    return _written(new, found, old, EarlierDecisions(), labels)
 
 
-def _written(folder: RunFolder, found: Compared, old: RunFolder, earlier: EarlierDecisions) -> Result:
+def _written(
+    folder: RunFolder, found: Compared, old: RunFolder, earlier: EarlierDecisions, labels: tuple[Label, ...] = ()
+) -> Result:
     manifest = found.stored.manifest
     written = write_decision(folder, manifest, found.summary, found.decision, earlier, None)
     manifest = replace(manifest, head=written.head)
-    return Result(folder, manifest, found.summary, written.decision, old, written.sha256)
+    return Result(folder, manifest, found.summary, written.decision, old, written.sha256, labels)
 
 
 def _write(path: Path, side: Results, pair: PairedResults, columns: ResultColumns, request: Comparing) -> RunFolder:
@@ -208,9 +238,9 @@ def _meanings(table: ResultTable, columns: ResultColumns) -> dict[str, str]:
     return {name: table.names[column] for name, column in named.items() if column is not None}
 
 
-def _notes(pair: PairedResults, columns: ResultColumns) -> tuple[str, ...]:
+def _notes(pair: PairedResults, columns: ResultColumns, unknown: str) -> tuple[str, ...]:
     """Say how the files were read, and what they cannot say."""
-    return (*_gaps(pair), _NOT_KNOWN, _NOT_CHECKED, *_read_as(pair, columns), *_left_out(pair, columns))
+    return (*_gaps(pair), unknown, _NOT_CHECKED, *_read_as(pair, columns), *_left_out(pair, columns))
 
 
 def _gaps(pair: PairedResults) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,16 @@ from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, gathered
 from evalkit.imports.result_flags import ColumnFlags
 from evalkit.imports.result_metric_rows import widened
-from evalkit.imports.result_table import ResultRow, ResultTable, fold, quoted, read_results
+from evalkit.imports.result_table import (
+    BINARY,
+    SEPARATED,
+    WORKBOOKS,
+    ResultRow,
+    ResultTable,
+    fold,
+    quoted,
+    read_results,
+)
 from evalkit.operations.find_run import find_run
 from evalkit.store.folder import RunFolder
 from evalkit.store.git import PREFIX, file_at
@@ -40,6 +49,8 @@ class Comparing:
     """The values of that column to compare."""
     gate: Path | None = None
     """File of further checks."""
+    labels: tuple[Path, ...] = ()
+    """Files of people's labels; with them a model that graded must be trusted to decide."""
     sheet: str | None = None
     separator: str | None = None
     encoding: str | None = None
@@ -57,6 +68,7 @@ def sides_of(request: Comparing) -> tuple[Side, Side]:
     for name in [request.before] if request.after is None else [request.before, request.after]:
         with gathered(problems):
             sides.append(_side(name, request))
+    problems = problems or list(_unread_flags(sides, request))
     if problems:
         raise InputError(problems)
     old, new = sides[0], sides[-1]
@@ -66,6 +78,19 @@ def sides_of(request: Comparing) -> tuple[Side, Side]:
         fix = "name a second file or run, or the column of systems: --system COLUMN --before A --after B"
         raise InputError(Problem(request.before, "nothing to compare it with", fix))
     return old, new
+
+
+def _unread_flags(sides: Sequence[Side], request: Comparing) -> Iterator[Problem]:
+    """Yield a problem for each flag that no file of its kind takes."""
+    kinds = {side.kind for side in sides if isinstance(side, ResultTable)}
+    flags = (
+        ("sheet", request.sheet, kinds & WORKBOOKS, "no workbook is compared"),
+        ("separator", request.separator, kinds & SEPARATED, "no CSV file is compared"),
+        ("encoding", request.encoding, kinds - BINARY, "no text file is compared"),
+    )
+    for name, given, read, what in flags:
+        if given is not None and not read:
+            yield Problem(f"--{name}", what, "leave it out")
 
 
 def _side(name: str, request: Comparing) -> Side:

@@ -184,6 +184,7 @@ def compare(  # noqa: PLR0913 - each is a flag of `evalkit compare`
     scales: Mapping[str, tuple[float, float]] | None = None,
     thresholds: Mapping[str, float] | None = None,
     judged: str | Collection[str] = (),
+    labels: StrPath | Collection[StrPath] = (),
     out: StrPath | None = None,
 ) -> Decision:
     """Compare the results of two systems case by case: runs, or files of any tool.
@@ -202,6 +203,7 @@ def compare(  # noqa: PLR0913 - each is a flag of `evalkit compare`
         scales: column -> range of its scores.
         thresholds: column -> score from which a case passes.
         judged: columns that a model graded.
+        labels: files of people's labels of the later answers; with them, the model must be trusted to decide.
         out: an empty folder for both sides and the reports; by default, nothing is kept.
 
     Returns:
@@ -223,7 +225,10 @@ def compare(  # noqa: PLR0913 - each is a flag of `evalkit compare`
         thresholds=thresholds or {},
         judged=_several(judged),
     )
-    request = Comparing(before=os.fspath(before), after=os.fspath(after), asked=asked)
+    files = (labels,) if isinstance(labels, str | os.PathLike) else labels
+    request = Comparing(
+        before=os.fspath(before), after=os.fspath(after), asked=asked, labels=tuple(Path(file) for file in files)
+    )
     if out is None:
         return decision_of(request)
     result = compare_files(request, Path(out))

@@ -271,3 +271,14 @@ def test_what_cannot_be_read_is_named(name: str, content: bytes, tmp_path: Path)
     file.write_bytes(content)
     with pytest.raises(InputError, match=name):
         compared(file, file, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("flag", "given", "said"),
+    [("sheet", "June", "--sheet: no workbook"), ("separator", ";", "--separator: no CSV file")],
+)
+def test_a_flag_that_no_file_takes_is_refused(flag: str, given: str, said: str, tmp_path: Path) -> None:
+    """A sheet of a JSON file, or a separator of one, would be read as if it were followed."""
+    file = promptfoo(tmp_path / "p.json", OLD)
+    with pytest.raises(InputError, match=said):
+        compared(file, file, tmp_path / "out", **{flag: given})
