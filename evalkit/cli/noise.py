@@ -1,6 +1,6 @@
 """`evalkit noise` and `evalkit power`: estimate the drops that a suite's gate can detect."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from evalkit.operations.noise import Detectable, Noise
 
 SHOWN_ADVICE = 8
+REPEAT = 4
 
 
 def noise(  # noqa: PLR0913 - typer reads the flags from the signature
     suite: Annotated[str, typer.Argument(help="Suite file, or a run with repeats: folder, name or `latest`.")],
-    repeat: Annotated[int, typer.Option(min=2, max=100, help="Runs of every case.")] = 4,
+    repeat: Annotated[
+        int | None, typer.Option(min=2, max=100, help=f"Runs of every case. Default: {REPEAT}.", show_default=False)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the run. Default: reports/<run-id>.")] = None,
     trials: Annotated[int, typer.Option(min=10, help="Comparisons of the system with itself.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
@@ -50,11 +53,12 @@ def noise(  # noqa: PLR0913 - typer reads the flags from the signature
 
     file = Path(suite) if Path(suite).suffix in (".yaml", ".yml") else None
     if file is None:
+        _refuse_for_a_run({"--repeat": repeat, "--out": out})
         folder = find_run(suite)
     else:
         if meaning:
             refuse_missing_judge(file, os.environ)
-        overrides = {"repeat": repeat, "seed": seed}
+        overrides = {"repeat": repeat or REPEAT, "seed": seed}
         command = shlex.join(["evalkit", *sys.argv[1:]])
         request = Request(suite=file, out=out, overrides=overrides, baseline="none", command=command, asks_former=False)
         folder = run_stoppable(request, CommandOutput(json=True), "auto").folder
@@ -65,6 +69,20 @@ def noise(  # noqa: PLR0913 - typer reads the flags from the signature
     _show(found.noise, meanings, as_json=json)
     if meanings is not None and not meanings.cases:
         raise typer.Exit(ExitCode.NO_DECISION)
+
+
+def _refuse_for_a_run(flags: Mapping[str, object]) -> None:
+    """Refuse flags that say how to run, where a stored run is measured.
+
+    Raises:
+        InputError: one is given.
+    """
+    from evalkit.errors import InputError, Problem
+
+    given = [flag for flag, value in flags.items() if value is not None]
+    if given:
+        what = "a stored run is measured, and nothing is called"
+        raise InputError(Problem(flag, what, "leave it out, or name the suite file") for flag in given)
 
 
 def power(

@@ -44,3 +44,13 @@ def test_a_run_without_repeats_says_how_to_make_one(project: Project) -> None:
     ran = project.run("noise", "first")
     assert ran.returncode == 2
     assert "run it with --repeat 4" in ran.stderr
+
+
+def test_flags_that_say_how_to_run_are_refused_for_a_stored_run(project: Project) -> None:
+    """Nothing is called, so neither could have an effect; both are told at once."""
+    assert project.run("run", "suite.yaml", "--out", "first").returncode in (0, 1)
+    ran = project.run("noise", "first", "--repeat", "3", "--out", "x")
+    assert ran.returncode == 2
+    assert "--repeat: a stored run is measured" in ran.stderr
+    assert "--out: a stored run is measured" in ran.stderr
+    assert not (project.root / "x").exists()
