@@ -2,15 +2,19 @@
 
     python benchmarks/compare_files.py                       # wall and CPU beside pandas and scipy, 5 rounds
     python benchmarks/compare_files.py --pairs 1000          # shares of blocked file pairs, some 10 minutes a row
+    python benchmarks/compare_files.py --pairs 240 --peers BIN   # beside holdline .2.1 and evalsig .1.2, found in BIN
 
 The files have 500 rows. The case model is that of `error_rates.py`: four metrics, one cohort column of five values, so
 24 gates; *A/A* is one system twice, *churn* gives one case in ten another probability, and a drop breaks cases of the
 first metric. Each pair is written as two CSV files and goes the whole way of the command, from the columns to the
-decision.
+decision. A peer sees the first metric alone, and so does evalkit in the row "one column". evalsig reads no CSV: it gets
+the same grades as samples of lm-eval. It counts as blocking if the drop is significant, since its own `gate` asks
+whether the later system is better.
 """
 
 import argparse
 import csv
+import json
 import os
 import resource
 import statistics
@@ -21,6 +25,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from error_rates import Model
@@ -59,25 +64,63 @@ def write(path: Path, model: Model, chances: np.ndarray, drop: float) -> Path:
     return path
 
 
-def blocked(seed: int, churn: bool, drop: float) -> bool:
-    """Whether a pair of files is blocked."""
+def by_evalkit(before: Path, after: Path, seed: int, **asked: Any) -> bool:
+    """Whether `evalkit compare` blocks."""
+    request = Comparing(before=str(before), after=str(after), asked=ColumnFlags(**asked), seed=seed)
+    return decision_of(request).outcome == "blocked"
+
+
+def by_holdline(before: Path, after: Path, programs: Path) -> bool:
+    """Whether `holdline compare` fails."""
+    flags = ["--id-col", "case_id", "--pass-col", "correct"]
+    words = [str(programs / "holdline"), "compare", str(before), str(after), *flags]
+    ended = subprocess.run(words, capture_output=True, check=False)
+    assert ended.returncode in (0, 1), ended.stderr.decode()
+    return ended.returncode == 1
+
+
+def by_evalsig(before: Path, after: Path, programs: Path) -> bool:
+    """Whether `evalsig compare` finds a significant drop."""
+    words = [str(programs / "evalsig"), "compare", "--format", "lm_eval", "--metric", "exact_match"]
+    for flag, file in (("--baseline", before), ("--candidate", after)):
+        samples = file.with_name(f"samples_{file.stem}.jsonl")
+        with file.open(encoding="utf-8") as table, samples.open("w", encoding="utf-8") as lines:
+            for number, row in enumerate(csv.DictReader(table)):
+                grade = float(row["correct"] == "True")
+                lines.write(json.dumps({"doc_id": number, "doc": {}, "metrics": ["exact_match"], "exact_match": grade}))
+                lines.write("\n")
+        words += [flag, str(samples)]
+    report = before.with_name("evalsig.json")
+    subprocess.run([*words, "--json", str(report)], capture_output=True, check=True)
+    found = json.loads(report.read_text(encoding="utf-8"))
+    return bool(found["significant"] and found["delta"] < 0)
+
+
+def blocked(seed: int, churn: bool, drop: float, programs: Path | None) -> dict[str, bool]:
+    """Program -> whether it blocks a pair of files."""
     model = Model(N_CASES, np.random.default_rng([SEED, seed]))
     with tempfile.TemporaryDirectory() as folder:
         before = write(Path(folder) / "before.csv", model, model.chances, 0.0)
         after = write(Path(folder) / "after.csv", model, model.churned() if churn else model.chances, drop)
-        flags = ColumnFlags(scales={"tone_score": (1.0, 5.0), "steps_score": (0.0, 1.0)})
-        decision = decision_of(Comparing(before=str(before), after=str(after), asked=flags, seed=seed))
-    return decision.outcome == "blocked"
+        scales = {"tone_score": (1.0, 5.0), "steps_score": (0.0, 1.0)}
+        found = {"24 comparisons": by_evalkit(before, after, seed, scales=scales)}
+        if programs is not None:
+            found["one column"] = by_evalkit(before, after, seed, passes=("correct",))
+            found["holdline"] = by_holdline(before, after, programs)
+            found["evalsig"] = by_evalsig(before, after, programs)
+    return found
 
 
-def shares(pairs: int) -> None:
+def shares(pairs: int, programs: Path | None) -> None:
     """Print the share of blocked pairs of each kind."""
-    print("| | blocked | pairs |\n| --- | --- | --- |")
     with ProcessPoolExecutor(2) as pool:
-        for name, (churn, drop) in KINDS.items():
+        for at, (name, (churn, drop)) in enumerate(KINDS.items()):
             n = pairs if not drop else max(1, pairs // 6)
-            found = list(pool.map(blocked, range(n), [churn] * n, [drop] * n, chunksize=10))
-            print(f"| {name} | {statistics.mean(found):.1%} | {n:,} |", flush=True)
+            found = list(pool.map(blocked, range(n), [churn] * n, [drop] * n, [programs] * n, chunksize=5))
+            if at == 0:
+                print(f"| pairs | {' | '.join(found[0])} |\n| --- |{' --- |' * len(found[0])}")
+            cells = (f"{statistics.mean(each[program] for each in found):.1%}" for program in found[0])
+            print(f"| {name} ({n:,}) | {' | '.join(cells)} |", flush=True)
 
 
 def took(command: Sequence[str], env: Mapping[str, str]) -> tuple[float, float]:
@@ -118,10 +161,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--pairs", type=int, default=0)
+    parser.add_argument("--peers", type=Path, metavar="BIN", help="folder with the programs holdline and evalsig")
     given = parser.parse_args()
     times(given.rounds)
     if given.pairs:
-        shares(given.pairs)
+        shares(given.pairs, given.peers)
 
 
 if __name__ == "__main__":

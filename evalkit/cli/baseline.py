@@ -31,10 +31,10 @@ def save(
     name: Annotated[str, typer.Option(help="Name that suites refer to.")] = "main",
     accept: Annotated[str, typer.Option(help="Reason to save a run that was not approved.")] = "",
 ) -> None:
-    """Save a run under a name, as reports/baselines/NAME in the project of the current folder.
+    """Save a run as a baseline for later runs.
 
-    An existing baseline of that name is replaced. The command prints and records the replaced run, and how the figures
-    differ.
+    It is saved as reports/baselines/NAME in the project of the current folder. An existing baseline of that name is
+    replaced. The command prints and records the replaced run, and how the figures differ.
 
     Example: evalkit baseline save latest --name main
     """
@@ -55,7 +55,9 @@ def show(
     name: Named = "main",
     json: Annotated[bool, typer.Option("--json", help="Print the facts as JSON.")] = False,
 ) -> None:
-    """Describe a baseline: its run, commit, system, data, counts, decision, and the smallest drop that it can show.
+    """Describe a baseline, and the smallest drop that it can show.
+
+    Shown are its run, commit, system, data, counts and decision.
 
     Example: evalkit baseline show main
 
@@ -78,7 +80,7 @@ def verify(
     name: Named = "main",
     suite: Annotated[Path | None, typer.Option(help="Suite to compare it with; default: the one of the run.")] = None,
 ) -> None:
-    """Check every row of a baseline, its completeness, and that the current suite can be compared with it.
+    """Check that a baseline is whole and fits the current suite.
 
     Example: evalkit baseline verify main
 

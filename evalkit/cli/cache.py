@@ -25,7 +25,9 @@ def _group() -> None:
 
 @cache.command()
 def ls(folder: Folder = None, json: Json = False) -> None:
-    """Show the cache's location, and its number of replies, their size and age by model.
+    """Show where cached replies are, and how many of each model.
+
+    Their size and age are shown too.
 
     Example: evalkit cache ls
 
@@ -48,7 +50,9 @@ def prune(
     max_size: Annotated[str | None, typer.Option(help="Keep the newest replies up to this size: 50MB, 1GB.")] = None,
     json: Json = False,
 ) -> None:
-    """Remove old replies, or the oldest beyond a size; later runs ask those questions again.
+    """Remove old replies, or the oldest beyond a size.
+
+    Later runs ask those questions again.
 
     Example: evalkit cache prune --older-than 30d --max-size 100MB
 

@@ -22,7 +22,9 @@ def check(
         bool, typer.Option("--verbose", "-v", help="List every setting of a run, and where it comes from.")
     ] = False,
 ) -> None:
-    """Check a suite, its golden set, labels, scorers and gate without calling anything.
+    """Check a suite and all that it names, without calling anything.
+
+    Every problem of its golden set, labels, scorers and gate is shown at once.
 
     Example: evalkit check suites/compliance.yaml
 

@@ -23,47 +23,41 @@ class Listed(NamedTuple):
 
 
 COMMANDS = {
-    "init": Listed(
-        "init", "Write a suite, five golden cases, a small system under test and a workflow; they run without editing."
-    ),
-    "check": Listed("check", "Check a suite, its golden set, labels, scorers and gate without calling anything."),
+    "init": Listed("init", "Write a suite, five cases, a small system and a workflow."),
+    "check": Listed("check", "Check a suite and all that it names, without calling anything."),
     "import": Listed(
         "import_",
-        "Make a suite, golden rows and stored outputs from another tool's file, without running or fetching anything.",
+        "Make a suite from another eval tool's file.",
     ),
     "run": Listed("run", "Run a suite: call the system, grade every answer, decide."),
-    "gate": Listed("gate", "Decide again from the rows of a run, after a change of the gate or of the baseline."),
+    "gate": Listed("gate", "Decide again from the rows of a run, without calling anything."),
     "report": Listed(
         "report",
-        "Write report.html, summary.md, junit.xml and the decision records of a run again, and print the decision.",
+        "Write the reports of a run again, and print its decision.",
     ),
     "compare": Listed(
         "compare",
-        "Compare two systems by their results, as files of any tool or as runs, and decide if the new one is worse.",
+        "Compare the results of two systems, and decide if one is worse.",
     ),
-    "diff": Listed("diff", "Compare two runs: metrics that fell or rose, and cases that changed."),
+    "diff": Listed("diff", "Compare two runs: what fell or rose, and which cases changed."),
     "runs": Listed(
         "runs",
-        "List stored runs by suite, newest last, with a trend that is cut where figures are not comparable.",
+        "List stored runs by suite, newest last, with a trend.",
     ),
     "score": Listed(
         "score",
-        "Score stored answers again after a change of a scorer, rubric or judge, without calling the system.",
+        "Score stored answers again, without calling the system.",
     ),
-    "verify": Listed(
-        "verify", "Check every row of a run, and that its rows and files are unchanged since the decision."
-    ),
+    "verify": Listed("verify", "Check that a run is whole and unchanged since its decision."),
     "noise": Listed(
         "noise",
-        "Run one system several times and compare it with itself: flips, false alarms, detectable drops.",
+        "Run one system several times and compare it with itself.",
     ),
-    "power": Listed(
-        "noise", "Show the drops that a suite's gate would detect, from the number of cases in each cohort."
-    ),
-    "doctor": Listed("doctor", "Check the installation: Python, packages, the offline embedding, ragas and deepeval."),
+    "power": Listed("noise", "Show the drops that a suite's gate would detect."),
+    "doctor": Listed("doctor", "Check the installation: Python, packages, offline embedding."),
     "docs": Listed(
         "docs",
-        "Print the reference of this version as one Markdown page: commands, suite keys, systems, checks, scorers.",
+        "Print the reference of this version as one Markdown page.",
     ),
     "baseline": Listed("baseline", "Save, show and verify baselines."),
     "judge": Listed("judge", "Probe and calibrate judges."),

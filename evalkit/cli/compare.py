@@ -77,7 +77,7 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every check and cohort.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the decision and what failed.")] = False,
 ) -> None:
-    """Compare two systems by their results, as files of any tool or as runs, and decide if the new one is worse.
+    """Compare the results of two systems, and decide if one is worse.
 
     Example: evalkit compare before.csv after.csv --id question_id --pass correct
 

@@ -20,7 +20,7 @@ def diff(
         str | None, typer.Option(help="Show both answers of this case, conversations side by side.")
     ] = None,
 ) -> None:
-    """Compare two runs: metrics that fell or rose, and cases that changed.
+    """Compare two runs: what fell or rose, and which cases changed.
 
     Example: evalkit diff main latest --case aml-012
 

@@ -4,7 +4,9 @@ import typer
 
 
 def docs() -> None:
-    """Print the reference of this version as one Markdown page: commands, suite keys, systems, checks, scorers.
+    """Print the reference of this version as one Markdown page.
+
+    It lists commands, suite keys, systems, checks, scorers and exit codes.
 
     Example: evalkit docs > reference.md
     """

@@ -26,7 +26,7 @@ class Diagnosis:
 def doctor(
     quick: Annotated[bool, typer.Option("--quick", help="Look at versions only; import nothing.")] = False,
 ) -> None:
-    """Check the installation: Python, packages, the offline embedding, ragas and deepeval.
+    """Check the installation: Python, packages, offline embedding.
 
     Example: evalkit doctor
 

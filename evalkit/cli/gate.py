@@ -16,7 +16,9 @@ def gate(
     json: Annotated[bool, typer.Option("--json", help="Print decision.json on stdout, and nothing else.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every check and cohort.")] = False,
 ) -> None:
-    """Decide again from the rows of a run, after a change of the gate or of the baseline.
+    """Decide again from the rows of a run, without calling anything.
+
+    The gate is read from the suite as it is now, so that a changed gate or another baseline can be tried.
 
     Example: evalkit gate latest --baseline main
     """

@@ -27,10 +27,10 @@ def coverage(
     by: Annotated[list[str] | None, typer.Option(help="Cohort names; default: the suite's first.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Show the share of production that the golden set covers, and where it has too few cases.
+    """Show the share of production that the golden set covers.
 
-    A cell with 30 cases counts as covered. The share of kinds that the sample never saw is estimated after Good and
-    Turing, and counts as not covered.
+    The output names the cells with too few cases. A cell with 30 cases counts as covered. The share of kinds that
+    the sample never saw is estimated after Good and Turing, and counts as not covered.
 
     Example: evalkit golden coverage suites/compliance.yaml --mix aml=0.4,privacy=0.6 --by domain
 

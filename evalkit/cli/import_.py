@@ -29,9 +29,10 @@ def import_(
         bool, typer.Option("--strict", help="Exit with 2 and write nothing if anything is lost.")
     ] = False,
 ) -> None:
-    """Make a suite, golden rows and stored outputs from another tool's file, without running or fetching anything.
+    """Make a suite from another eval tool's file.
 
-    The output and DIR/IMPORT.md list what cannot be carried over: its place, the reason, and what to do instead.
+    It writes golden rows and stored outputs too. Nothing is run or fetched. The output and DIR/IMPORT.md list what
+    cannot be carried over: its place, the reason, and what to do instead.
 
     Example: evalkit import promptfooconfig.yaml --out evals
 

@@ -33,11 +33,11 @@ def init(
         bool, typer.Option("--agent", help="Six conversations with a small agent, its tools and a policy.")
     ] = False,
 ) -> None:
-    """Write a suite, five golden cases, a small system under test and a workflow; they run without editing.
+    """Write a suite, five cases, a small system and a workflow.
 
-    With --from, the cases are those of your table. Its columns are matched by name, and the suite shows the result.
-    With --agent, they are conversations with an agent that has tools and asks a person for approval.
-    Lines for run folders and caches are added to .gitignore.
+    They run without editing. With --from, the cases are those of your table. Its columns are matched by name, and
+    the suite shows the result. With --agent, they are conversations with an agent that has tools and asks a person
+    for approval. Lines for run folders and caches are added to .gitignore.
 
     Example: evalkit init evals && evalkit run evals/suite.yaml
     """

@@ -30,10 +30,10 @@ def health(
     ] = 900,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Probe the suite's judges with known answers: attacks, swapped orders, padding, repetition.
+    """Probe the suite's judges with answers of known worth.
 
-    Each judge is asked about 5 answers a case, each case in both orders, and one answer for every attack. The system
-    under test is not called.
+    The probes are attacks, swapped orders, padding and repetition. Each judge is asked about 5 answers a case, each
+    case in both orders, and one answer for every attack. The system under test is not called.
 
     Example: evalkit judge health suites/llm.yaml --cases 20
 
@@ -69,7 +69,9 @@ def calibrate(
     out: Annotated[Path | None, typer.Option(help="Write the record that suites name under `calibrations:`.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Compare a judge's stored verdicts with labels, and report whether it is trusted.
+    """Compare a judge's verdicts with people's labels.
+
+    The output says whether the judge is trusted, and where.
 
     Example: evalkit judge calibrate latest --labels labels/people.jsonl --out judges/correctness.json
 
@@ -101,7 +103,9 @@ def drift(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random swaps.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Compare two versions of a judge on the same answers: its grades, and its agreement with people.
+    """Compare two versions of a judge on the same answers.
+
+    Compared are its grades, and its agreement with people.
 
     Example: evalkit judge drift reports/january reports/june --metric correctness --labels labels/people.jsonl
 

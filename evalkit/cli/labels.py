@@ -27,11 +27,11 @@ def sample(  # noqa: PLR0913 - typer reads the flags from the signature
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draw and the order.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The page; default: labels.html in the run folder.")] = None,
 ) -> None:
-    """Draw answers and write a page to label them on, without the judge's verdicts.
+    """Draw answers, and write a page on which people label them.
 
-    The draw is balanced over the judge's verdicts and spread over a cohort, and the page records each answer's
-    probability of being drawn. The page is a single file that works from disk and sends nothing. Give it to as many
-    raters as you like.
+    The page does not hold the judge's verdicts. The draw is balanced over the judge's verdicts and spread over a
+    cohort, and the page records each answer's probability of being drawn. The page is a single file that works from
+    disk and sends nothing. Give it to as many raters as you like.
 
     Example: evalkit labels sample latest --answers 60
 
@@ -65,10 +65,10 @@ def import_(
     export: Annotated[list[Path], typer.Argument(help="Files that the labelling page exported.")],
     into: Annotated[Path, typer.Option(help="Label file to add them to; name it under `labels:` in the suite.")],
 ) -> None:
-    """Check exported labels against the run and add them to a label file, all or none.
+    """Check exported labels, and add them to a label file.
 
-    Labels are rejected if they belong to another answer or rubric, are off the scale, or contradict an earlier label of
-    the same rater.
+    All are added, or none. Labels are rejected if they belong to another answer or rubric, are off the scale, or
+    contradict an earlier label of the same rater.
 
     Example: evalkit labels import latest labels-ana.jsonl --into labels/people.jsonl
 

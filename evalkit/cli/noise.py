@@ -31,9 +31,10 @@ def noise(  # noqa: PLR0913 - typer reads the flags from the signature
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Run one system several times and compare it with itself: flips, false alarms, detectable drops.
+    """Run one system several times and compare it with itself.
 
-    A case is never compared with itself: each comparison takes two different repeats of every case.
+    The figures are flips, false alarms and the drops that would be found. A case is never compared with itself:
+    each comparison takes two different repeats of every case.
 
     Example: evalkit noise suites/compliance.yaml --repeat 4 --out reports/noise
 
@@ -90,7 +91,9 @@ def power(
     flips: Annotated[float | None, typer.Option(min=0, max=1, help="Share of cases that flip between runs.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Show the drops that a suite's gate would detect, from the number of cases in each cohort.
+    """Show the drops that a suite's gate would detect.
+
+    They follow from the number of cases in each cohort.
 
     Example: evalkit power suites/compliance.yaml
 

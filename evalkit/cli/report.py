@@ -16,7 +16,9 @@ def report(
     csv: Annotated[Path | None, typer.Option(help="Write the cases as a table for spreadsheets and pandas.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every check and cohort.")] = False,
 ) -> None:
-    """Write report.html, summary.md, junit.xml and the decision records of a run again, and print the decision.
+    """Write the reports of a run again, and print its decision.
+
+    These are report.html, summary.md, junit.xml and the decision records.
 
     Example: evalkit report latest --csv cases.csv
 

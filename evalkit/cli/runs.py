@@ -27,7 +27,9 @@ def runs(
     suite: Annotated[str | None, typer.Option(help="Only runs of this suite.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the runs as JSON, and nothing else.")] = False,
 ) -> None:
-    """List stored runs by suite, newest last, with a trend that is cut where figures are not comparable.
+    """List stored runs by suite, newest last, with a trend.
+
+    The trend is cut where figures are not comparable.
 
     Example: evalkit runs reports --suite compliance
 

@@ -14,10 +14,10 @@ def score(
     resume: Annotated[bool, typer.Option("--resume", help="Resume the interrupted scoring in --out.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print decision.json on stdout, and nothing else.")] = False,
 ) -> None:
-    """Score stored answers again after a change of a scorer, rubric or judge, without calling the system.
+    """Score stored answers again, without calling the system.
 
-    This keeps a baseline comparable: score it again, and save that run in its place. Times and costs of the system are
-    those of the stored run.
+    Use it after a change of a scorer, rubric or judge. This keeps a baseline comparable: score it again, and save
+    that run in its place. Times and costs of the system are those of the stored run.
 
     Example: evalkit score main --suite suites/compliance.yaml --out reports/main-again
 

@@ -16,7 +16,7 @@ def verify(
         str | None, typer.Option(help="The head as it was published: console, summary.md, decision.json.")
     ] = None,
 ) -> None:
-    """Check every row of a run, and that its rows and files are unchanged since the decision.
+    """Check that a run is whole and unchanged since its decision.
 
     Rows that were removed, edited or added since the decision are named, and every decision of the run is listed.
     Anyone who can write to the folder can also forge its seal and head. To detect that, give --head a head that was

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from evalkit.cli.app import app
@@ -77,3 +78,12 @@ def test_a_command_that_is_not_there_is_told_from_one_that_is() -> None:
         ended = CliRunner().invoke(app, words)
         assert ended.exit_code == 2
         assert f"Did you mean {meant}?" in ended.output
+
+
+def test_every_line_of_an_overview_fits_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 80 columns no help of a group of commands cuts a line short."""
+    monkeypatch.setenv("COLUMNS", "80")
+    for words in ([], *([name] for name in COMMANDS if isinstance(command(name), TyperGroup))):
+        shown = CliRunner().invoke(app, [*words, "--help"]).output
+        assert "Commands:" in shown
+        assert not [line for line in shown.splitlines() if line.endswith("...") and "Usage:" not in line]
