@@ -72,7 +72,7 @@ def compare_systems(  # noqa: PLR0913 - what a comparison depends on besides the
         reference: name of the system that the others are compared with.
         release: names of the systems whose gates give the exit code.
         seed: seed of all draws.
-        alpha: level of each system's own gate; `None` if there are no gates.
+        alpha: level of each system's own gate; `None` if no system has one.
         interleaved: whether the systems were called in turn, so that their latencies can be compared.
 
     Raises:
@@ -235,10 +235,13 @@ def _disagreements(table: SystemTable) -> tuple[str, ...]:
 def _false_mark_rate(
     systems: Sequence[SystemColumns], reference: str, release: Collection[str], alpha: float | None
 ) -> float | None:
-    """Return the sum of the levels of all gates: release systems share one family, each other system has its own."""
-    gated = [each.name for each in systems if each.outcome is not None and each.name != reference]
-    families = len([name for name in gated if name not in release]) + any(name in release for name in gated)
-    return min(1.0, families * alpha) if alpha is not None and families else None
+    """Return the sum of all levels: of the differences, the joint gate of release systems, the others' own gates."""
+    others = [each for each in systems if each.name != reference]
+    if not others:
+        return None
+    gated = [each.name for each in others if each.outcome is not None]
+    gates = len([name for name in gated if name not in release]) + any(name in release for name in gated)
+    return min(1.0, system_ranks.LEVEL + gates * (alpha or 0.0))
 
 
 def _factors(

@@ -20,6 +20,7 @@ from evalkit.types import Metric
 
 RANKED_FROM = 0.95
 """Share of a system's cases that must have a value for a rank, or a known cost for a figure of cost."""
+MOST_COHORTS = 200
 Bools = NDArray[np.bool_]
 
 
@@ -164,12 +165,13 @@ class SystemTable:
 
     @cached_property
     def cohorts(self) -> Mapping[str, Ints]:
-        """`name=value` -> rows of its cases, in the order of their labels."""
+        """`name=value` -> rows of its cases: the 200 largest, in the order of their labels."""
         rows: dict[str, set[int]] = {}
         for system, places in zip(self.systems, self.places, strict=True):
             for label, where in system.cohorts.items():
                 rows.setdefault(label, set()).update(places[where].tolist())
-        return {label: np.array(sorted(found), np.int64) for label, found in sorted(rows.items())}
+        largest = sorted(rows, key=lambda label: (-len(rows[label]), label))[:MOST_COHORTS]
+        return {label: np.array(sorted(rows[label]), np.int64) for label in sorted(largest)}
 
 
 def align(systems: Sequence[SystemColumns]) -> SystemTable:

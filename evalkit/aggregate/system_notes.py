@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from evalkit.aggregate.system_columns import SystemColumns, SystemTable, known_amount, scored_share
+from evalkit.aggregate.system_columns import MOST_COHORTS, SystemColumns, SystemTable, known_amount, scored_share
 from evalkit.text.numbers import Style, figure, plural
 
 _RATE = Style("rate")
@@ -20,6 +20,9 @@ def notes_of(table: SystemTable, ranked: Sequence[bool], *, interleaved: bool) -
         if len(system.cases) < len(table.cases):
             yield f"{system.name} was asked {len(system.cases):,} of {plural(len(table.cases), 'case')}"
     yield from _unknown_costs(table)
+    n_cohorts = len({label for system in table.systems for label in system.cohorts})
+    if n_cohorts > MOST_COHORTS:
+        yield f"cohorts: the {MOST_COHORTS} largest of {n_cohorts:,} are compared"
     if not interleaved:
         yield "the systems were not called in turn, so their latencies cannot be compared"
     if any(each.primary is not None for each in table.systems):
