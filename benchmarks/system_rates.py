@@ -135,9 +135,11 @@ def interactions(job: tuple[str, int, int]) -> Rates:
     return found
 
 
-SETTINGS = tuple(f"n = {n}, k = {k}, step {step}" for n in (100, 500) for k in (2, 4, 6, 12) for step in (0, 1, 3))
+EQUAL = tuple(f"n = {n}, k = {k}" for n in (100, 500) for k in (2, 4, 6, 12))
+APART = tuple(f"n = {n}, k = {k}, step {step}" for n in (100, 500) for k in (2, 6, 12) for step in (1, 3))
 PARTS: dict[str, tuple[Callable[[tuple[str, int, int]], Rates], tuple[str, ...], int]] = {
-    "Ranks and differences": (ranks, SETTINGS, 1000),
+    "Equal systems": (ranks, EQUAL, 1000),
+    "Each system 1 or 3 points below the one before": (ranks, APART, 300),
     "Winner's figure": (winners, tuple(f"n = {n}, k = {k}" for n in (100, 500) for k in (3, 6, 12)), 2000),
     "Frontier": (fronts, ("n = 100", "n = 500"), 200),
     "Interaction": (interactions, ("n = 100", "n = 500"), 400),

@@ -5,6 +5,7 @@ Differences to the reference are one family of tests, all pairs another, both tw
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -28,7 +29,7 @@ from evalkit.aggregate.system_comparison import (
     SystemComparison,
     SystemFigures,
 )
-from evalkit.aggregate.system_frontier import Place, places_of
+from evalkit.aggregate.system_frontier import FrontierPlace, places_of
 from evalkit.aggregate.system_notes import notes_of
 from evalkit.results import Estimate
 from evalkit.stats import system_ranks
@@ -158,7 +159,7 @@ def _figures(
     number: int,
     contrast: tuple[Estimate, float | None] | None,
     rank: RankInterval | None,
-    place: Place,
+    place: FrontierPlace,
 ) -> SystemFigures:
     system = table.systems[number]
     known = ~np.isnan(table.values[:, number])
@@ -188,7 +189,8 @@ def _figures(
 
 
 def _average(amounts: Floats | None) -> float | None:
-    return None if amounts is None or not len(amounts) else float(amounts.mean())
+    # An exactly rounded sum does not depend on the order of the rows.
+    return None if amounts is None or not len(amounts) else math.fsum(amounts.tolist()) / len(amounts)
 
 
 def _quantile(amounts: Floats | None, q: float) -> float | None:

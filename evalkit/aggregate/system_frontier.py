@@ -16,7 +16,7 @@ ON_FROM, DOMINATED_TO = 0.9, 0.1
 
 
 @dataclass(frozen=True)
-class Place:
+class FrontierPlace:
     """The place of one system."""
 
     label: FrontierLabel = "unknown"
@@ -26,7 +26,7 @@ class Place:
 
 def places_of(
     table: SystemTable, ranked: Sequence[bool], rng: np.random.Generator, *, interleaved: bool
-) -> list[Place]:
+) -> list[FrontierPlace]:
     """Return the place of each system.
 
     Cost and latency count if they are known for any system with a rank; a system that lacks one of them is `unknown`,
@@ -44,22 +44,22 @@ def places_of(
     used = [known for known in (costs, times) if any(np.logical_and(known, ranked))]
     inside = [at for at, has_rank in enumerate(ranked) if has_rank and all(known[at] for known in used)]
     if not used or not inside:
-        return [Place()] * len(systems)
+        return [FrontierPlace()] * len(systems)
     means = [table.sign * table.values[:, inside]]
     means += [-table.column("cost_usd")[:, inside]] if costs in used else []
     medians = [-table.column("latency_s")[:, inside]] if times in used else []
     shape = (len(table.cases), len(inside))
     found = frontier(np.stack(means), np.array(medians).reshape(-1, *shape), table.clusters, rng=rng)
-    places = [Place()] * len(systems)
+    places = [FrontierPlace()] * len(systems)
     names = [systems[at].name for at in inside]
     for number, at in enumerate(inside):
         places[at] = _place(float(found.on[number]), dict(zip(names, found.by[number].tolist(), strict=True)))
     return places
 
 
-def _place(on: float, shares: dict[str, float]) -> Place:
+def _place(on: float, shares: dict[str, float]) -> FrontierPlace:
     if on >= ON_FROM:
-        return Place("on", on)
+        return FrontierPlace("on", on)
     if on > DOMINATED_TO:
-        return Place("open", on)
-    return Place("dominated", on, max(sorted(shares), key=lambda name: shares[name]))
+        return FrontierPlace("open", on)
+    return FrontierPlace("dominated", on, max(sorted(shares), key=lambda name: shares[name]))

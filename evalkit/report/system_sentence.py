@@ -23,20 +23,20 @@ def sentence(comparison: SystemComparison) -> str:
 
     "best" is said only of a system that no other ranked system may equal.
     """
-    systems = {each.name: each for each in comparison.systems}
+    systems = comparison.systems
     ranked = [each for each in comparison.systems if each.rank is not None]
     if not ranked:
         few = "fewer than 95% of the cases have a value"
-        return f"no rank for {_names([*systems])}: {few}" if systems else "no system was compared"
+        return f"no rank for {_names([each.name for each in systems])}: {few}" if systems else "no system was compared"
     style = style_of(comparison.primary, comparison.metric)
     of = f"of {len(ranked)} systems" if len(ranked) == len(systems) else f"of the {len(ranked)} systems with a rank"
     if len(ranked) == 1:
         alone = f"{_name(ranked[0])} has {_figure(ranked[0], comparison, style)}"
         return alone if len(systems) == 1 else f"{alone}; no other system has a rank"
-    if len(comparison.candidates) == 1:
-        best = systems[comparison.candidates[0]]
+    found = [each for each in ranked if each.name in comparison.candidates]
+    if len(found) == 1:
+        best = found[0]
         return f"{_name(best)} is the best {of}: {_figure(best, comparison, style)}{_gain(best, comparison, style)}"
-    found = [systems[name] for name in comparison.candidates]
     return _as_good(found, comparison, style) or _tied(found)
 
 
@@ -50,7 +50,7 @@ def _gain(best: SystemFigures, comparison: SystemComparison, style: Style) -> st
         return ""
     more = "more" if seen.value > 0 else "less"
     size = difference(abs(seen.value), style, seen.n)
-    return f", {size} {more} than {one_line(comparison.reference, 60)} ({bounds(seen, style)})".replace(" ()", "")
+    return f", {size} {more} than {one_line(comparison.reference, 60)} {bounds(seen, style)}".rstrip()
 
 
 def _as_good(found: Sequence[SystemFigures], comparison: SystemComparison, style: Style) -> str:

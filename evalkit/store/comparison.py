@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from evalkit.aggregate.system_comparison import SystemComparison
@@ -16,6 +16,7 @@ from evalkit.formats.plain import plain
 from evalkit.formats.records import metric_record
 from evalkit.formats.shapes import Faults, read
 from evalkit.store.folder import RunFolder
+from evalkit.text.printable import one_line
 
 COMPARISON = "comparison.json"
 COMPARISON_FORMAT = 1
@@ -63,7 +64,24 @@ def stored_comparison(folder: Path) -> SystemComparison:
     if comparison is None:
         named = "; ".join(f"{word} {', '.join(keys[:5])}" for word, keys in _by_word(faults) if keys)
         raise InputError(Problem(shown, named, _AGAIN))
+    if wrong := _contradiction(comparison):
+        raise InputError(Problem(shown, wrong, _AGAIN))
     return comparison
+
+
+def _contradiction(comparison: SystemComparison) -> str:
+    """Return what a damaged or foreign file says that no comparison does; empty if there is nothing."""
+    names = [each.name for each in comparison.systems]
+    unknown = {comparison.reference, *comparison.release, *comparison.candidates}.difference(names)
+    if unknown or len(set(names)) < len(names):
+        return f"the names of its systems do not fit together: {one_line(min(unknown or names))}"
+    outside = [each.folder for each in comparison.systems if not _is_inside(each.folder)]
+    return f"a folder outside the comparison: {one_line(outside[0])}" if outside else ""
+
+
+def _is_inside(folder: str) -> bool:
+    path = PurePosixPath(folder)
+    return not path.is_absolute() and ".." not in path.parts and "\\" not in folder
 
 
 def _open_range(metric: Any) -> Any:
