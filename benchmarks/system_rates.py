@@ -1,6 +1,6 @@
 """Measure how often a comparison of several systems makes a false statement, and what its figures cover.
 
-    python benchmarks/system_rates.py                  # some 15 minutes on two cores; docs/error-rates.md
+    python benchmarks/system_rates.py                  # some 10 minutes on two busy cores; docs/error-rates.md
     python benchmarks/system_rates.py --runs 100 --only ranks
 
 All figures come from the package's own functions on seeded, simulated runs. Each case passes with a probability of its
