@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -24,17 +25,16 @@ from evalkit.aggregate.system_columns import (
 )
 from evalkit.aggregate.system_comparison import (
     CohortDifference,
-    FactorEffect,
     RankInterval,
     SystemComparison,
     SystemFigures,
 )
+from evalkit.aggregate.system_factors import effects_of, matrix_of
 from evalkit.aggregate.system_frontier import FrontierPlace, places_of
 from evalkit.aggregate.system_notes import notes_of
 from evalkit.results import Estimate
 from evalkit.stats import system_ranks
 from evalkit.stats.differences import of_pairs, simultaneous, two_sided_p
-from evalkit.stats.factors import interaction_p, main_effects
 from evalkit.stats.intervals import quantile_bounds
 from evalkit.types import Metric
 
@@ -88,7 +88,8 @@ def compare_systems(  # noqa: PLR0913 - what a comparison depends on besides the
     ranks = _ranks(table, ranked, seed)
     places = places_of(table, ranked, _rng(seed, "frontier"), interleaved=interleaved)
     contrasts = _contrasts(table, names.index(reference), seed)
-    effects, interaction, factor_note = _factors(table, ranked, seed)
+    matrix = matrix_of(table, ranked)
+    effects, interaction = effects_of(table, matrix, partial(_rng, seed)) if matrix else ((), None)
     return SystemComparison(
         suite=suite,
         primary=primary,
@@ -108,7 +109,7 @@ def compare_systems(  # noqa: PLR0913 - what a comparison depends on besides the
         interaction_p=interaction,
         cohorts=tuple(_cohort_differences(table, names.index(reference))),
         disagreements=_disagreements(table),
-        notes=(*notes_of(table, ranked, interleaved=interleaved), *factor_note),
+        notes=tuple(notes_of(table, ranked, matrix, interleaved=interleaved)),
     )
 
 
@@ -244,32 +245,3 @@ def _false_mark_rate(
     gated = [each.name for each in others if each.outcome is not None]
     gates = len([name for name in gated if name not in release]) + any(name in release for name in gated)
     return min(1.0, system_ranks.LEVEL + gates * (alpha or 0.0))
-
-
-def _factors(
-    table: SystemTable, ranked: Sequence[bool], seed: int
-) -> tuple[tuple[FactorEffect, ...], float | None, tuple[str, ...]]:
-    """Return the effects of the factors, the p value of their interaction, and a note if there are none to see."""
-    inside = [number for number, each in enumerate(table.systems) if each.factors]
-    if len(inside) < 2:
-        return (), None, ()
-    given = [table.systems[number].factors for number in inside]
-    levels_of = {factor: list(dict.fromkeys(each.get(factor, "") for each in given)) for factor in given[0]}
-    levels_of = {factor: levels for factor, levels in levels_of.items() if len(levels) > 1}
-    combinations = {tuple(each.get(factor) for factor in levels_of) for each in given}
-    full = len(combinations) == len(given) == int(np.prod([len(levels) for levels in levels_of.values()]))
-    same = all(each.keys() == given[0].keys() for each in given)
-    if not full or not same or not all(ranked[number] for number in inside):
-        return (), None, ("no effects of factors: not every combination of their values has a rank",)
-    values = table.values[:, inside]
-    codes = np.array([[levels.index(each[factor]) for factor, levels in levels_of.items()] for each in given])
-    effects: list[FactorEffect] = []
-    for place, (factor, levels) in enumerate(levels_of.items()):
-        rng = _rng(seed, "effects")
-        found = main_effects(values, codes[:, place], table.clusters, span=table.span, rng=rng)
-        effects += [
-            FactorEffect(factor=factor, level=level, effect=effect) for level, effect in zip(levels, found, strict=True)
-        ]
-    if len(levels_of) < 2:
-        return tuple(effects), None, ()
-    return tuple(effects), interaction_p(values, codes, table.clusters, rng=_rng(seed, "interaction")), ()

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from evalkit.aggregate.system_columns import MOST_COHORTS, SystemColumns, SystemTable, known_amount, scored_share
+from evalkit.aggregate.system_factors import Matrix, matrix_note
 from evalkit.text.numbers import Style, figure, plural
 
 _RATE = Style("rate")
 
 
-def notes_of(table: SystemTable, ranked: Sequence[bool], *, interleaved: bool) -> Iterator[str]:
+def notes_of(table: SystemTable, ranked: Sequence[bool], matrix: Matrix | None, *, interleaved: bool) -> Iterator[str]:
     """Yield a sentence for each system without a rank, with missing cases or with unknown costs."""
     for system, has_rank in zip(table.systems, ranked, strict=True):
         if not has_rank:
@@ -23,6 +24,8 @@ def notes_of(table: SystemTable, ranked: Sequence[bool], *, interleaved: bool) -
     n_cohorts = len({label for system in table.systems for label in system.cohorts})
     if n_cohorts > MOST_COHORTS:
         yield f"cohorts: the {MOST_COHORTS} largest of {n_cohorts:,} are compared"
+    if matrix is not None and (note := matrix_note(matrix)):
+        yield note
     if not interleaved:
         yield "the systems were not called in turn, so their latencies cannot be compared"
     if any(each.primary is not None for each in table.systems):

@@ -313,7 +313,7 @@ def test_latencies_count_only_if_the_systems_were_called_in_turn() -> None:
 
 
 def test_effects_of_a_full_matrix() -> None:
-    """Each level of each factor, against the mean of all; a matrix with a hole has a note instead."""
+    """Each level of each factor, against the mean of all; a named system beside the matrix has no part in them."""
     given_systems = full(200)
     found = compared(given_systems)
     assert [(each.factor, each.level) for each in found.effects] == [
@@ -324,11 +324,31 @@ def test_effects_of_a_full_matrix() -> None:
         ("prompt", "q"),
     ]
     assert found.interaction_p is not None
-    holed = compared(given_systems[:-1])
-    assert (holed.effects, holed.interaction_p) == ((), None)
-    assert holed.notes == ("no effects of factors: not every combination of their values has a rank",)
     named = compared([*given_systems, columns("today", given_systems[0].values)])
-    assert len(named.effects) == 5
+    assert named.effects == found.effects
+    assert named.interaction_p == found.interaction_p
+
+
+def test_effects_of_a_matrix_with_a_hole() -> None:
+    """Without z/q: models are compared under p, prompts among x and y, and interactions are not looked for."""
+    given_systems = full(200)
+    found = compared(given_systems[:-1])
+    values = np.stack([each.values for each in given_systems], axis=1)
+    models, prompts = values[:, [0, 2, 4]], values[:, :4]
+    models, prompts = (each[~np.isnan(each).any(axis=1)] for each in (models, prompts))
+    expected = [*(models.mean(axis=0) - models.mean()), prompts[:, ::2].mean() - prompts.mean()]
+    assert [each.effect.value for each in found.effects[:4]] == pytest.approx(expected)
+    assert found.interaction_p is None
+    assert found.notes[-1].startswith("1 of 6 combinations of the matrix is missing or without a rank: effects rest on")
+
+
+def test_systems_that_are_no_matrix_have_no_effects() -> None:
+    """One system alone, two of one combination, factors of only some: nothing to split, and no note."""
+    a, b = (replace(each, factors={"model": "x"}) for each in systems({"a": 1.0, "b": 1.0}))
+    other = replace(b, factors={"prompt": "p"})
+    for given_systems in ([a], [a, b], [a, other], systems({"a": 1.0, "b": 1.0})):
+        found = compared(given_systems)
+        assert (found.effects, found.interaction_p, found.notes) == ((), None, ())
 
 
 def test_the_bound_on_false_marks_adds_up_the_families() -> None:
