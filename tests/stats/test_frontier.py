@@ -39,10 +39,14 @@ def test_shares_equal_those_of_all_resamples() -> None:
 
 
 def test_a_twin_is_not_dominated_by_its_equal() -> None:
-    """Identical systems are as good in all and better in none, in spite of rounding."""
-    values = np.repeat(rng(1).random((2, 300, 1)), 9, axis=2)
-    found = frontier(values, np.empty((0, 300, 9)), np.arange(300), rng=rng())
-    assert found.on.tolist() == [1.0] * 9
+    """Systems with equal means in every draw are as good in all and better in none, in spite of rounding."""
+    first = rng(1).random((2, 300))
+    # The same values in another order within each cluster of three, so that their sums are rounded differently.
+    second = first.reshape(2, 100, 3)[:, :, ::-1].reshape(2, 300)
+    third = first.reshape(2, 100, 3)[:, :, [1, 2, 0]].reshape(2, 300)
+    values = np.stack([first, second, third], axis=2)
+    found = frontier(values, np.empty((0, 300, 3)), np.arange(300) // 3, rng=rng())
+    assert found.on.tolist() == [1.0] * 3
     assert not found.by.any()
 
 
