@@ -131,6 +131,23 @@ def test_the_order_of_systems_changes_only_their_order() -> None:
     assert first.disagreements == second.disagreements
 
 
+def test_cases_of_a_cluster_are_one_piece_of_evidence() -> None:
+    """Every case twice, in a cluster of its own: the p value, ranks and intervals of half as many cases."""
+    once = systems({"a": 1.0, "b": 0.8}, 60)
+    names = tuple(f"c{at:03}" for at in range(120))
+    twice = [
+        columns(each.name, np.repeat(each.values, 2), cases=names, clusters=tuple(f"k{at // 2}" for at in range(120)))
+        for each in once
+    ]
+    single, double = (by_name(compared(each))["b"] for each in (once, twice))
+    assert double.p_value == single.p_value
+    assert single.difference is not None
+    assert double.difference is not None
+    assert double.difference.low == pytest.approx(single.difference.low)
+    assert double.difference.n == 2 * single.difference.n
+    assert by_name(compared([replace(each, clusters=()) for each in twice]))["b"].p_value != single.p_value
+
+
 def test_two_systems_give_the_p_value_of_the_paired_test() -> None:
     """With k = 2: the exact test of McNemar, two-sided."""
     values = [(1.0, 0.0)] * 9 + [(0.0, 1.0)] * 2 + [(1.0, 1.0)] * 40
