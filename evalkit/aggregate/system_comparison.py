@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from evalkit.results import Estimate, Outcome
+from evalkit.types import Metric
 
 FrontierLabel = Literal["on", "open", "dominated", "unknown"]
 """Whether a system is on the frontier of quality, cost and latency: in at least 90 % of the draws, in at most 10 %, or
@@ -56,7 +57,7 @@ class SystemFigures:
     on_frontier: float | None = None
     """Share of the draws in which no other system is at least as good in all three and better in one."""
     dominated_by: str = ""
-    """The system that dominates it in most draws."""
+    """The system that most often dominates it; empty unless `frontier` is `dominated`."""
     outcome: Outcome | None = None
     """Decision of its gate; `None` for a system that is only compared."""
 
@@ -90,6 +91,8 @@ class SystemComparison:
     primary: str
     """The metric of ranks and of "best"."""
     higher_is_better: bool
+    metric: Metric | None = None
+    """The primary metric with its scale and unit; `None` in a record without them."""
     reference: str
     release: tuple[str, ...] = ()
     """Systems whose gates give the exit code."""
@@ -98,11 +101,12 @@ class SystemComparison:
     candidates: tuple[str, ...] = ()
     """Systems that none surely beats; "best" may be said of one alone."""
     winner_shrunken: float | None = None
-    """Figure of the system with the highest mean, shrunken towards the mean of all: its own figure is too good."""
+    """Figure of the system with the best mean, shrunken towards the mean of all: its own figure is too good."""
     cases_to_part: int | None = None
     """Cases that would part the first two systems with 80 % power; `None` if they are equal or parted."""
     false_mark_rate: float | None = None
-    """Bound on the chance that at least one of several equal systems is marked as different from the reference."""
+    """Bound on the chance that at least one of several equal systems is marked as different from the reference, by its
+    difference or by its own gate; `None` with one system."""
     effects: tuple[FactorEffect, ...] = ()
     """Empty without a full matrix of at least two factors or levels."""
     interaction_p: float | None = None

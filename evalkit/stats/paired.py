@@ -72,7 +72,12 @@ def sum_clusters(differences: ArrayLike, clusters: Sequence[Hashable]) -> NDArra
 
 
 def sign_flip_max_t(
-    differences: ArrayLike, *, families: Sequence[Sequence[int]], draws: int = 10_000, rng: np.random.Generator
+    differences: ArrayLike,
+    *,
+    families: Sequence[Sequence[int]],
+    draws: int = 10_000,
+    rng: np.random.Generator,
+    two_sided: bool = False,
 ) -> NDArray[np.float64]:
     """Return each gate's adjusted p value: sign-flip test of T = sum d / sqrt(sum d^2), step-down max-T in each family.
 
@@ -92,6 +97,7 @@ def sign_flip_max_t(
         families: Column numbers of each family; every column is in exactly one. Divide alpha among them.
         draws: Random sign patterns, >= 1.
         rng: Source of the signs.
+        two_sided: True tests for any change, by |T| instead of T.
 
     Returns:
         Shape (G,), each in (0, 1]; 1 if all differences of a gate are 0 or it has no cases.
@@ -108,14 +114,42 @@ def sign_flip_max_t(
     norms = np.sqrt((matrix**2).sum(axis=0))
     live = norms > 0
     scaled = matrix[matrix.any(axis=1)] / np.where(live, norms, 1.0)
-    orders = _falling_orders(scaled.sum(axis=0), families, live)
+    observed = np.abs(scaled.sum(axis=0)) if two_sided else scaled.sum(axis=0)
+    orders = _falling_orders(observed, families, live)
     hits, tried = np.zeros(matrix.shape[1]), 0
-    for flipped in _flipped_sums(scaled, draws, rng):
-        hits += _count_hits(flipped, scaled.sum(axis=0), orders)
+    for flipped in flipped_sums(scaled, draws, rng):
+        hits += _count_hits(np.abs(flipped) if two_sided else flipped, observed, orders)
         tried += len(flipped)
     exact = len(scaled) <= ENUMERATED_ROWS
     raw = hits / tried if exact else (hits + 1) / (tried + 1)
     return _step_down(raw, orders)
+
+
+def flipped_sums(rows: NDArray[np.float64], draws: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+    """Yield the column sums of rows whose signs are flipped, in blocks of shape (patterns, G).
+
+    Args:
+        rows: Shape (n, G).
+        draws: Random patterns; with n <= 13, all 2^n patterns are tried instead.
+        rng: Source of the signs.
+    """
+    n, total = len(rows), rows.sum(axis=0)
+    for kept in _sign_patterns(n, draws, rng):
+        size = max(1, BLOCK_CELLS // max(1, rows.shape[1]))
+        for start in range(0, len(kept), size):
+            yield 2 * (kept[start : start + size].astype(np.float64) @ rows) - total
+
+
+def _sign_patterns(n: int, draws: int, rng: np.random.Generator) -> Iterator[NDArray[np.uint8]]:
+    """Yield 1 for each kept sign and 0 for each flipped one, in blocks of shape (patterns, n)."""
+    if n <= ENUMERATED_ROWS:
+        yield ((np.arange(2**n)[:, None] >> np.arange(n)) & 1).astype(np.uint8)
+        return
+    width, block = -(-n // 8), max(1, BLOCK_CELLS // n)
+    for start in range(0, draws, block):
+        count = min(block, draws - start)
+        packed = np.frombuffer(rng.bytes(count * width), dtype=np.uint8).reshape(count, width)
+        yield np.unpackbits(packed, axis=1, count=n)
 
 
 def _upper_tail(count: int, total: int, method: str) -> float:
@@ -147,21 +181,6 @@ def _falling_orders(
     """Return the columns of each family by falling T, without those that have no difference."""
     columns = [np.array([gate for gate in family if live[gate]], dtype=np.intp) for family in families]
     return [gates[np.argsort(-observed[gates], kind="stable")] for gates in columns if gates.size]
-
-
-def _flipped_sums(rows: NDArray[np.float64], draws: int, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
-    """Yield the column sums under sign patterns, in blocks of shape (patterns, G)."""
-    n, total = len(rows), rows.sum(axis=0)
-    if n <= ENUMERATED_ROWS:
-        patterns = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
-        yield 2 * (patterns.astype(np.float64) @ rows) - total
-        return
-    width, block = -(-n // 8), max(1, BLOCK_CELLS // n)
-    for start in range(0, draws, block):
-        count = min(block, draws - start)
-        packed = np.frombuffer(rng.bytes(count * width), dtype=np.uint8).reshape(count, width)
-        kept = np.unpackbits(packed, axis=1, count=n)
-        yield 2 * (kept.astype(np.float64) @ rows) - total
 
 
 def _count_hits(
