@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,6 +140,11 @@ def write_runs(root: Path, compared: SystemComparison, answers: Answer = answer,
         made = replace(report_samples.manifest(), run_id=figures.name, suite=compared.suite, metrics=metrics)
         folder.write_manifest(made)
         numbers: Sequence[int] = range(figures.n_cases if n is None else n)
-        with (folder.path / ROWS).open("wb") as file:
-            file.writelines(encode_row(answers(place, number)) for number in numbers)
+        write_rows(folder.path, (answers(place, number) for number in numbers))
         folder.file(REPORT).write_text("<title>own report</title>own report", encoding="utf-8")
+
+
+def write_rows(folder: Path, rows: Iterable[Row]) -> None:
+    """Write the journal of a run folder."""
+    with (folder / ROWS).open("wb") as file:
+        file.writelines(map(encode_row, rows))

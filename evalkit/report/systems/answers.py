@@ -129,7 +129,10 @@ def _keyed(place: int, run: SystemRun) -> Iterator[tuple[str, int, Row]]:
 
 
 def _chosen(cases: Iterator[Answered], comparison: SystemComparison, room: AnswerRoom) -> Iterator[Answered]:
-    """Yield the cases that the page holds: the most divided ones, then the others in order."""
+    """Yield the cases that the page holds: all if they fit, else the most divided ones and the first others."""
+    if room.cases == room.of:
+        yield from itertools.islice(cases, MOST_CASES)
+        return
     divided = frozenset(comparison.disagreements[: room.cases])
     others = room.cases - len(divided)
     for case_id, rows in cases:

@@ -26,7 +26,8 @@ _LOG_FROM = 20
 """Ratio of the largest to the smallest cost from which the scale is logarithmic."""
 _NUMBERED = 24
 """Points that all have their number; of more, only those on the line and the reference have it."""
-_APART_X, _APART_Y = 4.0, 15
+_APART_X, _APART_Y = 2.4, 10
+"""A number is as far from points and other numbers, in percent of the width or in pixels of the height."""
 
 
 def ends_of(values: Iterable[float | None]) -> Ends | None:
@@ -225,12 +226,12 @@ def _numbers(
         if len(points) > _NUMBERED and line not in on_line and not line.is_reference:
             continue
         x, y = plot.x(cost), plot.y(value)
-        sides = ((2.5, 4.0, "start"), (-2.5, 4.0, "end"), (0.0, -11.0, "middle"), (0.0, 21.0, "middle"))
+        sides = ((1.4, -7.0, "start"), (1.4, 17.0, "start"), (-1.4, -7.0, "end"), (-1.4, 17.0, "end"))
         spots = [(x + dx, y + dy, anchor) for dx, dy, anchor in sides if _LEFT < x + dx < 99]
         free = (
             spot
             for spot in spots
-            if all(abs(spot[0] - a) > _APART_X * 0.6 or abs(spot[1] - 4 - b) > _APART_Y - 4 for a, b in taken)
+            if all(abs(spot[0] - a) > _APART_X or abs(spot[1] - 4 - b) > _APART_Y for a, b in taken)
         )
         at_x, at_y, anchor = next(free, spots[0])
         taken.append((at_x, at_y - 4))

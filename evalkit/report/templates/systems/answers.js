@@ -125,7 +125,7 @@ function answerCell(id, mark, cell, place) {
     make("span", {class: "sr", text: visible(` ${id} in ${name}`)})) : null;
   const known = [cell.score, cell.runs, cell.latency === undefined ? "latency unknown" : seconds(cell.latency),
     cell.cost === undefined ? "cost unknown" : dollars(cell.cost)].filter(Boolean);
-  const lead = make("p", {class: "lead"}, verdictMark(VERDICTS[mark]), make("span", {class: "quiet", text: known.join(" · ")}), link);
+  const lead = make("p", {class: "lead"}, verdictMark(VERDICTS[mark]), link, make("span", {class: "quiet", text: known.join(" · ")}));
   const more = cell.more ? make("p", {class: "quiet", text: `… ${count(cell.more)} more characters`}) : null;
   return make("td", {class: `given ${VERDICTS[mark]}${link ? " opens" : ""}`, "data-label": label}, lead,
     cell.why ? make("p", {class: "why", dir: "auto", text: visible(cell.why)}) : null,
