@@ -269,7 +269,6 @@ def hostile_page(root: Path, payload: str) -> Path:
         cohorts=cohorts,
         effects=effects,
         interaction_p=0.001,
-        disagreements=(payload,),
         notes=(payload,),
     )
     samples.write_runs(root, hostile, lambda place, number: _hostile_row(payload, place, number))

@@ -17,8 +17,10 @@ from evalkit.aggregate.system_comparison import SystemComparison
 from evalkit.errors import InputError
 from evalkit.report.systems.answers import room_for
 from evalkit.report.systems.charts import frontier
-from evalkit.report.systems.view import build_systems_view
+from evalkit.report.systems.view import build_systems_view, written
 from evalkit.report.systems.write import write_comparison
+from evalkit.results import Estimate
+from evalkit.text.numbers import Style
 from evalkit.types import Case, Output, Row, Score, Unscored
 
 N = 30
@@ -297,3 +299,41 @@ def test_64_systems_have_64_rows(tmp_path: Path) -> None:
     assert page.partition('id="table"')[2].partition("</table>")[0].count("<tr") == 65
     forest = page.partition('class="forest"')[2].partition("</table>")[0]
     assert forest.count("<svg") == 63
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "n", "said"),
+    [
+        (-0.036, -0.07, -0.002, 40, ("−3.6 pts", "[−7.0, −0.2]")),
+        (-0.036, -0.07, 0.002, 40, ("−4 pts", "[−7, 0]")),
+        (0.0, -0.01, 0.01, 500, ("0.0 pts", "[−1.0, 1.0]")),
+        (0.0004, -0.01, 0.01, 40, ("0 pts", "[−1, 1]")),
+        (0.02, 0.004, 0.036, 40, ("+2.0 pts", "[0.4, 3.6]")),
+    ],
+)
+def test_an_interval_that_leaves_out_0_shows_it(
+    value: float, low: float, high: float, n: int, said: tuple[str, str]
+) -> None:
+    """Rounding never makes a found difference look as if its interval held 0."""
+    assert written(Estimate(value=value, low=low, high=high, n=n), Style("rate"), True) == said
+
+
+@pytest.mark.parametrize("case_id", ["a\x00b", "a\nb", "\u202eb"])
+def test_a_command_names_no_case_that_cannot_be_typed(case_id: str) -> None:
+    """The step stays, for the whole runs."""
+    compared = replace(samples.comparison(3), disagreements=(case_id,))
+    step = build_systems_view(compared, "", (), folder="out").next[0]
+    assert step.command == "evalkit diff out/systems/today out/systems/gpt-5-mini-short"
+
+
+def test_a_blocked_release_system_is_looked_at_first() -> None:
+    """Its answers are compared with those of the reference, and no baseline is saved."""
+    compared = samples.comparison(3)
+    systems = (*compared.systems[:2], replace(compared.systems[2], outcome="blocked"))
+    compared = replace(compared, systems=systems, release=(systems[2].name,))
+    view = build_systems_view(compared, "", (), folder="out dir", suite="suite.yaml")
+    assert view.outcome == "blocked"
+    assert view.next[0].command == (
+        "evalkit diff 'out dir/systems/today' 'out dir/systems/gpt-5-mini-steps' --case c-00000"
+    )
+    assert not any("baseline" in step.command for step in view.next)

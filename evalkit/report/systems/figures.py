@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evalkit.aggregate.system_comparison import CohortDifference, FactorEffect, SystemComparison
-from evalkit.report.systems.view import Moved, SystemLine, SystemsView, moved, with_plus
-from evalkit.text.numbers import Style, bounds, figure
+from evalkit.report.systems.view import Moved, SystemLine, SystemsView, moved, written
+from evalkit.text.numbers import Style, figure
 
 INTERACTION_LEVEL = 0.05
 """Adjusted p value from which an interaction counts as found."""
@@ -80,11 +80,12 @@ def cohort_map(view: SystemsView) -> tuple[tuple[str, ...], tuple[tuple[SystemLi
 def _cell(found: CohortDifference, view: SystemsView, largest: float) -> MapCell:
     way = moved(found.difference, view.comparison.higher_is_better)
     value = found.difference.value
+    text, interval = written(found.difference, view.style, view.comparison.higher_is_better)
     stands_out = way in ("better", "worse") and value is not None
     return MapCell(
         cohort=found.cohort,
-        text=with_plus(found.difference, view.style) if stands_out else "",
-        interval=bounds(found.difference, view.style) if stands_out else "",
+        text=text if stands_out else "",
+        interval=interval if stands_out else "",
         n=found.n_cases,
         moved=way,
         shade=1 + min(2, int(3 * abs(value or 0.0) / largest)) if stands_out and largest else 0,
@@ -95,13 +96,9 @@ def factor_tables(comparison: SystemComparison, style: Style) -> tuple[FactorTab
     """Return the effects by factor."""
     factors: dict[str, list[EffectLine]] = {}
     for each in comparison.effects:
-        line = EffectLine(
-            level=each.level,
-            text=with_plus(each.effect, style),
-            interval=bounds(each.effect, style),
-            moved=moved(each.effect, comparison.higher_is_better),
-            effect=each,
-        )
+        text, interval = written(each.effect, style, comparison.higher_is_better)
+        way = moved(each.effect, comparison.higher_is_better)
+        line = EffectLine(level=each.level, text=text, interval=interval, moved=way, effect=each)
         factors.setdefault(each.factor, []).append(line)
     return tuple(FactorTable(factor=name, lines=tuple(lines)) for name, lines in factors.items())
 

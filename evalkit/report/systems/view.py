@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from evalkit.aggregate.system_comparison import SystemComparison, SystemFigures
@@ -12,7 +13,7 @@ from evalkit.report.next_steps import NextStep
 from evalkit.report.systems.next_steps import systems_next
 from evalkit.report.systems.runs import SystemRun
 from evalkit.results import Estimate, Outcome
-from evalkit.text.numbers import Style, bounds, difference, figure, plural, style_of
+from evalkit.text.numbers import Style, bounds, difference, figure, finer, plural, style_of
 from evalkit.text.printable import one_line
 from evalkit.types import Metric
 
@@ -21,6 +22,7 @@ Moved = Literal["better", "worse", "", "unknown"]
 
 _USD, _SECONDS, _TOKENS = Style("usd"), Style("seconds"), Style("count", 0)
 _NAMED = 6
+_ZERO_END = re.compile(r"\[0(?:\.0+)?,|, 0(?:\.0+)?\]")
 NO_RANK = "none"
 
 
@@ -138,12 +140,20 @@ def moved(seen: Estimate | None, higher_is_better: bool) -> Moved:
     return "better" if (seen.low > 0) == higher_is_better else "worse"
 
 
-def with_plus(seen: Estimate, style: Style) -> str:
-    """Write a difference with its sign, a plus too; the reason if it is undefined."""
-    if seen.value is None:
-        return f"undefined: {seen.reason}" if seen.reason else "undefined"
-    text = difference(seen.value, style, seen.n)
-    return f"+{text}" if seen.value > 0 and any(digit in "123456789" for digit in text) else text
+def written(seen: Estimate, style: Style, higher_is_better: bool) -> tuple[str, str]:
+    """Write a difference with its sign, and its interval; the reason if it is undefined.
+
+    An interval that leaves out 0 gets more digits if one of its ends would be shown as 0.
+    """
+    value, n = seen.value, seen.n
+    if value is None:
+        return f"undefined: {seen.reason}" if seen.reason else "undefined", ""
+    interval = bounds(seen, style)
+    if moved(seen, higher_is_better) and _ZERO_END.search(interval):
+        style, n = finer(style, n)
+        interval = bounds(replace(seen, n=n), style)
+    text = difference(value, style, n)
+    return f"+{text}" if value > 0 and any(digit in "123456789" for digit in text) else text, interval
 
 
 def named(names: Sequence[str]) -> str:
@@ -159,6 +169,7 @@ def _order(value: float | None, sign: int) -> tuple[bool, float]:
 def _line(number: int, figures: SystemFigures, comparison: SystemComparison, style: Style, report: str) -> SystemLine:
     is_reference = figures.name == comparison.reference
     seen = None if is_reference else figures.difference
+    words = ("unknown", "") if seen is None else written(seen, style, comparison.higher_is_better)
     worst = figures.worst_cohort_value
     value = figures.primary.value
     return SystemLine(
@@ -166,8 +177,8 @@ def _line(number: int, figures: SystemFigures, comparison: SystemComparison, sty
         figures=figures,
         primary=_undefined(figures.primary) if value is None else figure(value, style, figures.primary.n),
         interval=bounds(figures.primary, style),
-        difference="" if is_reference else "unknown" if seen is None else with_plus(seen, style),
-        difference_interval="" if seen is None else bounds(seen, style),
+        difference="" if is_reference else words[0],
+        difference_interval=words[1],
         moved="" if is_reference else moved(seen, comparison.higher_is_better),
         rank=_rank(figures),
         worst_cohort=figures.worst_cohort,
