@@ -148,3 +148,9 @@ def write_rows(folder: Path, rows: Iterable[Row]) -> None:
     """Write the journal of a run folder."""
     with (folder / ROWS).open("wb") as file:
         file.writelines(map(encode_row, rows))
+
+
+def marks_of(number: int, k: int) -> list[bool | None]:
+    """Whether each system passed a case; `None` for a failed call."""
+    scores = (answer(place, number).scores.get("exact") for place in range(k))
+    return [score.passed if isinstance(score, Score) else None for score in scores]

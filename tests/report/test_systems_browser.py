@@ -25,7 +25,7 @@ from evalkit.types import Case, Failure, Output, Row, Score
 
 pytestmark = pytest.mark.skipif(chromium.PROGRAM is None, reason="Chromium is not installed")
 IDS = "[...document.querySelectorAll('#pages tbody th b')].map((each) => each.textContent)"
-HEADS = "[...document.querySelectorAll('#pages thead th')].map((each) => each.textContent)"
+HEADS = "[...document.querySelectorAll('#pages thead th > span')].map((each) => each.textContent)"
 NAMES = "[...document.querySelectorAll('#table tbody tr')].map((row) => row.children[1].dataset.value)"
 STATUS = "document.getElementById('status').textContent"
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -50,15 +50,9 @@ async def chosen(tab: Tab, box: str, change: str, status: str) -> None:
     await tab.until(f"{STATUS} === {json.dumps(status)}")
 
 
-def marks_of(number: int, k: int) -> list[bool | None]:
-    """Whether each system passed a case; `None` for a failed call."""
-    scores = (samples.answer(place, number).scores.get("exact") for place in range(k))
-    return [score.passed if isinstance(score, Score) else None for score in scores]
-
-
 def test_filters_find_the_cases(tmp_path: Path, page: Path) -> None:
     """Only where systems disagree, only one system fails, words of an answer; all of it is in the address."""
-    marks = {number: marks_of(number, 12) for number in range(60)}
+    marks = {number: samples.marks_of(number, 12) for number in range(60)}
     divided = [number for number, found in marks.items() if {True, False} <= set(found)]
     alone = [number for number in divided if marks[number].count(False) == 1 and marks[number][2] is False]
     words = [number for number in alone if number % 3 == 0]

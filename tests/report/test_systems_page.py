@@ -15,11 +15,14 @@ import system_samples as samples
 
 from evalkit.aggregate.system_comparison import SystemComparison
 from evalkit.errors import InputError
+from evalkit.report.next_steps import NextStep
 from evalkit.report.systems.answers import room_for
 from evalkit.report.systems.charts import frontier
+from evalkit.report.systems.runs import read_system_runs
 from evalkit.report.systems.view import build_systems_view, written
 from evalkit.report.systems.write import write_comparison
 from evalkit.results import Estimate
+from evalkit.store.folder import RunFolder
 from evalkit.text.numbers import Style
 from evalkit.types import Case, Output, Row, Score, Unscored
 
@@ -318,22 +321,70 @@ def test_an_interval_that_leaves_out_0_shows_it(
     assert written(Estimate(value=value, low=low, high=high, n=n), Style("rate"), True) == said
 
 
+def next_of(tmp_path: Path, compared: SystemComparison) -> tuple[NextStep, ...]:
+    """The next steps of a comparison with run folders in `out dir`."""
+    runs = read_system_runs(tmp_path, compared)
+    return build_systems_view(compared, "", runs, folder="out dir", suite="suite.yaml").next
+
+
+def test_the_next_step_shows_a_case_that_only_one_of_two_passes(tmp_path: Path) -> None:
+    """Not the case that divides all systems most, if these two agree on it; one that broke comes first."""
+    compared = replace(samples.comparison(3), disagreements=tuple(map(samples.case_id, (5, 0, 6))))
+    samples.write_runs(tmp_path, compared, n=N)
+    assert samples.marks_of(5, 3) == [True, True, False]
+    assert samples.marks_of(0, 3) == [False, True, True]
+    assert samples.marks_of(6, 3) == [True, False, True]
+    step = next_of(tmp_path, compared)[0]
+    assert step.command == ("evalkit diff 'out dir/systems/today' 'out dir/systems/gpt-5-mini-short' --case c-00006")
+    fixed = replace(compared, disagreements=tuple(map(samples.case_id, (5, 0))))
+    assert next_of(tmp_path, fixed)[0].command.endswith("--case c-00000")
+    agreed = replace(compared, disagreements=(samples.case_id(5),))
+    assert not any("evalkit diff" in step.command for step in next_of(tmp_path, agreed))
+
+
 @pytest.mark.parametrize("case_id", ["a\x00b", "a\nb", "\u202eb"])
-def test_a_command_names_no_case_that_cannot_be_typed(case_id: str) -> None:
+def test_a_command_names_no_case_that_cannot_be_typed(tmp_path: Path, case_id: str) -> None:
     """The step stays, for the whole runs."""
-    compared = replace(samples.comparison(3), disagreements=(case_id,))
-    step = build_systems_view(compared, "", (), folder="out").next[0]
-    assert step.command == "evalkit diff out/systems/today out/systems/gpt-5-mini-short"
+    compared = replace(samples.comparison(2), disagreements=(case_id,))
+
+    def renamed(place: int, number: int) -> Row:
+        row = samples.answer(place, number)
+        return replace(row, case=replace(row.case, id=case_id))
+
+    samples.write_runs(tmp_path, compared, renamed, n=1)
+    assert next_of(tmp_path, compared)[0].command == (
+        "evalkit diff 'out dir/systems/today' 'out dir/systems/gpt-5-mini-short'"
+    )
 
 
-def test_a_blocked_release_system_is_looked_at_first() -> None:
+def test_a_blocked_release_system_is_looked_at_first(tmp_path: Path) -> None:
     """Its answers are compared with those of the reference, and no baseline is saved."""
     compared = samples.comparison(3)
     systems = (*compared.systems[:2], replace(compared.systems[2], outcome="blocked"))
-    compared = replace(compared, systems=systems, release=(systems[2].name,))
-    view = build_systems_view(compared, "", (), folder="out dir", suite="suite.yaml")
-    assert view.outcome == "blocked"
-    assert view.next[0].command == (
-        "evalkit diff 'out dir/systems/today' 'out dir/systems/gpt-5-mini-steps' --case c-00000"
+    ids = tuple(map(samples.case_id, range(N)))
+    compared = replace(compared, systems=systems, release=(systems[2].name,), disagreements=ids)
+    samples.write_runs(tmp_path, compared, n=N)
+    steps = next_of(tmp_path, compared)
+    assert steps[0].command == (
+        "evalkit diff 'out dir/systems/today' 'out dir/systems/gpt-5-mini-steps' --case c-00005"
     )
-    assert not any("baseline" in step.command for step in view.next)
+    assert not any("baseline" in step.command for step in steps)
+
+
+def test_an_unfinished_run_is_resumed_first(tmp_path: Path) -> None:
+    """One system that did not finish is enough."""
+    compared = samples.comparison(2)
+    samples.write_runs(tmp_path, compared, n=1)
+    last = RunFolder(tmp_path / compared.systems[1].folder)
+    last.write_manifest(replace(last.manifest(), finished_at=""))
+    assert next_of(tmp_path, compared)[0].command == "evalkit run suite.yaml --out 'out dir' --resume"
+
+
+def test_a_release_system_without_a_decision_has_none(tmp_path: Path) -> None:
+    """It is not shown as only compared."""
+    compared = samples.comparison(3)
+    systems = (compared.systems[0], replace(compared.systems[1], outcome=None), compared.systems[2])
+    page = page_of(tmp_path, replace(compared, systems=systems))
+    assert "no decision" in row_of(page, systems[1].name)
+    assert "its run was not decided" in words_of(page)
+    assert "compared only" in row_of(page, systems[2].name)

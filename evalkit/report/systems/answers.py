@@ -98,14 +98,18 @@ def write_answers(
             waiting, number = [], number + 1
     if waiting:
         write_block(file, f"rows-{number}", packed(to_ascii(waiting)))
-    write_block(file, "index", index.close(_legend(comparison, runs, room)))
+    write_block(file, "index", index.close(_legend(comparison, runs, style, room)))
 
 
-def _legend(comparison: SystemComparison, runs: Sequence[SystemRun], room: AnswerRoom) -> dict[str, Any]:
-    """Return the systems with their reports, and those whose columns are shown first."""
+def _legend(comparison: SystemComparison, runs: Sequence[SystemRun], style: Style, room: AnswerRoom) -> dict[str, Any]:
+    """Return the systems with their figures and reports, and those whose columns are shown first."""
     first = (comparison.reference, *comparison.release, *comparison.candidates)
     order = sorted(range(len(runs)), key=lambda place: (runs[place].figures.name not in first, place))
-    systems = [{"name": run.figures.name, "report": run.report} for run in runs]
+    systems = []
+    for run in runs:
+        primary = run.figures.primary
+        shown = figure(primary.value, style, primary.n)
+        systems.append({"name": run.figures.name, "figure": shown, "report": run.report})
     return {"systems": systems, "first": order, "chunk": room.chunk}
 
 

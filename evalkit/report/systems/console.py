@@ -69,7 +69,7 @@ def _state(line: SystemLine) -> Text:
     """Return the outcome of a release system, else whether it is better or worse than the reference."""
     from rich.text import Text
 
-    if line.figures.outcome:
-        word = line.figures.outcome.replace("approved with conditions", "conditions")
-        return Text(word, style=COLOURS[line.figures.outcome])
+    if line.outcome:
+        word = line.outcome.replace("approved with conditions", "conditions")
+        return Text(word, style=COLOURS[line.outcome])
     return Text({"better": "▲ better", "worse": "▼ worse"}.get(line.moved, ""), style="")

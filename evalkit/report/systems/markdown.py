@@ -66,7 +66,7 @@ _HEAD: tuple[Line, ...] = (("System",), ("Figure",), ("Difference",), ("Rank",),
 
 def _row(line: SystemLine) -> tuple[Line, ...]:
     against = "reference" if line.is_reference else f"{line.difference} {line.difference_interval}".rstrip()
-    verdict = line.figures.outcome or line.moved.replace("unknown", "")
+    verdict = line.outcome or line.moved.replace("unknown", "")
     name = few_words(line.name, 4)[:_NAME_CHARS]
     return (
         (Code(name),),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +17,7 @@ from evalkit.results import Decision, Summary
 from evalkit.store.folder import REPORT, RunFolder
 from evalkit.store.index import sorted_rows
 from evalkit.store.stored_run import stored_result
+from evalkit.types import Verdict, case_verdict, verdict_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +35,12 @@ class SystemRun:
     rows: Rows
     """Returns its rows, sorted by case id and repeat; none if it has no journal."""
 
+    def verdicts(self) -> dict[str, Verdict]:
+        """Return the verdict of each case over its repeats, which takes one walk over the rows."""
+        advisory, rule = frozenset(self.manifest.advisory), self.manifest.repeat_rule
+        grouped = itertools.groupby(self.rows(), key=lambda row: row.case.id)
+        return {case_id: case_verdict([verdict_of(row, advisory) for row in rows], rule) for case_id, rows in grouped}
+
 
 def read_system_runs(folder: Path, comparison: SystemComparison) -> tuple[SystemRun, ...]:
     """Read the manifest and the decision of each system, in the order of the comparison.
@@ -44,6 +53,15 @@ def read_system_runs(folder: Path, comparison: SystemComparison) -> tuple[System
         InputError: a folder is not a run folder, or is not inside `folder`.
     """
     return tuple(_run(folder, figures) for figures in comparison.systems)
+
+
+def parted_case(before: SystemRun, after: SystemRun, ids: Sequence[str]) -> str | None:
+    """Return the first of some cases that `after` fails and `before` passes, else one the other way round."""
+    old, new = before.verdicts(), after.verdicts()
+    pairs = {case_id: (old.get(case_id), new.get(case_id)) for case_id in ids}
+    broken = (case_id for case_id, pair in pairs.items() if pair == ("passed", "failed"))
+    fixed = (case_id for case_id, pair in pairs.items() if pair == ("failed", "passed"))
+    return next(broken, None) or next(fixed, None)
 
 
 def _run(folder: Path, figures: SystemFigures) -> SystemRun:

@@ -47,6 +47,8 @@ class SystemLine:
     p95: str
     tokens: str
     scored: str
+    outcome: Outcome | None
+    """Decision of its gate; `None` for a system that is only compared."""
     is_reference: bool
     is_release: bool
     report: str
@@ -116,16 +118,17 @@ def build_systems_view(
     declared = {metric.name: metric for run in runs for metric in run.manifest.metrics}
     style = style_of(comparison.primary, declared.get(comparison.primary))
     reports = {run.figures.name: run.report for run in runs}
+    lines = tuple(
+        _line(number, figures, comparison, style, reports.get(figures.name, ""))
+        for number, figures in enumerate(comparison.systems, 1)
+    )
     return SystemsView(
         comparison=comparison,
         sentence=sentence,
         style=style,
-        lines=tuple(
-            _line(number, figures, comparison, style, reports.get(figures.name, ""))
-            for number, figures in enumerate(comparison.systems, 1)
-        ),
+        lines=lines,
         facts=_facts(comparison),
-        release=tuple(_release(comparison, runs)),
+        release=tuple(_release(lines, runs)),
         claims=tuple(_claims(comparison, style)),
         next=systems_next(comparison, runs, folder=folder, suite=suite),
     )
@@ -167,7 +170,7 @@ def _order(value: float | None, sign: int) -> tuple[bool, float]:
 
 
 def _line(number: int, figures: SystemFigures, comparison: SystemComparison, style: Style, report: str) -> SystemLine:
-    is_reference = figures.name == comparison.reference
+    is_reference, is_release = figures.name == comparison.reference, figures.name in comparison.release
     seen = None if is_reference else figures.difference
     words = ("unknown", "") if seen is None else written(seen, style, comparison.higher_is_better)
     worst = figures.worst_cohort_value
@@ -190,8 +193,9 @@ def _line(number: int, figures: SystemFigures, comparison: SystemComparison, sty
         scored=f"{figures.n_scored:,}"
         if figures.n_scored == figures.n_cases
         else f"{figures.n_scored:,} of {figures.n_cases:,}",
+        outcome=figures.outcome or ("no decision" if is_release else None),
         is_reference=is_reference,
-        is_release=figures.name in comparison.release,
+        is_release=is_release,
         report=report,
     )
 
@@ -218,13 +222,12 @@ def _facts(comparison: SystemComparison) -> tuple[str, ...]:
     )
 
 
-def _release(comparison: SystemComparison, runs: Sequence[SystemRun]) -> Iterator[ReleaseLine]:
-    for figures in comparison.systems:
-        if figures.name not in comparison.release:
-            continue
-        outcome: Outcome = figures.outcome or "no decision"
-        run = next((run for run in runs if run.figures.name == figures.name), None)
-        yield ReleaseLine(name=figures.name, outcome=outcome, text=_why(run, outcome) if run else "")
+def _release(lines: Sequence[SystemLine], runs: Sequence[SystemRun]) -> Iterator[ReleaseLine]:
+    decided = {run.figures.name: run for run in runs}
+    for line in lines:
+        if line.is_release and line.outcome is not None:
+            run = decided.get(line.name)
+            yield ReleaseLine(name=line.name, outcome=line.outcome, text=_why(run, line.outcome) if run else "")
 
 
 def _why(run: SystemRun, outcome: Outcome) -> str:

@@ -91,12 +91,13 @@ async function drawPage(turn) {
   const places = grid.found.slice(grid.page * PAGE_CASES, (grid.page + 1) * PAGE_CASES), bodies = [];
   for (const place of places) bodies.push(await bodyAt(place));
   if (turn !== grid.turn) return;
-  const names = ["Case", "Expected", ...grid.columns.map((place) => `${place + 1} ${systems()[place].name}`)];
+  const heads = [["Case"], ["Expected"], ...grid.columns.map((place) => [`${place + 1} ${systems()[place].name}`, systems()[place].figure])];
   const from = grid.page * PAGE_CASES;
   const said = places.length ? `Cases ${count(from + 1)} to ${count(from + places.length)} of ${count(grid.found.length)}` : "No case matches.";
   const table = make("table", {class: "stack grid-table", on: {keydown: moveByKey, click: openByClick}},
     make("caption", {tabindex: -1, text: said}),
-    make("thead", {}, make("tr", {}, ...names.map((name) => make("th", {scope: "col", dir: "auto", text: visible(name)})))),
+    make("thead", {}, make("tr", {}, ...heads.map(([name, figure]) =>
+      make("th", {scope: "col"}, make("span", {dir: "auto", text: visible(name)}), figure ? make("small", {text: figure}) : null)))),
     make("tbody", {}, ...places.map((place, at) => caseRow(grid.rows[place], bodies[at]))));
   $("pages").replaceChildren(turning(), make("div", {class: "grid-box", role: "group", "aria-label": "Answers", tabindex: 0}, table), turning());
 }
