@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.report.cohort_table import standing
 from evalkit.report.gate_lines import GateLine
 from evalkit.report.headline import names_metric, spoken
+from evalkit.report.next_steps import NextStep
 from evalkit.report.reasons import MISSING
 from evalkit.report.view import View
 from evalkit.results import OVERALL, CheckOutcome, Outcome
@@ -64,10 +65,15 @@ def print_view(view: View, console: Console, *, verbose: bool = False) -> None:
 
 def print_next(view: View, console: Console) -> None:
     """Print what to do next; each command is whole, to copy."""
-    if not view.next:
+    print_steps(view.next, console)
+
+
+def print_steps(steps: Sequence[NextStep], console: Console) -> None:
+    """Print steps; each command is whole, to copy."""
+    if not steps:
         return
     console.print()
-    for place, step in enumerate(view.next):
+    for place, step in enumerate(steps):
         line = _text("next    " if not place else "        ", "bold").append(step.text, style="not bold")
         console.print(line.append(":" if step.command else ""))
         if step.command:

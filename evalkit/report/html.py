@@ -6,7 +6,7 @@ import base64
 import functools
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -28,10 +28,13 @@ if TYPE_CHECKING:
 _TEMPLATES = Path(__file__).parent / "templates"
 _HALF = re.compile("[\ud800-\udfff]")
 _INTERVAL = re.compile(r"(\[[−\d][−\d., ]*\])")
+_BREAKABLE = re.compile(r"(?<=[/=_])")
+"""Where a name may be broken over two lines."""
 _OPTION = re.compile(r"--[a-z][a-z-]*")
 _SCRIPTS = (
     *(
         "visible.js",
+        "unpack.js",
         "data.js",
         "parts.js",
         "diff.js",
@@ -78,13 +81,14 @@ def write_html(
 
 def compile_templates() -> None:
     """Compile the templates in advance, which takes most of the time for a small report."""
-    for name in _environment().list_templates(extensions=["j2"]):
+    for name in environment().list_templates(extensions=["j2"]):
         if "/" not in name:  # in folders stand those of other pages
-            _environment().get_template(name)
+            environment().get_template(name)
 
 
 @functools.cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return the environment of all pages: texts are escaped, and characters that hide or reorder are shown."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -101,6 +105,7 @@ def _environment() -> Environment:
     environment.filters["urlencode"] = lambda text: quote(_HALF.sub("\ufffd", text), safe="/")
     environment.filters["held"] = _held
     environment.filters["command"] = _command
+    environment.filters["parts"] = _BREAKABLE.split
     environment.filters["slug"] = lambda change: CHANGE_SLUGS[change]
     return environment
 
@@ -126,21 +131,25 @@ def _page(view: View) -> str:
     """Render everything but the data."""
     from markupsafe import Markup
 
-    assets = {"style": _read("report.css"), "theme": _read("theme.js"), "script": _script()}
+    assets = {"style": read_asset("report.css"), "theme": read_asset("theme.js"), "script": joined_script(_SCRIPTS)}
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             view=view,
-            policy=_policy(assets),
+            policy=policy_of(assets),
             **{name: Markup(text) for name, text in assets.items()},  # noqa: S704 - our own files
             **words_of(view, Markup),
         )
     )
 
 
-def _policy(assets: dict[str, str]) -> str:
-    """Return the content security policy: only the page's own script and style run, and nothing is fetched."""
+def policy_of(assets: Mapping[str, str]) -> str:
+    """Return the content security policy: only the page's own script and style run, and nothing is fetched.
+
+    Args:
+        assets: the texts of the page's `style`, `theme` (the first script) and `script`.
+    """
     scripts = " ".join(_hash(assets[name]) for name in ("theme", "script"))
     return (
         f"default-src 'none'; script-src {scripts}; style-src {_hash(assets['style'])}; img-src data:; "
@@ -152,12 +161,13 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _script() -> str:
-    """Join the scripts in one scope; they do nothing if theme.js found that the cases cannot be unpacked."""
-    parts = "\n".join(_read(name) for name in _SCRIPTS)
+def joined_script(names: Sequence[str]) -> str:
+    """Join scripts in one scope; they do nothing if theme.js found that the cases cannot be unpacked."""
+    parts = "\n".join(map(read_asset, names))
     able = 'if (!document.documentElement.classList.contains("js")) return;'
     return f'"use strict";\n(() => {{\n{able}\n{parts}\n}})();'
 
 
-def _read(name: str) -> str:
+def read_asset(name: str) -> str:
+    """Return a script or style of the pages."""
     return (_TEMPLATES / name).read_text(encoding="utf-8").strip()

@@ -141,7 +141,7 @@ def _seal(page: Page) -> str:
 def _section(section: Section) -> str:
     note = f" {plain(section.note)}" if section.note else ""
     title = [f"**{plain(section.title, 80)}**{note}"] if section.title and not section.folded else []
-    table = [_table(section.table)] if section.table else []
+    table = [table_markdown(section.table)] if section.table else []
     bullets = ["\n".join(f"- {line_markdown(line)}" for line in section.bullets)] if section.bullets else []
     body = "\n\n".join([*title, *table, *bullets, *map(line_markdown, section.lines)])
     return (
@@ -151,7 +151,8 @@ def _section(section: Section) -> str:
     )
 
 
-def _table(table: Table) -> str:
+def table_markdown(table: Table) -> str:
+    """Render a table."""
     rows = [" | ".join(line_markdown(cell, in_table=True) for cell in row) for row in (table.head, *table.rows)]
     head, *body = (f"| {row} |" for row in rows)
     return "\n".join([head, f"|{' --- |' * len(table.head)}", *body])

@@ -35,16 +35,16 @@ def write_payload(
         record: the release decision as Markdown.
     """
     removed = {case_id for case_id, change in view.changes.items() if change == "removed"}
-    columns, index, shortener = Columns(view, labels), _Index(), Shortener()
+    columns, index, shortener = Columns(view, labels), PackedIndex(), Shortener()
     chunks = _Chunks(file, shortener)
     for row, before in side_by_side(rows(), baseline_rows() if baseline_rows else ()):
         if row is not None or (before is not None and before.case.id in removed):
             index.add(columns.entry(row, before))
             chunks.add(body_of(row, before))
     chunks.close()
-    _write_block(file, "record", _packed(record))
-    _write_block(file, "words", _packed(to_ascii(shortener.words)))
-    _write_block(file, "index", index.close(columns.legend()))
+    write_block(file, "record", packed(record))
+    write_block(file, "words", packed(to_ascii(shortener.words)))
+    write_block(file, "index", index.close(columns.legend()))
 
 
 def side_by_side(rows: Iterable[Row], baseline_rows: Iterable[Row]) -> Iterator[Pair]:
@@ -69,7 +69,7 @@ def _key(row: Row) -> tuple[str, int]:
     return row.case.id, row.repeat
 
 
-class _Index:
+class PackedIndex:
     """The entries of the index, compressed as they are added."""
 
     def __init__(self) -> None:
@@ -117,16 +117,18 @@ class _Chunks:
         """Write the pending block."""
         if self._waiting:
             text = self._shortener.shorten(to_ascii(self._waiting))
-            _write_block(self._file, f"rows-{self._number}", _packed(text))
+            write_block(self._file, f"rows-{self._number}", packed(text))
             self._number += 1
             self._waiting = []
 
 
-def _packed(text: str) -> bytes:
+def packed(text: str) -> bytes:
+    """Return a text as gzip."""
     return zlib.compress(text.encode("utf-8", "replace"), _LEVEL, _GZIP)
 
 
-def _write_block(file: TextIO, name: str, packed: bytes) -> None:
+def write_block(file: TextIO, name: str, data: bytes) -> None:
+    """Write gzip data as a block that `unpack` in the page opens."""
     file.write(f'<script type="text/plain" id="{name}">')
-    file.write(base64.b64encode(packed).decode("ascii"))
+    file.write(base64.b64encode(data).decode("ascii"))
     file.write("</script>\n")

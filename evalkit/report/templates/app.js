@@ -58,15 +58,6 @@ function onKey(event) {
   else if (event.key === "c") copyLink();
 }
 
-function setUpTheme() {
-  const root = document.documentElement;
-  $("theme").addEventListener("click", () => {
-    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    root.dataset.theme = dark ? "light" : "dark";
-    remembered("evalkit-theme", root.dataset.theme);
-  });
-}
-
 function setUpHelp() {
   keysOn = remembered("evalkit-keys") !== "off";
   $("keys-on").checked = keysOn;

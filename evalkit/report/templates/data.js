@@ -5,16 +5,6 @@ const COL = {id: 0, repeat: 1, verdict: 2, change: 3, kind: 4, severity: 5, coho
 const data = {rows: [], legend: null, words: null};
 const chunks = new Map();
 
-async function unpack(name) {
-  const block = document.getElementById(name);
-  if (!block) throw new Error(`The data block ${name} is missing: the file is cut off.`);
-  const binary = atob(block.textContent);
-  const bytes = new Uint8Array(binary.length);
-  for (let i = 0; i < binary.length; i += 1) bytes[i] = binary.charCodeAt(i);
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).text();
-}
-
 async function loadIndex() {
   const index = JSON.parse(await unpack("index"));
   data.rows = index.rows;

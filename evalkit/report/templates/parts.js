@@ -58,6 +58,15 @@ function remembered(name, value) {
   return null;
 }
 
+function setUpTheme() {
+  const root = document.documentElement;
+  $("theme").addEventListener("click", () => {
+    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+    remembered("evalkit-theme", root.dataset.theme);
+  });
+}
+
 // Offers a text as a file; where a frame may not download, the text can still be copied from its box.
 function download(name, text) {
   const link = make("a", {href: URL.createObjectURL(new Blob([text], {type: "text/plain;charset=utf-8"})), download: name});

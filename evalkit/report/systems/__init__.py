@@ -1,0 +1,1 @@
+"""Show a comparison of several systems: page, comment and terminal."""

@@ -1,0 +1,75 @@
+"""Print a comparison of several systems in a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evalkit.report.console import COLOURS, print_steps
+from evalkit.report.systems.markdown import MOST_SYSTEMS, shown_lines
+from evalkit.report.systems.view import SystemLine, SystemsView
+from evalkit.text.printable import one_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+_NAME_COLUMNS = 12
+
+
+def print_systems(view: SystemsView, console: Console) -> None:
+    """Print sentence, gates, a table of at most `MOST_SYSTEMS` systems, and what to do next."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    head = Text()
+    if view.outcome:
+        head.append(f"{view.outcome.upper()}  ", style=COLOURS[view.outcome])
+    console.print(head.append(one_line(view.sentence, 400), style="bold"))
+    console.print(Text(" · ".join(view.facts), style="dim"))
+    for line in view.release:
+        text = f": {one_line(line.text, 200)}" if line.text else ""
+        console.print(
+            Text(f"{one_line(line.name, 60)} ").append(line.outcome, COLOURS[line.outcome]).append(text, "dim")
+        )
+    console.print()
+    console.print(Padding(_table(view), (0, 0, 0, 1)))
+    hidden = len(view.lines) - MOST_SYSTEMS
+    if hidden > 0:
+        console.print(Text(f" … and {hidden} more, in report.html", style="dim"))
+    print_steps(view.next, console)
+
+
+def _table(view: SystemsView) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
+    table.add_column("system", min_width=_NAME_COLUMNS, overflow="fold")
+    for name in (view.primary, "difference", "rank", "cost"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for line in shown_lines(view, MOST_SYSTEMS):
+        table.add_row(*(Text(cell) for cell in _cells(line)), _state(line))
+    return table
+
+
+def _cells(line: SystemLine) -> tuple[str, ...]:
+    difference = line.difference.replace(" pts", "").replace(" pt", "")
+    return (
+        one_line(line.name, 60),
+        line.primary,
+        "reference" if line.is_reference else f"{difference} {line.difference_interval}".rstrip(),
+        line.rank,
+        line.cost,
+    )
+
+
+def _state(line: SystemLine) -> Text:
+    """Return the outcome of a release system, else whether it is better or worse than the reference."""
+    from rich.text import Text
+
+    if line.outcome:
+        word = line.outcome.replace("approved with conditions", "conditions")
+        return Text(word, style=COLOURS[line.outcome])
+    return Text({"better": "▲ better", "worse": "▼ worse"}.get(line.moved, ""), style="")
