@@ -16,6 +16,7 @@ from evalkit.runner.grading import Grader
 from evalkit.scorers.base import CaseReader
 from evalkit.suite.model import Suite, has_field
 from evalkit.systems.base import Shared
+from evalkit.systems.chat import ChatSystem
 from evalkit.systems.replay import ReplaySystem
 from evalkit.systems.template import has_placeholder
 from evalkit.text.numbers import plural
@@ -30,7 +31,9 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
     """Yield the missing parts of a case: `scorer:field`, `cohort:name`, `system:field` or `answer:`."""
     cohorts = set(suite.options.cohorts) - {"query_length", "kind", "severity"}
     during = DURING if suite.conversation is not None else ()
-    named = {name.partition(".")[0]: name for name in getattr(suite.system, "fields", ())}
+    system = suite.system
+    asked = system.asked_fields(shared) if isinstance(system, ChatSystem) else getattr(system, "fields", ())
+    named = {name.partition(".")[0]: name for name in asked}
     fields = sorted(name for first, name in named.items() if first not in during)
     readers = [(grader, grader.scorer) for grader in graders if isinstance(grader.scorer, CaseReader)]
     settings = suite.conversation.settings if suite.conversation is not None else None
