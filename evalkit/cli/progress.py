@@ -171,7 +171,10 @@ def header(suite: Suite, expected: int, baseline: str) -> str:
     """
     options = suite.options
     repeats = f" × {options.repeat} repeats" if options.repeat > 1 else ""
-    work = f" · {plural(expected // options.repeat, 'case')}{repeats} × {plural(len(suite.scorers), 'scorer')}"
+    n_systems = max(1, len(suite.systems))
+    systems = f" × {plural(n_systems, 'system')}" if suite.systems else ""
+    cases = plural(expected // options.repeat // n_systems, "case")
+    work = f" · {cases}{repeats}{systems} × {plural(len(suite.scorers), 'scorer')}"
     work += f" · concurrency {options.concurrency}" + (" · baseline " if baseline else "")
     room = max(_NAMES_CHARS, HEADER_CHARS - len(work))
     shown = one_line(baseline, max(room // 2, room - len(suite.name)))
