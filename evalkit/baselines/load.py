@@ -96,6 +96,7 @@ def load_baseline(
     conversation_key: Mapping[str, str] | None = None,
     *,
     same_run: bool = False,
+    written_now: bool = False,
 ) -> Baseline | None:
     """Read a saved baseline or run folder.
 
@@ -106,6 +107,7 @@ def load_baseline(
         conversation_key: conversation key of the candidate, `None` if it does not matter. Stored conversations with
             another key are left out if the baseline's system was called again.
         same_run: whether its system was asked by turns with the candidate, so that times can be compared.
+        written_now: whether this process has asked it, and so has checked its earlier rows.
 
     Raises:
         InputError: its rows cannot be read as a run.
@@ -119,7 +121,8 @@ def load_baseline(
     stored, first_calls = load_run(folder), None
     # Runs are compared case by case, so the sampling weights of the baseline's cases do not matter.
     stored.frame.sample = None
-    _refuse_damaged(stored)
+    if not written_now:
+        _refuse_damaged(stored)
     other = _differing(stored.manifest.conversation_key, conversation_key)
     by_turns = freeze(stored.frame) if same_run else None
     if run is not None and run.old_rows_file.exists():

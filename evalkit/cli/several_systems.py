@@ -8,7 +8,7 @@ from evalkit.cli.child_process import promise
 from evalkit.cli.output import NO_FILES, CommandOutput, Files
 from evalkit.disk.paths import shown_path
 from evalkit.operations.run_systems import SystemsResult
-from evalkit.text.numbers import estimated, plural, style_of
+from evalkit.text.numbers import estimated, style_of
 from evalkit.text.printable import one_line
 
 if TYPE_CHECKING:
@@ -22,17 +22,21 @@ def show_systems(result: SystemsResult, output: CommandOutput, *, reports: bool,
     """Write the reports of each system, print what they came to, and write the requested files."""
     folder = result.folder.path
     promise(folder / DECISION, result.sha256)
-    from evalkit.report.write import append_to, junit_to
+    from evalkit.report.write import append_to, junit_to, table_to
 
     shown = result.run.release or tuple(result.results)
     for name, each in result.results.items():
         material, view = output.write_reports(each, reports=reports)
         if files.summary is not None and name in shown:
             append_to(files.summary, view)
-        if files.junit is not None and len(shown) == 1 and name in shown:
+        if files.junit is not None and [name] == list(shown):
             junit_to(files.junit, material, view)
-    if files.junit is not None and len(shown) > 1:
-        output.say(f"junit   not written: {plural(len(shown), 'system')}, each with a junit.xml in {folder}/systems/")
+        if files.csv is not None and [name] == list(shown):
+            table_to(files.csv, material, view)
+    for file in (files.junit, files.csv) if len(shown) > 1 else ():
+        if file is not None:
+            fix = f"`evalkit report {shown_path(result.results[shown[0]].folder.path)}` writes that of one"
+            output.say(f"skipped {file}: it shows one system, and here are {len(shown)}; {fix}")
     if output.json:
         output.results.out((folder / DECISION).read_text(encoding="utf-8"), end="", highlight=False)
         return

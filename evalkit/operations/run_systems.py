@@ -107,7 +107,10 @@ async def run_systems(
         results = {}
         for each, (summary, decision, terms) in zip(asked, decided, strict=True):
             earlier = of_resumed(each.place.before)
-            if not terms.same_run:
+            if terms.same_run:
+                before = next(other.place.before for other in asked if other.name == planned.run.reference)
+                earlier += dataclasses.replace(of_resumed(before), decisions=())
+            else:
                 earlier += of_baseline(terms.baseline_folder, terms.baseline_title)
             results[each.name] = finish(each.session, summary, decision, terms, earlier)
         for each in asked if stop.reason is None else ():
@@ -229,7 +232,8 @@ def _compared(terms: Terms, reference: _Asked, own: _Asked) -> Terms:
     """Return terms with the reference as the baseline, or without a decision if it was not asked to the end."""
     why = reference.stop.reason
     if why is None:
-        compared = with_reference(terms, reference.name, reference.session.folder, own.session.folder)
+        folders = reference.session.folder, own.session.folder
+        compared = with_reference(terms, reference.name, *folders, written_now=True)
         if compared.baseline is not None and compared.baseline.frame.has_answers:
             return compared
     partial = f"the reference {reference.name}: {why or 'none of its calls was answered'}"

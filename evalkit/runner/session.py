@@ -280,7 +280,7 @@ class Session:
     def _with_old_rows(self, terms: Terms) -> Terms:
         keys = self.prepared.score_keys
         key, same_run = self.manifest.conversation_key, terms.same_run
-        baseline = load_baseline(terms.baseline_folder, keys, self.folder, key, same_run=same_run)
+        baseline = load_baseline(terms.baseline_folder, keys, self.folder, key, same_run=same_run, written_now=same_run)
         return dataclasses.replace(terms, baseline=baseline)
 
     async def _call(

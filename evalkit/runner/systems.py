@@ -123,7 +123,9 @@ def with_checks_of(terms: Terms, suite: Suite, baseline: str) -> Terms:
     return dataclasses.replace(terms, policy=dataclasses.replace(terms.policy, checks=checks))
 
 
-def with_reference(terms: Terms, name: str, reference: RunFolder, own: RunFolder) -> Terms:
+def with_reference(
+    terms: Terms, name: str, reference: RunFolder, own: RunFolder, *, written_now: bool = False
+) -> Terms:
     """Return terms whose baseline is the reference of the same run.
 
     Args:
@@ -131,6 +133,7 @@ def with_reference(terms: Terms, name: str, reference: RunFolder, own: RunFolder
         name: the reference.
         reference: its run folder.
         own: the run folder of the system.
+        written_now: whether this process has asked both.
 
     Raises:
         InputError: the rows of the reference cannot be read as a run.
@@ -139,7 +142,7 @@ def with_reference(terms: Terms, name: str, reference: RunFolder, own: RunFolder
     again = own if terms.policy.escalates else None
     return dataclasses.replace(
         terms,
-        baseline=load_baseline(reference, terms.score_keys, again, key, same_run=True),
+        baseline=load_baseline(reference, terms.score_keys, again, key, same_run=True, written_now=written_now),
         baseline_folder=reference,
         baseline_title=name,
         same_run=True,

@@ -13,10 +13,9 @@ from evalkit.disk.json_files import read_json, to_json
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
 from evalkit.formats.systems_run import SystemsRun, read_systems_run, systems_record
-from evalkit.store.folder import RunFolder
+from evalkit.store.folder import FOLDERS, SYSTEMS, RunFolder
 
-SYSTEMS, COMPARISON = "systems.json", "comparison.json"
-FOLDERS = "systems"
+COMPARISON = "comparison.json"
 _SLUG_CHARS = 60
 _HEX = 6
 

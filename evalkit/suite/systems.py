@@ -43,7 +43,7 @@ def read_systems(builder: Builder, options: SuiteOptions, read: Read, folder: Pa
     written = "system" in builder.document.value
     if not several(options):
         if not written:
-            builder.problem(("system",), "missing", "add `system:`, or several under `systems:`")
+            builder.problem(("system",), "missing", "add `system:`")
         for key in ("reference", "release"):
             if getattr(options, key):
                 builder.problem((key,), "the suite has one system", "remove it, or write `systems:` or `matrix:`")

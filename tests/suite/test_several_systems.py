@@ -109,7 +109,7 @@ reference: code
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "system: missing; add `system:`, or several under `systems:`"),
+        ("", "system: missing; add `system:`"),
         ("system: {command: [cat]}\nrelease: [x]\n", "release: the suite has one system"),
         ("systems: {a: {command: [cat]}}\nsystem: {command: [cat]}\n", "system: given beside `systems`"),
         ("systems: {a: {comand: [cat]}}\n", "systems.a: expected one of python, http"),
