@@ -19,6 +19,7 @@ from evalkit.store.folder import (
     ROWS,
     SEAL,
     SUMMARY,
+    SYSTEMS,
     TIMINGS,
     RunFolder,
     is_name,
@@ -81,7 +82,7 @@ def how_to_save(name: str) -> str:
 
 
 def _sound(path: Path, name: str) -> RunFolder:
-    if not os.path.lexists(path / MANIFEST):
+    if not os.path.lexists(path / MANIFEST) and not (path / SYSTEMS).is_file():
         fix = "name the folder of a run, or save a baseline with `evalkit baseline save RUN --name main`"
         raise InputError(Problem(name, "no run there", fix))
     return RunFolder(path)

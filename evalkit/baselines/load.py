@@ -94,6 +94,9 @@ def load_baseline(
     score_keys: ScoreKeys,
     run: RunFolder | None = None,
     conversation_key: Mapping[str, str] | None = None,
+    *,
+    same_run: bool = False,
+    written_now: bool = False,
 ) -> Baseline | None:
     """Read a saved baseline or run folder.
 
@@ -103,6 +106,8 @@ def load_baseline(
         run: the candidate's folder, which holds new answers of the baseline's system.
         conversation_key: conversation key of the candidate, `None` if it does not matter. Stored conversations with
             another key are left out if the baseline's system was called again.
+        same_run: whether its system was asked by turns with the candidate, so that times can be compared.
+        written_now: whether this process has asked it, and so has checked its earlier rows.
 
     Raises:
         InputError: its rows cannot be read as a run.
@@ -116,8 +121,10 @@ def load_baseline(
     stored, first_calls = load_run(folder), None
     # Runs are compared case by case, so the sampling weights of the baseline's cases do not matter.
     stored.frame.sample = None
-    _refuse_damaged(stored)
+    if not written_now:
+        _refuse_damaged(stored)
     other = _differing(stored.manifest.conversation_key, conversation_key)
+    by_turns = freeze(stored.frame) if same_run else None
     if run is not None and run.old_rows_file.exists():
         if other:
             stored = dataclasses.replace(stored, frame=_unfilled(stored))
@@ -128,7 +135,7 @@ def load_baseline(
         frame=freeze(stored.frame),
         score_keys=stored.score_keys,
         candidate_score_keys=score_keys,
-        alternated=freeze(first_calls) if first_calls is not None and len(first_calls) else None,
+        alternated=freeze(first_calls) if first_calls is not None and len(first_calls) else by_turns,
         other_conversation=other,
         of_file=stored.manifest.imported is not None,
     )

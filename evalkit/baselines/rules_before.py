@@ -301,7 +301,7 @@ def _of_commit(base: Base, suite: Suite) -> RulesBefore:
         found = base.read({*paths.values()})
         return {name: found[path] for name, path in paths.items() if path in found}
 
-    options = options_of_text(text, file)
+    options = options_of_text(text, file, suite)
     if options is None:
         note = f"cannot be read as it is on {base.shown}, so its rules are not compared"
         return RulesBefore(base=base, found=(*found, Amendment(what=f"suite {file}", note=note, loosens=True)))

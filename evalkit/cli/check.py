@@ -56,27 +56,48 @@ def _facts(found: SoundSuite) -> list[str]:
     from evalkit.text.numbers import plural
 
     prepared, suite, golden = found.prepared, found.prepared.suite, found.prepared.golden
+    every = [each.prepared for each in found.systems] or [prepared]
+    addresses = dict.fromkeys(address for each in every for address in each.addresses)
     cohorts = [_cohort(golden.cohort_counts.get(name), name) for name in suite.options.cohorts]
     return [
         f"{suite.name}: sound",
         f"  golden     {golden.path} · {plural(golden.n_cases, 'case')} · sha256 {golden.sha256[:12]}",
-        f"  system     {suite.system_kind} · fingerprint {(prepared.fingerprint or 'unknown')[:12]}",
-        *(f"  calls      {address}" for address in prepared.addresses),
+        *_systems(found),
+        *(f"  calls      {address}" for address in addresses),
         f"  scorers    {', '.join(metric.name for metric in prepared.metrics)}",
         f"  cohorts    {', '.join(cohorts) or 'none'}",
         f"  labels     {found.n_labels}",
-        f"  baseline   {found.baseline or 'none yet'}",
+        f"  baseline   {found.baseline or _own_baseline(found)}",
         f"  a run {_work(found)}",
         *(f"  note       {notice}" for notice in prepared.notices),
         *(f"  warning    {warning}" for warning in prepared.warnings),
     ]
 
 
+def _systems(found: SoundSuite) -> list[str]:
+    """Return a line for the system, or for each of several."""
+    suite = found.prepared.suite
+    if not found.systems:
+        return [f"  system     {suite.system_kind} · fingerprint {(found.prepared.fingerprint or 'unknown')[:12]}"]
+    release = [f"release {', '.join(suite.options.release)}"] if suite.options.release else ["none is gated"]
+    lines = [f"  systems    {len(found.systems)} · reference {suite.reference.name} · {'; '.join(release)}"]
+    for each in found.systems:
+        fingerprint = (each.prepared.fingerprint or "unknown")[:12]
+        lines.append(f"    {each.system.name} · {each.system.kind} · fingerprint {fingerprint}")
+    return lines
+
+
+def _own_baseline(found: SoundSuite) -> str:
+    suite = found.prepared.suite
+    return f"{suite.reference.name}, in the same run" if suite.systems and suite.compares_reference else "none yet"
+
+
 def _work(found: SoundSuite) -> str:
     suite = found.prepared.suite
-    if suite.system_kind == "replay":
+    if not found.systems and suite.system_kind == "replay":
         return f"reads {_range(found.calls.system)} stored answers and calls no system"
-    return f"makes {_calls(found.calls)}, {suite.options.concurrency} at once"
+    n = suite.options.concurrency
+    return f"makes {_calls(found.calls)}, {n} at once{' for each system' if found.systems else ''}"
 
 
 def _calls(found: ConversationCalls) -> str:

@@ -6,9 +6,9 @@ import asyncio
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evalkit.disk.json_files import to_json
 from evalkit.operations.dry_run import dry_run
@@ -29,15 +29,19 @@ Show = Callable[[float], str]
 def show_dry_run(request: Request, output: CommandOutput) -> None:
     """Check a run, and print its plan and estimated cost."""
     with redirect_stdout(sys.stderr):  # a python system may print where it is imported
-        found = asyncio.run(dry_run(request, os.environ))
+        every = asyncio.run(dry_run(request, os.environ))
     if output.json:
-        output.results.out(_document(found), end="", highlight=False)
+        several = {name: _record(each) for name, each in every.items()}
+        output.results.out(to_json(several.get("", {"systems": several})), end="", highlight=False)
         return
     from rich.padding import Padding
     from rich.text import Text
 
     console = output.results
+    found = next(iter(every.values()))
     console.print(Text(one_line(f"{found.suite}: dry run, nothing was sent and nothing was written", 200), "bold"))
+    if "" not in every:
+        return _show_several(every, output)
     for label, words in _facts(found, request.selection.partial):
         console.print(Padding(Text(f"{label:<9}", "bold").append(words, style="not bold"), (0, 0, 0, 2), expand=False))
     console.print()
@@ -47,10 +51,41 @@ def show_dry_run(request: Request, output: CommandOutput) -> None:
         console.print(Padding(Text(note, "dim"), (0, 0, 0, 2), expand=False))
 
 
-def _document(found: RunEstimate) -> str:
+def _show_several(every: Mapping[str, RunEstimate], output: CommandOutput) -> None:
+    """Print the plan of several systems: a line for each with its calls, cost and time, and their sum."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    first = next(iter(every.values()))
+    facts = f"{plural(len(every), 'system')}: {first.n_cases:,} of {first.n_golden:,} cases, {first.repeats} a case"
+    output.results.print(Padding(Text(facts), (0, 0, 1, 2), expand=False))
+    table = Table(box=None, padding=(0, 3, 0, 0), show_edge=False, header_style="dim")
+    for heading in ("system", "answers", "calls", "likely cost", "at most"):
+        table.add_column(heading, overflow="fold", justify="left" if heading == "system" else "right")
+    calls = [sum(each.calls.values(), Span.exactly(0)) for each in every.values()]
+    costs = [each.total_usd for each in every.values()]
+    rows = [str(each.n_rows) for each in every.values()]
+    total = str(sum(each.n_rows for each in every.values()))
+    lines = [*zip(every, rows, calls, costs, strict=True)]
+    lines.append(("all", total, sum(calls, Span.exactly(0)), sum(costs, Span.exactly(0))))
+    for name, n_rows, asked, cost in lines:
+        _, likely, most = _cells(cost, _dollars)
+        table.add_row(*map(Text, (one_line(name, 60), n_rows, _most(asked), likely or UNKNOWN, most or UNKNOWN)))
+    output.results.print(Padding(table, (0, 0, 1, 2), expand=False))
+    for note in dict.fromkeys(note for each in every.values() for note in _notes(each)):
+        output.results.print(Padding(Text(note, "dim"), (0, 0, 0, 2), expand=False))
+
+
+def _most(calls: Span) -> str:
+    """Write the likely number of calls, or their range."""
+    low, likely, high = _cells(calls, _count)
+    return likely if low == high else f"{low} to {high}"
+
+
+def _record(found: RunEstimate) -> dict[str, Any]:
     record = dataclasses.asdict(found)
-    record |= {"total_usd": dataclasses.asdict(found.total_usd), "budget": found.budget_word}
-    return to_json(record)
+    return record | {"total_usd": dataclasses.asdict(found.total_usd), "budget": found.budget_word}
 
 
 def _facts(found: RunEstimate, partial: str | None) -> Iterator[tuple[str, str]]:

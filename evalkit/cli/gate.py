@@ -24,10 +24,17 @@ def gate(
     """
     from evalkit.cli.child_process import must_decide
     from evalkit.cli.output import CommandOutput
-    from evalkit.operations.find_run import find_run
+    from evalkit.operations.find_run import find_run, find_systems
     from evalkit.operations.run import decide_again
 
     must_decide()
+    if (several := find_systems(run)) is not None:
+        from evalkit.cli.several_systems import show_systems
+        from evalkit.operations.run_systems import decide_systems_again
+
+        decided = decide_systems_again(several, suite, baseline, os.environ)
+        show_systems(decided, CommandOutput(json=json, verbose=verbose), reports=True)
+        raise typer.Exit(int(decided.exit_code))
     result = decide_again(find_run(run), suite, baseline, os.environ)
     CommandOutput(json=json, verbose=verbose).show_run(result, reports=True)
     raise typer.Exit(int(result.exit_code))

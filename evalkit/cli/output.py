@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from evalkit.operations.run import Result
     from evalkit.report.view import View
+    from evalkit.report.write import Material
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,9 @@ class CommandOutput:
     def show_run(self, result: Result, *, reports: bool, files: Files = NO_FILES) -> None:
         """Write the reports of a run, print its decision, and write the requested files."""
         promise(result.folder.file(DECISION), result.sha256)
-        from evalkit.report.write import append_to, junit_to, material_of, newer, table_to, view_of, write_reports
+        from evalkit.report.write import append_to, junit_to, table_to
 
-        material = material_of(
-            result.folder, result.manifest, result.summary, result.decision, result.baseline, result.labels
-        )
-        view = view_of(material, rows=reports)
-        kept = write_reports(material, view) if reports else ()
-        for name in kept:
-            self.say(f"kept    {name}: it was completed by hand; the current version is in {newer(name)}")
+        material, view = self.write_reports(result, reports=reports)
         self._print_decision(result, view, reports=reports)
         if files.summary is not None:
             append_to(files.summary, view)
@@ -78,6 +73,18 @@ class CommandOutput:
             junit_to(files.junit, material, view)
         if files.csv is not None:
             table_to(files.csv, material, view)
+
+    def write_reports(self, result: Result, *, reports: bool) -> tuple[Material, View]:
+        """Write the reports of a run, and return what they show."""
+        from evalkit.report.write import material_of, newer, view_of, write_reports
+
+        material = material_of(
+            result.folder, result.manifest, result.summary, result.decision, result.baseline, result.labels
+        )
+        view = view_of(material, rows=reports)
+        for name in write_reports(material, view) if reports else ():
+            self.say(f"kept    {name}: it was completed by hand; the current version is in {newer(name)}")
+        return material, view
 
     def _print_decision(self, result: Result, view: View, *, reports: bool) -> None:
         if self.json:

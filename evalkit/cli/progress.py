@@ -45,7 +45,7 @@ class Reporter:
         self._waits: Waits | None = None
         self._replies = self._cached = 0
         self._bar: Progress | None = None
-        self._expected = self._done = self._already = self._failed = self._unknown = self._told = 0
+        self._planned = self._expected = self._done = self._already = self._failed = self._unknown = self._told = 0
         self._cost_usd: float | None = None
         self._budget: Budget | None = None
         self._advisory: frozenset[str] = frozenset()
@@ -65,6 +65,7 @@ class Reporter:
 
     def _begin(self, prepared: Prepared, expected: int, done: int, baseline: str) -> None:
         self._expected, self._done, self._already, self._advisory = expected, done, done, prepared.advisory
+        self._planned = expected
         suite, self._budget, self._waits = prepared.suite, prepared.budget, prepared.shared.waits
         if self._mode == "none":
             return
@@ -151,7 +152,7 @@ class Reporter:
     def _is_due(self) -> bool:
         step = max(1, int(self._expected * LINE_SHARE))
         waited = time.monotonic() - self._last_line
-        return self._done >= self._expected or waited >= LINE_INTERVAL_S or (self._done % step == 0 and waited >= 1)
+        return self._done == self._planned or waited >= LINE_INTERVAL_S or (self._done % step == 0 and waited >= 1)
 
     def _eta(self) -> str:
         if self._done - self._already < ENOUGH_ROWS:
@@ -171,7 +172,10 @@ def header(suite: Suite, expected: int, baseline: str) -> str:
     """
     options = suite.options
     repeats = f" × {options.repeat} repeats" if options.repeat > 1 else ""
-    work = f" · {plural(expected // options.repeat, 'case')}{repeats} × {plural(len(suite.scorers), 'scorer')}"
+    n_systems = max(1, len(suite.systems))
+    systems = f" × {plural(n_systems, 'system')}" if suite.systems else ""
+    cases = plural(expected // options.repeat // n_systems, "case")
+    work = f" · {cases}{repeats}{systems} × {plural(len(suite.scorers), 'scorer')}"
     work += f" · concurrency {options.concurrency}" + (" · baseline " if baseline else "")
     room = max(_NAMES_CHARS, HEADER_CHARS - len(work))
     shown = one_line(baseline, max(room // 2, room - len(suite.name)))

@@ -25,11 +25,20 @@ def report(
     Exit codes: 0 if the reports are written, for any decision.
     """
     from evalkit.cli.output import CommandOutput, Files
-    from evalkit.operations.find_run import find_run
+    from evalkit.operations.find_run import find_run, find_systems
     from evalkit.operations.run import decide_again, refuse_places
+    from evalkit.store.folder import RunFolder
 
     files = Files(summary=summary, csv=csv)
     refuse_places(files.named())
+    if (several := find_systems(run)) is not None:
+        from evalkit.cli.several_systems import show_systems
+        from evalkit.operations.run_systems import decide_systems_again
+
+        first = several.read().systems[0].folder
+        stored = RunFolder(several.path / first).manifest().baseline
+        decided = decide_systems_again(several, None, baseline or stored, os.environ)
+        return show_systems(decided, CommandOutput(verbose=verbose), reports=True, files=files)
     folder = find_run(run)
     result = decide_again(folder, None, baseline or folder.manifest().baseline, os.environ)
     CommandOutput(verbose=verbose).show_run(result, reports=True, files=files)

@@ -177,8 +177,8 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
 
     from evalkit.cli.child_process import must_decide
     from evalkit.cli.output import CommandOutput, Files
-    from evalkit.cli.signals import run_stoppable
-    from evalkit.operations.run import Request
+    from evalkit.cli.signals import run_each_stoppable
+    from evalkit.operations.run import Request, Result
     from evalkit.runner.plan import Selection
 
     given = {
@@ -217,8 +217,13 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
 
         return show_dry_run(request, output)
     must_decide()
-    result = run_stoppable(request, output, "none" if quiet else progress.value)
-    output.show_run(result, reports=report, files=files)
+    result = run_each_stoppable(request, output, "none" if quiet else progress.value)
+    if isinstance(result, Result):
+        output.show_run(result, reports=report, files=files)
+    else:
+        from evalkit.cli.several_systems import show_systems
+
+        show_systems(result, output, reports=report, files=files)
     raise typer.Exit(int(result.exit_code))
 
 

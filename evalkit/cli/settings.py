@@ -10,7 +10,10 @@ from typing import Any
 from evalkit.cli.run import ENV_PREFIX
 from evalkit.suite.model import Suite, SuiteOptions
 
-_PARTS = frozenset({"name", "description", "version", "golden", "system", "scorers", "gate", "judge", "labels"})
+_PARTS = frozenset({"name", "description", "version", "golden", "system", "scorers", "gate", "judge", "labels"}) | {
+    "systems",
+    "matrix",
+}
 """Keys of a suite that are not settings."""
 _FLAGS = {"repeat": "repeat", "concurrency": "concurrency", "seed": "seed"} | {
     "budget_usd": "budget",

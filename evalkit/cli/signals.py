@@ -11,10 +11,10 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 
@@ -25,12 +25,15 @@ from evalkit.disk.files import read_file
 from evalkit.disk.paths import shown_path
 from evalkit.errors import ExitCode
 from evalkit.operations.run import Request, Result, run_suite
+from evalkit.operations.run_systems import SystemsResult, run_systems
 from evalkit.runner.engine import Stop
 from evalkit.runner.event_loop import run_to_end
-from evalkit.runner.session import Interrupted
+from evalkit.runner.session import Interrupted, Watcher
 from evalkit.store.folder import RunFolder
+from evalkit.suite.parse import load_suite
 from evalkit.systems.secrets import names_in, redact, secrets_of
 
+T = TypeVar("T")
 DRAIN_S = 8.0
 """Seconds that calls in flight have to end after the first signal; the run ends within 10."""
 FORCED_S = 0.8
@@ -38,7 +41,28 @@ FORCED_S = 0.8
 
 
 def run_stoppable(request: Request, output: CommandOutput, progress: str) -> Result:
-    """Run to the end, or leave with the exit code of the signal that stopped it."""
+    """Run one system to the end, or leave with the exit code of the signal that stopped it."""
+    return _to_end(request, output, progress, lambda watcher, stop, own: run_suite(own, watcher, stop, os.environ))
+
+
+def run_each_stoppable(request: Request, output: CommandOutput, progress: str) -> Result | SystemsResult:
+    """Run one system or several to the end, or leave with the exit code of the signal that stopped it."""
+
+    async def run(watcher: Watcher, stop: Stop, own: Request) -> Result | SystemsResult:
+        suite = load_suite(own.suite)
+        if suite.systems:
+            return await run_systems(suite, own, watcher, stop, os.environ)
+        return await run_suite(own, watcher, stop, os.environ, suite)
+
+    return _to_end(request, output, progress, run)
+
+
+def _to_end(
+    request: Request,
+    output: CommandOutput,
+    progress: str,
+    run: Callable[[Watcher, Stop, Request], Coroutine[Any, Any, T]],
+) -> T:
     # Rows are short-lived and hold no cycles, so fewer collections save about 3 % of a run's wall time.
     gc.set_threshold(100_000, 50, 50)
     stop = Stop()
@@ -47,7 +71,7 @@ def run_stoppable(request: Request, output: CommandOutput, progress: str) -> Res
     try:
         # Standard output is for the result alone; output of the user's system goes to standard error.
         with redirect_stdout(sys.stderr), reporter:
-            return run_to_end(_stoppable(run_suite(request, reporter.watcher, stop, os.environ), stop))
+            return run_to_end(_stoppable(run(reporter.watcher, stop, request), stop))
     except (Interrupted, asyncio.CancelledError) as error:
         if isinstance(error, Interrupted):
             command = _without_secrets(again(request, error.folder), request.suite)
@@ -73,7 +97,7 @@ def _without_secrets(text: str, suite: Path) -> str:
     return redact(text, secrets_of(os.environ, named))
 
 
-async def _stoppable(running: Coroutine[Any, Any, Result], stop: Stop) -> Result:
+async def _stoppable(running: Coroutine[Any, Any, T], stop: Stop) -> T:
     """Handle signals: the first lets the calls in flight end, the second cancels them."""
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     heard: Counter[str] = Counter()

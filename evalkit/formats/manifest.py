@@ -40,6 +40,8 @@ class SystemFacts:
     kind: str = ""
     fingerprint: str | None = None
     version: str | None = None
+    name: str = ""
+    """Its name, if it is one of several of a run; not written for a run of one."""
 
     @property
     def identity(self) -> str:
@@ -152,6 +154,9 @@ class Rules:
     traffic_per_month: float | None = None
     vendors: Mapping[str, Any] | None = None
     """Changes to the table of model vendors; `None` if they are not known, as in rules of an earlier version."""
+    release: Sequence[str] = ()
+    """Systems of a run of several whose gates decide; not written, as `reference`, if the suite names none."""
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,7 +238,7 @@ class Manifest:
 
 _REQUIRED: Required = {Metric: {each.name for each in fields(Metric)} - {"diagnostic", "pass_at", "concern"}}
 """Keys that a record must have although the class has a default, because the default would be a guess."""
-_LATER_RULES = ("conversation", "vendors")
+_LATER_RULES = ("conversation", "vendors", "release", "reference")
 """Rules that earlier versions did not write."""
 
 
@@ -247,6 +252,11 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
         del record["rules"]["conversation"]
     if manifest.rules is not None and manifest.rules.vendors is None:
         del record["rules"]["vendors"]
+    for key in ("release", "reference"):
+        if manifest.rules is not None and not record["rules"][key]:
+            del record["rules"][key]
+    if not manifest.system.name:
+        del record["system"]["name"]
     record["metrics"] = [metric_record(metric) for metric in manifest.metrics]
     absent = {"head", *(("finished_at", "wall_s") if not manifest.finished_at else ())}
     absent |= {"conversation_key"} if not manifest.conversation_key else set()

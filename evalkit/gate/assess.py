@@ -35,6 +35,8 @@ class Terms:
     """Location of the baseline's rows, for reports that show both answers."""
     baseline_title: str = ""
     """Short name of the baseline; empty if nothing is compared."""
+    same_run: bool = False
+    """Whether the baseline is a system of the same run, which was asked by turns with this one."""
     labels: tuple[Label, ...] = ()
     kappa_floors: Mapping[str, float] = field(default_factory=dict)
     calibrations: tuple[Calibration, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from evalkit.gate.critical_cases import RUNS
@@ -35,13 +35,14 @@ class ComparisonPlan:
     """Systems that run suspect cases again for a second look."""
     uncompared: str = ""
     """Reason why the named baseline is not compared."""
+    n_deciding: int = 1
+    """Systems of the run that share alpha (Bonferroni)."""
 
     @property
     def alpha(self) -> float:
-        """Probability that any gate blocks an unchanged system."""
-        if self.policy.alpha is not None:
-            return self.policy.alpha
-        return ALPHA if self.again == "neither" else CONFIRMED_ALPHA
+        """Probability that any gate blocks this system if it is unchanged."""
+        default = ALPHA if self.again == "neither" else CONFIRMED_ALPHA
+        return (default if self.policy.alpha is None else self.policy.alpha) / self.n_deciding
 
     def tested(self, pairing: Pairing, may_block: Mapping[str, bool]) -> tuple[list[Gate], list[Tested]]:
         """Return every gate, and the tests of those that are large enough."""
@@ -74,8 +75,9 @@ def trial_of(
     """
     theirs, ours = repeats
     asked = policy.repeats if ours is None else ours
+    planned = ComparisonPlan(check, critical, seed, repeats, n_deciding=policy.n_deciding)
     if policy.escalates:
-        return ComparisonPlan(check, critical, seed, (policy.repeats if theirs is None else theirs, asked), "both")
+        return replace(planned, planned=(policy.repeats if theirs is None else theirs, asked), again="both")
     if policy.asks_again and asked == 1 and stored >= RUNS:
-        return ComparisonPlan(check, critical, seed, (theirs, asked), "candidate")
-    return ComparisonPlan(check, critical, seed, repeats)
+        return replace(planned, planned=(theirs, asked), again="candidate")
+    return planned

@@ -75,7 +75,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
     comparison = next((finding.comparison for finding in findings if finding.comparison is not None), None)
     outcome = _outcome({found for found, _ in ranked}, policy.require_evidence)
     if not policy.can_block:
-        outcome, reasons = "no decision", (*reasons, f"{NO_GATE}; {ADD_GATE}")
+        outcome, reasons = "no decision", (*reasons, policy.ungated or f"{NO_GATE}; {ADD_GATE}")
     if partial is not None:
         outcome, reasons = "no decision", (PARTIAL_RUN.format(partial), *reasons)
         if comparison is not None:  # a case that was not chosen, or not reached, is still in the golden set

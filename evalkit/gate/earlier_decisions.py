@@ -200,7 +200,10 @@ def _others(folder: RunFolder, manifest: Manifest, root: Path, known: set[str]) 
     def same(decided: Decided) -> bool:
         if decided.run_id in own:
             return False
-        return decided.commit == commit if commit else bool(system) and decided.system == system
+        own_system = bool(system) and decided.system == system
+        if manifest.system.name:  # other systems of the same run say nothing about this one
+            return own_system and decided.commit == commit
+        return decided.commit == commit if commit else own_system
 
     found = {each.run_id: each for each in blocked_runs(root, suite) if same(each)}
     around = dict.fromkeys([(root / "reports").resolve(), folder.path.resolve().parent])

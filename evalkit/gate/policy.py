@@ -205,6 +205,10 @@ class Policy:
     """Why nothing is compared although a baseline is named, such as `--baseline none`."""
     asks_again: bool = True
     """Whether calling the system again can give another answer; False for stored answers."""
+    n_deciding: int = 1
+    """Systems of a run whose gates decide together; `no_regression` shares its alpha among them."""
+    ungated: str = ""
+    """Why no check applies to the system, such as that it is only compared."""
 
     @property
     def coverage(self) -> Coverage:

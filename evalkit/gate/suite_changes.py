@@ -31,7 +31,19 @@ def part_changes(before: Rules, after: Rules) -> Iterator[Amendment]:
     if before.vendors is not None:
         yield from _options("vendors", before.vendors, after.vendors or {}, _always)
     yield from _scorers(before.scorers, after.scorers, _capped(before.gate))
+    yield from _released(before, after)
     yield from _settings(before, after)
+
+
+def _released(before: Rules, after: Rules) -> Iterator[Amendment]:
+    """Yield a system that is no longer gated, and another reference: either may make passing easier."""
+    if before.release != after.release:
+        gone = set(before.release) - set(after.release)
+        what, was, now = "release", before.release, after.release
+        yield Amendment(what=what, before=shown(was), after=shown(now), loosens=bool(gone))
+    if before.reference != after.reference:
+        was, now = before.reference or NONE, after.reference or NONE
+        yield Amendment(what="reference", before=was, after=now, loosens=True)
 
 
 def shown(value: Any) -> str:

@@ -23,15 +23,19 @@ class Budget:
     spent_usd: float = 0.0
     n_unknown: int = 0
     """Number of answers whose cost is unknown, and so not in `spent_usd`."""
+    whole: Budget | None = None
+    """The budget of all systems of a run, which counts the same calls; `None` if this is the only one."""
 
     @property
     def reached(self) -> bool:
-        """Whether the limit is reached."""
-        return self.spent_usd >= self.limit_usd
+        """Whether the limit is reached, or that of the whole."""
+        return self.spent_usd >= self.limit_usd or (self.whole is not None and self.whole.reached)
 
     @property
     def reason(self) -> str:
         """Why the run stopped, and how to continue."""
+        if self.whole is not None and self.whole.reached:
+            return self.whole.reason
         reached = f"budget of ${self.limit_usd:g} reached after ${self.spent_usd:.4g}"
         return f"{reached}; raise --budget and continue with --resume"
 
@@ -48,11 +52,16 @@ class Budget:
         """Count a call; one whose cost is unknown, or was paid in an earlier run, adds nothing."""
         if usage is not None and usage.cost_usd is not None and not usage.cached:
             self.spent_usd += usage.cost_usd
+            if self.whole is not None:
+                self.whole.add(usage)
 
     def add_answer(self, usage: Usage | None) -> None:
         """Count an answer of the system, and whether its cost is known."""
         self.add(usage)
-        self.n_unknown += usage is None or usage.cost_usd is None
+        unknown = usage is None or usage.cost_usd is None
+        self.n_unknown += unknown
+        if self.whole is not None:
+            self.whole.n_unknown += unknown
 
     def check(self) -> None:
         """Reject a call once the limit is reached.

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.operations.conversation_calls import ConversationCalls, conversation_calls, single_calls
+from evalkit.operations.plan_systems import ready_systems
 from evalkit.operations.run import Request, ready
 from evalkit.runner.draw import chosen_cases
 from evalkit.runner.plan import Selection
+from evalkit.runner.systems import Ready
 from evalkit.suite.parse import load_suite
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ class SoundSuite:
     n_labels: int
     baseline: str | None
     """Name of the baseline's folder, `None` before the first baseline is saved."""
+    systems: tuple[Ready, ...] = ()
+    """The systems of a suite with several, in its order."""
 
 
 async def check_suite(suite_file: Path, env: Mapping[str, str]) -> SoundSuite:
@@ -41,18 +45,28 @@ async def check_suite(suite_file: Path, env: Mapping[str, str]) -> SoundSuite:
         InputError: reports every problem of suite, golden set, system, scorers, gate, labels and baseline.
     """
     suite = load_suite(suite_file)
+    request, systems = Request(suite=suite_file, replies="none"), list[Ready]()
     async with AsyncExitStack() as stack:
-        prepared, terms = await ready(suite, Request(suite=suite_file, replies="none"), env, stack)
+        if suite.systems:
+            prepared, systems = await ready_systems(suite, request, env, stack)
+            terms = next((each.terms for each in systems if each.terms.baseline_folder), systems[0].terms)
+        else:
+            prepared, terms = await ready(suite, request, env, stack)
     chosen, _ = chosen_cases(prepared, Selection())
     repeats = suite.options.repeat
     n_cases = prepared.golden.n_cases if chosen is None else len(chosen)
-    calls = single_calls(n_cases * repeats)
-    if suite.conversation is not None:
-        open_cases = (case for case in prepared.golden.open() if chosen is None or case.digest in chosen)
-        calls = conversation_calls(suite, ((case, repeats) for case in open_cases))
+    calls = single_calls(0)
+    for one in [each.prepared.suite for each in systems] or [suite]:
+        if suite.conversation is None:
+            called = not systems or one.system_kind != "replay"
+            calls += single_calls(n_cases * repeats if called else 0)
+        else:
+            open_cases = (case for case in prepared.golden.open() if chosen is None or case.digest in chosen)
+            calls += conversation_calls(one, ((case, repeats) for case in open_cases))
     return SoundSuite(
         prepared=prepared,
         calls=calls,
+        systems=tuple(systems),
         n_labels=len(terms.labels),
         baseline=terms.baseline_folder.path.name if terms.baseline_folder else None,
     )

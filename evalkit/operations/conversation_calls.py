@@ -25,6 +25,11 @@ class ConversationCalls:
     n_simulated: int
     """Rows with a simulated user."""
 
+    def __add__(self, other: ConversationCalls) -> ConversationCalls:
+        """Add the calls of another system."""
+        n_simulated = self.n_simulated + other.n_simulated
+        return ConversationCalls(self.system + other.system, self.user + other.user, n_simulated)
+
 
 def single_calls(n_rows: int) -> ConversationCalls:
     """Return the calls of rows that are single questions."""

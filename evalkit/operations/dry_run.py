@@ -14,6 +14,7 @@ from evalkit.disk.paths import shown_path
 from evalkit.errors import EvalkitError
 from evalkit.gate.policy import Canary, NoRegression
 from evalkit.operations.estimate import RunEstimate, Typical, Work, estimate
+from evalkit.operations.plan_systems import plan_systems
 from evalkit.operations.run import Planned, Request, plan_run
 from evalkit.runner.alternation import MOST_TIMED_CASES
 from evalkit.runner.chat_clients import CACHE_FILE
@@ -22,7 +23,8 @@ from evalkit.runner.plan import plan
 from evalkit.runner.resume import Resume, look
 from evalkit.runner.session import Watcher
 from evalkit.store.chain import scan
-from evalkit.store.folder import MANIFEST, RunFolder, refuse_folder
+from evalkit.store.folder import FOLDERS, MANIFEST, RunFolder, refuse_folder
+from evalkit.suite.parse import load_suite
 
 if TYPE_CHECKING:
     from evalkit.runner.chat_clients import Replies
@@ -35,23 +37,36 @@ LEAST_ROWS = 10
 MOST_RUNS = 50
 
 
-async def dry_run(request: Request, env: Mapping[str, str]) -> RunEstimate:
+async def dry_run(request: Request, env: Mapping[str, str]) -> Mapping[str, RunEstimate]:
     """Check everything as a run does, and describe what the run would do.
+
+    Returns:
+        System -> the estimate of its run, in the order of the suite; the name is empty in a run of one.
 
     Raises:
         InputError: the problems that the run would raise before its first call.
         NothingSelected: no case is left.
     """
+    suite = load_suite(request.suite)
+    # Opening the cache of replies would create its file.
+    asked = dataclasses.replace(request, replies="none")
     async with AsyncExitStack() as stack:
-        # Opening the cache of replies would create its file.
-        planned = await plan_run(dataclasses.replace(request, replies="none"), env, stack)
-        prepared = planned.prepared
+        if suite.systems:
+            several = await plan_systems(suite, asked, env, stack)
+            found = zip(several.run.systems, several.systems, strict=True)
+            return {entry.name: _estimated(planned, request) for entry, planned in found}
+        planned = await plan_run(asked, env, stack, suite)
         refuse_folder(planned.out, resume=request.resume)
-        resume = Resume(prepared, planned.chosen, Watcher(), Stop(), request.resume, request.retry_errors)
-        earlier = look(RunFolder(planned.out), planned.manifest, resume)
-        work = _work(planned, earlier)
-        typical = _typical(planned)
-        return estimate(prepared, work, typical, _notes(planned, request, typical))
+        return {"": _estimated(planned, request)}
+
+
+def _estimated(planned: Planned, request: Request) -> RunEstimate:
+    prepared = planned.prepared
+    resume = Resume(prepared, planned.chosen, Watcher(), Stop(), request.resume, request.retry_errors)
+    earlier = look(RunFolder(planned.out), planned.manifest, resume)
+    work = _work(planned, earlier)
+    typical = _typical(planned)
+    return estimate(prepared, work, typical, _notes(planned, request, typical))
 
 
 def _work(planned: Planned, earlier: EarlierRows) -> Work:
@@ -88,10 +103,12 @@ def _earlier_runs(planned: Planned) -> Iterator[RunFolder]:
     yield RunFolder(planned.out)
     suite = planned.prepared.suite
     for place in dict.fromkeys((planned.out.parent.resolve(), suite.root.resolve() / "reports")):
-        files = sorted(place.glob(f"*/{MANIFEST}"), key=lambda file: file.stat().st_mtime_ns, reverse=True)
+        runs = (*place.glob(f"*/{MANIFEST}"), *place.glob(f"*/{FOLDERS}/*/{MANIFEST}"))
+        files = sorted(runs, key=lambda file: file.stat().st_mtime_ns, reverse=True)
         for folder in (RunFolder(file.parent) for file in files[:MOST_RUNS]):
             with suppress(EvalkitError):
-                if folder.manifest().suite == suite.name:
+                manifest = folder.manifest()
+                if manifest.suite == suite.name and manifest.system.name == suite.system_name:
                     yield folder
     if planned.terms.baseline_folder is not None:
         yield planned.terms.baseline_folder

@@ -9,6 +9,17 @@ from evalkit.baselines.find import LATEST, find_baseline
 from evalkit.disk.paths import project_of
 from evalkit.errors import InputError, Problem
 from evalkit.store.folder import MANIFEST, RunFolder, is_name
+from evalkit.store.systems_folder import SystemsFolder
+
+
+def find_systems(name: str) -> SystemsFolder | None:
+    """Find a stored run of several systems by its folder, or by `latest`; `None` if the name is of another run.
+
+    Raises:
+        InputError: there is no finished run that `latest` could mean.
+    """
+    folder = SystemsFolder(find_run(name).path if name == LATEST else Path(name))
+    return folder if folder.exists else None
 
 
 def find_run(name: str, root: Path | None = None) -> RunFolder:

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING
 from evalkit.errors import ExitCode, InputError, Problem, what_and_fix
 from evalkit.formats.manifest import Manifest
 from evalkit.gate.assess import Terms, assess, refuse_incomparable
-from evalkit.gate.earlier_decisions import Written, of_answers, of_baseline, of_resumed, of_stored_rows, write_decision
+from evalkit.gate.earlier_decisions import (
+    EarlierDecisions,
+    Written,
+    of_answers,
+    of_baseline,
+    of_resumed,
+    of_stored_rows,
+    write_decision,
+)
 from evalkit.operations.score import answered_by, answers_of
 from evalkit.results import Decision, Summary
 from evalkit.runner.chat_clients import Replies
@@ -29,11 +37,14 @@ from evalkit.runner.plan import Selection
 from evalkit.runner.prepare import prepare
 from evalkit.runner.resume import Resume, checked_golden, enter
 from evalkit.runner.session import Session, Watcher
+from evalkit.runner.systems import terms_of_stored_system
 from evalkit.runner.terms import terms_of_run, terms_of_stored
 from evalkit.store.folder import RunFolder, new_run_folder
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running, refuse_if_running
 from evalkit.store.stored_run import failed_ids, load_run, suite_file_of
+from evalkit.suite.systems import alone
+from evalkit.text.numbers import plural
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
@@ -111,8 +122,17 @@ class Result:
         return exit_code(self.decision)
 
 
-async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping[str, str]) -> Result:
+async def run_suite(
+    request: Request, watcher: Watcher, stop: Stop, env: Mapping[str, str], suite: Suite | None = None
+) -> Result:
     """Run a suite, decide, and write summary and decision; reports are made from the folder afterwards.
+
+    Args:
+        request: settings of the run.
+        watcher: hears of its progress.
+        stop: stops it.
+        env: the environment.
+        suite: the suite, if it has been read.
 
     Raises:
         InputError: reports every problem of suite, data, flags and baseline, before the first call.
@@ -121,7 +141,7 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
     """
     with ExitStack() as holding:
         async with AsyncExitStack() as stack:
-            planned = await plan_run(request, env, stack)
+            planned = await plan_run(request, env, stack, suite)
             prepared, terms, chosen = planned.prepared, planned.terms, planned.chosen
             suite = prepared.suite
             folder = RunFolder(new_run_folder(planned.out, resume=request.resume).path.absolute())
@@ -138,17 +158,27 @@ async def run_suite(request: Request, watcher: Watcher, stop: Stop, env: Mapping
                 summary, decision = await session.to_decision(answer, journal, terms)
             await preparing
         # The system is closed by now, and the process state is restored.
-        finished = datetime.now(UTC).isoformat(timespec="seconds")
-        manifest = dataclasses.replace(place.manifest, finished_at=finished, wall_s=session.wall_s)
-        folder.write_manifest(manifest)
         earlier = of_resumed(place.before) + of_baseline(terms.baseline_folder, terms.baseline_title)
         if request.answers is not None:
             earlier = of_answers(request.answers, suite.root) + earlier
-        written = write_decision(folder, manifest, summary, decision, earlier, suite.root)
-        result = _result(folder, manifest, summary, written, terms)
+        result = finish(session, summary, decision, terms, earlier)
         if stop.reason is None:
             running.finished()
     return result
+
+
+def finish(session: Session, summary: Summary, decision: Decision, terms: Terms, earlier: EarlierDecisions) -> Result:
+    """Write the manifest of a run that has ended, and its decision.
+
+    Raises:
+        StoreError: a file cannot be written.
+    """
+    finished = datetime.now(UTC).isoformat(timespec="seconds")
+    manifest = dataclasses.replace(session.manifest, finished_at=finished, wall_s=session.wall_s)
+    session.folder.write_manifest(manifest)
+    root = session.prepared.suite.root
+    written = write_decision(session.folder, manifest, summary, decision, earlier, root)
+    return _result(session.folder, manifest, summary, written, terms)
 
 
 async def _aside(prepare: Callable[[], object]) -> None:
@@ -156,7 +186,9 @@ async def _aside(prepare: Callable[[], object]) -> None:
         await asyncio.to_thread(prepare)
 
 
-async def plan_run(request: Request, env: Mapping[str, str], stack: AsyncExitStack) -> Planned:
+async def plan_run(
+    request: Request, env: Mapping[str, str], stack: AsyncExitStack, suite: Suite | None = None
+) -> Planned:
     """Check everything that a run depends on and choose its cases, without calling or writing anything.
 
     Raises:
@@ -166,7 +198,10 @@ async def plan_run(request: Request, env: Mapping[str, str], stack: AsyncExitSta
     from evalkit.suite.parse import load_suite
 
     refuse_places(request.written)
-    suite = with_overrides(load_suite(request.suite), request.overrides)
+    suite = with_overrides(suite or load_suite(request.suite), request.overrides)
+    if request.answers is not None:
+        suite = suite_of_run(suite, request.answers.manifest())
+    refuse_several(suite)
     suite = suite if request.answers is None else answered_by(suite, request.answers)
     make_room(suite)
     if request.out is not None:
@@ -213,7 +248,10 @@ def decide_again(
         what = f"its suite {stored.manifest.suite_file} does not exist"
         raise InputError(Problem(str(folder.path), what, "name one with --suite"))
     suite = load_suite(found)
-    terms = terms_of_stored(suite, stored.manifest, baseline, folder, env or {})
+    if suite.systems:
+        terms = terms_of_stored_system(suite, stored.manifest, baseline, folder, env or {})
+    else:
+        terms = terms_of_stored(suite, stored.manifest, baseline, folder, env or {})
     summary, decision = assess(
         stored.frame,
         terms,
@@ -226,7 +264,9 @@ def decide_again(
     refuse_incomparable(decision)
     decision = with_former(decision, folder, stored.manifest, terms, final=True)
     assert isinstance(decision, Decision)  # noqa: S101 - final
-    earlier = of_stored_rows(folder, suite.root) + of_baseline(terms.baseline_folder, terms.baseline_title)
+    earlier = of_stored_rows(folder, suite.root)
+    if not terms.same_run:
+        earlier += of_baseline(terms.baseline_folder, terms.baseline_title)
     written = write_decision(folder, stored.manifest, summary, decision, earlier, suite.root)
     return _result(folder, stored.manifest, summary, written, terms)
 
@@ -242,11 +282,33 @@ def with_overrides(suite: Suite, overrides: Mapping[str, float]) -> Suite:
     try:
         suite = suite if timeout_s is None else suite.with_timeout(timeout_s)
         options = dataclasses.replace(suite.options, **given)  # type: ignore[arg-type]
+        if "concurrency" in given:
+            systems = (dataclasses.replace(each, concurrency=None) for each in suite.systems)
+            suite = dataclasses.replace(suite, systems=tuple(systems))
         policy = dataclasses.replace(suite.policy, repeats=options.repeat)
         return dataclasses.replace(suite, options=options, policy=policy)
     except ValueError as error:
         key, _, rest = str(error).partition(": ")
         raise InputError(Problem(f"--{key}", *what_and_fix(rest))) from None
+
+
+def suite_of_run(suite: Suite, manifest: Manifest) -> Suite:
+    """Return the suite of the system that a stored run tested, if the suite names several."""
+    known = any(each.name == manifest.system.name for each in suite.systems)
+    return alone(suite, manifest.system.name) if known else suite
+
+
+def refuse_several(suite: Suite) -> None:
+    """Reject a suite with several systems where one is needed.
+
+    Raises:
+        InputError: the suite names several.
+    """
+    if suite.systems:
+        what = f"the suite names {plural(len(suite.systems), 'system')}, and one is needed here"
+        key = "systems" if suite.options.systems else "matrix"
+        fix = "`evalkit run`, `check`, `gate` and `report` take several; keep a suite with `system:` for the rest"
+        raise InputError(Problem(suite.place(key), what, fix))
 
 
 async def ready(

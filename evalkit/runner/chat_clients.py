@@ -68,17 +68,22 @@ def judges_of(suite: Suite) -> tuple[ChatConfig, ...]:
 def user_of(suite: Suite) -> ChatConfig | None:
     """Return the settings of the model that plays the user; `None` if the suite has none, or calls no system."""
     conversation = suite.conversation
-    return None if conversation is None or not isinstance(suite.system, CALLED) else conversation.user
+    called = any(isinstance(config, CALLED) for config in suite.configs)
+    return conversation.user if conversation is not None and called else None
 
 
 def unpriced(suite: Suite) -> Iterator[Problem]:
-    """Yield the models whose calls would never be charged to the budget."""
+    """Yield the models whose calls would never be charged to a budget."""
     from evalkit.llm.prices import cost_usd
 
     fix = "write `prices: {input_usd_per_million: ..., output_usd_per_million: ...}`, or remove the budget"
-    for system in (suite.system, suite.baseline_system):
-        if isinstance(system, ChatSystem) and system.price_at(system.base_url) is None:
-            yield Problem("system", f"a budget is set, and the price of {system.chat} is unknown", fix)
+    whole, old = suite.options.budget_usd is not None, suite.baseline_system
+    named = [(each.place, each.config, whole or each.budget_usd is not None) for each in suite.systems]
+    for place, system, limited in (*(named or [("system", suite.system, whole)]), ("system", old, whole)):
+        if limited and isinstance(system, ChatSystem) and system.price_at(system.base_url) is None:
+            yield Problem(place, f"a budget is set, and the price of {system.chat} is unknown", fix)
+    if not whole:
+        return
     for config in judges_of(suite):
         if cost_usd(config, input_tokens=1, output_tokens=1) is None:
             yield Problem("judge", f"a budget is set, and the price of {config.model} is unknown", fix)

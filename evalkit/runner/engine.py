@@ -32,27 +32,50 @@ FIRST_CALLS = 3
 """Cases in flight until the first row is stored, so that a refused key costs few calls."""
 
 
+class LeftOpen(Exception):
+    """A case was not begun because the run stopped; a resumed run asks it."""
+
+
 class Stop:
     """Stops the workers from taking new cases; those in flight are finished unless they are cancelled."""
 
-    def __init__(self) -> None:
-        """Start without a reason to stop."""
+    def __init__(self, when_stopped: Callable[[], object] = lambda: None) -> None:
+        """Start without a reason to stop.
+
+        Args:
+            when_stopped: called whenever it is told to stop.
+        """
         self.reason: str | None = None
         self.signal: int | None = None
+        self._when_stopped = when_stopped
+        self._parts: list[Stop] = []
         self._cut = asyncio.Event()
+
+    def part(self, when_stopped: Callable[[], object]) -> Stop:
+        """Return a stop for a part of the work; it stops with the whole, and the whole goes on without it."""
+        part = Stop(when_stopped)
+        self._parts.append(part)
+        return part
 
     def __call__(self, reason: str) -> None:
         """Stop for `reason`; the first reason is kept."""
         self.reason = self.reason or reason
+        for part in self._parts:
+            part(reason)
+        self._when_stopped()
 
     def by_signal(self, number: int) -> None:
         """Stop because a signal asked the process to end."""
-        self(f"signal {number}")
         self.signal = number
+        for part in self._parts:
+            part.by_signal(number)
+        self(f"signal {number}")
 
     def at_once(self, reason: str) -> None:
         """Stop, and cancel the calls in flight; a resumed run repeats their cases."""
         self(reason)
+        for part in self._parts:
+            part.at_once(reason)
         self._cut.set()
 
     async def bound(self, work: Coroutine[Any, Any, None]) -> None:
@@ -146,6 +169,8 @@ class _Worker:
         while self.stop.reason is None and (item := self.meanwhile.next_case()) is not None:
             try:
                 kept = self.keep(await self.make_row(*item))
+            except LeftOpen:
+                return
             except BudgetReached as reached:
                 # The case stays open: a resumed run asks it again.
                 self.stop(str(reached))

@@ -166,7 +166,7 @@ def warnings_of(prepared: Prepared, terms: Terms) -> tuple[Problem, ...]:
 
 def _no_gate(suite: Suite) -> Iterator[Problem]:
     """Warn if a run of the suite can only end without a decision."""
-    if not suite.policy.can_block:
+    if not suite.policy.can_block and not suite.policy.ungated:
         yield Problem(suite.place("gate"), NO_GATE, ADD_GATE)
 
 

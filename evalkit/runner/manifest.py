@@ -70,7 +70,12 @@ def manifest_of(
             file_sha256=file_sha256(suite.golden_file) if suite.golden_file is not None else None,
             checks=golden.checks,
         ),
-        system=SystemFacts(kind=suite.system_kind, fingerprint=prepared.fingerprint, version=suite.system.version),
+        system=SystemFacts(
+            kind=suite.system_kind,
+            fingerprint=prepared.fingerprint,
+            version=suite.system.version,
+            name=suite.system_name,
+        ),
         system_files=_system_files(prepared),
         baseline_system=_old_fingerprint(prepared),
         judge=_judge(prepared),

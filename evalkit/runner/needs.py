@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from difflib import get_close_matches
@@ -15,7 +15,8 @@ from evalkit.golden.survey import Need
 from evalkit.runner.grading import Grader
 from evalkit.scorers.base import CaseReader
 from evalkit.suite.model import Suite, has_field
-from evalkit.systems.base import Shared
+from evalkit.systems.base import Shared, SystemConfig
+from evalkit.systems.chat import ChatSystem
 from evalkit.systems.replay import ReplaySystem
 from evalkit.systems.template import has_placeholder
 from evalkit.text.numbers import plural
@@ -30,11 +31,12 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
     """Yield the missing parts of a case: `scorer:field`, `cohort:name`, `system:field` or `answer:`."""
     cohorts = set(suite.options.cohorts) - {"query_length", "kind", "severity"}
     during = DURING if suite.conversation is not None else ()
-    named = {name.partition(".")[0]: name for name in getattr(suite.system, "fields", ())}
+    named = {name.partition(".")[0]: name for config in suite.configs for name in _asked(config, shared)}
     fields = sorted(name for first, name in named.items() if first not in during)
     readers = [(grader, grader.scorer) for grader in graders if isinstance(grader.scorer, CaseReader)]
     settings = suite.conversation.settings if suite.conversation is not None else None
-    answered = suite.system.answered(shared) if isinstance(suite.system, ReplaySystem) else None
+    replays = [each for each in enumerate(suite.configs) if isinstance(each[1], ReplaySystem)]
+    answered = [(at, config.answered(shared)) for at, config in replays if isinstance(config, ReplaySystem)]
 
     def lacks(case: Case) -> Iterator[str]:
         for index, grader in enumerate(graders):
@@ -49,9 +51,9 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
             note(Problem(f"{case.place} id {case.id}", what, f"write `max_turns: {n}`, or split the case"))
         yield from (f"cohort:{cohort}" for cohort in cohorts if cohort not in case.cohorts)
         yield from (f"system:{name}" for name in fields if not has_placeholder(case, name))
-        if answered is not None:
+        for at, has_answer in answered:
             with _told(f"{case.place} id {case.id}", "", note):
-                yield from () if answered(case) else ("answer:",)
+                yield from () if has_answer(case) else (f"answer:{at}",)
         for grader, reader in readers:
             if grader.applies(case):
                 with _told(f"{case.place} id {case.id}", f"scorer {grader.scorer.name}: ", note, grader.package):
@@ -59,6 +61,14 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
                         reader.check_case(seen)
 
     return lacks
+
+
+def _asked(config: SystemConfig, shared: Shared) -> Collection[str]:
+    """Return the fields that a system's request needs of each case."""
+    if isinstance(config, ChatSystem):
+        return config.asked_fields(shared)
+    fields: Collection[str] = getattr(config, "fields", ())
+    return fields
 
 
 def _misspelt(case: Case, graders: Sequence[Grader]) -> Iterator[Problem]:
@@ -105,8 +115,9 @@ def missing(suite: Suite, graders: Sequence[Grader], golden: GoldenSet) -> Itera
             yield Problem(lack.place, f"{some} cohort {name!r} ({lack})", fix)
         elif owner == "answer":
             if lack.n == golden.n_cases:
-                fix = suite.system.fix  # type: ignore[attr-defined]
-                yield Problem("system.replay", f"none of the {lack.n} cases has a stored answer", fix)
+                fix = suite.configs[int(name)].fix  # type: ignore[attr-defined]
+                place = suite.systems[int(name)].place if suite.systems else "system"
+                yield Problem(f"{place}.replay", f"none of the {lack.n} cases has a stored answer", fix)
         elif owner == "system":
             place = "system" if lack.n == golden.n_cases else lack.place
             fix = "add the field to each row, or fix the placeholder"

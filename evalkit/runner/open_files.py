@@ -11,6 +11,8 @@ except ImportError:  # Windows has no such limit
     resource = None  # type: ignore[assignment]
 
 _OWN_FILES = 24
+_FILES_A_SYSTEM = 4
+"""Journal and lock of each of several systems."""
 _FILES_A_CALL = {"http": 1, "chat": 1, "command": 4}
 
 
@@ -23,8 +25,12 @@ def make_room(suite: Suite) -> None:
     if resource is None:
         return
     judges = 1 + len(suite.judge.panel) if suite.judge is not None and suite.judge.chat is not None else 0
-    kinds = [suite.system_kind] + (["http"] if suite.baseline_system is not None else [])
-    needed = _OWN_FILES + suite.options.concurrency * (judges + sum(_FILES_A_CALL.get(kind, 0) for kind in kinds))
+    called = [(each.kind, each.concurrency or suite.options.concurrency) for each in suite.systems]
+    called = called or [(suite.system_kind, suite.options.concurrency)]
+    called += [("http", suite.options.concurrency)] if suite.baseline_system is not None else []
+    of_judges = suite.options.concurrency * judges * max(1, len(suite.systems))
+    needed = _OWN_FILES + of_judges + sum(n * _FILES_A_CALL.get(kind, 0) for kind, n in called)
+    needed += _FILES_A_SYSTEM * len(suite.systems)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or needed <= soft:
         return

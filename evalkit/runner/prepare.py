@@ -33,6 +33,7 @@ from evalkit.scorers.custom.python_scorer import PythonScorer
 from evalkit.scorers.registry import bind, score_key
 from evalkit.store.journal import read_rows
 from evalkit.suite.model import ScorerEntry, Suite, SuiteOptions, has_field
+from evalkit.suite.named_system import NamedSystem
 from evalkit.systems.base import Shared
 from evalkit.systems.fingerprint import with_version
 from evalkit.systems.process import Process
@@ -147,13 +148,13 @@ async def prepare(
     inputs = (*suite.inputs, *_own_scorers(suite))
     converses = suite.conversation is not None
     shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, inputs, converses)
-    problems: list[Problem] = [*suite.system.problems(shared), *_old_problems(suite, shared)]
+    problems: list[Problem] = [*_system_problems(suite, shared), *_old_problems(suite, shared)]
     unsound_environment = environment_problems(suite, shared)
     problems += unsound_environment
     suite = _with_versions(suite, env, problems)
     limit_usd = suite.options.budget_usd
     budget = None if limit_usd is None else Budget(limit_usd)
-    problems += unpriced(suite) if budget else []
+    problems += unpriced(suite)
     asks_models = bool(judges_of(suite)) or user_of(suite) is not None
     cache = open_cache(suite, env, stack, replies) if replies != "none" and asks_models else None
     services = await _services(suite, shared, stack, (budget, cache), problems)
@@ -203,12 +204,31 @@ def _misspelt_tools(suite: Suite, graders: Sequence[Grader]) -> Iterator[Problem
 def _with_versions(suite: Suite, env: Mapping[str, str], problems: list[Problem]) -> Suite:
     """Fill the versions of the systems from the environment, and note the variables that are not set."""
     system, unset = with_version(suite.system, env)
-    problems += unset
+    problems += unset if not suite.systems else []
+    named = []
+    for each in suite.systems:
+        config, unset = with_version(each.config, env)
+        problems += [of_system(each, problem) for problem in unset]
+        named.append(replace(each, config=config))
+    suite = replace(suite, systems=tuple(named))
     if suite.baseline_system is None:
         return replace(suite, system=system)
     old, unset = with_version(suite.baseline_system, env)
     problems += [_of_baseline(suite, problem) for problem in unset]
     return replace(suite, system=system, baseline_system=old)
+
+
+def _system_problems(suite: Suite, shared: Shared) -> Iterator[Problem]:
+    """Yield the problems of the system, or of each of several; those of their common template once."""
+    if not suite.systems:
+        yield from suite.system.problems(shared)
+    found = [of_system(each, problem) for each in suite.systems for problem in each.config.problems(shared)]
+    yield from dict.fromkeys(found)
+
+
+def of_system(system: NamedSystem, problem: Problem) -> Problem:
+    """Return a problem of `system` at the place of one of several systems."""
+    return replace(problem, place=system.place + problem.place.removeprefix("system"))
 
 
 def _old_problems(suite: Suite, shared: Shared) -> Iterator[Problem]:

@@ -24,6 +24,7 @@ from evalkit.runner.plan import Key
 from evalkit.runner.prepare import prepare
 from evalkit.runner.scoring import Scoring
 from evalkit.suite.parse import load_suite
+from evalkit.suite.systems import alone
 from evalkit.types import Row
 
 DEATHS = 2
@@ -40,6 +41,8 @@ class Quarantine:
     concurrency: int
     replies: Replies
     env: Mapping[str, str]
+    system: str = ""
+    """Name of the system, if the suite has several."""
 
     async def ask(self, keys: Sequence[Key], on_row: Callable[[Row], object]) -> dict[Key, str]:
         """Run cases in a subprocess; if it dies, run each open case in a subprocess of its own.
@@ -87,6 +90,7 @@ class Quarantine:
         said = b""
         try:
             asked = {"suite": str(self.suite), "concurrency": self.concurrency, "replies": self.replies, "keys": keys}
+            asked["system"] = self.system
             process.stdin.write(json.dumps(asked).encode() + b"\n")
             async for line in process.stdout:
                 row = decode_row(line)
@@ -126,6 +130,7 @@ def _die_with_parent() -> None:
 
 async def _ask(asked: dict[str, Any], rows: int) -> None:
     suite = load_suite(Path(asked["suite"]))
+    suite = alone(suite, asked["system"]) if asked["system"] else suite
     keys = {(digest, repeat) for digest, repeat in asked["keys"]}
 
     def keep(row: Row) -> list[Row]:

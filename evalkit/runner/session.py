@@ -91,6 +91,8 @@ class Session:
         fail_fast: int | None = None,
     ) -> None:
         self.prepared, self.watcher, self.stop, self.chosen = prepared, watcher, stop, chosen
+        self.paced: Callable[[MakeRow], MakeRow] = lambda make_row: make_row
+        """Keeps the planned calls at the pace of the other systems of a run."""
         self.folder, self.running, self.earlier = place.folder, place.running, place.earlier
         self.frame, self.done = place.earlier.frame, place.earlier.done
         self.refusals = Refusals(prepared.suite.options.concurrency)
@@ -111,15 +113,17 @@ class Session:
 
     async def to_decision(self, answer: Answer, journal: Journal, terms: Terms) -> tuple[Summary, Decision]:
         """Run the cases that are not in the journal, run suspects again if the gate needs it, and decide."""
+        await self.ask(answer, journal, terms)
+        return await self.decide(answer, journal, terms)
+
+    async def ask(self, answer: Answer, journal: Journal, terms: Terms) -> None:
+        """Run the cases that are not in the journal, and removed or edited ones of the base."""
         self.watcher.begin(self.prepared, self.expected, len(self.done) - self.earlier.n_open, terms.baseline_title)
         warming = asyncio.create_task(asyncio.to_thread(_warm))
         started = perf_counter()
-        make_row = self._noted(answered_and_graded(answer, grade_all(self.prepared.graders), self.earlier.scoring.id))
         await self._call(self.earlier.ungraded(), self._noted(self.earlier.graded_again()), journal, paid=True)
         await self._ask_apart(journal)
-        await self._call_all(make_row, journal, terms)
-        if terms.policy.escalates and self.folder.old_rows_file.exists():
-            terms = self._with_old_rows(terms)
+        await self._call_all(self.paced(self._maker(answer)), journal, terms)
         await self._ask_former(answer, terms.former or (), self.prepared.suite.options.repeat)
         self.wall_s = None if self.earlier.n_rows else perf_counter() - started
         await warming
@@ -127,6 +131,12 @@ class Session:
         self._tell_given_up()
         if (budget := self.prepared.budget) is not None and budget.uncounted:
             self.watcher.note(budget.uncounted)
+
+    async def decide(self, answer: Answer, journal: Journal, terms: Terms) -> tuple[Summary, Decision]:
+        """Decide, and run suspects again if the gate needs it."""
+        if terms.policy.escalates and self.folder.old_rows_file.exists():
+            terms = self._with_old_rows(terms)
+        make_row = self._maker(answer)
         while True:
             if self.stop.reason is not None:
                 terms = dataclasses.replace(terms, partial=self.stop.reason)
@@ -139,6 +149,11 @@ class Session:
             await self._call(iter(more), make_row, journal)
             if decision.both and self.stop.reason is None:
                 terms = await self._call_old(decision, terms)
+
+    def _maker(self, answer: Answer) -> MakeRow:
+        """Return the function that makes the rows of this run."""
+        grade = grade_all(self.prepared.graders)
+        return self._noted(answered_and_graded(answer, grade, self.earlier.scoring.id))
 
     def _tell_foreign(self) -> None:
         """Report how many cached replies were not signed with this key."""
@@ -175,7 +190,7 @@ class Session:
         suite, killers = self.prepared.suite, dict[Key, str]()
         cache = self.prepared.cache
         replies: Replies = "none" if cache is None else "taken" if cache.taken else "renewed"
-        trial = Quarantine(suite.path, suite.options.concurrency, replies, self.prepared.shared.env)
+        trial = Quarantine(suite.path, suite.options.concurrency, replies, self.prepared.shared.env, suite.system_name)
 
         def take(row: Row) -> None:
             charge(self.prepared.budget, self.stop, row, with_judges=True)
@@ -264,7 +279,8 @@ class Session:
 
     def _with_old_rows(self, terms: Terms) -> Terms:
         keys = self.prepared.score_keys
-        baseline = load_baseline(terms.baseline_folder, keys, self.folder, self.manifest.conversation_key)
+        key, same_run = self.manifest.conversation_key, terms.same_run
+        baseline = load_baseline(terms.baseline_folder, keys, self.folder, key, same_run=same_run, written_now=same_run)
         return dataclasses.replace(terms, baseline=baseline)
 
     async def _call(

@@ -33,9 +33,14 @@ SET_ASIDE = "set_aside.jsonl"
 """Damaged lines, and rows of cases that left the golden set, removed from the journal by a resumed run."""
 SEAL = "seal.txt"
 """The rows and files behind the decision, and every decision of the run so far."""
+SYSTEMS = "systems.json"
+"""The systems of a run of several; its folder holds no rows, but a run folder for each."""
+FOLDERS = "systems"
+"""Folder around the run folders of several systems."""
 REPORT, MARKDOWN, COMMENT, JUNIT = "report.html", "summary.md", "comment.json", "junit.xml"
 RECORD, FAILURES = "release_decision.md", "failure_analysis.md"
 REPORTS = "reports"
+_SHOWN_SYSTEMS = 12
 BASELINES = Path(REPORTS) / "baselines"
 
 
@@ -84,9 +89,7 @@ class RunFolder:
         try:
             record = read_json(file)
         except FileNotFoundError:
-            fix = "name a folder that `evalkit run` wrote"
-            what = f"no {MANIFEST} in it, so it is not a run folder"
-            raise InputError(Problem(shown_path(self.path), what, fix)) from None
+            raise InputError(self._not_a_run()) from None
         except json.JSONDecodeError as error:
             place = f"{shown_path(file)}:{error.lineno}:{error.colno}"
             raise InputError(Problem(place, f"not JSON: {error.msg}", "run the suite again")) from None
@@ -101,6 +104,17 @@ class RunFolder:
         if manifest is None:
             raise InputError(problems)
         return manifest
+
+    def _not_a_run(self) -> Problem:
+        """Return the problem of a folder without a manifest; one with several systems names their folders."""
+        place = shown_path(self.path)
+        if not (self.path / SYSTEMS).is_file():
+            what = f"no {MANIFEST} in it, so it is not a run folder"
+            return Problem(place, what, "name a folder that `evalkit run` wrote")
+        runs = sorted(file.parent for file in self.path.glob(f"*/*/{MANIFEST}"))
+        what = f"holds the runs of {len(runs)} systems ({', '.join(run.name for run in runs[:_SHOWN_SYSTEMS])}"
+        what += ", ...)" if len(runs) > _SHOWN_SYSTEMS else ")"
+        return Problem(place, what, f"name one, such as {shown_path(runs[0])}" if runs else "run the suite again")
 
     def write_manifest(self, manifest: Manifest) -> Path:
         """Write the manifest, whole or not at all.

@@ -14,7 +14,7 @@ from evalkit.errors import InputError
 from evalkit.formats.manifest import Manifest
 from evalkit.formats.shapes import fits
 from evalkit.results import OVERALL
-from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, TIMINGS, RunFolder
+from evalkit.store.folder import DECISION, FOLDERS, MANIFEST, SUMMARY, SYSTEMS, TIMINGS, RunFolder
 from evalkit.store.run_index import RunIndex
 
 MOST_RUNS = 50
@@ -84,10 +84,12 @@ def stored_runs(folder: Path, *, suite: str | None = None, most_read: int | None
 
 def newest_run(folder: Path) -> Path | None:
     """Return the folder of the run in `folder` that finished last, partial or not; `None` if none has finished."""
-    finished = [past for past in stored_runs(folder) if past.outcome != UNFINISHED]
-    if not finished:
-        return None
-    return Path(max(finished, key=_finished).folder)
+    finished = [(*_finished(past), past.folder) for past in stored_runs(folder) if past.outcome != UNFINISHED]
+    for file in folder.glob(f"*/{SYSTEMS}"):
+        runs = [past for past in stored_runs(file.parent / FOLDERS) if past.outcome != UNFINISHED]
+        if runs and (file.parent / DECISION).is_file():
+            finished.append((*max(map(_finished, runs)), str(file.parent)))
+    return Path(max(finished)[-1]) if finished else None
 
 
 def break_between(before: PastRun, run: PastRun, metric: str, *, own: bool) -> str:

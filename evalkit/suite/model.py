@@ -14,6 +14,7 @@ from evalkit.aggregate.repeat_rules import check_rule
 from evalkit.gate.policy import Policy
 from evalkit.golden.source import GoldenSource, Reading
 from evalkit.results import OVERALL
+from evalkit.suite.named_system import NamedSystem, of_run
 from evalkit.systems import CALLED
 from evalkit.systems.base import SystemConfig
 from evalkit.systems.conversation.mocks import Mocks
@@ -148,8 +149,18 @@ class SuiteOptions:
     """Name of the suite, shown in every report."""
     golden: str | GoldenSource
     """The golden set, relative to this file."""
-    system: Any
-    """The system under test: python, http, command, chat or replay."""
+    system: Any = None
+    """The system under test: python, http, command, chat or replay; `{{matrix.NAME}}` is a value of `matrix`."""
+    systems: Mapping[str, Any] = field(default_factory=dict)
+    """Several systems in one run: name -> a system, which may also have `concurrency` and `budget_usd`."""
+    matrix: Mapping[str, Any] = field(default_factory=dict)
+    """Factor -> its values: every combination is a system, but those under `exclude`, and those under `include`."""
+    reference: str | None = None
+    """The system that the others are compared with; default: the first."""
+    release: tuple[str, ...] = ()
+    """The systems whose gate decides; default: none, so that the systems are only compared."""
+    primary: str = "pass_rate"
+    """The metric of the comparison of systems."""
     scorers: tuple[Any, ...]
     """The scorers that grade each answer."""
     gate: tuple[Any, ...] = ()
@@ -300,6 +311,10 @@ class Suite:
     policy: Policy
     baseline_system: SystemConfig | None = None
     """The old system, if it can still be called."""
+    systems: tuple[NamedSystem, ...] = ()
+    """The systems of a run of several, in their order; then `system` is that of the reference."""
+    system_name: str = ""
+    """Name of the system, if it is one of several."""
     label_files: tuple[Path, ...] = ()
     calibration_files: tuple[Path, ...] = ()
     learnt_files: tuple[Path, ...] = ()
@@ -323,16 +338,36 @@ class Suite:
             ValueError: `timeout_s: what; fix`.
         """
         old = self.baseline_system
+        systems = (replace(each, config=replace(each.config, timeout_s=timeout_s)) for each in self.systems)  # type: ignore[type-var]
         return replace(
             self,
+            systems=tuple(systems),
             system=replace(self.system, timeout_s=timeout_s),  # type: ignore[type-var]
             baseline_system=None if old is None else replace(old, timeout_s=timeout_s),  # type: ignore[type-var]
         )
 
     @property
+    def reference(self) -> NamedSystem:
+        """The system that the others of a run of several are compared with."""
+        first = self.systems[0]
+        return next((each for each in self.systems if each.name == self.options.reference), first)
+
+    @property
+    def compares_reference(self) -> bool:
+        """Whether the baseline of the gate is the reference of the run."""
+        return any(map(of_run, self.policy.checks))
+
+    @property
+    def configs(self) -> tuple[SystemConfig, ...]:
+        """Every system of a run."""
+        return tuple(each.config for each in self.systems) or (self.system,)
+
+    @property
     def reading(self) -> Reading:
-        """How the suite reads the columns of its golden set."""
-        return reading_of(self.options, self.system)
+        """How the suite reads the columns of its golden set, which all its systems share."""
+        found = [reading_of(self.options, config) for config in self.configs]
+        replays, plays = any(each.replays for each in found), any(each.plays_user for each in found)
+        return replace(found[0], replays=replays, plays_user=plays)
 
     @property
     def inputs(self) -> tuple[Path, ...]:

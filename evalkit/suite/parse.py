@@ -27,9 +27,11 @@ from evalkit.suite.model import (
     model_options,
     reading_of,
 )
+from evalkit.suite.named_system import REFERENCE
 from evalkit.suite.partial import ABSENT, usable
 from evalkit.suite.scorers import Steps, named_item, options_of, read_scorers
 from evalkit.suite.strings import check_strings, variables_of
+from evalkit.suite.systems import check_release, read_systems, several
 from evalkit.systems import SYSTEMS
 from evalkit.systems.base import SystemConfig
 from evalkit.trust.label_files import read_labels
@@ -64,12 +66,20 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
 
     judge = _judge(builder, options.judge, placed)
     conversation = read_settings(builder, options.conversation, root, files.resolve, placed)
-    system_kind, system = ("", None) if options.system is ABSENT else _system(builder, options.system, vendors)
+    systems = read_systems(builder, options, lambda value, at: _system(builder, value, vendors, at), files.base)
+    system_kind, system = "", None
+    if systems:
+        named = next((each for each in systems if each.name == options.reference), systems[0])
+        system_kind, system = named.kind, named.config
+    elif options.system not in (ABSENT, None) and not several(options):
+        system_kind, system = _system(builder, options.system, vendors)
     options = _few_entries(builder, options)
     scorers = read_scorers(builder, options.scorers, judge)
     if conversation is None:
         _no_over(builder, scorers)
     policy, baseline_system = _policy(builder, options, vendors, asks_again=system_kind != "replay")
+    if systems:
+        check_release(builder, policy.checks, named, options.release)
     labels = _label_files(builder, files, options.labels)
     records = [files.resolve(name, ("calibrations", i)) for i, name in enumerate(options.calibrations)]
     check_strings(builder)
@@ -81,7 +91,8 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         with gathered(problems):
             read_labels(*_shown(labels, root))
         raise InputError(problems)
-    keys = _keys_of(judge, system, conversation.user if conversation is not None else None)
+    called = (system, *(each.config for each in systems))
+    keys = _keys_of(judge, *called, conversation.user if conversation is not None else None)
     return Suite(
         path=path.resolve(),
         sha256=hashlib.sha256(data).hexdigest(),
@@ -92,6 +103,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         golden_shown=_relative(golden_file, root) if golden_file else str(golden.url or golden.hub),
         system=system,
         system_kind=system_kind,
+        systems=systems,
         judge=judge,
         scorers=scorers,
         policy=policy,
@@ -272,7 +284,7 @@ def _placed(
 def _policy(
     builder: Builder, options: SuiteOptions, vendors: Vendors, *, asks_again: bool
 ) -> tuple[Policy, SystemConfig | None]:
-    checks, system = _checks(builder, options.gate, vendors)
+    checks, system = _checks(builder, options.gate, vendors, REFERENCE if several(options) else None)
     policy = Policy(
         checks=checks,
         require_evidence=options.require_evidence,
@@ -283,8 +295,10 @@ def _policy(
     return policy, system
 
 
-def _checks(builder: Builder, items: Sequence[Any], vendors: Vendors) -> tuple[tuple[Item, ...], SystemConfig | None]:
-    """Return the checks of a gate, and the old system if one is named."""
+def _checks(
+    builder: Builder, items: Sequence[Any], vendors: Vendors, baseline: str | None = None
+) -> tuple[tuple[Item, ...], SystemConfig | None]:
+    """Return the checks of a gate, and the old system if one is named; `baseline` is for those that name none."""
     checks, system = [], None
     for index, item in enumerate(items):
         named = named_item(builder, item, ("gate", index))
@@ -295,6 +309,8 @@ def _checks(builder: Builder, items: Sequence[Any], vendors: Vendors) -> tuple[t
         own, _ = options_of(cls, value) if not isinstance(value, Mapping) else (value, {})
         if cls is NoRegression and isinstance(own.get("baseline"), Mapping):
             own, system = _callable_baseline(builder, own, vendors, (*path, "baseline"))
+        elif cls is NoRegression and baseline is not None and "baseline" not in own:
+            own = {**own, "baseline": baseline}
         check = builder.build(cls, own, path, named=None if name in CHECKS else {"metric": name})
         if check is not None:
             checks.append(check)

@@ -23,7 +23,7 @@ def usable(builder: Builder) -> SuiteOptions:
         if key not in known:
             continue  # it was reported
         probe = Builder(builder.document)
-        kept = {"name": "-", "golden": "-", "system": None, "scorers": ["-"], key: item}
+        kept = {"name": "-", "golden": "-", "scorers": ["-"], key: item}
         built: Any = probe.build(SuiteOptions, kept, ())
         if built is not None:
             options = dataclasses.replace(options, **{key: getattr(built, key)})

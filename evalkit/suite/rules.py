@@ -22,6 +22,7 @@ from evalkit.scorers.base import Abbreviated
 from evalkit.scorers.custom.python_scorer import PythonScorer, own_name
 from evalkit.scorers.registry import NEGATION, find_scorer
 from evalkit.suite.model import Suite, SuiteOptions, model_options
+from evalkit.suite.systems import drafts_of, several
 from evalkit.systems import SYSTEMS
 from evalkit.systems.conversation.settings import ConversationSettings
 
@@ -64,14 +65,27 @@ def rules_of(suite: Suite) -> Rules:
     return dataclasses.replace(rules, system={**stated, **timeout})
 
 
-def options_of_text(text: bytes, shown: str) -> SuiteOptions | None:
-    """Read the options of a suite file of another commit; `None` if this evalkit cannot read it."""
+def options_of_text(text: bytes, shown: str, suite: Suite | None = None) -> SuiteOptions | None:
+    """Read the options of a suite file of another commit; `None` if this evalkit cannot read it.
+
+    Args:
+        text: the file.
+        shown: its name in messages.
+        suite: the current suite. If the file names several systems, the options are those of the same name, else of
+            the first that it releases, else of its reference.
+    """
     try:
         builder = Builder(parse(text, shown))
     except InputError:
         return None
     options: SuiteOptions | None = builder.build(SuiteOptions, builder.document.value, ())
-    return options
+    if options is None or suite is None or not several(options):
+        return options
+    drafts = drafts_of(builder, options, suite.path.parent)
+    first = options.reference or (drafts[0].name if drafts else "")
+    name = suite.system_name or next(iter(options.release), first)
+    written = next((draft.options for draft in drafts if draft.name == name), None)
+    return dataclasses.replace(options, system=written, systems={}, matrix={})
 
 
 def golden_source(options: SuiteOptions) -> GoldenSource:
@@ -117,6 +131,8 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
         deadline_s=options.deadline_s,
         traffic_per_month=options.traffic_per_month,
         vendors=_flat(options.vendors),
+        release=tuple(options.release),
+        reference=options.reference or "",
     )
 
 

@@ -39,7 +39,13 @@ def suite_schema() -> Schema:
 
     schema = _object(SuiteOptions)
     properties = schema["properties"]
-    properties["system"] = {"oneOf": [_object(cls) for cls in SYSTEMS.values()]}
+    own: Schema = {"concurrency": _typed(int), "budget_usd": _typed(float)}
+    properties["systems"] = {
+        "type": "object",
+        "additionalProperties": {"oneOf": [_options(cls, own) for cls in SYSTEMS.values()]},
+    }
+    properties["system"] = {"type": "object"}
+    properties["matrix"] = _matrix()
     properties["scorers"] = {"type": "array", "minItems": 1, "items": _scorer()}
     properties["gate"] = {"type": "array", "items": _check()}
     vendor = {key: value for key, value in _object(Vendor).items() if key != "required"}
@@ -50,7 +56,24 @@ def suite_schema() -> Schema:
             _chat_judge({"anyOf": [{"type": "string"}, _object(ChatConfig)]}),
         ]
     }
+    # In a matrix, a placeholder may stand for a number.
+    schema["if"] = {"required": ["matrix"]}
+    schema["then"] = {"required": ["system"]}
+    schema["else"] = {
+        "properties": {"system": {"oneOf": [_object(cls) for cls in SYSTEMS.values()]}},
+        "anyOf": [{"required": ["system"]}, {"required": ["systems"]}],
+    }
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "evalkit suite", **schema}
+
+
+def _matrix() -> Schema:
+    value: Schema = {"type": ["string", "number", "boolean"]}
+    entries: Schema = {"anyOf": [{"type": "object"}, {"type": "array", "items": {"type": "object"}}]}
+    return {
+        "type": "object",
+        "properties": {"exclude": entries, "include": entries},
+        "additionalProperties": {"anyOf": [value, {"type": "array", "items": value, "minItems": 1}]},
+    }
 
 
 def _chat_judge(chat: Schema) -> Schema:

@@ -21,7 +21,8 @@ _KEY_IN_QUERY = re.compile(
     re.IGNORECASE,
 )
 """A key in the query of a URL."""
-_CONFIGURED = {"system", "judge", "embedding", "golden", "labels", "calibrations"}
+_SYSTEMS = {"system", "systems", "matrix"}
+_CONFIGURED = {*_SYSTEMS, "judge", "embedding", "golden", "labels", "calibrations"}
 
 
 def check_strings(builder: Builder) -> None:
@@ -30,7 +31,7 @@ def check_strings(builder: Builder) -> None:
     told: list[Problem] = []
     for path, text in _strings(builder.document.value, ()):
         name = next((part for part in reversed(path) if isinstance(part, str)), "")
-        written = is_secret_name(name) and path[0] in ("system", "judge", "embedding") and not names_in(text)
+        written = is_secret_name(name) and path[0] in (*_SYSTEMS, "judge", "embedding") and not names_in(text)
         if text and (looks_secret(text) or written or (path[0] in _CONFIGURED and _KEY_IN_QUERY.search(text))):
             secrets.append(text)
             if len(secrets) > MAX_PROBLEMS:
@@ -71,12 +72,12 @@ def _strings(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _is_filled(path: Path) -> bool:
-    return path[0] == "system" and bool((_FILLED | _AS_WRITTEN).intersection(path))
+    return path[0] in _SYSTEMS and bool((_FILLED | _AS_WRITTEN).intersection(path))
 
 
 def _is_version(path: Path) -> bool:
     """Return True for the version of a system, which is not a secret, because runs store and show it."""
-    return path[-2:] == ("system", "version")
+    return path[-2:] == ("system", "version") or (path[0] in _SYSTEMS and path[-1] == "version")
 
 
 def _without(problem: Problem, secrets: list[str]) -> Problem:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.disk.files import read_file
-from evalkit.errors import Problem
+from evalkit.disk.files import MAX_TEXT_BYTES
+from evalkit.errors import Problem, what_and_fix
 from evalkit.formats.completion import cached_tokens
-from evalkit.formats.messages import input_of
 from evalkit.formats.options import LATER
 from evalkit.net.addresses import endpoint_url, key_header
 from evalkit.net.keys import key_problem, read_key
@@ -25,11 +24,11 @@ from evalkit.systems.base import Answer, Shared, check_seconds, inside, timed
 from evalkit.systems.chat_reply import ChatReply, read_chat, to_chat_output
 from evalkit.systems.endpoint import check_header, check_limits, connect, header_problems, paced, timed_by, url_problems
 from evalkit.systems.fingerprint import config_hash
+from evalkit.systems.prompt import Prompt, problem_of, read_prompt, read_text
 from evalkit.systems.secrets import filled, names_in, secrets_of
-from evalkit.systems.template import as_text, compile_template, fields_in
+from evalkit.systems.template import compile_template
 from evalkit.systems.tool_errors import check_tool_error
-from evalkit.text.values import not_utf8
-from evalkit.types import Case, Failure, Message, Output
+from evalkit.types import Case, Failure, Output
 
 if TYPE_CHECKING:
     import aiohttp
@@ -71,6 +70,9 @@ class ChatSystem:
     prompt: str = "{{input}}"
     """The user message, with `{{input}}`, `{{contexts}}`, `{{cohorts.<name>}}` or a field of the row. If the input is a
     chat, this message replaces the text of the last user turn; the rest of the chat is sent as it is."""
+    prompt_file: str | None = field(default=None, metadata=LATER)
+    """A file with the prompt, in place of `prompt`: the text of the user message, or a `.json` or `.yaml` list of
+    `{role, content}` that ends with it; placeholders as in `prompt`."""
     temperature: float | None = None
     max_tokens: int | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -105,6 +107,8 @@ class ChatSystem:
             raise ValueError("chat: empty; write the model's name")
         if self.system_prompt is not None and self.system_prompt_file is not None:
             raise ValueError("system_prompt_file: given beside `system_prompt`; keep one of them")
+        if self.prompt_file is not None and self.prompt != Prompt.user:
+            raise ValueError("prompt_file: given beside `prompt`; keep one of them")
         if taken := sorted(_OURS & self.parameters.keys()):
             raise ValueError(f"parameters.{taken[0]}: has a key of its own; set it there")
         try:
@@ -113,31 +117,54 @@ class ChatSystem:
             raise ValueError(f"prompt: {error}") from None
 
     def problems(self, shared: Shared) -> list[Problem]:
-        """Check the address, the key's variable and the prompt file."""
+        """Check the address, the key's variable and the prompt files."""
         problems = url_problems("system.base_url", self.base_url, shared.env)
         problems += header_problems("system.headers", self.headers, shared.env)
         if self.api_key_env and (problem := key_problem(self.api_key_env, shared.env)):
             problems.append(Problem("system.api_key_env", *problem))
-        if self.system_prompt_file is not None:
-            path = inside(shared, self.system_prompt_file)
-            if path is None or not path.is_file():
-                what = f"no file {self.system_prompt_file!r} inside the project"
-                problems.append(Problem("system.system_prompt_file", what, "write its path from the suite's folder"))
-            else:
-                problems += _unreadable(path)
+        if path := self._file("system_prompt_file", shared, problems):
+            try:
+                read_text(path, MAX_TEXT_BYTES)
+            except ValueError as error:
+                problems.append(Problem("system.system_prompt_file", *what_and_fix(error)))
+        if path := self._file("prompt_file", shared, problems):
+            own = self.system_prompt is not None or self.system_prompt_file is not None
+            if found := problem_of(path, beside_system=own):
+                problems.append(Problem("system.prompt_file", *found))
         return problems
 
-    @property
-    def fields(self) -> frozenset[str]:
-        """Fields that each row must have, for the placeholders."""
-        return fields_in(self.prompt)
+    def _file(self, key: str, shared: Shared, problems: list[Problem]) -> Path | None:
+        """Return the file under a key, or `None` if the key is not given or, as a problem, there is no such file."""
+        name = getattr(self, key)
+        path = None if name is None else inside(shared, name)
+        if name is not None and (path is None or not path.is_file()):
+            what = f"no file {name!r} inside the project"
+            problems.append(Problem(f"system.{key}", what, "write its path from the suite's folder"))
+            return None
+        return path
+
+    def prompt_of(self, shared: Shared) -> Prompt:
+        """Return the prompt, which may be in a file.
+
+        Raises:
+            ValueError: the file cannot be used.
+        """
+        path = None if self.prompt_file is None else inside(shared, self.prompt_file)
+        return Prompt(self.prompt) if path is None else read_prompt(path)
+
+    def asked_fields(self, shared: Shared) -> frozenset[str]:
+        """Return the fields that each row must have, for the placeholders; none if the prompt cannot be read."""
+        try:
+            return self.prompt_of(shared).fields
+        except ValueError:
+            return frozenset()
 
     def fingerprint(self, shared: Shared) -> str | None:
-        """Return a hash of the configuration and of the prompt file."""
+        """Return a hash of the configuration and of the prompt files."""
         if self.version is not None:
             return self.version
-        path = inside(shared, self.system_prompt_file) if self.system_prompt_file is not None else None
-        files = [("system_prompt_file", path)] if path else []
+        named = (("system_prompt_file", self.system_prompt_file), ("prompt_file", self.prompt_file))
+        files = [(key, path) for key, name in named if name is not None and (path := inside(shared, name))]
         headers = () if self.headers else ("headers",)
         return config_hash(self, (*_NO_ANSWER_DEPENDS_ON, *headers), files)
 
@@ -187,13 +214,13 @@ class ChatSystem:
         """Prepare everything of a request that is the same for all cases."""
         system = self.system_prompt
         if self.system_prompt_file is not None and (path := inside(shared, self.system_prompt_file)):
-            system = read_file(path).decode("utf-8")
+            system = read_text(path, MAX_TEXT_BYTES)
         first = [] if system is None else [{"role": "system", "content": system}]
         options = {"temperature": self.temperature, "max_tokens": self.max_tokens, **self.parameters}
         kept: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
         if self.stream:
             kept |= {"stream": True, "stream_options": {"include_usage": True}}
-        turns = _turns(self.prompt)
+        turns = self.prompt_of(shared).messages()
 
         def request(case: Case) -> dict[str, Any]:
             environment = case.fields.get("environment") if shared.converses else None
@@ -218,36 +245,3 @@ def _priced(output: Output | Failure, price: Price | None, cached: int) -> Outpu
     if usage.input_tokens is None or usage.output_tokens is None:
         return output
     return replace(output, usage=replace(usage, cost_usd=price(usage.input_tokens, usage.output_tokens, cached)))
-
-
-def _unreadable(path: Path) -> Iterator[Problem]:
-    try:
-        read_file(path).decode("utf-8")
-    except OSError as error:
-        yield Problem("system.system_prompt_file", f"cannot be read: {error.strerror}", "name a short text file")
-    except UnicodeDecodeError as error:
-        yield Problem("system.system_prompt_file", not_utf8(error), "save it as UTF-8")
-
-
-def _turns(prompt: str) -> Callable[[Case], list[dict[str, Any]]]:
-    """Return the function that turns a case into messages."""
-    fill = compile_template(prompt)
-    is_plain = prompt.strip() == "{{input}}"
-
-    def turns(case: Case) -> list[dict[str, Any]]:
-        messages = input_of(case)
-        if isinstance(case.input, str) or isinstance(messages, str):
-            return [{"role": "user", "content": case.input if is_plain else as_text(fill(case))}]
-        if not is_plain:
-            at = _last_user_turn(case.input)
-            asked = case.input[at]
-            text = as_text(fill(replace(case, input=asked.content)))
-            others = [part for part in asked.parts if part["type"] != "text"]
-            messages[at]["content"] = [{"type": "text", "text": text}, *others] if others else text
-        return messages
-
-    return turns
-
-
-def _last_user_turn(turns: tuple[Message, ...]) -> int:
-    return max((at for at, turn in enumerate(turns) if turn.role == "user"), default=len(turns) - 1)

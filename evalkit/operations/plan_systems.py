@@ -1,0 +1,166 @@
+"""Check a suite with several systems, and plan a run of each."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalkit.disk.paths import shown_path
+from evalkit.errors import InputError, Problem
+from evalkit.formats.systems_run import SystemEntry, SystemsRun
+from evalkit.operations.run import Planned, Request, refuse_places, with_overrides
+from evalkit.runner.draw import chosen_cases
+from evalkit.runner.inputs import other_problems, refuse_unfit, warnings_of
+from evalkit.runner.manifest import manifest_of
+from evalkit.runner.open_files import make_room
+from evalkit.runner.prepare import prepare
+from evalkit.runner.resume import checked_golden
+from evalkit.runner.systems import Ready, prepared_each, ready_each, without_reference
+from evalkit.runner.terms import terms_of_run
+from evalkit.store.folder import MANIFEST, refuse_folder
+from evalkit.store.running import refuse_if_running
+from evalkit.store.systems_folder import SystemsFolder, folders_of
+
+if TYPE_CHECKING:
+    from evalkit.gate.assess import Terms
+    from evalkit.runner.prepare import Prepared
+    from evalkit.suite.model import Suite
+
+
+@dataclass(frozen=True)
+class PlannedSystems:
+    """A checked run of several systems that has not started."""
+
+    prepared: Prepared
+    """The suite as a whole."""
+    systems: tuple[Planned, ...]
+    """In the order of the suite."""
+    run: SystemsRun
+    out: Path
+    """The folder of the run; it may not exist yet."""
+
+
+async def plan_systems(suite: Suite, request: Request, env: Mapping[str, str], stack: AsyncExitStack) -> PlannedSystems:
+    """Check everything that the runs depend on and choose the cases, without calling or writing anything.
+
+    Raises:
+        InputError: reports every problem of suite, data, flags and baseline.
+        NothingSelected: no case is left.
+    """
+    refuse_places(request.written)
+    suite = with_overrides(suite, request.overrides)
+    make_room(suite)
+    stored = _stored(suite, request)
+    whole, ready = await ready_systems(suite, request, env, stack, stored)
+    chosen, sample = chosen_cases(whole, request.selection)
+    n_cases = whole.golden.n_cases if chosen is None else len(chosen)
+    now, expected = datetime.now(UTC), n_cases * suite.options.repeat
+    manifests = [
+        dataclasses.replace(
+            manifest_of(each.prepared, each.terms, now=now, expected=expected, sample=sample, command=request.command),
+            baseline=request.baseline,
+        )
+        for each in ready
+    ]
+    run_id = stored.run_id if stored is not None else manifests[0].run_id
+    out = (request.out or suite.root / "reports" / run_id).absolute()
+    folders = folders_of([each.system.name for each in ready])
+    run = SystemsRun(
+        run_id=run_id,
+        suite=suite.name,
+        suite_file=manifests[0].suite_file,
+        systems=tuple(
+            SystemEntry(name=each.system.name, folder=folders[each.system.name], factors=each.system.factors)
+            for each in ready
+        ),
+        reference=suite.reference.name,
+        release=tuple(suite.options.release),
+        primary=suite.options.primary,
+        started_at=stored.started_at if stored is not None else manifests[0].started_at,
+        command=stored.command if stored is not None else manifests[0].command,
+    )
+    planned = [
+        Planned(each.prepared, each.terms, chosen, manifest, out / folders[each.system.name])
+        for each, manifest in zip(ready, manifests, strict=True)
+    ]
+    return PlannedSystems(whole, tuple(planned), run, out)
+
+
+async def ready_systems(
+    suite: Suite, request: Request, env: Mapping[str, str], stack: AsyncExitStack, stored: SystemsRun | None = None
+) -> tuple[Prepared, list[Ready]]:
+    """Check every file that the runs depend on; sessions are entered on `stack`, and nothing is called.
+
+    Args:
+        suite: a suite with several systems.
+        request: settings of the run.
+        env: the environment.
+        stack: stack of everything to close.
+        stored: the run to resume.
+
+    Raises:
+        InputError: reports the problems of golden set, systems, scorers, gate, labels, calibrations and baseline
+            together.
+    """
+    try:
+        folder = None if stored is None or request.out is None else request.out / stored.systems[0].folder
+        checked = checked_golden(folder, suite)
+        whole = await prepare(suite, env, stack, replies=request.replies, checked=checked)
+        partial, sample = request.selection.partial, suite.options.sample_of(request.selection.sample)
+
+        def collect(one: Prepared, baseline: str | None, asks: bool) -> Terms:
+            asks = asks and request.asks_former
+            return terms_of_run(one, env, baseline=baseline, partial=partial, asks=asks, sample=sample)
+
+        ready = ready_each(prepared_each(whole), suite.reference.name, request.baseline, collect)
+        for at, each in enumerate(ready):
+            if at == 0 or each.prepared.suite.policy.can_block:
+                refuse_unfit(each.prepared, each.terms)
+    except InputError as error:
+        others = other_problems(without_reference(suite), request.baseline)
+        raise InputError((*error.problems, *(each for each in others if each not in error.problems))) from None
+    return dataclasses.replace(whole, warnings=_warnings(suite, ready)), ready
+
+
+def _warnings(suite: Suite, ready: list[Ready]) -> tuple[Problem, ...]:
+    found = [problem for each in ready for problem in warnings_of(each.prepared, each.terms)]
+    if suite.policy.checks and not suite.options.release:
+        what = "the gate applies to no system: none is under `release:`"
+        fix = f"add `release: [{ready[-1].system.name}]`, or leave the gate out to compare only"
+        found.append(Problem(suite.place("gate"), what, fix))
+    return tuple(dict.fromkeys(found))
+
+
+def _stored(suite: Suite, request: Request) -> SystemsRun | None:
+    """Return the run to resume; `None` for a new one, or if it died before it wrote its systems.
+
+    Raises:
+        InputError: the folder cannot be used, or holds a run of other systems.
+    """
+    out = request.out
+    if out is None:
+        return None
+    refuse_if_running(out)
+    folder = SystemsFolder(out)
+    if not folder.exists:
+        if (out / MANIFEST).is_file():
+            what = "holds a run of one system, and the suite names several"
+            raise InputError(Problem(shown_path(out), what, "name a new folder with --out"))
+        refuse_folder(out, resume=request.resume)
+        return None
+    if not request.resume:
+        fix = "name a new folder with --out, or continue with --resume"
+        raise InputError(Problem(shown_path(out), "is not empty", fix))
+    stored = folder.read()
+    before, now = [each.name for each in stored.systems], [each.name for each in suite.systems]
+    if before != now:
+        words = [f"{name} added" for name in now if name not in before]
+        words += [f"{name} removed" for name in before if name not in now]
+        what = f"the run in it had other systems ({', '.join(words[:10]) or 'in another order'})"
+        raise InputError(Problem(shown_path(out), what, "start a new run"))
+    return stored

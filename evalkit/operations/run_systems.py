@@ -1,0 +1,288 @@
+"""Run several systems on the same cases, by turns, and decide about those that are released."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evalkit.disk.json_files import to_json
+from evalkit.errors import EvalkitError, ExitCode, StoreError
+from evalkit.formats.systems_run import SystemsRun
+from evalkit.gate.earlier_decisions import of_baseline, of_resumed
+from evalkit.operations.plan_systems import PlannedSystems, plan_systems
+from evalkit.operations.run import Planned, Request, Result, decide_again, finish
+from evalkit.operations.systems_comparison import comparison_of
+from evalkit.results import Decision, Summary
+from evalkit.runner.conversations import open_system
+from evalkit.runner.engine import Stop
+from evalkit.runner.pace import Pace
+from evalkit.runner.resume import Resume, enter
+from evalkit.runner.session import Interrupted, Place, Session, Watcher
+from evalkit.runner.systems import with_reference
+from evalkit.store.folder import DECISION, RunFolder
+from evalkit.store.journal import Journal
+from evalkit.store.running import Running
+from evalkit.store.systems_folder import SystemsFolder
+from evalkit.suite.named_system import of_run
+from evalkit.types import Row
+
+if TYPE_CHECKING:
+    from evalkit.aggregate.system_comparison import SystemComparison
+    from evalkit.gate.assess import Terms
+    from evalkit.suite.model import Suite
+    from evalkit.systems.base import Answer
+
+ENOUGH_ANSWERED = 0.95
+"""Least share of the calls that must be answered if no system is released."""
+
+
+@dataclass(frozen=True)
+class SystemsResult:
+    """A finished run of several systems."""
+
+    folder: SystemsFolder
+    run: SystemsRun
+    results: Mapping[str, Result]
+    """System -> its run, in the order of the suite."""
+    comparison: SystemComparison | None
+    exit_code: ExitCode
+    reasons: tuple[str, ...]
+    """Why the exit code is what it is."""
+    sha256: str
+    """SHA-256 of `decision.json` as written."""
+
+
+@dataclass
+class _Asked:
+    """One system while it is asked."""
+
+    name: str
+    planned: Planned
+    place: Place
+    session: Session
+    running: Running
+    stop: Stop
+    answer: Answer
+    journal: Journal
+
+
+async def run_systems(
+    suite: Suite, request: Request, watcher: Watcher, stop: Stop, env: Mapping[str, str]
+) -> SystemsResult:
+    """Run every system of a suite, decide, and write the run folders and what they have in common.
+
+    Raises:
+        InputError: reports every problem of suite, data, flags and baseline, before the first call.
+        StoreError: the disk failed; rows in the journals are kept.
+        Interrupted: the user stopped the run.
+    """
+    with ExitStack() as holding:
+        async with AsyncExitStack() as stack:
+            planned = await plan_systems(suite, request, env, stack)
+            folder = _made(planned)
+            whole = holding.enter_context(Running(folder.path, request.process))
+            folder.write(planned.run)
+            pace = Pace()
+            asked = [
+                await _entered(name, each, request, (watcher, stop.part(pace.wake)), (holding, stack))
+                for name, each in zip(_names(planned.run), planned.systems, strict=True)
+            ]
+            _begin(planned, asked, watcher)
+            if (deadline_s := planned.prepared.suite.options.deadline_s) is not None:
+                reason = f"deadline of {deadline_s:g} s reached; continue with --resume"
+                asyncio.get_running_loop().call_later(deadline_s, stop.at_once, reason)
+            preparing = asyncio.create_task(_aside(request.meanwhile))
+            await _ask_all(asked, pace)
+            if stop.signal is not None:
+                raise Interrupted(RunFolder(folder.path))
+            decided = [await _decided(each, asked, planned) for each in asked]
+            await preparing
+        # The systems are closed by now, and the process state is restored.
+        results = {}
+        for each, (summary, decision, terms) in zip(asked, decided, strict=True):
+            earlier = of_resumed(each.place.before)
+            if terms.same_run:
+                before = next(other.place.before for other in asked if other.name == planned.run.reference)
+                earlier += dataclasses.replace(of_resumed(before), decisions=())
+            else:
+                earlier += of_baseline(terms.baseline_folder, terms.baseline_title)
+            results[each.name] = finish(each.session, summary, decision, terms, earlier)
+        for each in asked if stop.reason is None else ():
+            if each.stop.reason is None:
+                each.running.finished()
+        if stop.reason is None:
+            whole.finished()
+    return _written(folder, planned.run, results)
+
+
+def decide_systems_again(
+    folder: SystemsFolder, suite_file: Path | None, baseline: str | None, env: Mapping[str, str]
+) -> SystemsResult:
+    """Decide again about every system of a stored run, and compare them again; nothing is called.
+
+    Raises:
+        InputError: a folder, the suite or the baseline cannot be read.
+    """
+    run = folder.read()
+    results = {
+        each.name: decide_again(folder.folder_of(run, each.name), suite_file, baseline, env) for each in run.systems
+    }
+    return _written(folder, run, results)
+
+
+def _names(run: SystemsRun) -> list[str]:
+    return [each.name for each in run.systems]
+
+
+def _made(planned: PlannedSystems) -> SystemsFolder:
+    for path in (planned.out, *(each.out for each in planned.systems)):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be made ({error.strerror}); choose another folder with --out") from error
+    return SystemsFolder(planned.out)
+
+
+async def _entered(
+    name: str, planned: Planned, request: Request, heard: tuple[Watcher, Stop], open_: tuple[ExitStack, AsyncExitStack]
+) -> _Asked:
+    """Enter the folder of a system, and open the system."""
+    (watcher, stop), (holding, stack) = heard, open_
+    folder = RunFolder(planned.out)
+    running = holding.enter_context(Running(folder.path, request.process))
+    own = Watcher(row=_named(name, watcher.row), note=lambda text: watcher.note(f"{name}: {text}"))
+    resume = Resume(planned.prepared, planned.chosen, own, stop, request.resume, request.retry_errors)
+    place = enter(folder, planned.manifest, running, resume)
+    session = Session(planned.prepared, own, stop, place, planned.chosen, request.fail_fast)
+    journal = stack.enter_context(Journal(folder.rows_file))
+    answer = await stack.enter_async_context(open_system(planned.prepared.suite.system, planned.prepared))
+    return _Asked(name, planned, place, session, running, stop, answer, journal)
+
+
+def _named(name: str, hear: Callable[[Row], None]) -> Callable[[Row], None]:
+    """Return a listener that gets each row with the system's name before the id of its case."""
+
+    def heard(row: Row) -> None:
+        hear(dataclasses.replace(row, case=dataclasses.replace(row.case, id=f"{name}: {row.case.id}")))
+
+    return heard
+
+
+def _begin(planned: PlannedSystems, asked: Sequence[_Asked], watcher: Watcher) -> None:
+    expected = sum(each.session.expected for each in asked)
+    done = sum(len(each.session.done) - each.place.earlier.n_open for each in asked)
+    watcher.begin(planned.prepared, expected, done, planned.run.reference)
+
+
+async def _aside(prepare: Callable[[], object]) -> None:
+    with suppress(Exception):  # what cannot be prepared is told where it is needed
+        await asyncio.to_thread(prepare)
+
+
+async def _ask_all(asked: Sequence[_Asked], pace: Pace) -> None:
+    """Ask every system all cases, side by side.
+
+    Raises:
+        EvalkitError: the disk failed; the other systems are cancelled.
+    """
+    for each in asked:
+        pace.enter(each.name, len(each.session.done))
+
+    async def ask(each: _Asked) -> None:
+        each.session.paced = lambda make_row: pace.paced(each.name, make_row, each.stop)
+        try:
+            await each.session.ask(each.answer, each.journal, each.planned.terms)
+        except Interrupted:
+            return  # the others end their calls in flight too
+        finally:
+            pace.leave(each.name)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for each in asked:
+                group.create_task(ask(each))
+    except* EvalkitError as errors:
+        raise next(_leaves(errors)) from None
+
+
+def _leaves(group: BaseExceptionGroup[EvalkitError]) -> Iterator[EvalkitError]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+async def _decided(each: _Asked, asked: Sequence[_Asked], planned: PlannedSystems) -> tuple[Summary, Decision, Terms]:
+    terms = each.planned.terms
+    if each.planned.manifest.baseline is None and any(map(of_run, each.planned.prepared.suite.policy.checks)):
+        reference = next(other for other in asked if other.name == planned.run.reference)
+        terms = _compared(terms, reference, each)
+    summary, decision = await each.session.decide(each.answer, each.journal, terms)
+    return summary, decision, terms
+
+
+def _compared(terms: Terms, reference: _Asked, own: _Asked) -> Terms:
+    """Return terms with the reference as the baseline, or without a decision if it was not asked to the end."""
+    why = reference.stop.reason
+    if why is None:
+        folders = reference.session.folder, own.session.folder
+        compared = with_reference(terms, reference.name, *folders, written_now=True)
+        if compared.baseline is not None and compared.baseline.frame.has_answers:
+            return compared
+    partial = f"the reference {reference.name}: {why or 'none of its calls was answered'}"
+    return dataclasses.replace(terms, partial=terms.partial or partial)
+
+
+def _written(folder: SystemsFolder, run: SystemsRun, results: Mapping[str, Result]) -> SystemsResult:
+    """Write the comparison and the decision about the run as a whole."""
+    comparison = comparison_of(folder.path)
+    code, reasons = exit_code_of(run, results)
+    record = {
+        "format": 1,
+        "run_id": run.run_id,
+        "exit_code": int(code),
+        "release": list(run.release),
+        "reasons": list(reasons),
+        "systems": {name: result.decision.outcome if name in run.release else None for name, result in results.items()},
+    }
+    text = to_json(record)
+    RunFolder(folder.path).write_text(DECISION, text)
+    sha256 = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+    return SystemsResult(folder, run, results, comparison, code, reasons, sha256)
+
+
+def exit_code_of(run: SystemsRun, results: Mapping[str, Result]) -> tuple[ExitCode, tuple[str, ...]]:
+    """Return the exit code of a run of several systems, with the reasons.
+
+    Args:
+        run: the systems, and which of them are released.
+        results: system -> its finished run.
+    """
+    released = {name: results[name].decision for name in run.release}
+    codes = {name: results[name].exit_code for name in run.release}
+    worst = [code for code in (ExitCode.BLOCKED, ExitCode.NO_DECISION) if code in codes.values()]
+    if released:
+        told = tuple(_told(name, decision) for name, decision in released.items())
+        return (worst[0] if worst else ExitCode.APPROVED), told
+    partial = [name for name, result in results.items() if result.manifest.partial is not None]
+    reasons = [f"partial run ({results[partial[0]].manifest.partial})"] if partial else []
+    for name, result in results.items():
+        n = sum(result.summary.states.get(state, 0) for state in ("scored", "unscored"))
+        if n < ENOUGH_ANSWERED * result.summary.expected:
+            reasons.append(f"{name} answered {n} of {result.summary.expected} calls")
+    loosened = [each for result in results.values() for each in result.decision.amendments if each.what == "release"]
+    if any(each.loosens for each in loosened):
+        reasons.append("no system is gated any more: `release:` named some before")
+    return (ExitCode.NO_DECISION if reasons else ExitCode.APPROVED), tuple(reasons)
+
+
+def _told(name: str, decision: Decision) -> str:
+    why = f": {decision.reasons[0]}" if decision.reasons else ""
+    return f"{name} {decision.outcome}{why}"
