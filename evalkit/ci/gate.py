@@ -27,7 +27,7 @@ from evalkit.disk.files import read_file
 from evalkit.disk.paths import project_of
 from evalkit.errors import ExitCode
 from evalkit.report.page import ICONS, Code, Page, Section, markdown, read_page, to_json
-from evalkit.store.folder import AFTER, COMMENT, DECISION, MANIFEST, MARKDOWN, REPORT, RunFolder
+from evalkit.store.folder import AFTER, COMMENT, DECISION, MANIFEST, MARKDOWN, REPORT, SYSTEMS, RunFolder
 from evalkit.systems.process import RUNNER_FILES
 from evalkit.systems.secrets import redact, secrets_of
 
@@ -95,13 +95,14 @@ def conclude(folder: Path, code: int, said: Sequence[str], suite: str) -> Ended:
         said: its last lines on stderr.
         suite: path of the suite, for the name of a run without a manifest.
     """
-    decision, manifest = _json(folder / DECISION), _json(folder / MANIFEST)
+    decision, manifest = _json(folder / DECISION), _json(folder / MANIFEST) or _json(folder / SYSTEMS)
     complete = decision.get("outcome") in ICONS and decision.get("run_id") == manifest.get("run_id")
     if complete and decision.get("exit_code") == code:
         page = _page(folder) or _bare_page(str(manifest.get("suite")), str(decision["outcome"]), [])
         found = decision.get("comparison")
-        new = None if found is None else tuple(_worst_first(found["new_failures"], decision["checks"]))
-        return Ended(code, decision["outcome"], new, tuple(decision["checks"]), page)
+        checks = tuple(decision.get("checks", ()))  # those of several systems are in their own folders
+        new = None if found is None else tuple(_worst_first(found["new_failures"], checks))
+        return Ended(code, decision["outcome"], new, checks, page)
     code = code or int(ExitCode.INTERNAL_ERROR)
     page = _bare_page(str(manifest.get("suite") or _name_of(Path(suite))), "no decision", said, code)
     return Ended(code, "", None, (), page)

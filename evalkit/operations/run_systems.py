@@ -18,7 +18,7 @@ from evalkit.gate.earlier_decisions import of_baseline, of_resumed
 from evalkit.operations.plan_systems import PlannedSystems, plan_systems
 from evalkit.operations.run import Planned, Request, Result, decide_again, finish
 from evalkit.operations.systems_comparison import comparison_of
-from evalkit.results import Decision, Summary
+from evalkit.results import Decision, Outcome, Summary
 from evalkit.runner.conversations import open_system
 from evalkit.runner.engine import Stop
 from evalkit.runner.pace import Pace
@@ -50,7 +50,7 @@ class SystemsResult:
     run: SystemsRun
     results: Mapping[str, Result]
     """System -> its run, in the order of the suite."""
-    comparison: SystemComparison | None
+    comparison: SystemComparison
     exit_code: ExitCode
     reasons: tuple[str, ...]
     """Why the exit code is what it is."""
@@ -242,11 +242,12 @@ def _compared(terms: Terms, reference: _Asked, own: _Asked) -> Terms:
 
 def _written(folder: SystemsFolder, run: SystemsRun, results: Mapping[str, Result]) -> SystemsResult:
     """Write the comparison and the decision about the run as a whole."""
-    comparison = comparison_of(folder.path)
+    comparison = comparison_of(folder, run, {name: results[name].decision.outcome for name in run.release})
     code, reasons = exit_code_of(run, results)
     record = {
         "format": 1,
         "run_id": run.run_id,
+        "outcome": _outcome(code, [results[name].decision.outcome for name in run.release]),
         "exit_code": int(code),
         "release": list(run.release),
         "reasons": list(reasons),
@@ -256,6 +257,13 @@ def _written(folder: SystemsFolder, run: SystemsRun, results: Mapping[str, Resul
     RunFolder(folder.path).write_text(DECISION, text)
     sha256 = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
     return SystemsResult(folder, run, results, comparison, code, reasons, sha256)
+
+
+def _outcome(code: ExitCode, released: Sequence[Outcome]) -> str:
+    """Return the worst outcome of the released systems; without one, whether they could be compared."""
+    if not released:
+        return "compared" if code == ExitCode.APPROVED else "no decision"
+    return next(each for each in ("blocked", "no decision", "approved with conditions", "approved") if each in released)
 
 
 def exit_code_of(run: SystemsRun, results: Mapping[str, Result]) -> tuple[ExitCode, tuple[str, ...]]:

@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 
+from evalkit.aggregate.compare_systems import compare_systems
+from evalkit.aggregate.system_columns import columns_of_run
 from evalkit.aggregate.system_comparison import SystemComparison
+from evalkit.formats.systems_run import SystemsRun
+from evalkit.results import Outcome
+from evalkit.store.comparison import store_comparison
+from evalkit.store.stored_run import load_run
+from evalkit.store.systems_folder import SystemsFolder
 
 
-def comparison_of(folder: Path) -> SystemComparison | None:
-    """Compare the systems of a run from its run folders, and write `comparison.json`; `None` if nothing is compared.
+def comparison_of(folder: SystemsFolder, run: SystemsRun, outcomes: Mapping[str, Outcome]) -> SystemComparison:
+    """Compare the systems of a run by their run folders, and write `comparison.json`.
 
     Args:
-        folder: folder of the run, with `systems.json`.
+        folder: folder of the run.
+        run: its systems.
+        outcomes: released system -> decision of its gate.
+
+    Raises:
+        InputError: a run folder is damaged.
+        StoreError: the comparison cannot be written.
     """
-    return None
+    systems = [
+        columns_of_run(
+            load_run(folder.folder_of(run, each.name)).frame,
+            name=each.name,
+            primary=run.primary,
+            folder=each.folder,
+            factors=each.factors,
+            outcome=outcomes.get(each.name),
+        )
+        for each in run.systems
+    ]
+    seed = folder.folder_of(run, run.reference).manifest().seed
+    comparison = compare_systems(
+        systems, suite=run.suite, primary=run.primary, reference=run.reference, release=run.release, seed=seed
+    )
+    store_comparison(folder.path, comparison)
+    return comparison

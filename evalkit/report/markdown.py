@@ -56,7 +56,7 @@ def page_of(view: View) -> Page:
     folded = tuple(section for build in _FOLDED if (section := build(view)) is not None)
     titles = [(section.title, section.note) for section in folded]
     room = (
-        MOST_WORDS - _FOOT_WORDS - words_in([(view.suite, view.outcome, headline, view.partial or "", *facts), *titles])
+        MOST_WORDS - _FOOT_WORDS - _words([(view.suite, view.outcome, headline, view.partial or "", *facts), *titles])
     )
     choices = (_visible(view, reasons, cases) for reasons, cases in _CHOICES)
     shown = next((sections for sections in choices if sum(map(_words_of, sections)) <= room), _visible(view, 1, 1))
@@ -82,11 +82,16 @@ def _visible(view: View, reasons: int, cases: int) -> tuple[Section, ...]:
 def _words_of(section: Section) -> int:
     """Count the visible words of a section."""
     table = [cell for row in (section.table.head, *section.table.rows) for cell in row] if section.table else []
-    return words_in([(section.title, section.note), *table, *section.lines, *section.bullets])
+    return _words([(section.title, section.note), *table, *section.lines, *section.bullets])
 
 
-def words_in(lines: Iterable[Line]) -> int:
-    """Count the words of lines that a reader sees."""
+def words_of_page(page: Page) -> int:
+    """Count the visible words of a page without folded sections."""
+    head = _words([(page.suite, page.outcome, page.headline, page.partial or "", *page.facts)])
+    return head + sum(map(_words_of, page.sections))
+
+
+def _words(lines: Iterable[Line]) -> int:
     texts = (span.text if isinstance(span, Code) else span for line in lines for span in line)
     return sum(any(map(str.isalnum, word)) for text in texts for word in text.split())
 
@@ -145,7 +150,7 @@ def sentence(title: str, parts: Sequence[str], most: int, words: int) -> Line:
     kept: list[str] = []
     for part in parts[:most]:
         short = one_line(part, 300) if kept else few_words(part, words)
-        if kept and words_in([(*kept, short)]) > words:
+        if kept and _words([(*kept, short)]) > words:
             break
         kept.append(short)
     more = [f"{len(parts) - len(kept):,} more"] if len(parts) > len(kept) else []

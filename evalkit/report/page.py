@@ -24,7 +24,8 @@ STEP_SUMMARY_BYTES = 900_000
 """Fits a job summary, which is lost entirely beyond 1 MiB."""
 PAGE_BYTES = 1_000_000
 """A larger page file is not read."""
-ICONS = {"approved": "✅", "approved with conditions": "🟡", "blocked": "❌", "no decision": "⚪"}
+ICONS = {"approved": "✅", "approved with conditions": "🟡", "blocked": "❌", "no decision": "⚪", "compared": "📊"}
+"""Outcome -> its picture; systems of which none is released are only compared."""
 COMPARED_WORDS = {
     "approved": "NO DROP FOUND",
     "approved with conditions": "NO DROP FOUND, WITH CONDITIONS",
@@ -141,7 +142,7 @@ def _seal(page: Page) -> str:
 def _section(section: Section) -> str:
     note = f" {plain(section.note)}" if section.note else ""
     title = [f"**{plain(section.title, 80)}**{note}"] if section.title and not section.folded else []
-    table = [table_markdown(section.table)] if section.table else []
+    table = [_table(section.table)] if section.table else []
     bullets = ["\n".join(f"- {line_markdown(line)}" for line in section.bullets)] if section.bullets else []
     body = "\n\n".join([*title, *table, *bullets, *map(line_markdown, section.lines)])
     return (
@@ -151,8 +152,7 @@ def _section(section: Section) -> str:
     )
 
 
-def table_markdown(table: Table) -> str:
-    """Render a table."""
+def _table(table: Table) -> str:
     rows = [" | ".join(line_markdown(cell, in_table=True) for cell in row) for row in (table.head, *table.rows)]
     head, *body = (f"| {row} |" for row in rows)
     return "\n".join([head, f"|{' --- |' * len(table.head)}", *body])

@@ -15,7 +15,6 @@ from evalkit.errors import InputError, Problem
 from evalkit.formats.systems_run import SystemsRun, read_systems_run, systems_record
 from evalkit.store.folder import FOLDERS, SYSTEMS, RunFolder
 
-COMPARISON = "comparison.json"
 _SLUG_CHARS = 60
 _HEX = 6
 

@@ -74,6 +74,27 @@ def test_a_red_run_fails_the_job_and_still_keeps_its_report(project: Project, jo
     assert job.log.rindex("::error file=suite.yaml") < job.log.index("::warning file=cases.jsonl")
 
 
+def test_a_run_of_several_systems_is_gated_by_its_release_system(project: Project, job: Job) -> None:
+    """The release system broke in one cohort of the reference's cases: exit 1, and the page compares both."""
+    project.cases(40)
+    suite = (project.root / "suite.yaml").read_text(encoding="utf-8")
+    value = yaml.safe_load(suite)
+    old = value.pop("system")
+    project.suite("left")
+    new = yaml.safe_load((project.root / "suite.yaml").read_text(encoding="utf-8"))["system"]
+    value |= {"systems": {"old": old, "new": new}, "reference": "old", "release": ["new"], "gate": ["no_regression"]}
+    (project.root / "suite.yaml").write_text(yaml.safe_dump(value), encoding="utf-8")
+    job.use(ACTION, GATE)
+    assert job.failed, job.log
+    assert (job.exit_code, job.outputs["decision"], job.outputs["exit-code"]) == (1, "blocked", "1")
+    assert "| `new` |" in job.summary
+    assert "BLOCKED" in job.summary
+    assert Path(job.outputs["summary-path"]).is_file()
+    assert Path(job.outputs["report-path"]).is_file()
+    assert read_page(job.uploads["evalkit-report-comment"].read_bytes()).outcome == "blocked"
+    assert (job.uploads["evalkit-report"] / "systems" / "new" / "rows.jsonl").is_file()
+
+
 def results(root: Path, name: str, n_failed: int) -> None:
     """A file of results: 40 cases, of which the first ones fail."""
     rows = "".join(f"q{number:02},{str(number >= n_failed).lower()}\n" for number in range(40))

@@ -135,8 +135,8 @@ def test_hostile_names_print_as_text() -> None:
 
 
 def test_the_comment_is_written_beside_the_page(tmp_path: Path) -> None:
-    """`comparison.md` holds what `systems_markdown` gives for the same view."""
+    """`summary.md` holds what `systems_markdown` gives for the same view."""
     compared = samples.comparison(2, n=3)
     samples.write_runs(tmp_path, compared)
     view = write_comparison(tmp_path, compared, samples.SENTENCE)
-    assert (tmp_path / "comparison.md").read_text(encoding="utf-8") == systems_markdown(view)
+    assert (tmp_path / "summary.md").read_text(encoding="utf-8") == systems_markdown(view)

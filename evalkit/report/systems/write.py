@@ -10,13 +10,11 @@ from evalkit.disk.writing import replacing
 from evalkit.errors import StoreError
 from evalkit.report.systems.runs import read_system_runs
 from evalkit.report.systems.view import SystemsView, build_systems_view
-from evalkit.store.folder import REPORT
-
-COMPARISON_MARKDOWN = "comparison.md"
+from evalkit.store.folder import COMMENT, MARKDOWN, REPORT
 
 
 def write_comparison(folder: Path, comparison: SystemComparison, sentence: str, *, suite: str = "") -> SystemsView:
-    """Write report.html and comparison.md of a comparison.
+    """Write report.html, summary.md and comment.json of a comparison.
 
     Write the reports of the systems first: answers link to those that are there.
 
@@ -33,15 +31,55 @@ def write_comparison(folder: Path, comparison: SystemComparison, sentence: str, 
         InputError: a run folder cannot be read.
         StoreError: a file cannot be written.
     """
+    from evalkit.report.page import to_json
     from evalkit.report.systems.html import write_systems_page
-    from evalkit.report.systems.markdown import systems_markdown
+    from evalkit.report.systems.markdown import systems_markdown, systems_page
 
     runs = read_system_runs(folder, comparison)
     view = build_systems_view(comparison, sentence, runs, folder=shown_path(folder), suite=suite)
     try:
         write_systems_page(folder / REPORT, view, runs)
-        with replacing(folder / COMPARISON_MARKDOWN) as file:
+        with replacing(folder / MARKDOWN) as file:
             file.write(systems_markdown(view))
+        with replacing(folder / COMMENT) as file:
+            file.write(to_json(systems_page(view)))
     except OSError as error:
         raise StoreError(f"{folder}: the comparison cannot be written ({error}); free the disk") from error
     return view
+
+
+def compared_view(folder: Path, comparison: SystemComparison, *, suite: str, reports: bool) -> SystemsView:
+    """Build the view of a comparison, and write its reports if they are wanted.
+
+    Args:
+        folder: folder of the comparison.
+        comparison: the comparison.
+        suite: file of the suite as commands name it; empty if it is not known.
+        reports: whether to write them.
+
+    Raises:
+        InputError: a run folder cannot be read.
+        StoreError: a file cannot be written.
+    """
+    from evalkit.report.system_sentence import sentence
+
+    if reports:
+        return write_comparison(folder, comparison, sentence(comparison), suite=suite)
+    runs = read_system_runs(folder, comparison)
+    return build_systems_view(comparison, sentence(comparison), runs, folder=shown_path(folder), suite=suite)
+
+
+def append_systems_to(target: Path, view: SystemsView) -> None:
+    """Append the comment to a file that others write to as well, such as a job summary; its folder is created.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    from evalkit.report.systems.markdown import systems_markdown
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("a", encoding="utf-8", newline="\n", errors="replace") as file:
+            file.write(systems_markdown(view))
+    except OSError as error:
+        raise StoreError(f"{target}: {error.strerror}; name a file that can be written") from error
