@@ -50,10 +50,7 @@ def _page(view: SystemsView, most: int) -> Page:
         outcome=view.outcome or "compared",
         headline=few_words(view.sentence, _SENTENCE_WORDS),
         facts=view.facts,
-        sections=(
-            *((Section(bullets=tuple(gates)),) if gates else ()),
-            Section(table=table, lines=(*more, *next_line)),
-        ),
+        sections=(*decided, compared),
         news=view.outcome != "approved",
     )
 
