@@ -216,6 +216,44 @@ def test_without_javascript_the_findings_are_there(tmp_path: Path, page: Path) -
     browse(tmp_path, visit)
 
 
+def test_it_works_in_a_frame_that_may_do_nothing(tmp_path: Path, page: Path) -> None:
+    """In a sandboxed frame without storage or an address of its own the filters and the theme work."""
+    host = tmp_path / "host.html"
+    host.write_text(
+        f'<!doctype html><iframe sandbox="allow-scripts" width=900 height=700 src="{page.as_uri()}"></iframe>'
+    )
+
+    async def visit(tab: Tab) -> None:
+        await tab.call("Page.navigate", url=host.as_uri())
+        await tab.until("document.readyState === 'complete'")
+        frames = (await tab.call("Page.getFrameTree"))["frameTree"]["childFrames"]
+        world = await tab.call("Page.createIsolatedWorld", frameId=frames[0]["frame"]["id"])
+
+        async def value(expression: str) -> object:
+            inside = {"contextId": world["executionContextId"], "returnByValue": True}
+            found = await tab.call("Runtime.evaluate", expression=expression, **inside)
+            assert "exceptionDetails" not in found, found
+            return found["result"].get("value")
+
+        async def until(expression: str) -> None:
+            for _ in range(1_000):
+                if await value(f"!!({expression})"):
+                    return
+                await asyncio.sleep(0.02)
+            raise AssertionError(f"never true: {expression}")
+
+        await until("document.documentElement.dataset.ready")
+        await value("document.getElementById('f-divided').click()")
+        await until(f"{STATUS}.endsWith(' of 60 cases')")
+        await value("document.querySelectorAll('#pages button')[1].click()")
+        await until("document.querySelector('#pages caption').textContent.startsWith('Cases 26 ')")
+        assert await value("document.getElementById('f-divided').checked")
+        await value("document.getElementById('theme').click()")
+        assert await value("document.documentElement.dataset.theme")
+
+    browse(tmp_path, visit, files=2)
+
+
 PARTS = 3
 
 

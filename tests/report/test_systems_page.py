@@ -388,3 +388,31 @@ def test_a_release_system_without_a_decision_has_none(tmp_path: Path) -> None:
     assert "no decision" in row_of(page, systems[1].name)
     assert "its run was not decided" in words_of(page)
     assert "compared only" in row_of(page, systems[2].name)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "candidates", "said"),
+    [
+        ("today is fine", (1, 2), "Tied for the best by pass rate: gpt-5-mini/short, gpt-5-mini/steps; the cheapest"),
+        ("today is fine", (1,), "Best by pass rate: gpt-5-mini/short; each other system is surely beaten."),
+        ("tied: gpt-5-mini/short, gpt-5-mini/steps", (1, 2), ""),
+        ("gpt-5-mini/short is the best of 3 systems", (1,), ""),
+        ("no rank for today", (), ""),
+    ],
+)
+def test_the_best_are_named_once(sentence: str, candidates: tuple[int, ...], said: str) -> None:
+    """By the sentence, else below it."""
+    compared = samples.comparison(3)
+    names = tuple(compared.systems[place].name for place in candidates)
+    claims = build_systems_view(replace(compared, candidates=names), sentence, ()).claims
+    assert (claims[0].startswith(said)) if said else not any("best by" in claim for claim in claims)
+
+
+@pytest.mark.parametrize("cost", [None, 0.0006])
+def test_a_cheapest_system_needs_a_cost_of_its_own(cost: float | None) -> None:
+    """With one unknown cost among the tied, or two that are equal, none is called the cheapest."""
+    compared = samples.comparison(3)
+    systems = tuple(replace(each, cost_usd_per_case=0.0006) for each in compared.systems[:2])
+    systems = (*systems, replace(compared.systems[2], cost_usd_per_case=cost))
+    claims = build_systems_view(replace(compared, systems=systems), "", ()).claims
+    assert claims[0] == "Tied for the best by pass rate: gpt-5-mini/short, gpt-5-mini/steps."

@@ -26,7 +26,7 @@ MARKS: dict[Verdict, str] = {
     "system_error": "e",
     "skipped": "k",
 }
-"""Verdict of a cell -> its character in the index; `-` stands for a case that the system was not asked."""
+"""Verdict of a cell -> its character in the index; `-` stands for a case that the system has no row for."""
 ABSENT = "-"
 MOST_CASES = 50_000
 MOST_CELLS = 1_000_000

@@ -129,7 +129,7 @@ def build_systems_view(
         lines=lines,
         facts=_facts(comparison),
         release=tuple(_release(lines, runs)),
-        claims=tuple(_claims(comparison, style)),
+        claims=tuple(_claims(comparison, sentence, style)),
         next=systems_next(comparison, runs, folder=folder, suite=suite),
     )
 
@@ -238,8 +238,8 @@ def _why(run: SystemRun, outcome: Outcome) -> str:
     return headline(run.decision, {name: style_of(name, declared.get(name)) for name in names}, run.decision.partial)
 
 
-def _claims(comparison: SystemComparison, style: Style) -> Iterator[str]:
-    yield from _best(comparison)
+def _claims(comparison: SystemComparison, sentence: str, style: Style) -> Iterator[str]:
+    yield from _best(comparison, sentence)
     known = [each for each in comparison.systems if each.primary.value is not None]
     if comparison.winner_shrunken is not None and known:
         sign = -1 if comparison.higher_is_better else 1
@@ -259,13 +259,21 @@ def _claims(comparison: SystemComparison, style: Style) -> Iterator[str]:
         )
 
 
-def _best(comparison: SystemComparison) -> Iterator[str]:
-    """Name the best system, or those that are tied and the cheapest of them."""
+def _best(comparison: SystemComparison, sentence: str) -> Iterator[str]:
+    """Name the best system, or those that are tied and the cheapest of them, if the sentence does not name them."""
     found = [each for each in comparison.systems if each.name in comparison.candidates]
     metric = spoken(comparison.primary)
+    if all(one_line(each.name, 60) in sentence for each in found):
+        return
     if len(found) == 1:
         yield f"Best by {metric}: {one_line(found[0].name, 60)}; each other system is surely beaten."
-    elif found:
-        costs = [(each.cost_usd_per_case, each.name) for each in found if each.cost_usd_per_case is not None]
-        cheapest = f"; the cheapest of them is {one_line(min(costs)[1], 60)}" if len(costs) == len(found) else ""
-        yield f"Tied for the best by {metric}: {named([each.name for each in found])}{cheapest}."
+        return
+    yield f"Tied for the best by {metric}: {named([each.name for each in found])}{_cheapest(found)}."
+
+
+def _cheapest(found: Sequence[SystemFigures]) -> str:
+    """Name the cheapest of several systems; nothing if a cost is unknown or two share the lowest."""
+    costs = sorted((each.cost_usd_per_case, each.name) for each in found if each.cost_usd_per_case is not None)
+    if len(costs) < len(found) or costs[0][0] == costs[1][0]:
+        return ""
+    return f"; the cheapest of them is {one_line(costs[0][1], 60)}"

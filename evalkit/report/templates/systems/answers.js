@@ -120,7 +120,7 @@ function caseRow([id, snippet, marks], body) {
 
 function answerCell(id, mark, cell, place) {
   const {name, report} = systems()[place], label = visible(name);
-  if (!cell) return make("td", {class: "given", "data-label": label}, make("span", {class: "quiet", text: "not asked"}));
+  if (!cell) return make("td", {class: "given", "data-label": label}, make("span", {class: "quiet", text: "no row"}));
   const repeat = cell.repeat ? `?repeat=${cell.repeat}` : "";
   const link = report ? make("a", {href: `${report}#/case/${encodeURIComponent(whole(id))}${repeat}`}, "open",
     make("span", {class: "sr", text: visible(` ${id} in ${name}`)})) : null;
