@@ -21,7 +21,7 @@ from evalkit.gate.no_regression import MIN_OVERLAP
 from evalkit.gate.pairing import Baseline
 from evalkit.gate.policy import NoRegression, Policy
 from evalkit.operations.noise import Detectable, seen_against
-from evalkit.runner.inputs import unlike_scores
+from evalkit.runner.inputs import fix_of_scores, unlike_scores
 from evalkit.runner.prepare import Prepared, prepare
 from evalkit.store.changes_since import before_in
 from evalkit.store.folder import RunFolder
@@ -154,9 +154,11 @@ def differences(stored: StoredRun, digests: Collection[str], prepared: Prepared)
         what = f"{paired} of its {len(known)} cases are those of {prepared.golden.path} today, need {MIN_OVERLAP:.0%}"
         yield Problem(place, what, _AGAIN)
     baseline = Baseline(stored.run_id, freeze(stored.frame), stored.score_keys, prepared.score_keys)
-    compared = [check.metrics for check in prepared.suite.policy.checks if isinstance(check, NoRegression)]
-    for metrics in compared or [None]:
-        yield from unlike_scores(prepared, baseline, metrics, place)
+    checks = [check for check in prepared.suite.policy.checks if isinstance(check, NoRegression)]
+    compared = [(check.metrics, check.baseline) for check in checks]
+    for metrics, name in compared or [(None, stored.folder.shown)]:
+        fix = fix_of_scores(prepared.suite, stored.folder, name)
+        yield from unlike_scores(prepared, baseline, metrics, place, fix)
 
 
 def find_stored(name: str) -> StoredRun:
