@@ -66,6 +66,8 @@ def init(
 
 def _columns(started: Started) -> Iterator[str]:
     """Yield how each column is read."""
+    import json
+
     from evalkit.text.printable import one_line
 
     if started.made is not None:
@@ -74,6 +76,10 @@ def _columns(started: Started) -> Iterator[str]:
         width = max(map(len, names))
         for name, each in zip(names, started.made.columns, strict=True):
             yield f"{name:<{width}}  {each.field}" + ("" if each.sure else f": {each.reason}")
+        if started.made.unused:
+            unused = [one_line(name, _NAME_CHARS) for name in started.made.unused]
+            example = one_line(json.dumps(started.made.unused[0], ensure_ascii=False), _NAME_CHARS)
+            yield f"not used: {', '.join(unused)}; to use one, add it to `columns:`, such as `required: {example}`"
         for doubt in started.made.doubts:
             yield f"warning {doubt}"
 
