@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import yaml
 from cli_project import Project
+from git_project import commit_all, start
 from simulated_runner import ROOT, Job, job_in
 
 from evalkit.ci.gate import Ended, is_news
-from evalkit.report.page import Page, marker, read_page
+from evalkit.report.page import Code, Page, marker, read_page
 
 ACTION = ROOT / "action.yml"
 GATE = {"suite": "suite.yaml"}
@@ -84,6 +85,27 @@ def test_fail_on_says_which_codes_fail_the_job(tmp_path: Path, fail_on: str, pas
     job.shell(steps()[-1], {"inputs": {"fail-on": fail_on}, "steps": {"run": {"exit-code": code}}}, ROOT)
     assert job.failed is (code not in passing)
     assert job.exit_code == (0 if code in passing else int(code or 4))
+
+
+def test_commands_to_copy_do_not_name_the_folders_of_the_runner(project: Project, job: Job) -> None:
+    """Page and comment name the artifact, with the line that fetches it, and the baseline as the workflow names it."""
+    start(project.root)
+    regress(project)
+    commit_all(project.root)
+    job.env = {"GITHUB_RUN_ID": "42"}
+    place = "git:main:reports/baselines/main"
+    job.use(ACTION, {**GATE, "baseline": place})
+    assert job.exit_code == 1
+    found = re.search(r"\*\*Next\*\*\n\n(.*?)\n\n", job.summary, re.DOTALL)
+    assert found is not None
+    lines = found[1].splitlines()
+    assert lines[0] == "- fetch the run: `gh run download 42 --name evalkit-report --dir evalkit-report`"
+    assert f"`evalkit diff {place} evalkit-report --case left-" in lines[1]
+    assert "`evalkit run suite.yaml --failed-from evalkit-report`" in lines[2]
+    page = read_page(job.uploads["evalkit-report-comment"].read_bytes())
+    assert [line[-1] for line in next(each for each in page.sections if each.title == "Next").bullets] == [
+        Code(line.split("`")[1]) for line in lines
+    ]
 
 
 def test_a_partial_run_is_no_decision_and_fails_the_job(project: Project, job: Job) -> None:
