@@ -66,8 +66,6 @@ def init(
 
 def _columns(started: Started) -> Iterator[str]:
     """Yield how each column is read."""
-    import json
-
     from evalkit.text.printable import one_line
 
     if started.made is not None:
@@ -77,9 +75,8 @@ def _columns(started: Started) -> Iterator[str]:
         for name, each in zip(names, started.made.columns, strict=True):
             yield f"{name:<{width}}  {each.field}" + ("" if each.sure else f": {each.reason}")
         if started.made.unused:
-            unused = [one_line(name, _NAME_CHARS) for name in started.made.unused]
-            example = one_line(json.dumps(started.made.unused[0], ensure_ascii=False), _NAME_CHARS)
-            yield f"not used: {', '.join(unused)}; to use one, add it to `columns:`, such as `required: {example}`"
+            unused = ", ".join(one_line(name, _NAME_CHARS) for name in started.made.unused)
+            yield f"not used: {unused}; name one under `cohorts:` to report by it, or in `columns:` as a field"
         for doubt in started.made.doubts:
             yield f"warning {doubt}"
 

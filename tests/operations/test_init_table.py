@@ -175,7 +175,8 @@ def test_columns_without_a_meaning_are_listed_with_the_way_to_use_one(root: Path
     ran = CliRunner().invoke(app, ["init", "evals", "--from", "fragen.csv"])
     assert ran.exit_code == 0
     assert (
-        'not used: Gewicht, Geprüft am; to use one, add it to `columns:`, such as `required: "Gewicht"`' in ran.output
+        "not used: Gewicht, Geprüft am; name one under `cohorts:` to report by it, or in `columns:` as a field\n"
+        in ran.output
     )
     text = (root / "evals" / "suite.yaml").read_text(encoding="utf-8")
     assert 'required: "Muss enthalten", forbidden: "Darf nicht vorkommen"' in text
