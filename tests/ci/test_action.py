@@ -4,6 +4,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import venv
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -167,6 +169,37 @@ def test_an_old_python_is_refused_before_anything_is_done(job: Job, tmp_path: Pa
     assert job.failed
     assert "::error::evalkit needs Python 3.11 or newer" in job.log
     assert not (job.temp / "evalkit-venv").exists()
+
+
+def test_packages_of_a_virtual_environment_of_the_job_can_be_imported(job: Job, tmp_path: Path) -> None:
+    """The first step is run as it is, with an empty lock: `python3` is an environment that an earlier step made."""
+    shutil.rmtree(job.temp / "evalkit-venv")
+    action, earlier = tmp_path / "action", tmp_path / "job's venv"
+    action.mkdir()
+    (action / "requirements.lock").touch()
+    venv.create(earlier, with_pip=False)
+    (packages,) = earlier.glob("lib/python3*/site-packages")
+    (packages / "of_the_job.py").write_text("", encoding="utf-8")
+    (packages / "tables-3.0.dist-info").mkdir()
+    (packages / "tables-3.0.dist-info" / "METADATA").write_text("Name: tables\nVersion: 3.0\n", encoding="utf-8")
+    linked = tmp_path / "checkout"
+    linked.mkdir()
+    (linked / "installed_in_place.py").write_text("", encoding="utf-8")
+    (packages / "in_place.pth").write_text(f"{linked}\n", encoding="utf-8")
+    job.env = {"PATH": f"{earlier / 'bin'}:{os.environ['PATH']}"}
+    job.shell(steps()[0], {"inputs": {}, "steps": {}}, action)
+    assert not job.failed, job.log
+    (own,) = (job.temp / "evalkit-venv").glob("lib/python3*/site-packages")
+    (own / "tables-2.1.dist-info").mkdir()
+    (own / "tables-2.1.dist-info" / "METADATA").write_text("Name: tables\nVersion: 2.1\n", encoding="utf-8")
+    program = (
+        f"import of_the_job, installed_in_place, sys; sys.path.append({str(ROOT)!r}); "
+        "from evalkit.systems.package_conflicts import shadowed_packages; print(*shadowed_packages())"
+    )
+    python = job.temp / "evalkit-venv" / "bin" / "python"
+    ran = subprocess.run([python, "-c", program], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "tables 2.1 instead of 3.0" in ran.stdout
 
 
 @pytest.mark.parametrize("left", ["an installation that was cut short", "one of another commit"])
