@@ -49,11 +49,11 @@ def find_baseline(name: str, root: Path) -> RunFolder | None:
     """
     if name.startswith(PREFIX):
         found = folder_at(name, root, FILES)
-        return None if found is None else _sound(found, name)
+        return None if found is None else _sound(found, name, copied=True)
     path = place_of(name, root)
     if path is None:
         return None
-    return _sound(_unpacked(path) if path.is_file() else path, name)
+    return _sound(_unpacked(path), name, copied=True) if path.is_file() else _sound(path, name)
 
 
 def place_of(name: str, root: Path) -> Path | None:
@@ -81,11 +81,11 @@ def how_to_save(name: str) -> str:
     return f"save one with `evalkit baseline save RUN --name {name}`"
 
 
-def _sound(path: Path, name: str) -> RunFolder:
+def _sound(path: Path, name: str, *, copied: bool = False) -> RunFolder:
     if not os.path.lexists(path / MANIFEST) and not (path / SYSTEMS).is_file():
         fix = "name the folder of a run, or save a baseline with `evalkit baseline save RUN --name main`"
         raise InputError(Problem(name, "no run there", fix))
-    return RunFolder(path)
+    return RunFolder(path, origin=name if copied else "")
 
 
 def _unpacked(file: Path) -> Path:

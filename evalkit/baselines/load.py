@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from evalkit.baselines.find import find_baseline, how_to_save
-from evalkit.disk.paths import inside_project, shown_path
+from evalkit.disk.paths import inside_project
 from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.store.changes_since import before_in
 from evalkit.store.folder import RunFolder, is_name
@@ -158,7 +158,7 @@ def _unfilled(stored: StoredRun) -> Frame:
 
 def _refuse_damaged(stored: StoredRun) -> None:
     """Reject a baseline with fewer rows than its run had."""
-    file, fix = shown_path(stored.folder.rows_file), "save the baseline again from a sound run"
+    file, fix = stored.folder.shown_file(stored.folder.rows_file.name), "save the baseline again from a sound run"
     packed = stored.folder.rows_file.suffix == ".gz"
     problems = [
         Problem(f"{file}:{line.line}", "corrupt row: checksum mismatch, or not written by evalkit", fix)
@@ -169,7 +169,7 @@ def _refuse_damaged(stored: StoredRun) -> None:
         problems = [Problem(file, "holds no row", fix)]
     if not problems:
         changes = before_in(stored.folder, noted=noted_in(stored.folder.path)).deciding()
-        problems = [Problem(shown_path(stored.folder.path), change, fix) for change in changes]
+        problems = [Problem(stored.folder.shown, change, fix) for change in changes]
     if problems:
         raise InputError(problems)
 

@@ -26,7 +26,7 @@ from evalkit.ci.annotations import annotations_of, case_annotations, command
 from evalkit.disk.files import read_file
 from evalkit.disk.paths import project_of
 from evalkit.errors import ExitCode
-from evalkit.report.page import ICONS, Code, Page, Section, markdown, read_page, to_json
+from evalkit.report.page import ICONS, NEXT, Code, Page, Section, markdown, read_page, to_json
 from evalkit.store.folder import AFTER, COMMENT, DECISION, MANIFEST, MARKDOWN, REPORT, SYSTEMS, RunFolder
 from evalkit.systems.process import RUNNER_FILES
 from evalkit.systems.secrets import redact, secrets_of
@@ -69,6 +69,8 @@ def main(env: Mapping[str, str]) -> int:
     _append(Path(env["GITHUB_OUTPUT"]), f"run-folder={folder / 'run'}\ncomment-path={folder / 'comment' / COMMENT}\n")
     code, said = _run(_words(env, folder / "run"), env)
     ended = conclude(run, code, said, str(decided_by))
+    page = for_readers(ended.page, folder / "run", env["ARTIFACT_NAME"], env.get("GITHUB_RUN_ID", "RUN_ID"))
+    ended = replace(ended, page=page)
     foot = f"Full report: artifact `{env['ARTIFACT_NAME']}`"
     _append(Path(env["GITHUB_STEP_SUMMARY"]), markdown(ended.page, foot=foot))
     if env["COMMENT"] != "off":
@@ -106,6 +108,31 @@ def conclude(folder: Path, code: int, said: Sequence[str], suite: str) -> Ended:
     code = code or int(ExitCode.INTERNAL_ERROR)
     page = _bare_page(str(manifest.get("suite") or _name_of(Path(suite))), "no decision", said, code)
     return Ended(code, "", None, (), page)
+
+
+def for_readers(page: Page, folder: Path, artifact: str, run_id: str) -> Page:
+    """Return a page whose commands work elsewhere: the folder of the run is gone when somebody reads them.
+
+    Args:
+        page: page of the run.
+        folder: folder of the run.
+        artifact: artifact that keeps it.
+        run_id: number of the job's run.
+    """
+    return replace(page, sections=tuple(_fetched(each, folder, artifact, run_id) for each in page.sections))
+
+
+def _fetched(section: Section, folder: Path, artifact: str, run_id: str) -> Section:
+    """Return a section whose bullets name the artifact, after the one that downloads it; or the section as it is."""
+    here = shlex.quote(str(folder))
+    bullets = tuple(
+        tuple(Code(part.text.replace(here, artifact)) if isinstance(part, Code) else part for part in line)
+        for line in section.bullets
+    )
+    if section.title != NEXT or bullets == section.bullets:
+        return section
+    download = f"gh run download {run_id} --name {artifact} --dir {artifact}"
+    return replace(section, bullets=(("fetch the run:", Code(download)), *bullets))
 
 
 def _worst_first(new_failures: Sequence[str], checks: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -38,15 +38,17 @@ def save(
 
     Example: evalkit baseline save latest --name main
     """
-    from evalkit.operations.baseline import more_repeats, replaced, save_run
+    from evalkit.operations.baseline import how_to_commit, more_repeats, replaced, save_run
     from evalkit.operations.find_run import find_run
 
     folder = find_run(run)
     saved = save_run(folder, name, accept)
-    typer.echo(f"saved {folder.path} as baseline {name} in {saved.path}")
+    typer.echo(f"saved {folder.shown} as baseline {name} in {saved.shown}")
     for line in replaced(saved):
         typer.echo(line)
     if hint := more_repeats(saved.manifest()):
+        typer.echo(hint)
+    if hint := how_to_commit(saved):
         typer.echo(hint)
 
 

@@ -74,6 +74,9 @@ def _columns(started: Started) -> Iterator[str]:
         width = max(map(len, names))
         for name, each in zip(names, started.made.columns, strict=True):
             yield f"{name:<{width}}  {each.field}" + ("" if each.sure else f": {each.reason}")
+        if started.made.unused:
+            unused = ", ".join(one_line(name, _NAME_CHARS) for name in started.made.unused)
+            yield f"not used: {unused}; name one under `cohorts:` to report by it, or in `columns:` as a field"
         for doubt in started.made.doubts:
             yield f"warning {doubt}"
 

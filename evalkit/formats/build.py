@@ -14,6 +14,7 @@ from evalkit.errors import MAX_PROBLEMS, Problem, what_and_fix
 from evalkit.formats.yaml_text import Document, Path
 
 _NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+_CHOOSE = "choose from "
 _MENDS = {str: "write a word", int: "write one such as 1", float: "write one such as 0.5", bool: "write one of them"}
 
 
@@ -42,7 +43,8 @@ class Builder:
         arguments: dict[str, Any] = dict(named or {})
         for key, item in value.items():
             if key not in by_key or key in (named or {}):
-                self.unknown_key(key, by_key.keys() - (named or {}).keys(), path)
+                known = by_key.keys() - (named or {}).keys()
+                self.unknown_key(key, known, path, others=getattr(cls, "others", None))
             else:
                 field = by_key[key]
                 arguments[field.name] = self.value(item, hints[field.name], (*path, key))
@@ -60,10 +62,19 @@ class Builder:
             self.problem((*path, keys.get(head, head)) if rest else path, *what_and_fix(rest or head))
             return None
 
-    def unknown_key(self, key: str, known: Iterable[str], path: Path) -> None:
-        """Record an unknown key with the nearest known ones."""
+    def unknown_key(self, key: str, known: Iterable[str], path: Path, *, others: str | None = None) -> None:
+        """Record an unknown key with the nearest known ones.
+
+        Args:
+            key: the key.
+            known: the keys with a meaning.
+            path: where it is.
+            others: the key below which any other key may be.
+        """
         # Each nearest word takes a search, and nobody reads thousands of problems.
         near = choices(key, known) if len(self.problems) < MAX_PROBLEMS else "remove it"
+        if others and key.isidentifier() and near.startswith(_CHOOSE):
+            near = f"if the endpoint takes it, write `{others}: {{{key}: ...}}`; else {near}"
         self.problem((*path, key), "unknown key", near)
 
     def value(self, item: Any, hint: Any, path: Path) -> Any:
@@ -151,7 +162,7 @@ def choices(word: str, known: Iterable[str]) -> str:
     """Return a fix that names the nearest choice, or all of them if none is near."""
     known = sorted(known)
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean `{near[0]}`?" if near else "choose from " + ", ".join(known)
+    return f"did you mean `{near[0]}`?" if near else _CHOOSE + ", ".join(known)
 
 
 def show(value: Any) -> str:

@@ -141,7 +141,7 @@ def refuse_incomparable(decision: Decision) -> None:
     """
     found = decision.comparison
     if found is not None and found.incomparable:
-        from evalkit.gate.comparable import SCORE_AGAIN, unlike
+        from evalkit.gate.comparable import score_again, unlike
 
         place = f"baseline {found.baseline_id}"
-        raise InputError(Problem(place, unlike(name, part), SCORE_AGAIN) for name, part in found.incomparable.items())
+        raise InputError(Problem(place, unlike(name, part), score_again()) for name, part in found.incomparable.items())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from evalkit.gate.pairing import Baseline
 from evalkit.text.numbers import plural
 
 LACKING = "the baseline does not have the metric"
-SCORE_AGAIN = "score its stored answers again with `evalkit score RUN --suite SUITE`, and save that run as the baseline"
+_RESCORED = "reports/rescored"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +86,19 @@ def unlike(metric: str, part: str) -> str:
         part: the part that differs, from `incomparable_metrics`.
     """
     return f"it has no scores of {metric}" if part == LACKING else f"its {metric} was scored differently ({part})"
+
+
+def score_again(run: str = "RUN", suite: str = "SUITE", baseline: str = "main") -> str:
+    """Return the fix for a baseline that was scored differently, with commands to copy.
+
+    Args:
+        run: the baseline, as a command finds it.
+        suite: path of the suite.
+        baseline: name or place by which the suite finds it; the last part of it is the name to save under.
+    """
+    score = shlex.join(["evalkit", "score", run, "--suite", suite, "--out", _RESCORED])
+    save = shlex.join(["evalkit", "baseline", "save", _RESCORED, "--name", PurePosixPath(baseline).name])
+    return f"score its stored answers again with `{score}`, and save them with `{save}`"
 
 
 def is_shared(candidate: Applied, baseline: Applied, metric: str) -> bool:

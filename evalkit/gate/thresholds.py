@@ -103,8 +103,7 @@ def _check(frame: FrozenFrame, summary: Summary, threshold: Threshold, cohort: s
     blank = _blank(threshold, cohort)
     estimate = _estimate(frame, summary, threshold.figure, cohort)
     if estimate is None or estimate.value is None:
-        absent = "this run does not have the metric" if frame.has_answers else "no call gave an answer"
-        why = estimate.reason if estimate is not None else absent
+        why = estimate.reason if estimate is not None else _why_absent(frame, threshold.figure, cohort)
         return replace(blank, observed=estimate, reason=f"{about(threshold.figure, cohort)} is unknown: {why}")
     judges = unproven_judges(frame, summary, threshold.figure, cohort)
     if judges and threshold.on_fail == "block":
@@ -124,6 +123,15 @@ def _check(frame: FrozenFrame, summary: Summary, threshold: Threshold, cohort: s
         + _correction(summary, threshold, cohort, style),
         case_ids=() if outcome == "pass" else _cases_beyond(frame, threshold.figure, cohort, limit),
     )
+
+
+def _why_absent(frame: FrozenFrame, figure: str, cohort: str) -> str:
+    """Say why a run does not have a figure; the passes of a metric without a score have the reason of the metric."""
+    if not frame.has_answers:
+        return "no call gave an answer"
+    scored = source(frame, figure.removesuffix(".passed"))
+    why = None if scored is None else cell(frame, scored, cohort).estimate.reason
+    return why or "this run does not have the metric"
 
 
 def _blank(threshold: Threshold, cohort: str) -> Check:

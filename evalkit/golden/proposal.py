@@ -17,8 +17,14 @@ _MEANINGS: tuple[tuple[str, str, str], ...] = (
         "its name means the expected answer",
     ),
     (
+        "forbidden",
+        r"must_not|darf_nicht|verboten|forbidden|ne_doit_pas|no_debe|non_deve",
+        "its name means words that an answer must not have",
+    ),
+    (
         "required",
-        r"keyword|stichw|schlagw|schl(ü|ue)sselw|mots?_cl|palabras?_cl|parol[ae]_chiav",
+        r"keyword|stichw|schlagw|schl(ü|ue)sselw|mots?_cl|palabras?_cl|parol[ae]_chiav|must_(contain|include|have|mention)"
+        r"|muss_\w*(enthalten|vorkommen|nennen)|pflicht(wort|w(ö|oe)rter|begriff)|doit_contenir|debe_contener|deve_contenere",
         "its name means words that an answer must have",
     ),
     (

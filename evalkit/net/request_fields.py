@@ -17,6 +17,7 @@ TOO_LONG = (
     "prompt and reply together are longer than the model's window; send less text, lower max_tokens, "
     "or use a model with a larger window"
 )
+_IN_ANY_REFUSAL = frozenset({"model", "messages"})
 _WINDOW = re.compile(
     r"context.?(length|window|size)|maximum context|(prompt|input) is too long|too many (input |prompt )?tokens"
     r"|exceed\w* the (maximum|available) (number of tokens|context)",
@@ -68,6 +69,13 @@ class RequestFields:
                 self.learn(failure.status, said(failure.body), sent)
                 if self.fitted(request) == sent:
                     raise
+
+    def stated(self, status: int | None, said: str, request: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the fields of the suite that a refusal names; `model` and `messages` occur in refusals of any kind."""
+        if status not in REFUSING_STATUSES:
+            return ()
+        names = request.keys() - self._ours - _IN_ANY_REFUSAL
+        return tuple(sorted(name for name in names if _names(said, re.escape(name))))
 
     def fitted(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return a request without the refused fields, and with the new names."""

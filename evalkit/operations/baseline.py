@@ -21,10 +21,11 @@ from evalkit.gate.no_regression import MIN_OVERLAP
 from evalkit.gate.pairing import Baseline
 from evalkit.gate.policy import NoRegression, Policy
 from evalkit.operations.noise import Detectable, seen_against
-from evalkit.runner.inputs import unlike_scores
+from evalkit.runner.inputs import fix_of_scores, unlike_scores
 from evalkit.runner.prepare import Prepared, prepare
 from evalkit.store.changes_since import before_in
 from evalkit.store.folder import RunFolder
+from evalkit.store.git import git
 from evalkit.store.history import read_past_run
 from evalkit.store.running import noted_in
 from evalkit.store.stored_run import StoredRun, load_run, suite_file_of
@@ -88,6 +89,16 @@ def more_repeats(manifest: Manifest) -> str:
         return ""
     has = f"it holds {plural(repeats, 'run')} of each case; {RUNS} find smaller drops at the same rate of false blocks"
     return f"{has}: evalkit run {shlex.quote(manifest.suite_file)} --repeat {RUNS}"
+
+
+def how_to_commit(saved: RunFolder) -> str:
+    """Return how to share a saved baseline; empty outside a git repository, and for one that is committed as it is."""
+    try:
+        changed = git(saved.path, "status", "--porcelain", "--", ".")
+    except InputError:
+        return ""
+    add = shlex.join(["git", "add", saved.shown])
+    return f"commit it, so that other people and CI compare with it: {add}" if changed else ""
 
 
 def faults_of(stored: StoredRun, accepted: str = "") -> Iterator[Problem]:
@@ -154,9 +165,11 @@ def differences(stored: StoredRun, digests: Collection[str], prepared: Prepared)
         what = f"{paired} of its {len(known)} cases are those of {prepared.golden.path} today, need {MIN_OVERLAP:.0%}"
         yield Problem(place, what, _AGAIN)
     baseline = Baseline(stored.run_id, freeze(stored.frame), stored.score_keys, prepared.score_keys)
-    compared = [check.metrics for check in prepared.suite.policy.checks if isinstance(check, NoRegression)]
-    for metrics in compared or [None]:
-        yield from unlike_scores(prepared, baseline, metrics, place)
+    checks = [check for check in prepared.suite.policy.checks if isinstance(check, NoRegression)]
+    compared = [(check.metrics, check.baseline) for check in checks]
+    for metrics, name in compared or [(None, stored.folder.shown)]:
+        fix = fix_of_scores(prepared.suite, stored.folder, name)
+        yield from unlike_scores(prepared, baseline, metrics, place, fix)
 
 
 def find_stored(name: str) -> StoredRun:

@@ -14,6 +14,7 @@ from pathlib import Path
 from evalkit.disk.paths import project_of
 from evalkit.disk.project_code import SPELLING
 from evalkit.errors import InputError, Problem
+from evalkit.golden.source import WORKBOOKS
 from evalkit.operations.table_suite import CaseTable, TableSuite, suite_of_table
 from evalkit.store.folder import BASELINES, REPORTS
 
@@ -22,6 +23,7 @@ AGENT_FILES = ("conversations.jsonl", "mocks.yaml", "policy.yaml")
 """Files of the starter for agents, beside its suite and its system."""
 WORKFLOW = Path(".github") / "workflows" / "evalkit.yml"
 NO_COMMIT = "0" * 40
+_READ_WORKBOOK = "      - run: python3 -m pip install 'openpyxl<4' # reads the golden set\n"
 BASELINE = "main"
 IGNORED = (".evalkit/", f"{REPORTS}/*", f"!{BASELINES.as_posix()}/")
 """Lines of .gitignore: run folders are left out, baselines are committed."""
@@ -88,7 +90,10 @@ def init_project(folder: Path, table: CaseTable | None = None, *, agent: bool = 
     workflow = (top or root) / WORKFLOW
     shared = {
         workflow: workflow_text(
-            _inside(suite, top or root), _inside(root / BASELINES / BASELINE, top or root), branch=_main_branch(top)
+            _inside(suite, top or root),
+            _inside(root / BASELINES / BASELINE, top or root),
+            branch=_main_branch(top),
+            workbook=table is not None and table.file.suffix.lower() in WORKBOOKS,
         ),
         root / ".gitignore": "".join(f"{line}\n" for line in IGNORED),
     }
@@ -108,7 +113,9 @@ def init_project(folder: Path, table: CaseTable | None = None, *, agent: bool = 
     )
 
 
-def workflow_text(suite: str, baseline: str, source: tuple[str, str] | None = None, *, branch: str = "main") -> str:
+def workflow_text(
+    suite: str, baseline: str, source: tuple[str, str] | None = None, *, branch: str = "main", workbook: bool = False
+) -> str:
     """Return the workflow that gates pull requests.
 
     Args:
@@ -116,9 +123,11 @@ def workflow_text(suite: str, baseline: str, source: tuple[str, str] | None = No
         baseline: the path of the baseline's folder in the repository.
         source: repository and commit of evalkit; those of this installation if not given.
         branch: branch whose pushes renew the baseline.
+        workbook: whether the golden set is an Excel workbook, which needs a package that evalkit does not install.
     """
     owner, commit = source or source_of(Path(__file__).parents[2])
     values = {
+        "      # PACKAGES_OF_GOLDEN_SET\n": _READ_WORKBOOK if workbook else "",
         "SUITE_FILE": json.dumps(suite),
         "BASELINE_FOLDER": json.dumps(baseline)[1:-1],
         "PROJECT_FOLDER": shlex.quote(baseline.removesuffix(f"{BASELINES.as_posix()}/{BASELINE}").rstrip("/") or "."),

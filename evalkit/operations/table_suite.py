@@ -49,12 +49,14 @@ class TableSuite:
     Attributes:
         text: The suite.
         columns: The proposed fields and their columns.
+        unused: The other columns.
         replays: Whether the table has stored answers, so that no system is called.
         doubts: Warnings about the cells, such as lists that are read as one text.
     """
 
     text: str
     columns: tuple[Proposal, ...]
+    unused: tuple[str, ...]
     replays: bool
     doubts: tuple[Problem, ...]
 
@@ -107,7 +109,9 @@ def suite_of_table(template: str, table: CaseTable, folder: Path, root: Path, ca
         golden = open_golden(named, table.file, shown)
     except InputError as error:
         raise InputError(_as_flags(each, folder, table) for each in error.problems) from None
-    return TableSuite(text=text, columns=found, replays="output" in fields, doubts=golden.warnings)
+    used = {each.column for each in found}
+    unused = tuple(name for name in header.names if name.strip() and name not in used)
+    return TableSuite(text=text, columns=found, unused=unused, replays="output" in fields, doubts=golden.warnings)
 
 
 def _quoted(name: str) -> str:

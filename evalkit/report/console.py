@@ -227,6 +227,8 @@ def _cohorts(view: View, verbose: bool) -> Table | None:
     metric = view.metrics[0]
     cells = [(row.cohort, row.cells[0]) for row in view.cohorts if row.cells and row.cells[0] is not None]
     known = [(cohort, cell) for cohort, cell in cells if cell.cell.estimate.value is not None]
+    if not known:
+        return None
     known.sort(key=lambda pair: (pair[0] != OVERALL, standing(pair[1].cell, metric), pair[1].cell.estimate.value))
     table = _table("cohort", metric.name, "95 %", "n", "")
     for cohort, cell in known if verbose else known[: SHOWN_CASES + 1]:

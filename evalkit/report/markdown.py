@@ -11,7 +11,7 @@ from evalkit.report.gate_lines import GateLine
 from evalkit.report.headline import subject
 from evalkit.report.markdown_changes import amendments_section, changes_section, code, first_ids
 from evalkit.report.nodes import NODE_COLUMNS
-from evalkit.report.page import STEP_SUMMARY_BYTES, Code, Line, Page, Section, Table, markdown
+from evalkit.report.page import NEXT, STEP_SUMMARY_BYTES, Code, Line, Page, Section, Table, markdown
 from evalkit.report.survey import FailedCase
 from evalkit.report.view import View
 from evalkit.results import OVERALL, CheckOutcome
@@ -192,7 +192,7 @@ def _next(view: View) -> Section | None:
         else (few_words(step.text, 9),)
         for step in view.next[:2]
     )
-    return Section(title="Next", bullets=lines) if lines else None
+    return Section(title=NEXT, bullets=lines) if lines else None
 
 
 def _checks(view: View) -> Section:

@@ -33,6 +33,8 @@ COMPARED_WORDS = {
     "no decision": "NO DECISION",
 }
 """Words for results that were read from files: nothing is approved where only a drop is looked for."""
+NEXT = "Next"
+"""Title of the section with commands to copy."""
 _MOST = 200
 _CODE_CHARS = 200
 _CLINGS = (",", ":", ";", ")")

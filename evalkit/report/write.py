@@ -56,7 +56,7 @@ def view_of(material: Material, *, rows: bool = True) -> View:
     suite = find_suite(material.manifest, material.folder)
     places = Places(
         run=shown_path(material.folder.path),
-        baseline=shown_path(material.baseline.path) if material.baseline else "",
+        baseline=material.baseline.shown if material.baseline else "",
         name=_saved_name(material.baseline),
         suite=os.path.relpath(suite) if suite is not None else material.manifest.suite_file,
     )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from evalkit.gate.comparable import Applied
     from evalkit.gate.pairing import Baseline
     from evalkit.runner.prepare import Prepared
+    from evalkit.store.folder import RunFolder
     from evalkit.suite.model import Suite
 
 _OWN_NAME = (
@@ -86,16 +87,30 @@ def refuse_unfit(prepared: Prepared, terms: Terms) -> None:
 def _other_scores(prepared: Prepared, terms: Terms) -> Iterator[Problem]:
     if terms.baseline is None or terms.baseline_folder is None:
         return
-    place = shown_path(terms.baseline_folder.file(MANIFEST))
+    place = terms.baseline_folder.shown_file(MANIFEST)
     if not terms.baseline.frame.has_answers:
         yield Problem(place, NO_ANSWERS, "save a run with answers of the system as the baseline")
     for check in terms.policy.checks:
         if isinstance(check, NoRegression):
-            yield from unlike_scores(prepared, terms.baseline, check.metrics, place)
+            fix = fix_of_scores(prepared.suite, terms.baseline_folder, check.baseline)
+            yield from unlike_scores(prepared, terms.baseline, check.metrics, place, fix)
+
+
+def fix_of_scores(suite: Suite, folder: RunFolder, name: str) -> str:
+    """Return how to make the scores of a baseline comparable with those of a suite.
+
+    Args:
+        suite: the suite.
+        folder: the baseline.
+        name: name or place by which the suite finds it.
+    """
+    from evalkit.gate.comparable import score_again
+
+    return score_again(folder.shown, shown_path(suite.path), name)
 
 
 def unlike_scores(
-    prepared: Prepared, baseline: Baseline, metrics: Collection[str] | None, place: str
+    prepared: Prepared, baseline: Baseline, metrics: Collection[str] | None, place: str, fix: str
 ) -> Iterator[Problem]:
     """Yield the metrics that a run of the suite could not compare; `pass_rate` only if no other metric explains it.
 
@@ -104,8 +119,9 @@ def unlike_scores(
         baseline: the stored run.
         metrics: those that the policy compares; `None` for all that decide.
         place: location of the baseline.
+        fix: how to make its scores comparable.
     """
-    from evalkit.gate.comparable import SCORE_AGAIN, applied_in, incomparable_metrics, is_shared, unlike
+    from evalkit.gate.comparable import applied_in, incomparable_metrics, is_shared, unlike
 
     planned, stored = _planned(prepared, baseline), applied_in(baseline.frame)
     deciding = [metric.name for metric in prepared.metrics if metric.name not in prepared.advisory]
@@ -121,7 +137,7 @@ def unlike_scores(
         return
     for name, part in found.items():
         if name != "pass_rate" or len(found) == 1:
-            yield Problem(place, unlike(name, part), SCORE_AGAIN)
+            yield Problem(place, unlike(name, part), fix)
 
 
 def _planned(prepared: Prepared, baseline: Baseline) -> Applied:
@@ -179,7 +195,7 @@ def _led_differently(terms: Terms) -> Iterator[Problem]:
 
     for check in (each for each in terms.policy.checks if isinstance(each, NoRegression)):
         what, fix = led_differently(check.baseline, baseline.other_conversation)
-        yield Problem(shown_path(folder.file(MANIFEST)), what, fix)
+        yield Problem(folder.shown_file(MANIFEST), what, fix)
 
 
 def _own_packages(suite: Suite) -> Iterator[Problem]:

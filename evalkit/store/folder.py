@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,13 @@ class RunFolder:
     """The files of one run, or of a saved baseline (whose rows are compressed)."""
 
     path: Path
+    origin: str = field(default="", compare=False)
+    """What the user wrote to name it, if `path` is a temporary copy of it: `git:REF:PATH` or an archive."""
+
+    @property
+    def shown(self) -> str:
+        """The name to use in messages and commands."""
+        return self.origin or shown_path(self.path)
 
     @property
     def rows_file(self) -> Path:
@@ -75,6 +82,10 @@ class RunFolder:
         """Return the path of one of the run's files."""
         return self.path / name
 
+    def shown_file(self, name: str) -> str:
+        """Return the place of one of the run's files, for messages."""
+        return f"{self.origin}/{name}" if self.origin else shown_path(self.file(name))
+
     def rows(self) -> Iterator[Row]:
         """Read the intact rows in the order written."""
         return read_rows(self.rows_file)
@@ -91,23 +102,23 @@ class RunFolder:
         except FileNotFoundError:
             raise InputError(self._not_a_run()) from None
         except json.JSONDecodeError as error:
-            place = f"{shown_path(file)}:{error.lineno}:{error.colno}"
+            place = f"{self.shown_file(MANIFEST)}:{error.lineno}:{error.colno}"
             raise InputError(Problem(place, f"not JSON: {error.msg}", "run the suite again")) from None
         except (OSError, ValueError) as error:
             what = f"cannot be read: {str(error).splitlines()[0]}"
-            raise InputError(Problem(shown_path(file), what, "run the suite again")) from None
+            raise InputError(Problem(self.shown_file(MANIFEST), what, "run the suite again")) from None
         if not isinstance(record, dict) or record.get("format") != MANIFEST_FORMAT:
             found = record.get("format") if isinstance(record, dict) else None
             what = f"format {json.dumps(found)[:40]}, this evalkit reads {MANIFEST_FORMAT}"
-            raise InputError(Problem(shown_path(file), what, "run the suite again"))
-        manifest, problems = read_manifest(record, shown_path(file))
+            raise InputError(Problem(self.shown_file(MANIFEST), what, "run the suite again"))
+        manifest, problems = read_manifest(record, self.shown_file(MANIFEST))
         if manifest is None:
             raise InputError(problems)
         return manifest
 
     def _not_a_run(self) -> Problem:
         """Return the problem of a folder without a manifest; one with several systems names their folders."""
-        place = shown_path(self.path)
+        place = self.shown
         if not (self.path / SYSTEMS).is_file():
             what = f"no {MANIFEST} in it, so it is not a run folder"
             return Problem(place, what, "name a folder that `evalkit run` wrote")

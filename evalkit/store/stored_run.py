@@ -9,7 +9,6 @@ from pathlib import Path
 from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.repeat_rules import check_rule
 from evalkit.disk.json_files import read_json
-from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.formats.manifest import Manifest
 from evalkit.formats.records import decision_of, summary_of
@@ -54,9 +53,9 @@ def load_run(folder: RunFolder, without: Collection[str] = ()) -> StoredRun:
     """
     manifest = folder.manifest()
     damaged: list[Damage] = []
-    file = shown_path(folder.rows_file)
+    file = folder.shown_file(folder.rows_file.name)
     stale = set()
-    frame = empty_frame(manifest, shown_path(folder.file(MANIFEST)))
+    frame = empty_frame(manifest, folder.shown_file(MANIFEST))
     try:
         for row in read_rows(folder.rows_file, damaged):
             key = (row.case.digest, row.repeat)
@@ -72,7 +71,7 @@ def load_run(folder: RunFolder, without: Collection[str] = ()) -> StoredRun:
     if stale:
         what = f"the scorers of {plural(len(stale), 'row')} have changed since they graded"
         fix = "continue with `evalkit run SUITE --out RUN --resume`, which grades their stored answers again"
-        raise InputError(Problem(shown_path(folder.path), what, fix))
+        raise InputError(Problem(folder.shown, what, fix))
     return StoredRun(folder, manifest, frame, tuple(damaged))
 
 
@@ -83,9 +82,11 @@ def failed_ids(folder: RunFolder) -> tuple[str, ...]:
         InputError: it is not a run folder, or has damaged rows.
     """
     manifest = folder.manifest()
-    advisory, rule = frozenset(manifest.advisory), _repeat_rule(manifest, shown_path(folder.file(MANIFEST)))
+    advisory, rule = frozenset(manifest.advisory), _repeat_rule(manifest, folder.shown_file(MANIFEST))
     if not folder.rows_file.is_file():
-        raise InputError(Problem(shown_path(folder.rows_file), "no such file", "name a run that has its rows"))
+        raise InputError(
+            Problem(folder.shown_file(folder.rows_file.name), "no such file", "name a run that has its rows")
+        )
     damaged: list[Damage] = []
     runs: dict[str, dict[int, Verdict]] = {}
     for row in read_rows(folder.rows_file, damaged):
@@ -93,7 +94,7 @@ def failed_ids(folder: RunFolder) -> tuple[str, ...]:
     if damaged:
         what = f"{plural(len(damaged), 'row')} damaged, so which cases failed is not known"
         fix = "fix it with `evalkit run SUITE --out RUN --resume`"
-        raise InputError(Problem(shown_path(folder.rows_file), what, fix))
+        raise InputError(Problem(folder.shown_file(folder.rows_file.name), what, fix))
     return tuple(case_id for case_id in sorted(runs) if case_verdict([*runs[case_id].values()], rule) in FAILED)
 
 
@@ -166,4 +167,4 @@ def stored_result(folder: RunFolder) -> tuple[Summary | None, Decision | None]:
         return None, decision_of(decided)
     except (OSError, ValueError) as error:
         what = f"summary or decision cannot be read: {error}"
-        raise InputError(Problem(shown_path(folder.path), what, "make them again with `evalkit gate RUN`")) from None
+        raise InputError(Problem(folder.shown, what, "make them again with `evalkit gate RUN`")) from None

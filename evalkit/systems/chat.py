@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from evalkit.disk.files import MAX_TEXT_BYTES
 from evalkit.errors import Problem, what_and_fix
@@ -93,6 +93,7 @@ class ChatSystem:
     timeout_s: float = 60.0
     version: str | None = None
     """Your name for this state of the model; the configuration alone cannot tell when it changes."""
+    others: ClassVar[str] = "parameters"
     tool_error: str | None = field(default=None, metadata=LATER)
     """Pattern (RE2) of the tool results that are errors, such as `^Error`, for tools that report them as plain text."""
 

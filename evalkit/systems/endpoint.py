@@ -85,13 +85,13 @@ class SystemEndpoint:
         try:
             return await retried(attempt, self.policy, left, waits=self.waits)
         except ExchangeFailed as failure:
-            raise self._failed(failure) from None
+            raise self._failed(failure, body) from None
 
     async def read_bytes(self, response: aiohttp.ClientResponse) -> bytes:
         """Read a whole reply."""
         return await read_capped(response, self.max_bytes)
 
-    def _failed(self, failure: ExchangeFailed) -> CallFailed:
+    def _failed(self, failure: ExchangeFailed, body: Mapping[str, Any]) -> CallFailed:
         if failure.kind == "encoding":
             return CallFailed("bad_output", failure.message)
         if failure.kind == "too_large":
@@ -99,7 +99,14 @@ class SystemEndpoint:
         answered = "" if failure.status is None else f" answered {failure.status}"
         lost = not self.policy.repeats(failure) and REPEATABLE.repeats(failure)
         unsure = _REMEMBERED if self.remembers else _MAYBE_DONE
-        fix = f"; {TOO_LONG}" if is_too_long(failure.status, failure.message) else unsure if lost else ""
+        stated = self.fields.stated(failure.status, failure.message, body) if self.fields else ()
+        if is_too_long(failure.status, failure.message):
+            fix = f"; {TOO_LONG}"
+        elif stated:
+            names = " and ".join(f"`{name}`" for name in stated)
+            fix = f"; the refusal names {names}: change or remove it in the suite"
+        else:
+            fix = unsure if lost else ""
         return CallFailed(failure.kind, f"{self.place}{answered}: {failure.message}{failure.after}{fix}")
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import site
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,10 +44,14 @@ def shadowed_packages() -> Iterator[Problem]:
 
 
 def _hidden_folders() -> list[str]:
-    """Return package folders on the path that belong to the interpreter below a virtual environment."""
+    """Return package folders on the path, behind evalkit's own, that belong to another environment or interpreter."""
     if sys.prefix == sys.base_prefix:
         return []
     folders = {Path(each).resolve() for each in (*site.getsitepackages([sys.base_prefix]), site.getusersitepackages())}
+    own = sysconfig.get_path("purelib")
+    behind = sys.path[sys.path.index(own) + 1 :] if own in sys.path else []
+    folders |= {Path(each).resolve() for each in behind if Path(each).name == "site-packages"}
+    folders.discard(Path(sysconfig.get_path("platlib")).resolve())
     return [each for each in sys.path if each and Path(each).resolve() in folders]
 
 

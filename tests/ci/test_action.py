@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import venv
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 import pytest
 import yaml
 from cli_project import Project
+from git_project import commit_all, start
 from simulated_runner import ROOT, Job, job_in
 
 from evalkit.ci.gate import Ended, is_news
-from evalkit.report.page import Page, marker, read_page
+from evalkit.report.page import Code, Page, marker, read_page
 
 ACTION = ROOT / "action.yml"
 GATE = {"suite": "suite.yaml"}
@@ -162,6 +164,27 @@ def test_fail_on_says_which_codes_fail_the_job(tmp_path: Path, fail_on: str, pas
     assert job.exit_code == (0 if code in passing else int(code or 4))
 
 
+def test_commands_to_copy_do_not_name_the_folders_of_the_runner(project: Project, job: Job) -> None:
+    """Page and comment name the artifact, with the line that fetches it, and the baseline as the workflow names it."""
+    start(project.root)
+    regress(project)
+    commit_all(project.root)
+    job.env = {"GITHUB_RUN_ID": "42"}
+    place = "git:main:reports/baselines/main"
+    job.use(ACTION, {**GATE, "baseline": place})
+    assert job.exit_code == 1
+    found = re.search(r"\*\*Next\*\*\n\n(.*?)\n\n", job.summary, re.DOTALL)
+    assert found is not None
+    lines = found[1].splitlines()
+    assert lines[0] == "- fetch the run: `gh run download 42 --name evalkit-report --dir evalkit-report`"
+    assert f"`evalkit diff {place} evalkit-report --case left-" in lines[1]
+    assert "`evalkit run suite.yaml --failed-from evalkit-report`" in lines[2]
+    page = read_page(job.uploads["evalkit-report-comment"].read_bytes())
+    assert [line[-1] for line in next(each for each in page.sections if each.title == "Next").bullets] == [
+        Code(line.split("`")[1]) for line in lines
+    ]
+
+
 def test_a_partial_run_is_no_decision_and_fails_the_job(project: Project, job: Job) -> None:
     """Flags reach the run, and a part of the suite is never green."""
     job.use(ACTION, {**GATE, "args": "--limit 5"})
@@ -221,6 +244,37 @@ def test_an_old_python_is_refused_before_anything_is_done(job: Job, tmp_path: Pa
     assert job.failed
     assert "::error::evalkit needs Python 3.11 or newer" in job.log
     assert not (job.temp / "evalkit-venv").exists()
+
+
+def test_packages_of_a_virtual_environment_of_the_job_can_be_imported(job: Job, tmp_path: Path) -> None:
+    """The first step is run as it is, with an empty lock: `python3` is an environment that an earlier step made."""
+    shutil.rmtree(job.temp / "evalkit-venv")
+    action, earlier = tmp_path / "action", tmp_path / "job's venv"
+    action.mkdir()
+    (action / "requirements.lock").touch()
+    venv.create(earlier, with_pip=False)
+    (packages,) = earlier.glob("lib/python3*/site-packages")
+    (packages / "of_the_job.py").write_text("", encoding="utf-8")
+    (packages / "tables-3.0.dist-info").mkdir()
+    (packages / "tables-3.0.dist-info" / "METADATA").write_text("Name: tables\nVersion: 3.0\n", encoding="utf-8")
+    linked = tmp_path / "checkout"
+    linked.mkdir()
+    (linked / "installed_in_place.py").write_text("", encoding="utf-8")
+    (packages / "in_place.pth").write_text(f"{linked}\n", encoding="utf-8")
+    job.env = {"PATH": f"{earlier / 'bin'}:{os.environ['PATH']}"}
+    job.shell(steps()[0], {"inputs": {}, "steps": {}}, action)
+    assert not job.failed, job.log
+    (own,) = (job.temp / "evalkit-venv").glob("lib/python3*/site-packages")
+    (own / "tables-2.1.dist-info").mkdir()
+    (own / "tables-2.1.dist-info" / "METADATA").write_text("Name: tables\nVersion: 2.1\n", encoding="utf-8")
+    program = (
+        f"import of_the_job, installed_in_place, sys; sys.path.append({str(ROOT)!r}); "
+        "from evalkit.systems.package_conflicts import shadowed_packages; print(*shadowed_packages())"
+    )
+    python = job.temp / "evalkit-venv" / "bin" / "python"
+    ran = subprocess.run([python, "-c", program], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "tables 2.1 instead of 3.0" in ran.stdout
 
 
 @pytest.mark.parametrize("left", ["an installation that was cut short", "one of another commit"])

@@ -42,6 +42,27 @@ def test_a_baseline_is_read_from_a_commit(saved: Project) -> None:
     assert not list((saved.root / "reports").rglob("*.gz"))
 
 
+def test_messages_and_commands_name_a_baseline_in_git_as_it_was_written(saved: Project) -> None:
+    """Not the temporary copy that is gone when somebody copies the line."""
+    place = "git:main:reports/baselines/main"
+    commit_all(saved.root)
+    saved.run("run", "suite.yaml", "--out", "second", "--baseline", place)
+    summary = (saved.root / "second" / "summary.md").read_text(encoding="utf-8")
+    assert f"`evalkit diff {place} second --case left-" in summary
+    assert saved.run("diff", place, "second", "--case", "left-001").returncode == 0
+    text = (saved.root / "suite.yaml").read_text().replace("- exact", "- exact: {mode: numeric}")
+    (saved.root / "suite.yaml").write_text(text, encoding="utf-8")
+    ran = saved.run("run", "suite.yaml", "--out", "third", "--baseline", place)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith(f"{place}/manifest.json: its exact was scored differently")
+    score = f"evalkit score {place} --suite suite.yaml --out reports/rescored"
+    save = "evalkit baseline save reports/rescored --name main"
+    assert f"`{score}`, and save them with `{save}`" in ran.stderr
+    assert saved.run(*score.split()[1:]).returncode == 0
+    assert saved.run(*save.split()[1:]).returncode == 0
+    assert saved.run("run", "suite.yaml", "--out", "third").returncode == 1
+
+
 def test_a_ref_that_is_not_here_says_how_to_fetch_it(saved: Project) -> None:
     """A shallow checkout has no base branch: exit 2 before any call, with the fix."""
     asked = len(saved.calls())
@@ -177,8 +198,9 @@ def test_verify_names_what_cannot_be_compared(saved: Project) -> None:
     assert ran.returncode == 2
     assert "20 of its 40 cases are those of cases.jsonl today, need 90%" in ran.stderr
     assert (
-        "its exact was scored differently (options); score its stored answers again with `evalkit score RUN "
-        "--suite SUITE`" in ran.stderr
+        "its exact was scored differently (options); score its stored answers again with `evalkit score "
+        "reports/baselines/main --suite suite.yaml --out reports/rescored`, and save them with `evalkit baseline save "
+        "reports/rescored --name main`" in ran.stderr
     )
 
 

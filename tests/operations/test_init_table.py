@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 import evalkit
@@ -103,7 +104,10 @@ def test_a_sheet_becomes_a_gate(root: Path, kind: str, settings: dict[str, str])
     assert first.summary is not None
     graded = {cell.metric: cell.n_unscored for cell in first.summary.cells if cell.cohort == "overall"}
     assert [graded[name] for name in ("keywords", "token_f1", "similarity")] == [0, 0, 0]
-    assert CliRunner().invoke(app, ["baseline", "save", "latest"]).exit_code == 0
+    saved = CliRunner().invoke(app, ["baseline", "save", "latest"])
+    assert saved.exit_code == 0
+    assert " as baseline main in reports/baselines/main\n" in saved.output, "paths as they are typed here"
+    assert "commit it, so that other people and CI compare with it: git add reports/baselines/main\n" in saved.output
     commit(root)
     assert evalkit.run("evals/suite.yaml").outcome == "approved"
     broken = BOT.replace("    return", "    if int(number) % 2:\n        return 'Das weiß ich nicht.'\n    return")
@@ -161,6 +165,39 @@ def test_the_sheet_with_the_most_rows_is_proposed(root: Path) -> None:
         "f.xlsx: the sheet 'Stand' has no row below its header; write a header and one row for each case, "
         "or name another sheet"
     )
+
+
+def test_columns_without_a_meaning_are_listed_with_the_way_to_use_one(root: Path) -> None:
+    """Nothing of the table is left out in silence; words that an answer must or must not have are found by name."""
+    header = ("Nr.", "Frage", "Erwartete Antwort", "Muss enthalten", "Darf nicht vorkommen", "Gewicht", "Geprüft am")
+    row = ("1", "Was kostet es?", "9,80 €", "9,80 €", "kostenlos", "0,5", "01.11.2026")
+    (root / "fragen.csv").write_text(f"{';'.join(header)}\n{';'.join(row)}\n", encoding="utf-8")
+    ran = CliRunner().invoke(app, ["init", "evals", "--from", "fragen.csv"])
+    assert ran.exit_code == 0
+    assert (
+        "not used: Gewicht, Geprüft am; name one under `cohorts:` to report by it, or in `columns:` as a field\n"
+        in ran.output
+    )
+    text = (root / "evals" / "suite.yaml").read_text(encoding="utf-8")
+    assert 'required: "Muss enthalten", forbidden: "Darf nicht vorkommen"' in text
+    assert "- keywords" in text
+    assert "not used" not in CliRunner().invoke(app, ["init", "other"]).output
+
+
+@pytest.mark.parametrize(("name", "steps"), [("fragen.xlsx", 2), ("fragen.csv", 0)])
+def test_the_workflow_installs_what_reads_a_workbook(root: Path, name: str, steps: int) -> None:
+    """In both jobs that run the suite, before the action; other files need nothing."""
+    write_xlsx(root / name) if steps else write_csv(root / name, "utf-8-sig")
+    commit(root)
+    started(root, name)
+    jobs = yaml.safe_load((root / ".github" / "workflows" / "evalkit.yml").read_text(encoding="utf-8"))["jobs"]
+    found = [
+        [place for place, step in enumerate(job["steps"]) if step.get("run") == "python3 -m pip install 'openpyxl<4'"]
+        for job in (jobs["gate"], jobs["baseline"])
+    ]
+    assert sum(map(len, found)) == steps
+    assert all("/evalkit@" in jobs["gate"]["steps"][place + 1]["uses"] for place in found[0])
+    assert "PACKAGES" not in (root / ".github" / "workflows" / "evalkit.yml").read_text(encoding="utf-8")
 
 
 def test_stored_answers_are_replayed(root: Path) -> None:

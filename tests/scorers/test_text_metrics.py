@@ -72,6 +72,14 @@ def test_token_f1(answer: str, references: list[str], value: float) -> None:
     assert grade(TokenF1(), answer, *references).value == pytest.approx(value)
 
 
+def test_an_answer_below_the_pass_mark_shows_what_was_expected() -> None:
+    """The figures alone do not tell a reader what is missing; above the mark they are enough."""
+    failed = grade(TokenF1(min=0.5), "no idea", "Account 1 costs 9.80")
+    assert failed.reason == "expected 'Account 1 costs 9.80': F1 0.00, precision 0.00, recall 0.00"
+    assert grade(TokenF1(min=0.5), "9.80", "9.80").reason.startswith("F1 1.00")
+    assert grade(TokenF1(), "no idea", "9.80").reason.startswith("F1 0.00")
+
+
 def test_squad_tokens() -> None:
     """Case, punctuation and articles go, words stay whole."""
     assert squad_tokens("The U.S. paid $3,000 — an A+ deal, 北京!") == ["us", "paid", "3000", "deal", "北", "京"]

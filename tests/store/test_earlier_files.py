@@ -56,8 +56,8 @@ def test_a_baseline_of_then_asks_to_be_scored_again(root: Path) -> None:
     ran = forked(root, "run", "suite.yaml", "--out", "third", "--no-report", "--progress", "none")
     assert ran.returncode == 2
     assert (
-        "scored differently (keywords: scorer); score its stored answers again with `evalkit score RUN --suite SUITE`"
-        in ran.stderr
+        "scored differently (keywords: scorer); score its stored answers again with "
+        "`evalkit score reports/baselines/main --suite suite.yaml --out reports/rescored`" in ran.stderr
     )
 
 

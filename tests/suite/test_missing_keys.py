@@ -60,6 +60,23 @@ def test_without_the_key_of_the_judge_the_rules_are_scored(
     assert "environment variable HOUSE_KEY is not set" in " ".join(ran.output.split())
 
 
+def test_the_passes_of_a_judge_without_a_key_are_unknown_for_the_same_reason(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gate says that no case has a value, not that the run lacks the metric; no table without a row is printed."""
+    monkeypatch.delenv("HOUSE_KEY", raising=False)
+    write(folder)
+    suite = folder / "suite.yaml"
+    text = suite.read_text("utf-8").replace("correctness: {min: 3}", "correctness.passed: {min: 0.5}")
+    suite.write_text(text + "cohorts: [kind]\n", "utf-8")
+    ran = CliRunner().invoke(app, ["run", "suite.yaml", "--out", "run", "--progress", "none"])
+    assert ran.exit_code == 3
+    told = " ".join(ran.output.split())
+    assert "correctness.passed is unknown: no case has a value: 2 unscored" in told
+    assert "does not have the metric" not in told
+    assert "95 % n" not in told, "a table of cohorts with a head alone"
+
+
 def test_check_warns_about_the_key_of_the_judge(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The suite is sound; what a run would lack is said."""
     monkeypatch.delenv("HOUSE_KEY", raising=False)

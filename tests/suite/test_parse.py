@@ -66,6 +66,11 @@ def test_a_scorer_has_three_spellings(tmp_path: Path) -> None:
 
 
 FAULTS = {
+    "a key of the request": (
+        changed('{python: "bot:answer"}', '{chat: m, base_url: "http://127.0.0.1:9/v1", seed: 1}'),
+        "suite.yaml:3:54 system.seed: unknown key; if the endpoint takes it, write `parameters: {seed: ...}`; else "
+        "choose from api_key_env,",
+    ),
     "unknown key": (changed("name: s", "nmae: s"), "suite.yaml:1:1 nmae: unknown key; did you mean `name`?"),
     "missing key": (changed("name: s\n", ""), "name: missing; add `name:`"),
     "wrong type": (changed("name: s", "name: [s]"), "suite.yaml:1:1 name: expected text, got a list of 1"),

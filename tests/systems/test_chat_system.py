@@ -599,3 +599,24 @@ def test_a_stream_that_breaks_off_with_a_status_is_asked_for_again(serve, shared
     (output,) = serve(handler, lambda url: system(url, retries=2, stream=True), shared, case())
     assert isinstance(output, Output), output
     assert output.text == "Paris"
+
+
+@pytest.mark.parametrize(
+    ("said", "fix"),
+    [
+        ("'temperature' is not supported with this model.", "the refusal names `temperature`: change or remove it in"),
+        ("temperature and top_p: give one of them", "the refusal names `temperature` and `top_p`: change or remove it"),
+        ("your messages are odd for this model", None),
+        ("temperatures are low", None),
+    ],
+)
+def test_a_refused_field_of_the_suite_is_named_with_the_fix(said, fix, serve, shared, case):
+    """It is not dropped, because the suite asks for it; the message says which one the refusal is about."""
+
+    async def handler(request):
+        return web.json_response({"error": {"message": said}}, status=400)
+
+    asked = partial(system, temperature=0, parameters={"top_p": 1})
+    (failure,) = serve(handler, asked, shared, case())
+    assert failure.kind == "http_400"
+    assert fix in failure.message if fix else failure.message.endswith("}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from evalkit.report.markdown import MOST_WORDS, few_words, words_of_page
-from evalkit.report.page import Code, Line, Page, Section, Table, markdown
+from evalkit.report.next_steps import NextStep
+from evalkit.report.page import NEXT, Code, Line, Page, Section, Table, markdown
 from evalkit.report.systems.view import SystemLine, SystemsView
 
 MOST_SYSTEMS = 12
@@ -42,15 +43,15 @@ def _page(view: SystemsView, most: int) -> Page:
         for line in view.release[:3]
     ]
     more: list[Line] = [(f"and {hidden} more in report.html",)] if hidden else []
-    next_line: list[Line] = [_next(view)] if view.next else []
     decided = (Section(bullets=tuple(gates)),) if gates else ()
-    compared = Section(table=Table(_HEAD, tuple(_row(line) for line in shown)), lines=(*more, *next_line))
+    compared = Section(table=Table(_HEAD, tuple(_row(line) for line in shown)), lines=tuple(more))
+    following = (Section(title=NEXT, bullets=(_next(view.next[0]),)),) if view.next else ()
     return Page(
         suite=view.comparison.suite,
         outcome=view.outcome or "compared",
         headline=few_words(view.sentence, _SENTENCE_WORDS),
         facts=view.facts,
-        sections=(*decided, compared),
+        sections=(*decided, compared, *following),
         news=view.outcome != "approved",
     )
 
@@ -72,6 +73,5 @@ def _row(line: SystemLine) -> tuple[Line, ...]:
     )
 
 
-def _next(view: SystemsView) -> Line:
-    step = view.next[0]
-    return ("Next:", step.text, *((Code(step.command),) if step.command else ()))
+def _next(step: NextStep) -> Line:
+    return (step.text, *((Code(step.command),) if step.command else ()))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from evalkit.scorers.rules.normalise import fold, split_spaceless, without_punctuation, words
-from evalkit.scorers.rules.rule import Share, check_share, no_reference
+from evalkit.scorers.rules.rule import Share, check_share, no_reference, shown
 from evalkit.text.patterns import well_formed
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
@@ -79,6 +79,8 @@ class AgainstReference(Share):
             return no_reference(self.name)
         value, reason, details = self.measure(output.text, case.reference)
         passed = None if self.min is None else value >= self.min
+        if passed is False:
+            reason = f"expected {shown(case.reference)}: {reason}"
         return Score(self.name, value, passed, reason, details)
 
     def measure(self, answer: str, references: tuple[str, ...]) -> tuple[float, str, Mapping[str, Any]]:
