@@ -35,7 +35,7 @@ __all__ = ["ColumnFlags", "Comparing", "compare_files", "decision_of"]
 BEFORE, AFTER = "before", "after"
 _SHOWN_COLUMNS = 8
 _FEW_GAPS, _SMALL_SHARE = 3, 0.01
-"""Fewer grades that are missing after alone, or a smaller share of the rows, are not said."""
+"""Smaller numbers and shares of grades that only the new side lacks are not reported."""
 _NOT_KNOWN = "also unknown: the settings of the two systems, and how well a judge agrees with people"
 _NOT_CHECKED = "not checked, because no case can be run again: critical cases, canaries, suspect cases"
 
@@ -210,12 +210,12 @@ def _meanings(table: ResultTable, columns: ResultColumns) -> dict[str, str]:
 
 
 def _notes(pair: PairedResults, columns: ResultColumns) -> tuple[str, ...]:
-    """Say how the files were read, and what they cannot say."""
+    """Say how the files were read, and what they cannot show."""
     return (*_gaps(pair), _NOT_KNOWN, _NOT_CHECKED, *_read_as(pair, columns), *_left_out(pair, columns))
 
 
 def _gaps(pair: PairedResults) -> Iterator[str]:
-    """Say what grades that are missing after, and not before, could hide: failures often look like gaps."""
+    """Say what grades that only the new side lacks could hide: failures often look like gaps."""
     n_rows = len(pair.after.rows)
     for metric in pair.metrics:
         before, after = (sum(_is_missing(row, metric.name) for row in side.rows) for side in (pair.before, pair.after))
