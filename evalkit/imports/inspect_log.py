@@ -84,7 +84,7 @@ def read_log(source: SourceFile, limit: int | None = None) -> Imported:
 
 
 def _unpacked(source: SourceFile) -> SourceFile:
-    """Return an archive as the document that it is in JSON."""
+    """Return an archive in the form of a log in JSON."""
     log: dict[str, Any] = {}
     samples: list[Any] = []
     unknown: list[int] = []

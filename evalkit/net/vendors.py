@@ -27,6 +27,10 @@ class Vendor:
     dialect: Dialect = "openai"
     models: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not self.base_url.startswith(("http://", "https://", "${")):
+            raise ValueError("base_url: not an http or https URL; write one such as https://host/v1")
+
 
 VENDORS: Mapping[str, Vendor] = {
     "openai": Vendor(

@@ -111,6 +111,16 @@ def test_a_gateway_under_a_misspelt_name_is_told(name: str, system: str, n: int,
     assert [each for each in warnings if "vendor" in each] == [told][:n]
 
 
+def test_an_address_that_is_none_is_a_problem_of_the_table(tmp_path: Path) -> None:
+    """It was reported at the judge, which names no address, and for a system not at all."""
+    with pytest.raises(InputError) as raised:
+        load(tmp_path, "{chat: gpt-4o}", "judge: {chat: gpt-5}\nvendors: {openai: {base_url: gateway}}")
+    (problem,) = raised.value.problems
+    assert str(problem).endswith(
+        "suite.yaml:5:20 vendors.openai.base_url: not an http or https URL; write one such as https://host/v1"
+    )
+
+
 def test_the_table_is_sound() -> None:
     """Only https, but for this machine; no pattern belongs to two vendors; each key has a variable of its own."""
     for vendor in VENDORS.values():
