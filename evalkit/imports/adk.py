@@ -17,7 +17,7 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _PATH_KEY = re.compile(r"[\w-]+")
 _BLOBS = ("inline_data", "file_data", "executable_code", "code_execution_result")
 _FREE = ("state", "final_session_state", "args")
-"""Keys below which names are the user's own."""
+"""Keys whose values keep the user's own names."""
 
 
 def is_eval_set(source: SourceFile) -> bool:
@@ -57,7 +57,10 @@ def read_eval_set(source: SourceFile, limit: int | None = None) -> Imported:
 
 
 def _scorers(rows: list[dict[str, Any]]) -> list[FoundScorer]:
-    """Return what ADK checks by default: the calls of each turn exactly; its overlap of words has another formula."""
+    """Return the checks that ADK makes by default: the calls of each turn, exactly, and an overlap of words.
+
+    The overlap is computed by another formula.
+    """
     turns = [turn for row in rows for turn in row.get("turns", ())]
     found = []
     on_turns = {"over": "turn", "when": {"has": "turns"}}
@@ -162,7 +165,7 @@ def _rubrics(found: Collector, place: str, rubrics: Any) -> list[FoundScorer]:
 
 
 def _leaves(state: Mapping[str, Any], path: str) -> list[tuple[str, Any]]:
-    """Return the paths of a state with their values; a mapping whose keys are no names stays whole."""
+    """Return the paths of a state with their values; a mapping whose keys are not names stays whole."""
     found: list[tuple[str, Any]] = []
     for key, value in state.items():
         inner = f"{path}.{key}" if path else str(key)

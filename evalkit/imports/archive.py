@@ -87,7 +87,7 @@ def _data(file: BinaryIO, info: zipfile.ZipInfo, place: str, fix: str) -> bytes:
 
 
 def _unpacked(packed: bytes, info: zipfile.ZipInfo, place: str, fix: str) -> bytes:
-    """Unpack one byte more than the list of members says, at most."""
+    """Unpack at most one byte more than the list of members says."""
     most = info.file_size + 1
     if info.compress_type == zipfile.ZIP_STORED:
         return packed

@@ -40,11 +40,12 @@ class Collector:
         self.n_lost += part == "case"
 
     def rows(self, limit: int | None, *telling: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
-        """Yield the number, place and values of each row; one that is no mapping is a loss.
+        """Yield the number, place and values of each row; one that is not a mapping is a loss.
 
         Args:
             limit: how many.
-            telling: names of values that may be the empty text or an empty list. In a table those may be missing ones.
+            telling: names of values that may be the empty text or an empty list. A table may write
+                them for missing values.
         """
         kept = () if self.source.kind == "table" else telling
         rows = self.source.rows or ([self.source.value] if isinstance(self.source.value, Mapping) else [])
@@ -72,14 +73,14 @@ class Collector:
         fields.update({own_field(key): value for key, value in row.items() if key not in read})
 
     def metadata(self, fields: dict[str, Any], value: Any) -> None:
-        """Make cohorts of the short values of some metadata, and fields of the others."""
+        """Turn the short values of some metadata into cohorts, and the others into fields."""
         cohorts = cohorts_of(value)
         fields["cohorts"] = {**fields.get("cohorts", {}), **cohorts}
         others = value.items() if isinstance(value, Mapping) else [("metadata", value)] if value not in NOTHING else []
         fields.update({own_field(str(key)): each for key, each in others if key not in cohorts and each not in NOTHING})
 
     def calls(self, place: str, value: Any, arguments: str, result: str = "") -> list[dict[str, Any]] | None:
-        """Return tool calls in our form; `None`, with a loss, if they are none.
+        """Return tool calls in our form; `None`, with a loss, if they are not calls.
 
         Args:
             place: of the calls.
@@ -95,7 +96,7 @@ class Collector:
         for each in items:
             given = each.get(arguments)
             if given is not None and not isinstance(given, Mapping):
-                self.lose(place, f"arguments of {each['name'][:60]} that are no mapping", "write them as a mapping")
+                self.lose(place, f"arguments of {each['name'][:60]} that are not a mapping", "write them as a mapping")
             call: dict[str, Any] = {"name": each["name"], "arguments": given if isinstance(given, Mapping) else {}}
             if result and each.get(result) is not None:
                 call["result"] = each[result]

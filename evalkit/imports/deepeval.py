@@ -12,7 +12,7 @@ from evalkit.imports.imported import Imported
 from evalkit.imports.source_file import SourceFile
 
 _OWN = {"actual_output", "expected_output", "retrieval_context", "expected_tools", "custom_column_key_values"}
-"""Columns of which no other tool has two."""
+"""Columns of which other tools have at most one."""
 _JSON = ("turns", "tools_called", "expected_tools", "additional_metadata", "custom_column_key_values", "expectations")
 """Columns that hold JSON in a table."""
 _SEPARATOR = "|"
@@ -32,7 +32,7 @@ _READ = frozenset(
     }
 )
 _TELLING = ("actual_output", "expected_tools", "tools_called", "retrieval_context")
-"""Of which nothing is something: no word, no call, no passage."""
+"""Columns in which an empty value has a meaning: no text, no call, no passage."""
 _MCP = ("mcp_tools_called", "mcp_resources_called", "mcp_prompts_called")
 
 
@@ -174,7 +174,7 @@ def _talk(found: Collector, at: int, place: str, row: Mapping[str, Any]) -> None
 def _message(found: Collector, at: int, number: int, turn: Any) -> dict[str, Any] | None:
     place = found.source.at(at, "turns", number)
     if not isinstance(turn, Mapping) or turn.get("role") not in ("user", "assistant"):
-        found.lose(place, "a turn of neither user nor assistant", "write its `role`")
+        found.lose(place, "a turn that is neither the user's nor the assistant's", "write its `role`")
         return None
     message: dict[str, Any] = {"role": turn["role"], "content": turn.get("content")}
     calls = (

@@ -69,7 +69,7 @@ def read_source(
         answers: a file with outputs for the cases of the first.
 
     Raises:
-        InputError: it is of no known kind, or cannot be read.
+        InputError: its kind is unknown, or it cannot be read.
     """
     for each in FORMATS:
         if format in (None, each.format):
@@ -90,7 +90,7 @@ def _joined(examples: Imported, answers: SourceFile) -> Imported:
     from evalkit.imports.langsmith import is_runs, joined, read_runs
 
     if examples.kind != "LangSmith examples" or not is_runs(answers):
-        what = "goes with LangSmith alone: examples, and their runs"
+        what = "is for LangSmith only: examples, and their runs"
         raise InputError(Problem(f"--answers {answers.shown}", what, "leave it out"))
     return joined(examples, read_runs(answers))
 

@@ -61,7 +61,7 @@ def is_number(value: Any) -> bool:
 
 
 def texts_of(value: Any) -> list[str]:
-    """Return the texts in a value: one text, or those of a list; nothing of another value."""
+    """Return the texts in a value: one text, or those of a list; nothing for any other value."""
     items = value if isinstance(value, list) else [value]
     return [item for item in items if isinstance(item, str) and item.strip()]
 

@@ -32,7 +32,7 @@ class FoundScorer:
         place: Place in the source.
         kind: The name in a suite, with `not_` if it is negated.
         options: Its options.
-        part: What it is called in counts.
+        part: Its name in counts.
     """
 
     place: str

@@ -20,10 +20,10 @@ _GRADES = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
 """Correct, incorrect, partial, no answer, as inspect counts them."""
 _DECISIONS = {"approve": "approved", "modify": "edited", "reject": "rejected", "terminate": "rejected"}
 _MOST_VALUES = 2 * MAX_VALUES
-"""In all members of an archive."""
+"""Maximum number of values in all members of an archive."""
 _ATTACHED = "attachment://"
 _NEEDS = ("sandbox", "files", "setup")
-"""What a sample needs of the machine it ran on."""
+"""Keys of a sample that need the machine it ran on."""
 _CODE = "write a `python` scorer: docs/own-scorers.md"
 
 
@@ -84,7 +84,7 @@ def read_log(source: SourceFile, limit: int | None = None) -> Imported:
 
 
 def _unpacked(source: SourceFile) -> SourceFile:
-    """Return an archive as the document that it is in JSON."""
+    """Return an archive in the form of a log in JSON."""
     log: dict[str, Any] = {}
     samples: list[Any] = []
     unknown: list[int] = []
@@ -118,7 +118,7 @@ def _order(sample: Any, order: Mapping[str, int]) -> tuple[int, int]:
 
 
 class _Scorers:
-    """What the scorers of an eval are here."""
+    """The counterparts of an eval's scorers."""
 
     def __init__(self, found: Collector, evaluation: Mapping[str, Any], source: SourceFile) -> None:
         scorers = [_mapping(each) for each in _list(evaluation.get("scorers"))]
@@ -190,7 +190,7 @@ def _output(found: Collector, place: str, case_id: str, repeat: int, sample: Map
 
 
 def _message(value: Any, sample: Mapping[str, Any]) -> Any:
-    """Return a message of the chat in our form; one that has no role stays what it is, and is refused later."""
+    """Return a message of the chat in our form; one without a role is returned as it is, and refused later."""
     if not isinstance(value, Mapping) or value.get("role") not in ROLES:
         return value
     message: dict[str, Any] = {"role": value["role"], "content": _content(value.get("content"), sample)}
@@ -219,7 +219,7 @@ def _content(value: Any, sample: Mapping[str, Any]) -> Any:
 
 
 def _attached(text: str, sample: Mapping[str, Any]) -> str:
-    """Return the text that a log keeps apart from where it belongs."""
+    """Return a text that a log stores apart from its message."""
     found = (
         _mapping(sample.get("attachments")).get(text.removeprefix(_ATTACHED)) if text.startswith(_ATTACHED) else None
     )
@@ -227,7 +227,7 @@ def _attached(text: str, sample: Mapping[str, Any]) -> str:
 
 
 def _steps(found: Collector, place: str, sample: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what the events say that the system did."""
+    """Return the steps that the events record."""
     events = [each for each in _list(sample.get("events")) if isinstance(each, Mapping)]
     began = next((at for each in events if (at := _time(each.get("timestamp"))) is not None), None)
     steps: list[dict[str, Any]] = []

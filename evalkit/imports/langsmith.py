@@ -27,7 +27,7 @@ def is_runs(source: SourceFile) -> bool:
 
 
 def read_examples(source: SourceFile, limit: int | None = None) -> Imported:
-    """Read examples: inputs ask, outputs are the reference."""
+    """Read examples: the inputs are the question, the outputs the reference."""
     found = Collector(source)
     for _, place, row in found.rows(limit):
         fields = asked_fields(row.get("inputs"))

@@ -65,7 +65,7 @@ def _reference(value: Any) -> Any:
 
 
 def _prompt(row: Mapping[str, Any]) -> str | None:
-    """Return the prompt that was sent, without what it was cut off by."""
+    """Return the prompt that was sent, without the settings beside it."""
     arguments: Any = row.get("arguments")
     if isinstance(arguments, Mapping):  # gen_args_0: {arg_0: prompt, arg_1: {until: ...}}
         arguments = [[*each.values()] for each in arguments.values() if isinstance(each, Mapping)]

@@ -81,7 +81,7 @@ class _Span:
         self.error = str(status.get("message") or "failed") if failed else None
 
     def value(self, name: str) -> Any:
-        """Return an attribute; text that is no JSON stays text."""
+        """Return an attribute; text that is not JSON stays text."""
         text = self._attributes.get(name)
         if not isinstance(text, str):
             return text

@@ -43,7 +43,7 @@ class Draft:
         checks: Rules of this case.
         scorers: Scorers that belong to the suite, for this case.
         stored: Whether the answers are stored ones.
-        notes: What the last assertion loses of its meaning, and the fix.
+        notes: The meaning that the last assertion loses, and the fix.
     """
 
     fields: dict[str, Any]
@@ -162,7 +162,7 @@ def similar(assertion: Assertion, draft: Draft) -> None:
 
 
 def overlap(kind: str) -> Carry:
-    """Return how to show a figure of overlap, whose formula differs and so decides nothing."""
+    """Return how to show a figure of overlap; its formula differs, so it decides nothing."""
 
     def add(assertion: Assertion, draft: Draft) -> None:
         _only_as_it_is(assertion)
@@ -182,14 +182,14 @@ def _refer(assertion: Assertion, draft: Draft) -> None:
 
 def _only_as_it_is(assertion: Assertion) -> None:
     if assertion.negated:
-        raise NotCarried(f"`not-{assertion.type}` has no counterpart", "turn the assertion round")
+        raise NotCarried(f"`not-{assertion.type}` has no counterpart", "reverse the assertion")
 
 
 def judged(text: str, *, reference: bool = False) -> Carry:
     """A judge with a rubric of its own.
 
     Args:
-        text: of the rubric; `VALUE` stands for the assertion's.
+        text: of the rubric; `VALUE` stands for the assertion's value.
         reference: whether the value is the reference instead.
     """
 
@@ -246,7 +246,7 @@ def tool_call_f1(assertion: Assertion, draft: Draft) -> None:
 
 
 _UNNAMED = re.compile(r"[^\w .:/()-]")
-"""Signs that the name of a metric cannot have."""
+"""Characters that the name of a metric cannot have."""
 
 
 def tool_used(assertion: Assertion, draft: Draft) -> None:
@@ -259,7 +259,7 @@ def tool_used(assertion: Assertion, draft: Draft) -> None:
             raise NotCarried("no name of a tool", "write it as `value`")
         bounds = {key: _whole(wanted[key], key) for key in ("min", "max") if wanted.get(key) is not None}
         if assertion.negated and bounds:
-            raise NotCarried("`not-` before a `min` or `max`", "turn the bounds round")
+            raise NotCarried("`not-` before a `min` or `max`", "swap the bounds")
         bounds = {"max": 0} if assertion.negated else {"min": 1, **bounds}
         title = f"calls of {_UNNAMED.sub('_', name)}"
         draft.checks.append(FoundScorer(assertion.place, "steps", {"name": title, "step": name, **bounds}))

@@ -130,7 +130,7 @@ def _judge(provider: Any, reader: ReadTests, place: str) -> Mapping[str, Any] | 
     try:
         made = system_of(read_provider(provider, place), "{{input}}", {"input": INPUT})
         if "chat" not in made.options:
-            raise NotCarried("the provider that grades is no chat", "name a judge: `judge: {chat: gpt-4o}`")
+            raise NotCarried("the provider that grades is not a chat model", "name a judge: `judge: {chat: gpt-4o}`")
     except NotCarried as error:
         reader.lose(place, error.what, error.fix)
         return None

@@ -1,4 +1,4 @@
-"""What promptfoo's providers are here: systems, with secrets taken out."""
+"""Turn promptfoo's providers into systems, with secrets taken out."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def read_provider(value: Any, place: str) -> Provider:
 
 
 def system_of(provider: Provider, prompt: Any, fields: Mapping[str, str], filled: str = INPUT) -> Made:
-    """Return the system that a provider with a prompt is.
+    """Return the system that a provider and a prompt make.
 
     Args:
         provider: the provider.
@@ -130,7 +130,7 @@ def system_of(provider: Provider, prompt: Any, fields: Mapping[str, str], filled
 def _chat(provider: Provider, vendor: str, rest: str, prompt: Any, fields: Mapping[str, str]) -> Made:
     kind, colon, model = rest.partition(":")
     if colon and kind not in ("chat", "messages", "responses", "gemini"):
-        raise NotCarried(f"the provider {provider.id[:60]!r} is no chat", _FIX)
+        raise NotCarried(f"the provider {provider.id[:60]!r} is not a chat model", _FIX)
     model = model if colon else kind
     if not model:
         raise NotCarried(f"the provider {provider.id[:60]!r} names no model", _FIX)
@@ -153,7 +153,7 @@ def _chat(provider: Provider, vendor: str, rest: str, prompt: Any, fields: Mappi
             parameters[key] = value
         else:
             made.notes.append(
-                (f"`{key}` of the provider is not read", "add it under `parameters`, if it is of the request")
+                (f"`{key}` of the provider is not read", "add it under `parameters`, if it belongs to the request")
             )
     if parameters:
         made.options["parameters"] = parameters
@@ -215,7 +215,7 @@ def _command(line: str, reads: str) -> Made:
         words = []
     if not words:
         raise NotCarried("a command that cannot be split into words", _FIX)
-    what = "a program gets the prompt as an argument there, and as JSON on its standard input here"
+    what = "promptfoo passes the prompt as an argument, evalkit as JSON on standard input"
     return Made({"command": words}, [(what, f'let it read `json.load(sys.stdin)["{reads}"]`')], reads=reads)
 
 

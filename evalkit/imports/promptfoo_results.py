@@ -87,7 +87,7 @@ def read_results(source: SourceFile, limit: int | None = None) -> Imported:
 
 
 def _distinct(systems: list[ImportedSystem]) -> list[ImportedSystem]:
-    """Return the systems with a number behind names that occur twice."""
+    """Return the systems, with a number after each name that occurs twice."""
     names = [each.name for each in systems]
     return [
         ImportedSystem(
@@ -140,7 +140,7 @@ def _usage(row: Mapping[str, Any], response: Mapping[str, Any]) -> dict[str, Any
 
 
 def _labels(row: Mapping[str, Any], stored: StoredOutput) -> list[PersonsLabel]:
-    """Return what a person said of an output in promptfoo's viewer."""
+    """Return a person's verdict on an output in promptfoo's viewer."""
     if stored.output is None:
         return []
     parts = mapping_of(row.get("gradingResult")).get("componentResults")
@@ -157,7 +157,7 @@ def _labels(row: Mapping[str, Any], stored: StoredOutput) -> list[PersonsLabel]:
 
 
 def _recorded(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what promptfoo said of an output."""
+    """Return promptfoo's verdicts on an output."""
     grading = mapping_of(row.get("gradingResult"))
     parts = grading.get("componentResults")
     found: dict[str, Any] = {key: row[key] for key in ("score",) if is_number(row.get(key))}

@@ -12,9 +12,9 @@ _NAME = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*", re.ASCII)
 _ENV = re.compile(r"(?:process\.)?env\.([A-Za-z_]\w*)|env\[['\"]([A-Za-z_]\w*)['\"]\]", re.ASCII)
 FILE = "file://"
 _MOST_CHARS = 1 << 20
-"""Of a text that is filled: a few variables of some size make any size of it."""
+"""Maximum length of a filled text, because a few variables can multiply it without limit."""
 _ROUNDS = 5
-"""How deep variables may name each other."""
+"""Maximum depth of variables that name each other."""
 
 
 class NotCarried(Exception):
@@ -50,7 +50,7 @@ def resolved(variables: Mapping[str, Any]) -> dict[str, Any]:
         if filled == found:
             return found
         found = filled
-    raise NotCarried("variables that name each other more than 5 times", "write their values")
+    raise NotCarried("variables that name each other more than 5 levels deep", "write their values")
 
 
 def _rendered(text: str, variables: Mapping[str, Any]) -> str:
@@ -114,7 +114,7 @@ def with_environment(text: str) -> tuple[str, list[str]]:
 
 
 def names_in(text: str) -> list[str]:
-    """Return what the placeholders of a text say."""
+    """Return the contents of the placeholders in a text."""
     return [found[1] for found in _SLOT.finditer(text)]
 
 

@@ -20,7 +20,7 @@ from evalkit.imports.suite_scorers import suite_scorers
 _QUESTIONS = ("input", "question", "query", "prompt", "text", "message", "user_input")
 """Variables that are the question, if a test has several."""
 _METRIC = re.compile(r"\w[\w .:/()-]{0,59}")
-"""Names that a metric of promptfoo keeps here."""
+"""Names of promptfoo's metrics that are kept as they are."""
 MOST_TESTS = 10_000
 _ASSERT_KEYS = {"type", "value", "threshold", "weight", "metric", "assert"}
 _TEST_KEYS = {"description", "vars", "assert", "threshold", "metadata", "options"}
@@ -87,7 +87,7 @@ class ReadTests:
         if cohorts := cohorts_of(metadata):
             draft.fields["cohorts"] = cohorts
         for key in [key for key in metadata if key not in cohorts]:
-            self.lose(self.source.at(*keys), f"`metadata.{key}` is no short text", "keep it as a variable")
+            self.lose(self.source.at(*keys), f"`metadata.{key}` is not a short text", "keep it as a variable")
         self._assert(test.get("assert"), (*keys, "assert"), draft, variables)
         if not self.stored:
             self._assert(default.get("assert"), ("defaultTest", "assert"), draft, variables)
@@ -115,14 +115,14 @@ class ReadTests:
     def _set(
         self, item: Mapping[str, Any], keys: tuple[str | int, ...], draft: Draft, variables: Mapping[str, Any]
     ) -> None:
-        """Add the assertions of a set; a set of weight 0 decides nothing, and neither do they."""
+        """Add the assertions of a set; those of a set with weight 0 decide nothing."""
         place, weight, inner = self.source.at(*keys), item.get("weight", 1), item.get("assert")
         if weight == 0 and isinstance(inner, list):
             inner = [{**each, "weight": 0} if isinstance(each, Mapping) else each for each in inner]
         self._assert(inner, (*keys, "assert"), draft, variables)
         if weight not in (0, 1):
             what = f"weight {_short(weight)} of the set: a case passes if every check passes"
-            self.lose(place, what, "gate what matters more by a scorer of its own")
+            self.lose(place, what, "give what matters more a scorer and a gate of its own")
         for key in sorted(item.keys() - {"type", "assert", "weight", "threshold"}):
             if item[key] not in (None, "", [], {}):
                 self.lose(place, f"`{key}` of the set is not read", "set it in the scorers: docs/scorers.md")
@@ -153,7 +153,7 @@ class ReadTests:
         self._weighted(item, place, draft, before)
 
     def _weighted(self, item: Mapping[str, Any], place: str, draft: Draft, before: tuple[int, int]) -> None:
-        """Give the new checks their name, and let those of weight 0 be shown alone."""
+        """Name the new checks, and only show those of weight 0."""
         name = item.get("metric")
         named = {"name": name} if isinstance(name, str) and _METRIC.fullmatch(name) else {}
         new = [FoundScorer(each.place, each.kind, {**each.options, **named}) for each in draft.checks[before[0] :]]
@@ -169,7 +169,7 @@ class ReadTests:
             draft.checks[before[0] :] = new
         if weight not in (0, 1):
             what = f"weight {_short(weight)}: a case passes if every check passes"
-            self.lose(place, what, "gate what matters more by a scorer of its own")
+            self.lose(place, what, "give what matters more a scorer and a gate of its own")
         for key in sorted(item.keys() - _ASSERT_KEYS):
             if item[key] not in (None, "", [], {}):
                 self.lose(place, f"`{key}` of the assertion is not read", "set it in the scorer: docs/scorers.md")
@@ -187,7 +187,7 @@ class ReadTests:
                 self.lose(place, f"`options.{key}` of the test is not read", KEY_FIX)
 
     def fields(self) -> dict[str, str]:
-        """Return the field of each variable; the one that is the input of every case is no field beside it."""
+        """Return the field of each variable; the variable that is the input of every case needs none."""
         questions = {asked(test.variables) for test in self.tests}
         found = {name: own_field(name) for test in self.tests for name in test.variables}
         if len(questions) == 1 and (question := questions.pop()) is not None:
@@ -218,7 +218,7 @@ class ReadTests:
 
 
 def asked(variables: Mapping[str, Any]) -> str | None:
-    """Return the variable that is the question: the only one, or one that is called so."""
+    """Return the variable that is the question: the only one, or one with a known name."""
     if len(variables) == 1:
         return next(iter(variables))
     return next((name for name in _QUESTIONS if name in variables), None)

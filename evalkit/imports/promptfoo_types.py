@@ -1,4 +1,4 @@
-"""What each type of promptfoo's assertions is here: one row a type, in `ASSERTIONS`."""
+"""Map each type of promptfoo's assertions to its counterpart: one row a type, in `ASSERTIONS`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Uncarried:
 
 
 def carry(assertion: Assertion, draft: Draft) -> None:
-    """Add what an assertion is here to a case.
+    """Add the counterpart of an assertion to a case.
 
     Raises:
         NotCarried: it cannot be carried over.
@@ -153,4 +153,4 @@ ASSERTIONS: Mapping[str, Carry | Uncarried] = {
     "max-score": _SEVERAL,
     "human": Uncarried("a person grades", "label answers: docs/calibration.md"),
 }
-"""Type without `not-` -> what it is here, or why it is nothing."""
+"""Type without `not-` -> its counterpart, or why there is none."""

@@ -14,7 +14,7 @@ _TYPES = {"human": "user", "ai": "assistant", **{role: role for role in ("system
 
 
 def asked_fields(inputs: Any) -> dict[str, Any]:
-    """Return the fields of some inputs: the one that asks is the input."""
+    """Return the fields of some inputs; the one with the question is the input."""
     given = inputs if isinstance(inputs, Mapping) else {"input": inputs}
     name = next((key for key in QUESTIONS if key in given), next(iter(given)) if len(given) == 1 else None)
     value = given if name is None else given[name]
@@ -31,7 +31,7 @@ def text_or_chat(value: Any) -> Any:
 
 
 def chat_message(value: Any) -> dict[str, Any] | None:
-    """Return a message of LangChain, serialised or plain, in our form; `None` if it is none."""
+    """Return a message of LangChain, serialised or plain, in our form; `None` if it is not one."""
     if not isinstance(value, Mapping):
         return None
     inner = value.get("data") if isinstance(value.get("data"), Mapping) else value

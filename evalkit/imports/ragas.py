@@ -60,7 +60,7 @@ def _fields(found: Collector, place: str, row: Mapping[str, Any]) -> dict[str, A
         "rubrics": row.get("rubrics"),
     }
     if not isinstance(fields["rubrics"], Mapping | None):
-        found.lose(f"{place} rubrics", "rubrics that are no mapping", "write them as a mapping, in JSON Lines")
+        found.lose(f"{place} rubrics", "rubrics that are not a mapping", "write them as a mapping, in JSON Lines")
         del fields["rubrics"]
     if isinstance(name := row.get("synthesizer_name"), str):
         fields["cohorts"] = {"synthesizer": name}

@@ -181,7 +181,7 @@ def _repeating(tables: Sequence[ResultTable], both: Sequence[str], name: str, re
 
 
 def _asks_the_same(tables: Sequence[ResultTable], both: Sequence[str], name: str) -> bool:
-    """Tell whether rows of one id have one input, so that they can be repeats; `name` alone says too little."""
+    """Tell whether rows of one id have one input, so that they can be repeats; `name` alone is not enough."""
     asked = next((each for each in INPUT_NAMES if each in both and each != name), None)
     if asked is None:
         return name != "name"

@@ -15,7 +15,7 @@ from evalkit.types import MOST
 _PASSES = frozenset({"true", "yes", "pass", "passed", "ok", "correct", "success"})
 _FAILS = frozenset({"false", "no", "fail", "failed", "incorrect", "wrong", "failure"})
 VERDICTS = (_PASSES | _FAILS) - {"true", "false", "yes", "no"}
-"""Words that grade an answer; the others may be the answer itself."""
+"""Words that can only grade an answer; the others may be the answer itself."""
 _EMPTY = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "-"})
 _INFINITE = frozenset({"inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"})
 _ERRORS = frozenset({"error", "errored", "timeout", "timed out", "exception"})
@@ -40,7 +40,7 @@ class Grade:
     unknown: str = ""
     """Why there is no value: `empty`, `not_finite`, `error` or `unreadable`; empty if there is one."""
     message: str = ""
-    """What the cell says of it."""
+    """The text of the cell."""
 
 
 class NotAGrade(ValueError):
@@ -108,6 +108,6 @@ def is_letters(grades: Iterable[Grade]) -> bool:
 
 
 def is_pass_fail(grades: Iterable[Grade]) -> bool:
-    """Tell whether no grade is anything but 0 and 1, and there is one."""
+    """Tell whether there are grades, and all are 0 or 1."""
     known = {grade.value for grade in grades} - {None}
     return bool(known) and known <= {0.0, 1.0}

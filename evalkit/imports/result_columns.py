@@ -1,7 +1,7 @@
 """Decide which columns of two files of results name the cases, hold grades, and say what kind of case it is.
 
-A column is chosen by its name, and both files must agree. What is chosen is said; what stays unclear is refused, with
-the flag that says it.
+A column is chosen by its name, and both files must agree. Each choice is printed; an unclear column is refused,
+with the flag that decides.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from evalkit.types import Metric
 
 PASS_NAMES = ("pass", "passed", "success", "successful", "correct", "is_correct", "ok")
 ANSWER_NAMES = ("result", "label", "outcome")
-"""Those of `WEAK_PASS_NAMES` whose values must be words that nothing but a grade is: `pass`, and not `yes` or 1."""
+"""Those of `WEAK_PASS_NAMES` whose values must be words that can only be grades: `pass`, and not `yes` or 1."""
 WEAK_PASS_NAMES = ("verdict", "result", "label", "judgement", "judgment", "outcome")
 """Read as pass or fail if nothing else is a grade: each may also be what a model answered."""
 SCORE_NAMES = ("score", "value", "rating", "grade", "accuracy", "acc", "exact_match", "f1")
 GRADE_ENDS = ("_score", "_passed", "_pass", "_acc", "_correct")
 GRADE_GROUPS = ("score.", "scores.", "metric.", "metrics.")
-"""Begin the columns of objects that hold grades alone: `scores.tone`."""
+"""Prefixes of the columns of objects that hold only grades: `scores.tone`."""
 COHORT_NAMES = ("topic", "category", "domain", "language", "tag", "tags", "split", "difficulty", "group")
 _BESIDE_GRADES = ("_reason", "_comment", "_explanation", "_threshold", "_cost")
 MOST_VALUES = 20
@@ -67,7 +67,7 @@ class ResultColumns:
     tags: Mapping[str, tuple[str, str]]
     """Cohort of one tag -> column of lists, and the tag."""
     amounts: Mapping[str, str]
-    """`latency_s`, `latency_ms`, `cost_usd`, `input_tokens` or `output_tokens` -> column; shown, and no grade."""
+    """`latency_s`, `latency_ms`, `cost_usd`, `input_tokens` or `output_tokens` -> column; shown, but not graded."""
     judged: tuple[str, ...]
     """Metrics that a model graded, as the user or a file says."""
     unused: tuple[str, ...]
@@ -128,7 +128,7 @@ class _Grades:
         self._read: dict[str, tuple[list[Grade], list[Problem]]] = {}
 
     def read(self, name: str) -> tuple[list[Grade], list[Problem]]:
-        """Return the grades of a column in both tables, and a problem for each cell that is none."""
+        """Return the grades of a column in both tables, and a problem for each cell without one."""
         if name not in self._read:
             grades: list[Grade] = []
             problems: list[Problem] = []
@@ -242,7 +242,7 @@ class _Grades:
         return better
 
     def _is_one_scale(self, name: str, own: str) -> bool:
-        """Tell whether both files count alike; noted if one holds shares and the other larger numbers: 0.9 and 60."""
+        """Tell whether both files use one scale; shares in one and larger numbers in the other (0.9, 60) are noted."""
         if name in map(fold, self.asked.scales):
             return True
         n_before = len(self.tables[0].rows)
@@ -282,7 +282,7 @@ def _is_grade_name(name: str, own: str) -> bool:
 
 
 def _metric_name(name: str) -> str:
-    """Return the name of a column's metric; one that means something of its own here gets another."""
+    """Return the name of a column's metric; a name that evalkit uses itself is changed."""
     taken = name in _RESERVED or is_derived(name) or name.endswith(".passed")
     return f"{name}_column" if taken else name
 

@@ -18,7 +18,7 @@ VALUE_NAMES = ("value", "score", "passed", "pass", "success", "result")
 MOST_METRICS = 50
 _REASONS = ("reason", "comment", "explanation")
 _BESIDE = {**dict.fromkeys(_REASONS, "reason"), **dict.fromkeys(ERROR_NAMES, "error")}
-"""Columns that say something of the metric of their row -> what the column of that metric ends in."""
+"""Columns that describe the metric of their row -> the ending of that metric's column."""
 
 
 def widened(
@@ -54,7 +54,7 @@ def widened(
 def _columns_of(
     tables: Sequence[ResultTable], metrics: Sequence[Sequence[str]], dropped: Sequence[str]
 ) -> dict[str, str]:
-    """Return the column of each metric, the same in both tables; it is none that they have already."""
+    """Return the column of each metric, the same in both tables; it is not one that they have already."""
     taken = {name for table in tables for name in table.names} - {*dropped}
     columns: dict[str, str] = {}
     for metric in dict.fromkeys(sorted([*metrics[0], *metrics[1]])):

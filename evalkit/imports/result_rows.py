@@ -93,7 +93,7 @@ def _read(table: ResultTable, columns: ResultColumns) -> list[ReadRow]:
 def _empty_in_both(
     before: Sequence[ReadRow], after: Sequence[ReadRow], grades: Sequence[GradeColumn]
 ) -> dict[str, frozenset[str]]:
-    """Return column -> cases for which every row of both files is empty there, and has another grade.
+    """Return column -> cases whose rows are all empty there, in both files, and have another grade.
 
     A cell that is empty in one file alone is a missing grade, and a row without any grade is one that was not graded.
     """
@@ -200,7 +200,7 @@ def _output(table: ResultTable, row: ResultRow, columns: ResultColumns) -> Outpu
 
 
 def _reason(row: ResultRow, column: str) -> str:
-    """Return what the file says beside a grade."""
+    """Return the reason for a grade, empty if the file has none."""
     stem = column.removesuffix("_score").removesuffix("_passed").removesuffix("_pass")
     names = [f"{start}{end}" for start in dict.fromkeys((column, stem)) for end in REASON_ENDS]
     cell = next((row.cells[name] for name in (*names, "reason", "comment") if row.cells.get(name)), "")

@@ -26,7 +26,7 @@ from evalkit.text.values import one_line
 
 MAX_ROWS = 100_000
 MAX_BYTES = 512 << 20
-"""Of a file; both tables are held in memory."""
+"""Maximum size of a file; both tables are held in memory."""
 _SHOWN_VALUES = 10
 _HUMP = re.compile("(?<=[a-z0-9])(?=[A-Z])")
 """Where a word begins in `caseId`."""
@@ -80,7 +80,7 @@ class ResultTable:
     """Whether `0,85` is a number."""
 
     system: str = ""
-    """The system that the rows are of, if the file holds several."""
+    """The system that gave the rows, if the file holds several."""
     judged: frozenset[str] = frozenset()
     """Columns that a model graded, as the file says."""
 
@@ -280,21 +280,21 @@ def _folded(cells: Cells, names: dict[str, str], shown: str, line: int) -> Cells
     """Return the cells of a row under folded names, and remember the names.
 
     Raises:
-        InputError: two columns have names that differ in case, blanks or points alone.
+        InputError: two columns have names that differ only in case, blanks or points.
     """
     found = {}
     for name, value in cells.items():
         folded = fold(name)
         first = names.setdefault(folded, name)
         if folded in found or (first != name and first in cells):
-            what = f"the columns {first!r} and {name!r} have the same name but for case, blanks and points"
+            what = f"the columns {first!r} and {name!r} have the same name except for case, blanks and points"
             raise InputError(Problem(f"{shown}:{line}", what, "rename one of them"))
         found[folded] = value
     return found
 
 
 def quoted(text: str) -> str:
-    """Return a text as a shell takes it for one word."""
+    """Quote a text so that a shell takes it as one word."""
     return shlex.quote(text)
 
 

@@ -25,11 +25,12 @@ MAX_YAML_BYTES = 4 << 20
 MAX_TABLE_CHARS = 64 << 20
 MAX_ROWS = 100_000
 MAX_VALUES = 5_000_000
-"""Values of a JSON text, counted by their signs, because each takes far more memory than text."""
+"""Maximum number of values in a JSON text, counted by its commas and brackets; a value takes far more memory than
+text."""
 MAX_DEPTH = 100
-"""Levels of lists and mappings in a value."""
+"""Maximum depth of lists and mappings in a value."""
 MAX_NAME = 1_000
-"""Characters of a key."""
+"""Maximum length of a key."""
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 """First bytes of a zip file, and of an empty one."""
 
@@ -41,7 +42,7 @@ class SourceFile:
     Attributes:
         shown: The file in messages.
         kind: `document` (JSON or YAML), `rows` (JSON Lines), `table` (CSV) or `archive`.
-        value: The value of a document, the rows of the others.
+        value: The value of a document, or the rows of another kind.
         path: The file.
         lines: Line of each row.
         marks: Positions of the parts of a YAML document.

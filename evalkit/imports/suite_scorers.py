@@ -10,10 +10,10 @@ from typing import Any
 from evalkit.imports.imported import FoundScorer, Loss
 
 MOST = 20
-"""Scorers that differ between cases."""
+"""Maximum number of scorers that differ between cases."""
 RUBRICS = "rubrics"
 _WRITTEN_OUT = 60
-"""Characters from which a rubric is a text, and not a name."""
+"""Length from which a rubric is a text, and not a name."""
 
 
 @dataclass

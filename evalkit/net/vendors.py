@@ -27,6 +27,10 @@ class Vendor:
     dialect: Dialect = "openai"
     models: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not self.base_url.startswith(("http://", "https://", "${")):
+            raise ValueError("base_url: not an http or https URL; write one such as https://host/v1")
+
 
 VENDORS: Mapping[str, Vendor] = {
     "openai": Vendor(
@@ -90,9 +94,10 @@ def find_vendor(name: str, vendors: Mapping[str, Vendor] = VENDORS) -> Placed:
         raise ValueError(f"{name!r} may be of {' or '.join(names)}; write {choices}")
     near = difflib.get_close_matches(head.lower(), vendors, n=1, cutoff=0.8) if slash and model else []
     example = f"{near[0]}/{model}" if near else f"groq/{name if not slash or (head and model) else 'MODEL'}"
+    own = f", or define {head!r} under `vendors:`" if slash and head and model and not near else ""
     raise ValueError(
         f"the vendor of {name!r} is not known; "
-        f"write one before the name, such as `{example}` ({_listed(vendors)}), or add `base_url: https://host/v1`"
+        f"write one before the name, such as `{example}` ({_listed(vendors)}){own}, or add `base_url: https://host/v1`"
     )
 
 

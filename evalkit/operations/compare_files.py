@@ -36,7 +36,7 @@ __all__ = ["ColumnFlags", "Comparing", "compare_files", "decision_of"]
 
 _SHOWN_COLUMNS = 8
 _FEW_GAPS, _SMALL_SHARE = 3, 0.01
-"""Fewer grades that are missing after alone, or a smaller share of the rows, are not said."""
+"""Smaller numbers and shares of grades that only the new side lacks are not reported."""
 _JUDGE = "a model"
 """Stands for the judge, whose name the files do not say alike."""
 _SETTINGS = "also unknown: the settings of the two systems"
@@ -239,12 +239,12 @@ def _meanings(table: ResultTable, columns: ResultColumns) -> dict[str, str]:
 
 
 def _notes(pair: PairedResults, columns: ResultColumns, unknown: str) -> tuple[str, ...]:
-    """Say how the files were read, and what they cannot say."""
+    """Say how the files were read, and what they cannot show."""
     return (*_gaps(pair), unknown, _NOT_CHECKED, *_read_as(pair, columns), *_left_out(pair, columns))
 
 
 def _gaps(pair: PairedResults) -> Iterator[str]:
-    """Say what grades that are missing after, and not before, could hide: failures often look like gaps."""
+    """Say what grades that only the new side lacks could hide: failures often look like gaps."""
     n_rows = len(pair.after.rows)
     for metric in pair.metrics:
         before, after = (sum(_is_missing(row, metric.name) for row in side.rows) for side in (pair.before, pair.after))

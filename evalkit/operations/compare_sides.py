@@ -123,7 +123,7 @@ def _of_systems(old: Side, new: Side, column: str, systems: tuple[str, str] | No
 
 
 def tables_of(old: Side, new: Side, asked: ColumnFlags) -> tuple[ResultTable, ResultTable, ColumnFlags]:
-    """Return both sides as tables of which one row is one case, and what is known of their columns.
+    """Return both sides as tables with one row a case, and what is known of their columns.
 
     Raises:
         InputError: a run is damaged, or a metric is on one side alone.

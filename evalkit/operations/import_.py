@@ -27,7 +27,7 @@ class ImportRequest:
 
     Attributes:
         source: A file of another tool.
-        out: Folder to write to; it must be empty, or not exist.
+        out: Folder to write to; it must be empty or new.
         format: Name of the format; `None` to find it by content.
         answers: A file with outputs for the cases of the source.
         limit: Most cases to read.
@@ -63,7 +63,7 @@ class FinishedImport:
         files: Everything that was written.
         suites: The suites among them.
         replays: Whether they replay stored outputs.
-        needs_bot: Whether the system is to be written in bot.py.
+        needs_bot: Whether the user has to write the system, in bot.py.
     """
 
     kind: str

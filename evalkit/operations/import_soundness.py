@@ -44,7 +44,7 @@ def sound_parts(imported: Imported, source: Path, out: Path, env: Mapping[str, s
 
     Args:
         imported: what was read.
-        source: the file that it was read of.
+        source: the file that it was read from.
         out: the folder that it will be written to.
         env: the environment, for programs.
     """
@@ -195,7 +195,7 @@ class _Soundness:
 
 
 def _faults(options: Mapping[str, Any], out: Path, env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with a system, variables that are to be set aside."""
+    """Yield what is wrong with a system, apart from variables that are still to be set."""
     secret = next((key for key, text in _texts(options, "") if looks_secret(text)), None)
     if secret is not None:
         yield f"`{secret}` of the system holds a secret", "take it from the environment: docs/systems.md"
@@ -226,7 +226,7 @@ def _names(value: Any) -> list[str]:
 
 
 def _relocated(options: Mapping[str, Any], source: Path, out: Path) -> Mapping[str, Any]:
-    """Return a system whose command names files beside the source by their way from the new folder."""
+    """Return a system whose command names files beside the source by their path from the new folder."""
     if not isinstance(options.get("command"), list):
         return options
     here = source.resolve().parent

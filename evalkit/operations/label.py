@@ -19,6 +19,8 @@ from evalkit.formats.turns import has_several_turns
 from evalkit.golden.json_lines import read_jsonl
 from evalkit.operations.calibrate import Judged
 from evalkit.report.label_page import Item, Queue
+from evalkit.scorers.judges.prompt import goal_of, states_of
+from evalkit.scorers.judges.rubric import Rubric, read_rubric
 from evalkit.scorers.judges.transcript import Line, as_json, transcript_of
 from evalkit.store.stored_run import suite_file_of
 from evalkit.suite.parse import load_suite
@@ -56,13 +58,14 @@ def draw_queue(judged: Judged, scorer: str, n: int, *, by: str | None, seed: int
         raise InputError(Problem(str(judged.stored.folder.path), f"no answer without a label of {scorer}", "run again"))
     chances = {(each.case_id, each.repeat): each.inclusion_probability for each in drawn}
     rows = sorted(judged.stored.folder.rows(), key=lambda each: (each.case.id, each.repeat))
-    found = [_item(row, chances.pop(key)) for row in rows if (key := (row.case.id, row.repeat)) in chances]
-    rubric, rubric_sha256 = _rubric(judged, scorer)
+    rubric = _rubric(judged, scorer)
+    parts = rubric.parts if rubric else frozenset[str]()
+    found = [_item(row, chances.pop(key), parts) for row in rows if (key := (row.case.id, row.repeat)) in chances]
     return Queue(
         run_id=judged.stored.run_id,
         scorer=scorer,
-        rubric=rubric,
-        rubric_sha256=rubric_sha256,
+        rubric=rubric.system_text() if rubric else "",
+        rubric_sha256=rubric.sha256 if rubric else None,
         labels=scale_of(metric),
         seed=seed,
         items=tuple(found[place] for place in rng.permutation(len(found))),
@@ -89,7 +92,14 @@ def answer_sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _item(row: Row, chance: float) -> Item:
+def _item(row: Row, chance: float, parts: frozenset[str] = frozenset()) -> Item:
+    """Return what a rater sees of an answer.
+
+    Args:
+        row: the row of the answer.
+        chance: probability with which it was drawn.
+        parts: the parts of a case that the judge's rubric names.
+    """
     if row.output is None:
         raise ValueError(f"row {row.case.id} has a grade and no answer")
     return Item(
@@ -97,21 +107,31 @@ def _item(row: Row, chance: float) -> Item:
         answer_sha256=answer_sha256(labelled_text(row.case, row.output)),
         inclusion_probability=chance,
         input=row.case.question,
-        conversation=_conversation(row.case, row.output),
+        conversation=_conversation(row.case, row.output, parts),
+        parts=_parts(row.case, row.output, parts),
         reference=tuple(row.case.reference),
         contexts=tuple(row.output.contexts or row.case.contexts),
         answer=row.output.text,
     )
 
 
-def _conversation(case: Case, output: Output) -> tuple[tuple[str, str], ...]:
-    """Return (who, what) of each line in a conversation, or in a chat before the answer; empty for a plain question."""
-    several = has_several_turns(case, output)
-    if not several and isinstance(case.input, str):
+def _conversation(case: Case, output: Output, parts: frozenset[str]) -> tuple[tuple[str, str], ...]:
+    """Return (who, what) of each line in a conversation, or in a chat before the answer; empty for a plain question.
+
+    One turn is a conversation if the judge sees it as one, because its tool calls are then part of what is graded.
+    """
+    whole = has_several_turns(case, output) or bool(parts & {"conversation", "tools"})
+    if not whole and isinstance(case.input, str):
         return ()
     lines = transcript_of(case, output).lines
-    lines = lines if several else lines[:-1]
+    lines = lines if whole else lines[:-1]
     return tuple((" ".join(filter(None, (line.role, line.record.get("name")))), _said(line)) for line in lines)
+
+
+def _parts(case: Case, output: Output, parts: frozenset[str]) -> tuple[tuple[str, str], ...]:
+    """Return (title, text) of goal and state if the rubric names them."""
+    known = {"goal": goal_of(case), "state": states_of(case, output)}
+    return tuple((name.capitalize(), text) for name, text in known.items() if name in parts)
 
 
 def _said(line: Line) -> str:
@@ -120,23 +140,21 @@ def _said(line: Line) -> str:
     return line.text or "\n".join(f"{key}: {as_json(value)}" for key, value in facts.items() if key != "text")
 
 
-def _rubric(judged: Judged, scorer: str) -> tuple[str, str | None]:
-    """Return text and SHA-256 of the run's rubric, if the suite still has it."""
-    from evalkit.scorers.judges.rubric import read_rubric
-
+def _rubric(judged: Judged, scorer: str) -> Rubric | None:
+    """Return the rubric that the run was judged by, if the suite still has it."""
     suite_file = suite_file_of(judged.stored)
     if suite_file is None:
-        return "", None
+        return None
     suite = load_suite(suite_file)
     named = [entry.options for entry in suite.scorers if getattr(entry.options, "name", None) == scorer]
     if not named or not hasattr(named[0], "rubric"):
-        return "", None
+        return None
     rubric = read_rubric(suite.path.parent, named[0].rubric, getattr(named[0], "scale", None))
     used = judged.stored.score_keys[scorer].get("rubric")
     if used != rubric.sha256[: len(used or "")]:
         what = f"its rubric {one_line(named[0].rubric)} is not the one that this run was judged by"
         raise InputError(Problem(str(suite_file), what, "run the suite again, or take the rubric back"))
-    return rubric.system_text(), rubric.sha256
+    return rubric
 
 
 @dataclass(frozen=True)

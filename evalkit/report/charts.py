@@ -48,7 +48,7 @@ def dots_svg(metric: str, cohort: str, cell: CohortCell, ends: Ends) -> str:
     if seen.value is None:
         return ""
     place = _Scale(ends, _DOTS_WIDTH)
-    tone = (cell.outcome or "pass").replace(" ", "-")
+    tone = (cell.outcome or "ungated").replace(" ", "-")
     was = f", baseline {cell.base}" if cell.base else ""
     body = _axis(_DOTS_WIDTH) + _marks(place, (seen.low, seen.value, seen.high), cell.base_value, tone)
     return _svg(_DOTS_WIDTH, _ROW_HEIGHT, f"{metric} in {cohort}", f"now {cell.value} {cell.interval}{was}", body)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.report.cohort_table import standing
 from evalkit.report.gate_lines import GateLine
-from evalkit.report.headline import names_metric, spoken
+from evalkit.report.headline import counts_cases, names_metric, spoken
 from evalkit.report.next_steps import NextStep
 from evalkit.report.reasons import MISSING
 from evalkit.report.view import View
@@ -213,7 +213,7 @@ def _gate_cells(line: GateLine) -> tuple[str, str, str, str]:
     check = line.check
     where = "" if check.cohort in (OVERALL, "") else f" · {check.cohort}"
     compares = check.metric and (names_metric(check) or check.name == "no_regression")
-    name = check.metric if compares else f"{check.name} {check.metric}".strip()
+    name = check.metric if compares else f"{check.name} {'' if counts_cases(check) else check.metric}".strip()
     now = line.now.split(" [")[0].partition(":")[0]
     if line.base:
         return one_line(spoken(name) + where, 80), now, line.base, line.drop or "too few cases"

@@ -111,7 +111,14 @@ def subject(check: Check) -> str:
 
 def titled(check: Check) -> str:
     """Return the name of a check in a list: its subject, preceded by the check's own name if that is different."""
+    if counts_cases(check):
+        return subject(replace(check, metric=""))
     return subject(check) if names_metric(check) or not check.metric else f"{spoken(check.name)}: {subject(check)}"
+
+
+def counts_cases(check: Check) -> bool:
+    """Return whether a check limits a number of cases, so that its metric, the pass rate, says nothing."""
+    return check.name in ("failures", "critical cases")
 
 
 def names_metric(check: Check) -> bool:

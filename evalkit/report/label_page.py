@@ -31,6 +31,8 @@ class Item:
     answer: str
     conversation: tuple[tuple[str, str], ...] = ()
     """(who, what) of each message and tool of a conversation, shown instead of the input; empty for a question."""
+    parts: tuple[tuple[str, str], ...] = ()
+    """(title, text) of the other parts of the case that the judge sees: the goal and the state."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,7 +51,7 @@ def page_of(view: View) -> Page:
     moved = (
         found is None or found.new_failures or found.fixed or found.removed or found.changed or found.added
     )  # fmt: skip
-    headline = few_words(view.headline, _HEADLINE_WORDS)
+    headline = few_words(view.headline.replace("`", ""), _HEADLINE_WORDS)
     facts = (*view.facts[:2], *view.moves, *((*view.facts[2:], view.caveat) if view.caveat else ()))
     folded = tuple(section for build in _FOLDED if (section := build(view)) is not None)
     titles = [(section.title, section.note) for section in folded]

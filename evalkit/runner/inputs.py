@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
@@ -15,6 +16,7 @@ from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, gathered
 from evalkit.gate.assess import Terms
 from evalkit.gate.policy import ADD_GATE, NO_GATE, NoRegression
+from evalkit.net.vendors import VENDORS
 from evalkit.runner.terms import read_labels_of
 from evalkit.store.folder import DECISION, MANIFEST, ROWS, SUMMARY
 from evalkit.systems.chat import ChatSystem
@@ -173,6 +175,7 @@ def warnings_of(prepared: Prepared, terms: Terms) -> tuple[Problem, ...]:
         *prepared.doubts,
         *_without_keys(prepared),
         *_own_judge(prepared.suite),
+        *_misspelt_vendors(prepared),
         *_own_packages(prepared.suite),
         *_no_gate(prepared.suite),
         *_led_differently(terms),
@@ -196,6 +199,17 @@ def _led_differently(terms: Terms) -> Iterator[Problem]:
     for check in (each for each in terms.policy.checks if isinstance(each, NoRegression)):
         what, fix = led_differently(check.baseline, baseline.other_conversation)
         yield Problem(folder.shown_file(MANIFEST), what, fix)
+
+
+def _misspelt_vendors(prepared: Prepared) -> Iterator[Problem]:
+    """Warn about a vendor that no model names and whose name is nearly that of a vendor that is called instead."""
+    for name in prepared.suite.options.vendors.keys() - VENDORS.keys():
+        for near in difflib.get_close_matches(name, VENDORS, n=1, cutoff=0.8):
+            address, own = VENDORS[near].base_url, prepared.suite.options.vendors[name]["base_url"]
+            called = [each for each in prepared.addresses if each.startswith(address)]
+            if called and not any(each.startswith(own) for each in prepared.addresses):
+                what = f"no model of this suite names the vendor {name!r}, and {address} is called"
+                yield Problem(prepared.suite.place(f"vendors.{name}"), what, f"did you mean `{near}`?")
 
 
 def _own_packages(suite: Suite) -> Iterator[Problem]:

@@ -64,7 +64,11 @@ def scorer_entry(
         builder.problem(path, *what_and_fix(error))
         return None
     if found is None:
-        fix = known_elsewhere(kind) or choices(kind, known_names())
+        fix = known_elsewhere(kind)
+        if not fix:
+            fix = choices(kind, known_names())
+            packaged = "." in kind and not fix.startswith("did you mean")
+            fix = f"install the package that brings it, or {fix}" if packaged else fix
         builder.problem(path, f"no scorer called {kind!r}", fix)
         return None
     cls = found.cls

@@ -132,7 +132,7 @@ def test_langsmith_examples_with_their_runs(tmp_path: Path) -> None:
     assert [row["id"] for row in made.answers] == ["e1"]
     assert made.counts["output"] == (2, 1)
     assert made.golden[0]["reference"] == "Refunded"
-    with pytest.raises(InputError, match=r"--answers runs.jsonl: goes with LangSmith alone"):
+    with pytest.raises(InputError, match=r"--answers runs.jsonl: is for LangSmith only"):
         import_file(tmp_path / "runs.jsonl", tmp_path / "x", answers=tmp_path / "runs.jsonl")
 
 

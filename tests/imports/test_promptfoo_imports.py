@@ -330,7 +330,7 @@ def test_variables_are_filled_with_each_other(tmp_path: Path) -> None:
     others = [{"vars": circle}, {"vars": bomb}]
     made = import_text(tmp_path, "d.json", {**config, "tests": [*config["tests"], *others]}, out="others")
     assert [what for _, what in made.losses] == [
-        "variables that name each other more than 5 times",
+        "variables that name each other more than 5 levels deep",
         "a text of more than 1,048,576 characters when it is filled",
     ]
 
@@ -382,7 +382,7 @@ def test_a_provider_becomes_a_system(tmp_path: Path, provider: Any, system: dict
     [
         ({"providers": ["file://p.js"]}, "the provider 'file://p.js' runs a file"),
         ({"providers": ["bedrock:x"]}, "the provider 'bedrock:x' is not known here"),
-        ({"providers": ["openai:embedding:x"]}, "the provider 'openai:embedding:x' is no chat"),
+        ({"providers": ["openai:embedding:x"]}, "the provider 'openai:embedding:x' is not a chat model"),
         ({"providers": [{"a": 1, "b": 2}]}, "a provider without an id"),
         ({"providers": ["exec:no-such-program-here x"]}, "no program 'no-such-program-here' that can be run"),
         ({"providers": ["openai:m"], "prompts": ["file://p.txt"]}, "is a file"),

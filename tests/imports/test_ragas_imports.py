@@ -74,7 +74,7 @@ def test_rubrics_of_a_sample_are_those_of_its_case(tmp_path: Path) -> None:
     made = import_text(tmp_path, "s.jsonl", json.dumps({**SAMPLE, "rubrics": rubrics}))
     assert made.golden[0]["rubrics"] == rubrics
     made = import_text(tmp_path, "t.jsonl", json.dumps({**SAMPLE, "rubrics": "none"}), "t")
-    assert made.losses == [("t.jsonl:1 rubrics", "rubrics that are no mapping")]
+    assert made.losses == [("t.jsonl:1 rubrics", "rubrics that are not a mapping")]
 
 
 @pytest.mark.parametrize("cell", ["__import__('os').system('touch x')", "['a', 1]", "[" * 5_000, "['a'"])

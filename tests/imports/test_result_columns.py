@@ -352,7 +352,7 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     """Neither is preferred."""
     file = tmp_path / "a.csv"
     file.write_text("id,Score,score\na,1,2\n", encoding="utf-8")
-    with pytest.raises(InputError, match="'Score' and 'score' have the same name but for case"):
+    with pytest.raises(InputError, match="'Score' and 'score' have the same name except for case"):
         read_results(file)
 
 

@@ -35,6 +35,42 @@ def test_a_rater_reads_the_whole_conversation() -> None:
     )
 
 
+ONE_TURN = Case(
+    id="c",
+    input="Refund A-17",
+    fields={"turns": [{"user": "Refund A-17"}], "goal": "the money back", "state": {"A-17": "returned"}},
+)
+DONE = Output(
+    text="Done.",
+    messages=(Message("user", "Refund A-17"), Message("assistant", "Done.")),
+    trajectory=(replace(STEPS[0], error=None, turn=1),),
+    state={"A-17": "refunded"},
+)
+
+
+def test_a_rater_reads_what_the_rubric_names() -> None:
+    """A rater without the tools, the goal and the state of one turn would grade less than the judge."""
+    item = _item(Row(case=ONE_TURN, output=DONE), 1.0, frozenset({"conversation", "goal", "state"}))
+    assert item.conversation == (
+        ("user", "Refund A-17"),
+        ("tool refund", 'arguments: {"id": "A-17"}'),
+        ("assistant", "Done."),
+    )
+    assert item.parts == (
+        ("Goal", "the money back"),
+        ("State", 'before: {"A-17": "returned"}\nafter: {"A-17": "refunded"}'),
+    )
+    plain = _item(Row(case=ONE_TURN, output=DONE), 1.0, frozenset({"question", "answer"}))
+    assert (plain.conversation, plain.parts) == ((), ())
+
+
+def test_a_label_of_one_turn_with_tools_is_bound_to_them() -> None:
+    """The changed agent says the same and does something else; its label is another."""
+    other = replace(DONE, trajectory=(replace(DONE.trajectory[0], arguments={"id": "A-18"}),))  # type: ignore[index]
+    assert labelled_text(ONE_TURN, DONE) != labelled_text(ONE_TURN, other)
+    assert labelled_text(ONE_TURN, replace(DONE, trajectory=())) == "Done."
+
+
 def test_a_chat_is_read_before_its_answer() -> None:
     """The answer stands apart; a plain question has no conversation."""
     chat = Case(id="c", input=(Message("system", "Be kind."), Message("user", "Fee?")))

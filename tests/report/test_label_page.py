@@ -226,3 +226,14 @@ def test_a_conversation_is_shown_in_place_of_the_input(tmp_path: Path) -> None:
         assert await tab.value(texts) == [visible(text) for _, text in said]
 
     browse(tmp_path, visit, replace(QUEUE, items=(replace(QUEUE.items[0], conversation=said),)))
+
+
+def test_goal_and_state_are_shown(tmp_path: Path) -> None:
+    """Each under its title."""
+    parts = (("Goal", "the <b>money</b> back"), ("State", "before: {}\nafter: {}"))
+
+    async def visit(tab: Tab) -> None:
+        shown = "[...document.querySelectorAll('#parts > section > *')].map((each) => each.textContent)"
+        assert await tab.value(shown) == [visible(text) for part in parts for text in part]
+
+    browse(tmp_path, visit, replace(QUEUE, items=(replace(QUEUE.items[0], parts=parts),)))

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from evalkit.report.console import SHOWN_REASONS, print_view
 from evalkit.report.view import View, build_view
-from evalkit.results import Amendment, Decision
+from evalkit.results import Amendment, Check, Decision
 
 
 def printed(view: View, width: int, *, colour: bool = False, verbose: bool = False) -> str:
@@ -74,6 +74,22 @@ def test_without_a_baseline_there_is_no_column_of_it(view: View) -> None:
     text = printed(alone, 100)
     assert "drop" not in text.partition("cohort")[0]
     assert "need ≥ 85%" in text
+
+
+def test_a_check_that_counts_cases_is_not_named_after_a_rate() -> None:
+    """`failures pass rate · severity=critical` named a rate that the check does not limit."""
+    limit = "<= 0 failing critical cases"
+    check = Check(name="failures", metric="pass_rate", cohort="severity=critical", outcome="block", need=limit)
+    broke = replace(check, name="critical cases", outcome="warn", need="none that passed fails")
+    decision = Decision(outcome="blocked", checks=(check, broke), reasons=("2 cases fail",))
+    view = build_view(report_samples.summary(), decision, tuple, None, report_samples.manifest())
+    text = printed(view, 120)
+    assert "✗ block  failures · severity=critical " in text
+    assert "! warn   critical cases · severity=critical " in text
+    assert [line.subject for line in view.gates] == [
+        "failures in severity=critical",
+        "critical cases in severity=critical",
+    ]
 
 
 def test_a_changed_rule_is_said_under_its_own_word() -> None:

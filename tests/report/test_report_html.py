@@ -141,6 +141,30 @@ def test_every_drawing_has_words_and_a_table(page: Page) -> None:
     assert "As a table" in page.shown
 
 
+def plots_of(view: View, folder: Path, **changes: Any) -> str:
+    """The drawings of a report whose cells by cohort are changed."""
+    cohorts = tuple(
+        replace(line, cells=tuple(each and replace(each, **changes) for each in line.cells)) for line in view.cohorts
+    )
+    path = folder / "report.html"
+    write_html(path, replace(view, cohorts=cohorts), list, None)
+    return "".join(re.findall(r'<div class="cards plots">.*?</div>', path.read_text(encoding="utf-8"), re.S))
+
+
+def test_a_cohort_that_no_check_is_about_is_not_drawn_as_passed(tmp_path: Path, view: View) -> None:
+    """A cohort of 0 % that nothing gates was green."""
+    assert 'class="now pass"' in plots_of(view, tmp_path, outcome="pass")
+    ungated = plots_of(view, tmp_path, outcome=None)
+    assert 'class="now ungated"' in ungated and 'class="now pass"' not in ungated
+
+
+def test_a_plot_without_figures_of_the_baseline_does_not_promise_them(tmp_path: Path, view: View) -> None:
+    """A partial run is shown beside a baseline that it cannot be compared with."""
+    assert "from the baseline to now" in plots_of(view, tmp_path)
+    alone = plots_of(view, tmp_path, base="", base_value=None)
+    assert "<figcaption>" in alone and "from the baseline to now" not in alone and ">Was<" not in alone
+
+
 def test_the_index_lists_every_case_with_its_verdict(report_file: Path) -> None:
     """The index has a line for each row and for each case that was removed."""
     index = blocks(report_file)["index"]

@@ -127,6 +127,12 @@ def test_the_comment_hides_what_no_reviewer_needs(name: str) -> None:
         assert len(re.findall(r"\[[−\d][^\]]*, [^\]]*\]", line)) <= 1, line
 
 
+def test_a_headline_that_holds_a_command_reads_as_text() -> None:
+    """Its quotes of code were escaped, and showed as signs."""
+    head = next(line for line in markdown(page_of(first())).splitlines() if line.startswith("###"))
+    assert head.endswith("no baseline main yet: save it with evalkit baseline save RUN --name main")
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_every_fold_holds_something(name: str) -> None:
     """A reader who opens one finds more than its title."""

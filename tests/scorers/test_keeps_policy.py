@@ -127,6 +127,7 @@ def test_approvals_expire(times: tuple[Any, Any], n: int | None, tmp_path: Path)
     else:
         assert isinstance(grade, Score)
         assert grade.details["n_violations"] == n
+        assert n == 0 or "refund (step 2) was approved more than 3600 s before: " in grade.reason
 
 
 def test_a_call_without_any_approval_is_known_to_break_the_rule(tmp_path: Path) -> None:

@@ -241,4 +241,4 @@ def test_a_large_state() -> None:
     found = grade({str(n): {"v": n + 1} for n in range(10_000)}, {"0.v": 1}, before)
     assert isinstance(found, Score)
     assert found.value == 1 / 10_000
-    assert found.reason.endswith("and 9994 more")
+    assert found.reason.endswith("and 9,994 more")

@@ -89,6 +89,10 @@ FAULTS = {
     "alias": (changed("name: s", "name: &n s"), "anchors (&name) and aliases (*name) are refused"),
     "tag": (changed("name: s", "name: !!python/object:os.system x"), "is refused; write plain values"),
     "deep": (changed("name: s", "name: " + "[" * 60 + "]" * 60), "nested deeper than 50 levels"),
+    "scorer of a package": (
+        changed("[exact]", "[acme.tone]"),
+        "no scorer called 'acme.tone'; install the package that brings it, or choose from",
+    ),
     "unknown scorer": (changed("[exact]", "[exakt]"), "no scorer called 'exakt'; did you mean `exact`?"),
     "scorer of both libraries": (
         changed("[exact]", "[faithfulness]"),

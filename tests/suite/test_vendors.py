@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from evalkit.cli.app import app
 from evalkit.errors import InputError
 from evalkit.net.vendors import VENDORS, Vendor, find_vendor
+from evalkit.operations.check import check_suite
 from evalkit.suite.model import Suite
 from evalkit.suite.parse import load_suite
 from evalkit.testing import FakeModel
@@ -83,6 +85,40 @@ def test_a_name_that_two_vendors_claim_and_a_misspelt_vendor_are_told() -> None:
         find_vendor("gpt-4o", {**VENDORS, "house": house})
     with pytest.raises(ValueError, match="such as `openai/gpt-4o`"):
         find_vendor("OpenAI/gpt-4o")
+
+
+def test_a_vendor_of_ones_own_can_be_defined() -> None:
+    """A name with an unknown vendor before it may lack its entry in the table of the suite."""
+    with pytest.raises(ValueError, match=r"or define 'acme' under `vendors:`, or add `base_url"):
+        find_vendor("acme/large")
+    with pytest.raises(ValueError, match="is not known") as raised:
+        find_vendor("OpenAI/gpt-4o")
+    assert "define" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "system", "n"), [("opanai", "gpt-4o", 1), ("opanai", "opanai/m", 0), ("house", "gpt-4o", 0)]
+)
+def test_a_gateway_under_a_misspelt_name_is_told(name: str, system: str, n: int, tmp_path: Path) -> None:
+    """Its requests would go to the vendor itself."""
+    file = write(tmp_path, f"{{chat: {system}}}", f'vendors: {{{name}: {{base_url: "http://127.0.0.1:9/v1"}}}}')
+    found = asyncio.run(check_suite(file, {"OPENAI_API_KEY": "k"})).prepared.warnings
+    warnings = [str(each).removeprefix(f"{tmp_path}/") for each in found]
+    told = (
+        "suite.yaml:4:11 vendors.opanai: no model of this suite names the vendor 'opanai', "
+        "and https://api.openai.com/v1 is called; did you mean `openai`?"
+    )
+    assert [each for each in warnings if "vendor" in each] == [told][:n]
+
+
+def test_an_address_that_is_none_is_a_problem_of_the_table(tmp_path: Path) -> None:
+    """It was reported at the judge, which names no address, and for a system not at all."""
+    with pytest.raises(InputError) as raised:
+        load(tmp_path, "{chat: gpt-4o}", "judge: {chat: gpt-5}\nvendors: {openai: {base_url: gateway}}")
+    (problem,) = raised.value.problems
+    assert str(problem).endswith(
+        "suite.yaml:5:20 vendors.openai.base_url: not an http or https URL; write one such as https://host/v1"
+    )
 
 
 def test_the_table_is_sound() -> None:

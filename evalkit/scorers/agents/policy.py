@@ -41,7 +41,7 @@ class KeepsPolicy(PassFail):
     - `approve: {of, expires_s}`: an approval came before, for the same call id or the same tool, and with equal
       arguments; each approval is good for one call, and for `expires_s` seconds
     - `no_blind_retry: {of, reads}`: the same call is not made again without a successful step of `reads` between
-    - `first: [..]`, `last: [..]`: what the first and the last step must be, if there is one
+    - `first: [..]`, `last: [..]`: what the first and the last step of the named kinds must be, if there is one
 
     Names are globs and mean tools; `kind:glob`, such as `node:planner`, means steps of another kind. `allow`, `forbid`,
     `arguments` and `at_most` count attempts; the other rules leave out a step whose error begins with `denied`, because
@@ -106,7 +106,7 @@ class BoundPolicy(PassFail):
             return Unscored(self.name, unclear[0].kind, "; ".join(each.what for each in unclear))
         told = [str(each) for each in violations[:SHOWN_VIOLATIONS]]
         more = len(violations) - len(told)
-        reason = "; ".join([plural(len(violations), "violation"), *told, *([f"and {more} more"] if more > 0 else [])])
+        reason = "; ".join([plural(len(violations), "violation"), *told, *([f"and {more:,} more"] if more > 0 else [])])
         kept = [
             {"rule": each.rule, "step": each.at, "turn": each.step.turn, "tool": each.step.name}
             | {"what": each.what, "why": each.why, "severity": each.severity}

@@ -207,6 +207,7 @@ def _approve(rule: ApproveRule, trail: Trail) -> Found:
             by_id[approval.call_id].append(number)
     fitting: list[list[int]] = []
     timeless: set[int] = set()
+    expired: set[int] = set()
     for own, (at, call) in enumerate(calls):
         named = [number for number in by_id.get(call.call_id, ()) if _is_equal(given[number][1], call)]
         found = [number for number in dict.fromkeys((*named, *by_key.get(_key(call), ()))) if given[number][0] < at]
@@ -214,12 +215,15 @@ def _approve(rule: ApproveRule, trail: Trail) -> Found:
         if rule.expires_s is not None and None in ages.values():
             timeless.add(own)
         fitting.append([number for number, age in ages.items() if _is_fresh(age, rule.expires_s)])
+        if found and not fitting[-1]:
+            expired.add(own)
     approved = {own for own, _ in largest_matching(fitting, len(given))}
     for own, (at, call) in enumerate(calls):
         if own not in approved and own in timeless:
             yield Unclear("unknown_time", f"approve: the time of {call.name} or of its approval is not known")
         elif own not in approved:
-            yield at, f"was not approved: {cut(json_text(call.arguments or {}), _GIVEN_CHARS)}"
+            why = f"was approved more than {rule.expires_s:g} s before" if own in expired else "was not approved"
+            yield at, f"{why}: {cut(json_text(call.arguments or {}), _GIVEN_CHARS)}"
 
 
 def _is_approval(step: Step) -> bool:

@@ -266,4 +266,4 @@ def _reason(n_held: int, n_expected: int, missed: Sequence[str], collateral: Seq
     parts = [f"{n_held} of {plural(n_expected, 'expected value')}"] if n_expected else ["nothing was to change"]
     parts += [*missed[:SHOWN_PATHS], *collateral[:SHOWN_PATHS]]
     hidden = len(missed[SHOWN_PATHS:]) + len(collateral[SHOWN_PATHS:])
-    return "; ".join([*parts, *([f"and {hidden} more"] if hidden else [])])
+    return "; ".join([*parts, *([f"and {hidden:,} more"] if hidden else [])])

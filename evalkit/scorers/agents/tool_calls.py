@@ -166,8 +166,8 @@ def _reason(matched: int, expected: Sequence[Act], made: Sequence[Act]) -> str:
     if not made:
         return f"no call made, {len(expected)} expected"
     if not expected:
-        return f"no call expected, {len(made)} made"
-    return f"{matched} of {len(expected)} expected calls among {len(made)} made"
+        return f"no call expected, {len(made):,} made"
+    return f"{matched} of {len(expected)} expected calls among {len(made):,} made"
 
 
 def _differences(lacking: Sequence[Act], extra: Sequence[Act], match: Match) -> str:
@@ -182,4 +182,4 @@ def _differences(lacking: Sequence[Act], extra: Sequence[Act], match: Match) -> 
 
 def _listed(acts: Sequence[Act]) -> str:
     more = len(acts) - _SHOWN
-    return ", ".join([*map(str, acts[:_SHOWN]), *([f"and {more} more"] if more > 0 else [])])
+    return ", ".join([*map(str, acts[:_SHOWN]), *([f"and {more:,} more"] if more > 0 else [])])

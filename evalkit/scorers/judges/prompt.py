@@ -80,7 +80,7 @@ def case_blocks(parts: frozenset[str], case: Case, output: Output) -> list[tuple
     if "goal" in parts:
         blocks.append(("GOAL", goal_of(case)))
     if "state" in parts:
-        blocks.append(("STATE", _states(case, output)))
+        blocks.append(("STATE", states_of(case, output)))
     if parts & {"tools", "conversation"}:
         transcript = transcript_of(case, output)
         found = {"tools": transcript.tools or "none", "conversation": str(transcript)}
@@ -107,7 +107,7 @@ def goal_of(case: Case) -> str:
     return "\n".join([str(user.get("goal", "")), *persona, *(["Facts that the user knows:", *facts] if facts else [])])
 
 
-def _states(case: Case, output: Output) -> str:
+def states_of(case: Case, output: Output) -> str:
     """Return the state before and after as JSON."""
     given = (("before", case.fields.get("state")), ("after", output.state))
     return "\n".join(f"{name}: {UNKNOWN_STATE if each is None else as_json(each)}" for name, each in given)

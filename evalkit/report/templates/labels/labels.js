@@ -51,6 +51,13 @@
     return box;
   }
 
+  function titled([title, text]) {
+    const box = document.createElement("section"), name = document.createElement("h2");
+    name.textContent = title;
+    box.append(name, part(text || "(none)"));
+    return box;
+  }
+
   function show(focus = true) {
     const item = items[state.place];
     $("title").textContent = `Answer ${state.place + 1} of ${items.length}`;
@@ -58,6 +65,7 @@
     $("question").hidden = item.conversation.length > 0;
     $("conversation").hidden = !item.conversation.length;
     $("messages").replaceChildren(...item.conversation.map(said));
+    $("parts").replaceChildren(...item.parts.map(titled));
     $("references").hidden = !item.reference.length;
     $("reference").replaceChildren(...item.reference.map(part));
     $("context-box").hidden = !item.contexts.length;
