@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from evalkit.errors import InputError, Problem
+from evalkit.golden.source_file import SourceFile
 from evalkit.imports.imported import Imported
-from evalkit.imports.source_file import SourceFile
 
 
 class SourceFormat(NamedTuple):

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from evalkit.golden.source_file import SourceFile
 from evalkit.imports.collector import Collector
 from evalkit.imports.ids_and_fields import is_number, own_field, texts_of
 from evalkit.imports.imported import FoundScorer, Imported, PersonsLabel
 from evalkit.imports.questions_and_answers import answer_text, asked_fields
-from evalkit.imports.source_file import SourceFile
 from evalkit.imports.suite_scorers import suite_scorers
 
 _KINDS = {

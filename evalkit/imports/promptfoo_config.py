@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evalkit.golden.source_file import SourceFile
 from evalkit.imports.imported import Imported, ImportedSystem
 from evalkit.imports.promptfoo_providers import INPUT, Made, Provider, read_provider, system_of
 from evalkit.imports.promptfoo_templates import FILE, NotCarried, render
 from evalkit.imports.promptfoo_tests import KEY_FIX, ReadTests, mapping_of, title_of
-from evalkit.imports.source_file import SourceFile
 
 FILLED = "filled_prompt"
 """Field with the prompt as a program reads it."""

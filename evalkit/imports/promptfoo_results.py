@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from evalkit.golden.source_file import SourceFile
 from evalkit.imports.ids_and_fields import is_number
 from evalkit.imports.imported import Imported, ImportedSystem, PersonsLabel, StoredOutput
 from evalkit.imports.promptfoo_assertions import MS
 from evalkit.imports.promptfoo_tests import ReadTest, ReadTests, mapping_of, title_of
-from evalkit.imports.source_file import SourceFile
 
 
 def is_results(source: SourceFile) -> bool:

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from evalkit.golden.source_file import SourceFile
 from evalkit.imports.ids_and_fields import Ids, cohorts_of, is_number, own_field
 from evalkit.imports.imported import FoundScorer, Imported, ImportedCase, ImportedSystem, Loss
 from evalkit.imports.promptfoo_assertions import Assertion, Draft
 from evalkit.imports.promptfoo_providers import INPUT
 from evalkit.imports.promptfoo_templates import NotCarried, as_text, render, resolved
 from evalkit.imports.promptfoo_types import carry
-from evalkit.imports.source_file import SourceFile
 from evalkit.imports.suite_scorers import suite_scorers
 
 _QUESTIONS = ("input", "question", "query", "prompt", "text", "message", "user_input")

@@ -10,9 +10,9 @@ from typing import Any
 
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
+from evalkit.golden.source_file import open_source
 from evalkit.imports.formats import NAMES, read_source
 from evalkit.imports.imported import Imported, Loss
-from evalkit.imports.source_file import open_source
 from evalkit.net.vendors import VENDORS, with_vendor
 from evalkit.operations.check import check_suite
 from evalkit.operations.import_files import SIMULATOR, files_of, plays_user, suite_files
