@@ -9,7 +9,7 @@ from typing import Any
 
 from evalkit.golden.source_file import SourceFile
 from evalkit.imports.collector import Collector
-from evalkit.imports.ids_and_fields import is_number, own_field, texts_of
+from evalkit.imports.ids_and_fields import is_number, label_of, own_field, texts_of
 from evalkit.imports.imported import FoundScorer, Imported, PersonsLabel
 from evalkit.imports.questions_and_answers import answer_text, asked_fields
 from evalkit.imports.suite_scorers import suite_scorers
@@ -180,15 +180,13 @@ def _labels(found: Collector, place: str, case_id: str, text: str, notes: list[M
         if kind != "HUMAN" or "value" not in feedback:
             continue
         name, value = str(note.get("assessment_name") or "").strip() or "assessment", feedback["value"]
-        if isinstance(value, str) and value.lower() in ("yes", "no", "true", "false", "pass", "fail"):
-            value = value.lower() in ("yes", "true", "pass")
-        if not (isinstance(value, bool) or is_number(value)) or (name, who) in seen:
+        label = label_of(value)
+        if label is None or (name, who) in seen:
             what = "given twice" if (name, who) in seen else "feedback that is neither pass or fail nor a number"
             fix = "label it again: docs/calibration.md"
             found.lose(f"{place} assessments", f"{name[:60]} of {who[:60]}: {what}", fix)
             continue
         seen.add((name, who))
-        label: str | float = ("pass" if value else "fail") if isinstance(value, bool) else float(value)
         found.labels.append(PersonsLabel(place, case_id, text, name, label, who))
 
 

@@ -1,0 +1,185 @@
+"""Put the spans of one trace in order, each with the span that it is part of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from evalkit.errors import Problem
+from evalkit.traces.conventions import case_of, meaning_of
+from evalkit.traces.meaning import Meaning
+from evalkit.traces.span import Span
+
+_NOTHING = Meaning()
+_LAST = 1 << 64
+_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The spans of one trace.
+
+    Attributes:
+        id: 32 hex digits.
+        place: File and trace, for messages.
+        spans: By start, then the longer first, so that a span follows the one that it is part of.
+        meanings: Of each span.
+        parents: Position of the span that each is part of; `None` for a root, or if it is not in the file.
+        orphans: Positions of spans whose parent is not in the file.
+        is_known: Whether a convention knows some span.
+        notes: What is odd about the trace.
+    """
+
+    id: str
+    place: str
+    spans: tuple[Span, ...]
+    meanings: tuple[Meaning, ...]
+    parents: tuple[int | None, ...]
+    orphans: frozenset[int]
+    is_known: bool
+    notes: tuple[Problem, ...]
+
+    @property
+    def root(self) -> int:
+        """Position of the first span that is part of no other."""
+        whole = (at for at, above in enumerate(self.parents) if above is None and at not in self.orphans)
+        return next(whole, 0)
+
+    @property
+    def started(self) -> int:
+        """When the trace began, in nanoseconds since 1970; 0 if unknown."""
+        return self.spans[self.root].started or min((span.started for span in self.spans if span.started), default=0)
+
+    @property
+    def session(self) -> str | None:
+        """Id of the conversation that the trace is part of."""
+        return next((meaning.session for meaning in self._from_the_root() if meaning.session), None)
+
+    @property
+    def case(self) -> str | None:
+        """The case that the trace says it is about."""
+        return next(
+            (case for span, own in zip(self.spans, self.meanings, strict=True) if (case := case_of(span, own))), None
+        )
+
+    def _from_the_root(self) -> Iterator[Meaning]:
+        yield self.meanings[self.root]
+        yield from self.meanings
+
+
+def traces_of(spans: Iterable[Span]) -> list[Trace]:
+    """Return the traces by the time at which they began."""
+    found: dict[str, list[Span]] = {}
+    for span in spans:
+        found.setdefault(span.trace, []).append(span)
+    return sorted((_trace(each) for each in found.values()), key=lambda trace: (trace.started, trace.id))
+
+
+def _trace(spans: list[Span]) -> Trace:
+    by_start = sorted(
+        spans, key=lambda span: (span.started is None, span.started or 0, -(span.ended or _LAST), span.id)
+    )
+    places = {span.id: at for at, span in enumerate(by_start)}
+    parents = [places.get(span.parent) if span.parent else None for span in by_start]
+    cut = _cut_cycles(parents)
+    depths = _depths(parents)
+    order = sorted(range(len(by_start)), key=lambda at: _position(by_start[at], depths[at]))
+    moved = {old: new for new, old in enumerate(order)}
+    kept = tuple(by_start[at] for at in order)
+    above = tuple(None if (parent := parents[at]) is None else moved[parent] for at in order)
+    found = [meaning_of(span) for span in kept]
+    orphans = frozenset(at for at, span in enumerate(kept) if span.parent and span.parent not in places)
+    file = kept[0].place.partition(" span ")[0]
+    place = f"{file} trace {kept[0].trace}"
+    return Trace(
+        id=kept[0].trace,
+        place=place,
+        spans=kept,
+        meanings=tuple(each or _NOTHING for each in found),
+        parents=above,
+        orphans=orphans,
+        is_known=any(each is not None and each.kind is not None for each in found),
+        notes=tuple(_notes(place, kept, above, orphans, [by_start[at].id for at in cut])),
+    )
+
+
+def _position(span: Span, depth: int) -> tuple[bool, int, int, int, str]:
+    return span.started is None, span.started or 0, -(span.ended or _LAST), depth, span.id
+
+
+def _cut_cycles(parents: list[int | None]) -> list[int]:
+    """Take the parent of one span of each cycle away; return the positions of these spans."""
+    checked = [False] * len(parents)
+    cut = []
+    for start in range(len(parents)):
+        at: int | None = start
+        path: set[int] = set()
+        while at is not None and not checked[at]:
+            path.add(at)
+            checked[at] = True
+            above = parents[at]
+            if above in path:
+                parents[at] = None
+                cut.append(at)
+                break
+            at = above
+    return cut
+
+
+def _depths(parents: Sequence[int | None]) -> list[int]:
+    """Return how many spans each is part of."""
+    depths: list[int | None] = [None] * len(parents)
+    for start in range(len(parents)):
+        path: list[int] = []
+        at: int | None = start
+        while at is not None and depths[at] is None:
+            path.append(at)
+            at = parents[at]
+        depth = -1 if at is None else depths[at] or 0
+        for each in reversed(path):
+            depth += 1
+            depths[each] = depth
+    return [depth or 0 for depth in depths]
+
+
+def _notes(
+    place: str, spans: Sequence[Span], parents: Sequence[int | None], orphans: frozenset[int], cut: Sequence[str]
+) -> Iterator[Problem]:
+    roots = [
+        span.id for at, span in enumerate(spans) if parents[at] is None and at not in orphans and span.id not in cut
+    ]
+    open_ended = [span.id for span in spans if span.ended is None]
+    backwards = [span.id for span in spans if span.started and span.ended and span.ended < span.started]
+    faulty: dict[str, list[str]] = {}
+    for span in spans:
+        for fault in span.faults:
+            faulty.setdefault(fault, []).append(span.id)
+    if orphans:
+        what = "is part of a span that is not in the file: the output is marked as incomplete"
+        yield _note(place, [spans[at].id for at in sorted(orphans)], what, "import the file with the whole trace")
+    if len(roots) > 1:
+        yield _note(
+            place,
+            roots,
+            "begins a trace that has several beginnings: the first counts",
+            "give each run a trace of its own",
+        )
+    if cut:
+        yield _note(place, sorted(cut), "is part of itself: it is read as a beginning", "export the trace again")
+    if open_ended:
+        yield _note(
+            place,
+            open_ended,
+            "has no end: its step has the error `unfinished`",
+            "export the trace after the run has ended",
+        )
+    if backwards:
+        yield _note(place, backwards, "ends before it starts: its times are unknown", "synchronise the clocks")
+    for fault, ids in faulty.items():
+        yield _note(place, ids, f"not read: {fault}", "export the trace again, without a limit on attributes")
+
+
+def _note(place: str, ids: Sequence[str], what: str, fix: str) -> Problem:
+    """Return a note about some spans, of which the first are named."""
+    others = f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else ""
+    return Problem(f"{place} span {', '.join(ids[:_NAMED])}{others}", what, fix)
