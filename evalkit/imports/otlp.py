@@ -11,7 +11,7 @@ from evalkit.formats.messages import message_record
 from evalkit.golden.source_file import SourceFile
 from evalkit.imports.collector import Collector
 from evalkit.imports.ids_and_fields import label_of, own_field
-from evalkit.imports.imported import Imported, PersonsLabel
+from evalkit.imports.imported import FoundScorer, Imported, PersonsLabel
 from evalkit.traces.answers import NO_TEXT, TracedAnswer, read_answers
 from evalkit.traces.meaning import Verdict
 from evalkit.traces.otlp import holds_traces
@@ -53,7 +53,10 @@ def read_traces(source: SourceFile, limit: int | None = None, options: TraceOpti
             cases[answer.case] = found.case(answer.place, answer.case, fields)
         repeats[answer.case] = repeats.get(answer.case, -1) + 1
         _stored(found, answer, cases[answer.case], repeats[answer.case])
-    return found.imported("OTLP traces")
+    expecting = [case for case in found.cases if "expected_tool_calls" in case.fields]
+    when = {} if len(expecting) == len(found.cases) else {"when": {"has": "expected_tool_calls"}}
+    observed = FoundScorer("", "tool_calls", {"match": "any_order", "count": "successful", **when})
+    return found.imported("OTLP traces", scorers=(observed,) if expecting else ())
 
 
 def _fields(found: Collector, answer: TracedAnswer, expect_observed: bool) -> dict[str, Any]:

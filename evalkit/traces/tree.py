@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evalkit.errors import Problem
 from evalkit.traces.conventions import case_of, meaning_of
@@ -90,17 +90,17 @@ def _trace(spans: list[Span]) -> Trace:
     found = [meaning_of(span) for span in kept]
     orphans = frozenset(at for at, span in enumerate(kept) if span.parent and span.parent not in places)
     file = kept[0].place.partition(" span ")[0]
-    place = f"{file} trace {kept[0].trace}"
-    return Trace(
+    trace = Trace(
         id=kept[0].trace,
-        place=place,
+        place=f"{file} trace {kept[0].trace}",
         spans=kept,
         meanings=tuple(each or _NOTHING for each in found),
         parents=above,
         orphans=orphans,
         is_known=any(each is not None and each.kind is not None for each in found),
-        notes=tuple(_notes(place, kept, above, orphans, [by_start[at].id for at in cut])),
+        notes=(),
     )
+    return replace(trace, notes=tuple(_notes(trace, [by_start[at].id for at in cut])))
 
 
 def _position(span: Span, depth: int) -> tuple[bool, int, int, int, str]:
@@ -142,44 +142,39 @@ def _depths(parents: Sequence[int | None]) -> list[int]:
     return [depth or 0 for depth in depths]
 
 
-def _notes(
-    place: str, spans: Sequence[Span], parents: Sequence[int | None], orphans: frozenset[int], cut: Sequence[str]
-) -> Iterator[Problem]:
+def _notes(trace: Trace, cut: Sequence[str]) -> Iterator[Problem]:
+    spans = trace.spans
     roots = [
-        span.id for at, span in enumerate(spans) if parents[at] is None and at not in orphans and span.id not in cut
+        span.id
+        for at, span in enumerate(spans)
+        if trace.parents[at] is None and at not in trace.orphans and span.id not in cut
     ]
     open_ended = [span.id for span in spans if span.ended is None]
     backwards = [span.id for span in spans if span.started and span.ended and span.ended < span.started]
     faulty: dict[str, list[str]] = {}
-    for span in spans:
-        for fault in span.faults:
+    for span, own in zip(spans, trace.meanings, strict=True):
+        for fault in dict.fromkeys([*span.faults, *own.faults]):
             faulty.setdefault(fault, []).append(span.id)
-    if orphans:
+    if trace.orphans:
         what = "is part of a span that is not in the file: the output is marked as incomplete"
-        yield _note(place, [spans[at].id for at in sorted(orphans)], what, "import the file with the whole trace")
+        ids = [spans[at].id for at in sorted(trace.orphans)]
+        yield _note(trace, ids, what, "import the file with the whole trace")
     if len(roots) > 1:
-        yield _note(
-            place,
-            roots,
-            "begins a trace that has several beginnings: the first counts",
-            "give each run a trace of its own",
-        )
+        what = "begins a trace that has several beginnings: the first counts"
+        yield _note(trace, roots, what, "give each run a trace of its own")
     if cut:
-        yield _note(place, sorted(cut), "is part of itself: it is read as a beginning", "export the trace again")
+        yield _note(trace, sorted(cut), "is part of itself: it is read as a beginning", "export the trace again")
     if open_ended:
-        yield _note(
-            place,
-            open_ended,
-            "has no end: its step has the error `unfinished`",
-            "export the trace after the run has ended",
-        )
+        what = "has no end: its step has the error `unfinished`"
+        yield _note(trace, open_ended, what, "export the trace after the run has ended")
     if backwards:
-        yield _note(place, backwards, "ends before it starts: its times are unknown", "synchronise the clocks")
+        yield _note(trace, backwards, "ends before it starts: its times are unknown", "synchronise the clocks")
     for fault, ids in faulty.items():
-        yield _note(place, ids, f"not read: {fault}", "export the trace again, without a limit on attributes")
+        fix = "export the trace again, without a limit on attributes"
+        yield _note(trace, ids, f"not read: {fault}", fix)
 
 
-def _note(place: str, ids: Sequence[str], what: str, fix: str) -> Problem:
+def _note(trace: Trace, ids: Sequence[str], what: str, fix: str) -> Problem:
     """Return a note about some spans, of which the first are named."""
     others = f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else ""
-    return Problem(f"{place} span {', '.join(ids[:_NAMED])}{others}", what, fix)
+    return Problem(f"{trace.place} span {', '.join(ids[:_NAMED])}{others}", what, fix)
