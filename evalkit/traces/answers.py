@@ -14,12 +14,12 @@ from evalkit.formats.rows import output_record
 from evalkit.formats.steps import usage_record
 from evalkit.golden.source_file import SourceFile
 from evalkit.traces.calls import TraceCalls, calls_of_trace
-from evalkit.traces.interrupts import Question, question_of, resumed_with
+from evalkit.traces.interrupts import PersonsQuestion, question_of, resumed_with
 from evalkit.traces.meaning import Verdict
 from evalkit.traces.otlp import read_spans
-from evalkit.traces.steps import Frame, approval_steps, steps_of_trace
+from evalkit.traces.steps import AnswerFrame, approval_steps, steps_of_trace
 from evalkit.traces.texts import text_of_turn, user_text, user_texts
-from evalkit.traces.tree import Trace, traces_of
+from evalkit.traces.tree import TraceTree, traces_of
 from evalkit.traces.usage import usage_of
 from evalkit.types import Message, Origin, Output, Step, ToolCall
 
@@ -66,7 +66,7 @@ class TracedAnswers:
 @dataclass(slots=True)
 class _Turn:
     asked: str | None
-    traces: list[Trace]
+    traces: list[TraceTree]
 
 
 def read_answers(sources: Sequence[SourceFile]) -> TracedAnswers:
@@ -82,15 +82,15 @@ def read_answers(sources: Sequence[SourceFile]) -> TracedAnswers:
     return TracedAnswers(tuple(map(_answer, _groups(kept))), tuple(dict.fromkeys(notes)))
 
 
-def _groups(traces: Iterable[Trace]) -> list[list[Trace]]:
+def _groups(traces: Iterable[TraceTree]) -> list[list[TraceTree]]:
     """Return the traces of each conversation; a trace without one is alone.
 
     Traces of one session that name different cases are conversations of their own.
     """
-    sessions: dict[str, list[Trace]] = {}
+    sessions: dict[str, list[TraceTree]] = {}
     for trace in traces:
         sessions.setdefault(f"session {trace.session}" if trace.session else f"trace {trace.id}", []).append(trace)
-    groups: dict[tuple[str, str | None], list[Trace]] = {}
+    groups: dict[tuple[str, str | None], list[TraceTree]] = {}
     for key, found in sessions.items():
         cases = {trace.case for trace in found if trace.case}
         only = next(iter(cases)) if len(cases) == 1 else None
@@ -99,7 +99,7 @@ def _groups(traces: Iterable[Trace]) -> list[list[Trace]]:
     return [*groups.values()]
 
 
-def _answer(traces: list[Trace]) -> TracedAnswer:
+def _answer(traces: list[TraceTree]) -> TracedAnswer:
     turns = _turns(traces)
     first = traces[0]
     case = next((trace.case for trace in traces if trace.case), None) or first.session or first.id
@@ -127,7 +127,7 @@ def _answer(traces: list[Trace]) -> TracedAnswer:
     )
 
 
-def _turns(traces: Sequence[Trace]) -> list[_Turn]:
+def _turns(traces: Sequence[TraceTree]) -> list[_Turn]:
     """Return the turns of the user: a trace with a message of the user begins one, another goes on with it."""
     turns: list[_Turn] = []
     for trace in traces:
@@ -140,17 +140,17 @@ def _turns(traces: Sequence[Trace]) -> list[_Turn]:
     return turns
 
 
-def _steps(turns: Sequence[_Turn], calls: Mapping[str, TraceCalls]) -> tuple[list[Step], list[Question]]:
+def _steps(turns: Sequence[_Turn], calls: Mapping[str, TraceCalls]) -> tuple[list[Step], list[PersonsQuestion]]:
     """Return the steps of all turns, and the questions that nobody answered."""
     traces = [trace for turn in turns for trace in turn.traces]
     ids = Counter(span.id for trace in traces for span in trace.spans)
     shared = any(number > 1 for number in ids.values())
     zero = min((span.started for trace in traces for span in trace.spans if span.started), default=None)
     steps: list[Step] = []
-    waiting: list[Question] = []
+    waiting: list[PersonsQuestion] = []
     for number, turn in enumerate(turns, 1):
         for trace in turn.traces:
-            frame = Frame(zero, number, f"{trace.id}-" if shared else "")
+            frame = AnswerFrame(zero, number, f"{trace.id}-" if shared else "")
             if (decisions := resumed_with(trace)) is not None:
                 steps += approval_steps(trace, waiting, decisions, frame)
                 waiting = []
@@ -160,7 +160,7 @@ def _steps(turns: Sequence[_Turn], calls: Mapping[str, TraceCalls]) -> tuple[lis
     return steps, waiting
 
 
-def _output(turns: Sequence[_Turn], steps: Sequence[Step], waiting: Sequence[Question]) -> Output | None:
+def _output(turns: Sequence[_Turn], steps: Sequence[Step], waiting: Sequence[PersonsQuestion]) -> Output | None:
     """Return the answer; `None` if the traces of the last turn do not hold its text."""
     traces = [trace for turn in turns for trace in turn.traces]
     text = text_of_turn(turns[-1].traces)
@@ -198,7 +198,7 @@ def _messages(turns: Sequence[_Turn]) -> Iterator[Message]:
         yield Message("assistant", text_of_turn(turn.traces) or "", details=known)
 
 
-def _interrupt(question: Question) -> dict[str, Any]:
+def _interrupt(question: PersonsQuestion) -> dict[str, Any]:
     known = {
         "id": question.id or None,
         "tool": question.tool or None,
@@ -208,7 +208,7 @@ def _interrupt(question: Question) -> dict[str, Any]:
     return {name: value for name, value in known.items() if value is not None}
 
 
-def _contexts(traces: Sequence[Trace]) -> tuple[tuple[str, ...] | None, tuple[Origin, ...]]:
+def _contexts(traces: Sequence[TraceTree]) -> tuple[tuple[str, ...] | None, tuple[Origin, ...]]:
     """Return the passages that were retrieved, each once; `None` if no span reports any."""
     reported = [own.documents for trace in traces for own in trace.meanings if own.documents is not None]
     if not reported:
@@ -229,7 +229,7 @@ def _contexts(traces: Sequence[Trace]) -> tuple[tuple[str, ...] | None, tuple[Or
         return None, ()
 
 
-def _latency(traces: Sequence[Trace]) -> float | None:
+def _latency(traces: Sequence[TraceTree]) -> float | None:
     """Return the seconds that the system worked: those of the root of each trace."""
     total = 0
     for trace in traces:
@@ -240,7 +240,7 @@ def _latency(traces: Sequence[Trace]) -> float | None:
     return round(total / _NANO, 6)
 
 
-def _verdicts(traces: Sequence[Trace]) -> Iterator[Verdict]:
+def _verdicts(traces: Sequence[TraceTree]) -> Iterator[Verdict]:
     """Yield the verdicts; those on the root of a trace are about the answer."""
     for trace in traces:
         for at, own in enumerate(trace.meanings):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evalkit.traces.attributes import arguments_of, decoded, words_of
-from evalkit.traces.tree import Trace
+from evalkit.traces.tree import TraceTree
 from evalkit.traces.usage import is_outer_model
 from evalkit.types import ToolCall
 
@@ -37,7 +37,7 @@ class _Asked:
     is_run: bool = False
 
 
-def calls_of_trace(trace: Trace) -> TraceCalls:
+def calls_of_trace(trace: TraceTree) -> TraceCalls:
     """Return the calls that tools ran; without any, those that models asked for, whose end is unknown."""
     outer = is_outer_model(trace)
     models = [at for at, own in enumerate(trace.meanings) if own.kind == "llm" and not outer[at]]
@@ -57,12 +57,12 @@ def calls_of_trace(trace: Trace) -> TraceCalls:
     return TraceCalls({}, waiting, known or bool(waiting))
 
 
-def _says_which_calls(trace: Trace, at: int) -> bool:
+def _says_which_calls(trace: TraceTree, at: int) -> bool:
     own = trace.meanings[at]
     return own.replied is not None or bool(own.finished and set(own.finished) <= set(_STOPPED))
 
 
-def _run(trace: Trace, at: int, asked: list[_Asked]) -> ToolCall:
+def _run(trace: TraceTree, at: int, asked: list[_Asked]) -> ToolCall:
     """Return the call that a tool's span ran.
 
     Its arguments are its own, else those of the model's call with its id, else of the next call of its name that
@@ -99,7 +99,7 @@ def _tool_message(result: Any) -> tuple[Any, str | None, str]:
     return content, error, call_id if isinstance(call_id, str) else ""
 
 
-def _results(trace: Trace) -> dict[str, Any]:
+def _results(trace: TraceTree) -> dict[str, Any]:
     """Return what later messages say that calls returned, by the id of the call."""
     return {
         message.call_id: decoded(message.content)

@@ -18,8 +18,8 @@ from evalkit.traces.attributes import (
     python_calls,
     text,
 )
-from evalkit.traces.meaning import Meaning, Verdict
-from evalkit.traces.span import Span
+from evalkit.traces.meaning import SpanMeaning, Verdict
+from evalkit.traces.span import TracedSpan
 from evalkit.types import Message, StepKind, ToolCall
 
 _KINDS: Mapping[str, StepKind] = {
@@ -37,18 +37,18 @@ _CALL_AS_TEXT = "ResponseFunctionToolCall"
 """Class of the OpenAI SDK, whose calls opentelemetry-instrumentation-openai-agents-v2 writes as texts."""
 
 
-def meaning_of(span: Span) -> Meaning | None:
+def meaning_of(span: TracedSpan) -> SpanMeaning | None:
     """Return what a span means; `None` if it has no attribute of this convention."""
     told = [event.attributes for event in span.events if event.name == _DETAILS]
     given = {key: value for attributes in [*told, span.attributes] for key, value in attributes.items()}
     verdicts = tuple(_verdicts(span))
     if not any(key.startswith("gen_ai.") for key in given):
-        return Meaning(verdicts=verdicts) if verdicts else None
+        return SpanMeaning(verdicts=verdicts) if verdicts else None
     operation = text(given, "gen_ai.operation.name")
     kind = None if operation is None else _KINDS.get(operation, "other")
     faults: list[str] = []
     reasons = given.get("gen_ai.response.finish_reasons")
-    return Meaning(
+    return SpanMeaning(
         kind=kind,
         name=_name(given, kind),
         call_id=text(given, "gen_ai.tool.call.id"),
@@ -133,7 +133,7 @@ def _documents(given: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...] | None
     )
 
 
-def _verdicts(span: Span) -> Iterator[Verdict]:
+def _verdicts(span: TracedSpan) -> Iterator[Verdict]:
     for event in span.events:
         if event.name == _EVALUATION:
             given = {**event.attributes, **arguments_of(event.body)}

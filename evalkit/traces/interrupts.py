@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from evalkit.traces.attributes import arguments_of, python_calls
-from evalkit.traces.span import Span
-from evalkit.traces.tree import Trace
+from evalkit.traces.span import TracedSpan
+from evalkit.traces.tree import TraceTree
 from evalkit.types import Approval
 
 _INTERRUPT = "GraphInterrupt"
@@ -25,7 +25,7 @@ _DECISIONS: Mapping[str, Approval] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PersonsQuestion:
     """What a person is asked.
 
     Attributes:
@@ -42,22 +42,22 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class PersonsDecision:
     """What a person answered: the decision, if it is one, and the answer as it is."""
 
     decision: Approval | None
     answer: Any
 
 
-def is_steering(span: Span) -> bool:
+def is_steering(span: TracedSpan) -> bool:
     """Tell whether a span ended with an exception that is no error."""
     kinds = [event.attributes.get("exception.type") for event in span.events if event.name == "exception"]
     return bool(kinds) and isinstance(kinds[-1], str) and kinds[-1].endswith(_NO_ERRORS)
 
 
-def question_of(span: Span) -> list[Question]:
+def question_of(span: TracedSpan) -> list[PersonsQuestion]:
     """Return what a span that was interrupted asks."""
-    found: list[Question] = []
+    found: list[PersonsQuestion] = []
     for event in span.events:
         kind, said = event.attributes.get("exception.type"), event.attributes.get("exception.message")
         if event.name == "exception" and isinstance(kind, str) and kind.endswith(_INTERRUPT):
@@ -65,7 +65,7 @@ def question_of(span: Span) -> list[Question]:
     return found
 
 
-def _questions(said: str) -> Iterator[Question]:
+def _questions(said: str) -> Iterator[PersonsQuestion]:
     calls = [values for name, values in python_calls(said) if name == "Interrupt"]
     for values in calls or [{"value": said}]:
         asked, own = values.get("value"), values.get("id")
@@ -74,7 +74,7 @@ def _questions(said: str) -> Iterator[Question]:
             inner = each if isinstance(each, Mapping) else {}
             tool = inner.get("tool", inner.get("name"))
             arguments = inner.get("arguments", inner.get("args"))
-            yield Question(
+            yield PersonsQuestion(
                 own if isinstance(own, str) else "",
                 tool if isinstance(tool, str) else "",
                 dict(arguments) if isinstance(arguments, Mapping) else None,
@@ -82,7 +82,7 @@ def _questions(said: str) -> Iterator[Question]:
             )
 
 
-def resumed_with(trace: Trace) -> list[Decision] | None:
+def resumed_with(trace: TraceTree) -> list[PersonsDecision] | None:
     """Return the decisions with which a trace goes on; `None` if it begins anew."""
     given = trace.meanings[trace.root].given
     if not isinstance(given, Mapping) or not {"resume", "goto"} <= given.keys() <= _RESUMED or given["resume"] is None:
@@ -92,10 +92,10 @@ def resumed_with(trace: Trace) -> list[Decision] | None:
     return [_decision(each) for each in (several if isinstance(several, list) and several else [answer])]
 
 
-def _decision(answer: Any) -> Decision:
+def _decision(answer: Any) -> PersonsDecision:
     inner = arguments_of(answer)
     approved = inner.get("approved")
     said = inner.get("decision", inner.get("type"))
     if isinstance(approved, bool):
-        return Decision("approved" if approved else "rejected", answer)
-    return Decision(_DECISIONS.get(said.lower()) if isinstance(said, str) else None, answer)
+        return PersonsDecision("approved" if approved else "rejected", answer)
+    return PersonsDecision(_DECISIONS.get(said.lower()) if isinstance(said, str) else None, answer)

@@ -33,7 +33,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Meaning:
+class SpanMeaning:
     """What one convention says of a span; `None` where it says nothing.
 
     Attributes:
@@ -80,14 +80,14 @@ class Meaning:
 _JOINED = ("verdicts", "faults", "metadata")
 
 
-def merged(first: Meaning, second: Meaning) -> Meaning:
+def merged(first: SpanMeaning, second: SpanMeaning) -> SpanMeaning:
     """Return what two conventions say of a span; the first counts where both say something."""
     known = {
         each.name: getattr(second if getattr(first, each.name) is None else first, each.name)
-        for each in fields(Meaning)
+        for each in fields(SpanMeaning)
         if each.name not in _JOINED
     }
-    return Meaning(
+    return SpanMeaning(
         **known,
         metadata={**second.metadata, **first.metadata},
         verdicts=first.verdicts + second.verdicts,

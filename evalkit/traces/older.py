@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from evalkit.traces.attributes import call_of, count, decoded, message_of, numbered, text
-from evalkit.traces.meaning import Meaning
-from evalkit.traces.span import Span, SpanEvent
+from evalkit.traces.meaning import SpanMeaning
+from evalkit.traces.span import SpanEvent, TracedSpan
 from evalkit.types import Message, StepKind, ToolCall
 
 _SAID = ("gen_ai.system.message", "gen_ai.user.message", "gen_ai.assistant.message", "gen_ai.tool.message")
@@ -18,13 +18,13 @@ _INNER = (".doGenerate", ".doStream", ".doEmbed")
 """Ends of the operations of Vercel's SDK that call a model; the operation around them is the whole loop."""
 
 
-def meaning_of_events(span: Span) -> Meaning | None:
+def meaning_of_events(span: TracedSpan) -> SpanMeaning | None:
     """Return what the message events of a span, or logs about it, say; `None` if it has none."""
     asked = [_of_event(event) for event in span.events if event.name in _SAID]
     replied = [_of_choice(event) for event in span.events if event.name == _CHOICE]
     if not asked and not replied:
         return None
-    return Meaning(asked=_known(asked) if asked else None, replied=_known(replied) if replied else None)
+    return SpanMeaning(asked=_known(asked) if asked else None, replied=_known(replied) if replied else None)
 
 
 def _known(messages: list[Message | None]) -> tuple[Message, ...]:
@@ -63,7 +63,7 @@ def _calls(value: Any) -> tuple[ToolCall | None, ...]:
     return tuple(made)
 
 
-def meaning_of_openllmetry(span: Span) -> Meaning | None:
+def meaning_of_openllmetry(span: TracedSpan) -> SpanMeaning | None:
     """Return what the attributes of OpenLLMetry say; `None` if a span has none."""
     given = span.attributes
     keys = ("traceloop.", "gen_ai.prompt.", "gen_ai.completion.", "llm.request.type")
@@ -80,7 +80,7 @@ def meaning_of_openllmetry(span: Span) -> Meaning | None:
     reasons = [each.get("finish_reason") for each in numbered(given, "gen_ai.completion")]
     called = entered.get("inputs", entered) if isinstance(entered, Mapping) else entered
     returned = left.get("outputs", left.get("output", left)) if isinstance(left, Mapping) else left
-    return Meaning(
+    return SpanMeaning(
         kind=kind,
         name=text(given, "traceloop.entity.name") if kind in ("tool", "agent", "node") else None,
         arguments=called if kind == "tool" else None,
@@ -113,7 +113,7 @@ def _numbered_messages(given: Mapping[str, Any], prefix: str, role: str = "user"
     return _known(found) if found else None
 
 
-def meaning_of_vercel(span: Span) -> Meaning | None:
+def meaning_of_vercel(span: TracedSpan) -> SpanMeaning | None:
     """Return what the attributes of Vercel's AI SDK say; `None` if a span has none."""
     given = span.attributes
     if not any(key.startswith("ai.") for key in given):
@@ -132,7 +132,7 @@ def meaning_of_vercel(span: Span) -> Meaning | None:
         for key, value in given.items()
         if key.startswith("ai.telemetry.metadata.")
     }
-    return Meaning(
+    return SpanMeaning(
         kind=kind,
         name=text(given, "ai.toolCall.name") if kind == "tool" else text(given, "ai.response.model", "ai.model.id")
         if kind in ("llm", "embedding") else text(given, "ai.telemetry.functionId"),

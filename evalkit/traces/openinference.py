@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from evalkit.traces.attributes import amount, call_of, count, decoded, message_of, numbered, text
-from evalkit.traces.meaning import Meaning, Verdict
-from evalkit.traces.span import Span
+from evalkit.traces.meaning import SpanMeaning, Verdict
+from evalkit.traces.span import TracedSpan
 from evalkit.types import Message, StepKind
 
 _KINDS: Mapping[str, StepKind] = {
@@ -22,7 +22,7 @@ _KIND = "openinference.span.kind"
 _DOCUMENTS = ("reranker.output_documents", "retrieval.documents")
 
 
-def meaning_of(span: Span) -> Meaning | None:
+def meaning_of(span: TracedSpan) -> SpanMeaning | None:
     """Return what a span means; `None` if it has no attribute of this convention."""
     given = span.attributes
     written = given.get(_KIND)
@@ -37,7 +37,7 @@ def meaning_of(span: Span) -> Meaning | None:
     asked, replied = _messages(given, "llm.input_messages"), _messages(given, "llm.output_messages")
     if kind == "llm" and replied is None and "output.value" in given:
         replied = _said(returned)
-    return Meaning(
+    return SpanMeaning(
         kind=kind,
         name=_name(given, kind),
         call_id=text(given, "tool.id", "tool_call.id") if kind == "tool" else None,
@@ -57,7 +57,7 @@ def meaning_of(span: Span) -> Meaning | None:
     )
 
 
-def _graph_kind(span: Span, kind: StepKind | None, metadata: Mapping[str, Any]) -> StepKind | None:
+def _graph_kind(span: TracedSpan, kind: StepKind | None, metadata: Mapping[str, Any]) -> StepKind | None:
     """Return the kind of a span of LangGraph.
 
     The instrumentation marks every runnable as a chain, or as an agent if `agent` is part of its name. The metadata

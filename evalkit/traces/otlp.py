@@ -14,7 +14,7 @@ from typing import Any
 
 from evalkit.errors import Problem
 from evalkit.golden.source_file import SourceFile
-from evalkit.traces.span import Span, SpanEvent, Spans
+from evalkit.traces.span import SpanEvent, TracedSpan, TracedSpans
 
 RESOURCES = ("resourceSpans", "resourceLogs")
 _CASE = "evalkit.case_id"
@@ -29,7 +29,7 @@ def holds_traces(source: SourceFile) -> bool:
     return any(key in source.first for key in RESOURCES)
 
 
-def read_spans(sources: Sequence[SourceFile]) -> Spans:
+def read_spans(sources: Sequence[SourceFile]) -> TracedSpans:
     """Return the spans of files that are read as one; of a span that occurs several times, the last counts."""
     reader = _Reader()
     for source in sources:
@@ -42,7 +42,7 @@ class _Reader:
     """Collects spans, the log records about them, and what cannot be read."""
 
     def __init__(self) -> None:
-        self._spans: dict[_Key, Span] = {}
+        self._spans: dict[_Key, TracedSpan] = {}
         self._logs: dict[_Key, list[SpanEvent]] = {}
         self._log_places: dict[_Key, str] = {}
         self._notes: dict[Problem, None] = {}
@@ -62,7 +62,7 @@ class _Reader:
                 for log in self._items(place, scope, "logRecords"):
                     self._log(source, place, log)
 
-    def spans(self) -> Spans:
+    def spans(self) -> TracedSpans:
         """Return the spans with the log records about them."""
         for key, logs in self._logs.items():
             if (span := self._spans.get(key)) is None:
@@ -72,7 +72,7 @@ class _Reader:
             events = tuple(sorted([*span.events, *logs], key=lambda event: event.time or 0))
             self._spans[key] = replace(span, events=events)
         ordered = sorted(self._spans.values(), key=lambda span: (span.trace, span.started or 0, span.id))
-        return Spans(tuple(ordered), tuple(self._notes))
+        return TracedSpans(tuple(ordered), tuple(self._notes))
 
     def _note(self, place: str, what: str, fix: str) -> None:
         self._notes.setdefault(Problem(place, what, fix))
@@ -119,7 +119,7 @@ class _Reader:
             self._note(source.shown, what, "export it with an exporter of OTLP/JSON")
         if value.get("droppedAttributesCount"):
             faults.append("attributes that the emitter dropped")
-        span = Span(
+        span = TracedSpan(
             place=f"{source.shown} span {own}",
             trace=trace,
             id=own,

@@ -27,7 +27,7 @@ class SpanEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TracedSpan:
     """One operation of a traced system.
 
     Attributes:
@@ -60,7 +60,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Spans:
+class TracedSpans:
     """The spans of some files.
 
     Attributes:
@@ -68,5 +68,5 @@ class Spans:
         notes: What could not be read.
     """
 
-    spans: tuple[Span, ...]
+    spans: tuple[TracedSpan, ...]
     notes: tuple[Problem, ...]

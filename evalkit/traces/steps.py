@@ -8,10 +8,10 @@ from typing import Any
 
 from evalkit.formats.steps import UNKNOWN_CALLS
 from evalkit.traces.calls import TraceCalls
-from evalkit.traces.interrupts import Decision, Question, is_steering, question_of
-from evalkit.traces.meaning import Meaning
-from evalkit.traces.span import Span
-from evalkit.traces.tree import Trace
+from evalkit.traces.interrupts import PersonsDecision, PersonsQuestion, is_steering, question_of
+from evalkit.traces.meaning import SpanMeaning
+from evalkit.traces.span import TracedSpan
+from evalkit.traces.tree import TraceTree
 from evalkit.traces.usage import own_usage
 from evalkit.types import Step, ToolCall
 
@@ -22,7 +22,7 @@ INCOMPLETE = {"incomplete": True}
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class AnswerFrame:
     """Where a trace stands in an answer.
 
     Attributes:
@@ -36,7 +36,7 @@ class Frame:
     prefix: str = ""
 
 
-def steps_of_trace(trace: Trace, calls: TraceCalls, frame: Frame) -> list[Step]:
+def steps_of_trace(trace: TraceTree, calls: TraceCalls, frame: AnswerFrame) -> list[Step]:
     """Return a step for each span, and one for each call that only a model's reply has."""
     steps: list[Step] = []
     for at in range(len(trace.spans)):
@@ -47,14 +47,14 @@ def steps_of_trace(trace: Trace, calls: TraceCalls, frame: Frame) -> list[Step]:
 
 
 def approval_steps(
-    trace: Trace, questions: Sequence[Question], decisions: Sequence[Decision], frame: Frame
+    trace: TraceTree, questions: Sequence[PersonsQuestion], decisions: Sequence[PersonsDecision], frame: AnswerFrame
 ) -> list[Step]:
     """Return the approvals with which a trace goes on, each with the call that it is about."""
     paired = len(questions) == len(decisions)
     started, _ = _times(trace.spans[trace.root], frame)
     made = []
     for number, each in enumerate(decisions):
-        asked = questions[number] if paired else Question("", "", None, None)
+        asked = questions[number] if paired else PersonsQuestion("", "", None, None)
         details = {"answer": each.answer, **({"interrupt": asked.id} if asked.id else {})}
         made.append(
             Step(
@@ -70,7 +70,7 @@ def approval_steps(
     return made
 
 
-def _step(trace: Trace, at: int, calls: TraceCalls, frame: Frame) -> Step:
+def _step(trace: TraceTree, at: int, calls: TraceCalls, frame: AnswerFrame) -> Step:
     span, own = trace.spans[at], trace.meanings[at]
     started, ended = _times(span, frame)
     call = calls.made.get(at)
@@ -92,7 +92,7 @@ def _step(trace: Trace, at: int, calls: TraceCalls, frame: Frame) -> Step:
     )
 
 
-def _details(trace: Trace, at: int, calls: TraceCalls) -> Iterator[tuple[str, Any]]:
+def _details(trace: TraceTree, at: int, calls: TraceCalls) -> Iterator[tuple[str, Any]]:
     if at in trace.orphans:
         yield from INCOMPLETE.items()
     if questions := question_of(trace.spans[at]):
@@ -101,14 +101,14 @@ def _details(trace: Trace, at: int, calls: TraceCalls) -> Iterator[tuple[str, An
         yield from UNKNOWN_CALLS.items()
 
 
-def _said(own: Meaning) -> str | None:
+def _said(own: SpanMeaning) -> str | None:
     """Return the text of a model's reply."""
     if own.kind != "llm":
         return None
     return "\n".join(message.content for message in own.replied or () if message.content) or None
 
 
-def _asked_step(trace: Trace, at: int, call: ToolCall, number: int, frame: Frame) -> Step:
+def _asked_step(trace: TraceTree, at: int, call: ToolCall, number: int, frame: AnswerFrame) -> Step:
     span = trace.spans[at]
     return Step(
         kind="tool",
@@ -122,7 +122,7 @@ def _asked_step(trace: Trace, at: int, call: ToolCall, number: int, frame: Frame
     )
 
 
-def error_of(span: Span) -> str | None:
+def error_of(span: TracedSpan) -> str | None:
     """Return why a span failed; `None` if it did not."""
     if is_steering(span):
         return None
@@ -134,7 +134,7 @@ def error_of(span: Span) -> str | None:
     return "unfinished" if span.ended is None else None
 
 
-def _times(span: Span, frame: Frame) -> tuple[float | None, float | None]:
+def _times(span: TracedSpan, frame: AnswerFrame) -> tuple[float | None, float | None]:
     """Return the seconds at which a span started and ended; unknown if it ends before it starts."""
     if span.started is None or frame.zero is None:
         return None, None

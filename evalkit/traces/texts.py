@@ -7,15 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from evalkit.traces.attributes import message_of
-from evalkit.traces.meaning import Meaning
-from evalkit.traces.tree import Trace
+from evalkit.traces.meaning import SpanMeaning
+from evalkit.traces.tree import TraceTree
 from evalkit.types import Message
 
 _QUESTIONS = ("input", "question", "query", "prompt", "text", "message", "user_input")
 _ANSWERS = ("answer", "output", "text", "response", "result", "content")
 
 
-def user_texts(trace: Trace) -> tuple[Message, ...]:
+def user_texts(trace: TraceTree) -> tuple[Message, ...]:
     """Return the texts of user and assistant up to the user's last one, as the first span with messages has them."""
     for at, own in enumerate(trace.meanings):
         said = [*_asked(own, at == trace.root)]
@@ -25,13 +25,13 @@ def user_texts(trace: Trace) -> tuple[Message, ...]:
     return ()
 
 
-def user_text(trace: Trace) -> str | None:
+def user_text(trace: TraceTree) -> str | None:
     """Return what the user said last before the trace; `None` if it does not hold it."""
     said = user_texts(trace)
     return said[-1].content if said else None
 
 
-def _asked(own: Meaning, is_root: bool) -> Iterator[Message]:
+def _asked(own: SpanMeaning, is_root: bool) -> Iterator[Message]:
     messages = own.asked
     if messages is None and is_root:
         messages = tuple(_given(own.given))
@@ -78,7 +78,7 @@ def chat_message(value: Any) -> Message | None:
     return message_of(role, inner.get("content"))
 
 
-def text_of_turn(traces: Sequence[Trace]) -> str | None:
+def text_of_turn(traces: Sequence[TraceTree]) -> str | None:
     """Return the answer to the user: the last text of a model, else the output of the last root that has one.
 
     It is empty if the traces show that there was none, and `None` if they do not show it.

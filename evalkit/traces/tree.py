@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 
 from evalkit.errors import Problem
 from evalkit.traces.conventions import case_of, meaning_of
-from evalkit.traces.meaning import Meaning
-from evalkit.traces.span import Span
+from evalkit.traces.meaning import SpanMeaning
+from evalkit.traces.span import TracedSpan
 
-_NOTHING = Meaning()
+_NOTHING = SpanMeaning()
 _LAST = 1 << 64
 _NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class TraceTree:
     """The spans of one trace.
 
     Attributes:
@@ -32,8 +32,8 @@ class Trace:
 
     id: str
     place: str
-    spans: tuple[Span, ...]
-    meanings: tuple[Meaning, ...]
+    spans: tuple[TracedSpan, ...]
+    meanings: tuple[SpanMeaning, ...]
     parents: tuple[int | None, ...]
     orphans: frozenset[int]
     is_known: bool
@@ -62,20 +62,20 @@ class Trace:
             (case for span, own in zip(self.spans, self.meanings, strict=True) if (case := case_of(span, own))), None
         )
 
-    def _from_the_root(self) -> Iterator[Meaning]:
+    def _from_the_root(self) -> Iterator[SpanMeaning]:
         yield self.meanings[self.root]
         yield from self.meanings
 
 
-def traces_of(spans: Iterable[Span]) -> list[Trace]:
+def traces_of(spans: Iterable[TracedSpan]) -> list[TraceTree]:
     """Return the traces by the time at which they began."""
-    found: dict[str, list[Span]] = {}
+    found: dict[str, list[TracedSpan]] = {}
     for span in spans:
         found.setdefault(span.trace, []).append(span)
     return sorted((_trace(each) for each in found.values()), key=lambda trace: (trace.started, trace.id))
 
 
-def _trace(spans: list[Span]) -> Trace:
+def _trace(spans: list[TracedSpan]) -> TraceTree:
     by_start = sorted(
         spans, key=lambda span: (span.started is None, span.started or 0, -(span.ended or _LAST), span.id)
     )
@@ -90,7 +90,7 @@ def _trace(spans: list[Span]) -> Trace:
     found = [meaning_of(span) for span in kept]
     orphans = frozenset(at for at, span in enumerate(kept) if span.parent and span.parent not in places)
     file = kept[0].place.partition(" span ")[0]
-    trace = Trace(
+    trace = TraceTree(
         id=kept[0].trace,
         place=f"{file} trace {kept[0].trace}",
         spans=kept,
@@ -103,7 +103,7 @@ def _trace(spans: list[Span]) -> Trace:
     return replace(trace, notes=tuple(_notes(trace, [by_start[at].id for at in cut])))
 
 
-def _position(span: Span, depth: int) -> tuple[bool, int, int, int, str]:
+def _position(span: TracedSpan, depth: int) -> tuple[bool, int, int, int, str]:
     return span.started is None, span.started or 0, -(span.ended or _LAST), depth, span.id
 
 
@@ -142,7 +142,7 @@ def _depths(parents: Sequence[int | None]) -> list[int]:
     return [depth or 0 for depth in depths]
 
 
-def _notes(trace: Trace, cut: Sequence[str]) -> Iterator[Problem]:
+def _notes(trace: TraceTree, cut: Sequence[str]) -> Iterator[Problem]:
     spans = trace.spans
     roots = [
         span.id
@@ -174,7 +174,7 @@ def _notes(trace: Trace, cut: Sequence[str]) -> Iterator[Problem]:
         yield _note(trace, ids, f"not read: {fault}", fix)
 
 
-def _note(trace: Trace, ids: Sequence[str], what: str, fix: str) -> Problem:
+def _note(trace: TraceTree, ids: Sequence[str], what: str, fix: str) -> Problem:
     """Return a note about some spans, of which the first are named."""
     others = f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else ""
     return Problem(f"{trace.place} span {', '.join(ids[:_NAMED])}{others}", what, fix)

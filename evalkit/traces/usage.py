@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from evalkit.traces.meaning import Meaning
-from evalkit.traces.tree import Trace
+from evalkit.traces.meaning import SpanMeaning
+from evalkit.traces.tree import TraceTree
 from evalkit.types import Usage
 
-_Amount = Callable[[Meaning], float | None]
+_Amount = Callable[[SpanMeaning], float | None]
 _NO_MODEL_TOTAL = ("embedding", "retrieval")
 """Kinds whose tokens are not those of the models that answer."""
 
 
-def usage_of(traces: list[Trace]) -> Usage | None:
+def usage_of(traces: list[TraceTree]) -> Usage | None:
     """Return the sum over model calls that have no model call below them.
 
     What an agent or a node reports counts only where no model call below it reports anything. One model call without
@@ -30,7 +30,7 @@ def usage_of(traces: list[Trace]) -> Usage | None:
     )
 
 
-def own_usage(meaning: Meaning) -> Usage | None:
+def own_usage(meaning: SpanMeaning) -> Usage | None:
     """Return what one span reports."""
     if (meaning.input_tokens, meaning.output_tokens, meaning.cost_usd) == (None, None, None):
         return None
@@ -42,7 +42,7 @@ def own_usage(meaning: Meaning) -> Usage | None:
     )
 
 
-def is_outer_model(trace: Trace) -> list[bool]:
+def is_outer_model(trace: TraceTree) -> list[bool]:
     """Return whether each span has a model call below it."""
     found = [False] * len(trace.spans)
     for start, own in enumerate(trace.meanings):
@@ -53,13 +53,13 @@ def is_outer_model(trace: Trace) -> list[bool]:
     return found
 
 
-def _total(traces: list[Trace], amount: _Amount) -> float | None:
+def _total(traces: list[TraceTree], amount: _Amount) -> float | None:
     sums = [each for trace in traces for each in _of_roots(trace, amount)]
     known = [value for value in sums if value is not None]
     return sum(known) if known and len(known) == len(sums) else None
 
 
-def _of_roots(trace: Trace, amount: _Amount) -> list[float | None]:
+def _of_roots(trace: TraceTree, amount: _Amount) -> list[float | None]:
     """Return the amount below each root that has a model call or an amount; `None` where it is unknown."""
     outer = is_outer_model(trace)
     sums: list[float] = [0.0] * len(trace.spans)
@@ -79,7 +79,7 @@ def _of_roots(trace: Trace, amount: _Amount) -> list[float | None]:
     return [None if unknown[at] else sums[at] for at in roots]
 
 
-def _from_below(trace: Trace) -> list[int]:
+def _from_below(trace: TraceTree) -> list[int]:
     """Return the positions of the spans, each before the one that it is part of."""
     waiting = [0] * len(trace.spans)
     for above in trace.parents:
