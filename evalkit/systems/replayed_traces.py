@@ -15,7 +15,7 @@ from evalkit.golden.source_file import open_source
 from evalkit.traces.answers import read_answers
 from evalkit.traces.otlp import holds_traces
 
-_BEGINNING = re.compile(rb'\s*\[?\s*\{\s*"resource(?:TracedSpans|Logs)"\s*:')
+_BEGINNING = re.compile(rb'\s*\[?\s*\{\s*"resource(?:Spans|Logs)"\s*:')
 _HEAD_BYTES = 4096
 _Key = tuple[str, int]
 

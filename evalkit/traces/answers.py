@@ -245,4 +245,4 @@ def _verdicts(traces: Sequence[TraceTree]) -> Iterator[Verdict]:
     for trace in traces:
         for at, own in enumerate(trace.meanings):
             for each in own.verdicts:
-                yield replace(each, of_the_answer=True) if at == trace.root else each
+                yield replace(each, of_the_answer=True) if at in (trace.root, trace.top) else each

@@ -32,7 +32,7 @@ _KINDS: Mapping[str, StepKind] = {
 }
 _DETAILS = "gen_ai.client.inference.operation.details"
 _EVALUATION = "gen_ai.evaluation.result"
-_SILENT = frozenset({"text", "reasoning", "tool_call", "tool_call_response"})
+_SILENT = ("text", "reasoning", "tool_call", "tool_call_response")
 _CALL_AS_TEXT = "ResponseFunctionToolCall"
 """Class of the OpenAI SDK, whose calls opentelemetry-instrumentation-openai-agents-v2 writes as texts."""
 

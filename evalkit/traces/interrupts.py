@@ -84,7 +84,7 @@ def _questions(said: str) -> Iterator[PersonsQuestion]:
 
 def resumed_with(trace: TraceTree) -> list[PersonsDecision] | None:
     """Return the decisions with which a trace goes on; `None` if it begins anew."""
-    given = trace.meanings[trace.root].given
+    given = trace.meanings[trace.top].given
     if not isinstance(given, Mapping) or not {"resume", "goto"} <= given.keys() <= _RESUMED or given["resume"] is None:
         return None
     answer = given["resume"]

@@ -18,7 +18,7 @@ _ANSWERS = ("answer", "output", "text", "response", "result", "content")
 def user_texts(trace: TraceTree) -> tuple[Message, ...]:
     """Return the texts of user and assistant up to the user's last one, as the first span with messages has them."""
     for at, own in enumerate(trace.meanings):
-        said = [*_asked(own, at == trace.root)]
+        said = [*_asked(own, at == trace.top)]
         users = [number for number, message in enumerate(said) if message.role == "user"]
         if users:
             return tuple(said[: users[-1] + 1])
@@ -31,9 +31,9 @@ def user_text(trace: TraceTree) -> str | None:
     return said[-1].content if said else None
 
 
-def _asked(own: SpanMeaning, is_root: bool) -> Iterator[Message]:
+def _asked(own: SpanMeaning, is_top: bool) -> Iterator[Message]:
     messages = own.asked
-    if messages is None and is_root:
+    if messages is None and is_top:
         messages = tuple(_given(own.given))
     for message in messages or ():
         if message.role in ("user", "assistant") and message.content.strip():
@@ -90,7 +90,7 @@ def text_of_turn(traces: Sequence[TraceTree]) -> str | None:
                 shown = True
                 if words := _words(own.replied):
                     return words
-        own = trace.meanings[trace.root]
+        own = trace.meanings[trace.top]
         found = _words(own.replied or ()) or _returned(own.returned)
         if found is not None:
             return found

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from evalkit.errors import Problem
 from evalkit.traces.conventions import case_of, meaning_of
 from evalkit.traces.meaning import SpanMeaning
+from evalkit.traces.parents import cut_cycles, depths_of, parents_of
+from evalkit.traces.parts import MeantSpan, parts_of
 from evalkit.traces.span import TracedSpan
 
 _NOTHING = SpanMeaning()
@@ -46,6 +48,12 @@ class TraceTree:
         return next(whole, 0)
 
     @property
+    def top(self) -> int:
+        """Position of the first span that a convention knows: a web framework may have begun the trace."""
+        known = (at for at, own in enumerate(self.meanings) if own.kind is not None and at not in self.orphans)
+        return next(known, self.root)
+
+    @property
     def started(self) -> int:
         """When the trace began, in nanoseconds since 1970; 0 if unknown."""
         return self.spans[self.root].started or min((span.started for span in self.spans if span.started), default=0)
@@ -68,27 +76,29 @@ class TraceTree:
 
 
 def traces_of(spans: Iterable[TracedSpan]) -> list[TraceTree]:
-    """Return the traces by the time at which they began."""
-    found: dict[str, list[TracedSpan]] = {}
+    """Return the traces by the time at which they began; one with several cases is several."""
+    found: dict[str, list[MeantSpan]] = {}
     for span in spans:
-        found.setdefault(span.trace, []).append(span)
-    return sorted((_trace(each) for each in found.values()), key=lambda trace: (trace.started, trace.id))
+        found.setdefault(span.trace, []).append(MeantSpan(span, meaning_of(span)))
+    parts = [part for each in found.values() for part in parts_of(each)]
+    return sorted(map(_trace, parts), key=lambda trace: (trace.started, trace.id, trace.spans[0].id))
 
 
-def _trace(spans: list[TracedSpan]) -> TraceTree:
+def _trace(spans: list[MeantSpan]) -> TraceTree:
+    meanings = {each.span.id: each.meaning for each in spans}
     by_start = sorted(
-        spans, key=lambda span: (span.started is None, span.started or 0, -(span.ended or _LAST), span.id)
+        (each.span for each in spans),
+        key=lambda span: (span.started is None, span.started or 0, -(span.ended or _LAST), span.id),
     )
-    places = {span.id: at for at, span in enumerate(by_start)}
-    parents = [places.get(span.parent) if span.parent else None for span in by_start]
-    cut = _cut_cycles(parents)
-    depths = _depths(parents)
+    parents = parents_of(by_start)
+    cut = cut_cycles(parents)
+    depths = depths_of(parents)
     order = sorted(range(len(by_start)), key=lambda at: _position(by_start[at], depths[at]))
     moved = {old: new for new, old in enumerate(order)}
     kept = tuple(by_start[at] for at in order)
     above = tuple(None if (parent := parents[at]) is None else moved[parent] for at in order)
-    found = [meaning_of(span) for span in kept]
-    orphans = frozenset(at for at, span in enumerate(kept) if span.parent and span.parent not in places)
+    found = [meanings[span.id] for span in kept]
+    orphans = frozenset(at for at, span in enumerate(kept) if span.parent and span.parent not in meanings)
     file = kept[0].place.partition(" span ")[0]
     trace = TraceTree(
         id=kept[0].trace,
@@ -105,41 +115,6 @@ def _trace(spans: list[TracedSpan]) -> TraceTree:
 
 def _position(span: TracedSpan, depth: int) -> tuple[bool, int, int, int, str]:
     return span.started is None, span.started or 0, -(span.ended or _LAST), depth, span.id
-
-
-def _cut_cycles(parents: list[int | None]) -> list[int]:
-    """Take the parent of one span of each cycle away; return the positions of these spans."""
-    checked = [False] * len(parents)
-    cut = []
-    for start in range(len(parents)):
-        at: int | None = start
-        path: set[int] = set()
-        while at is not None and not checked[at]:
-            path.add(at)
-            checked[at] = True
-            above = parents[at]
-            if above in path:
-                parents[at] = None
-                cut.append(at)
-                break
-            at = above
-    return cut
-
-
-def _depths(parents: Sequence[int | None]) -> list[int]:
-    """Return how many spans each is part of."""
-    depths: list[int | None] = [None] * len(parents)
-    for start in range(len(parents)):
-        path: list[int] = []
-        at: int | None = start
-        while at is not None and depths[at] is None:
-            path.append(at)
-            at = parents[at]
-        depth = -1 if at is None else depths[at] or 0
-        for each in reversed(path):
-            depth += 1
-            depths[each] = depth
-    return [depth or 0 for depth in depths]
 
 
 def _notes(trace: TraceTree, cut: Sequence[str]) -> Iterator[Problem]:

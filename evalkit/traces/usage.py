@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from evalkit.traces.meaning import SpanMeaning
+from evalkit.traces.parents import from_below
 from evalkit.traces.tree import TraceTree
 from evalkit.types import Usage
 
@@ -64,7 +65,7 @@ def _of_roots(trace: TraceTree, amount: _Amount) -> list[float | None]:
     outer = is_outer_model(trace)
     sums: list[float] = [0.0] * len(trace.spans)
     known, unknown = [False] * len(sums), [False] * len(sums)
-    for at in _from_below(trace):
+    for at in from_below(trace.parents):
         own, value = trace.meanings[at], amount(trace.meanings[at])
         if value is not None and not known[at] and own.kind not in _NO_MODEL_TOTAL:
             sums[at], known[at], unknown[at] = value, True, False
@@ -77,19 +78,3 @@ def _of_roots(trace: TraceTree, amount: _Amount) -> list[float | None]:
             unknown[above] = unknown[above] or unknown[at]
     roots = [at for at, above in enumerate(trace.parents) if above is None and (known[at] or unknown[at])]
     return [None if unknown[at] else sums[at] for at in roots]
-
-
-def _from_below(trace: TraceTree) -> list[int]:
-    """Return the positions of the spans, each before the one that it is part of."""
-    waiting = [0] * len(trace.spans)
-    for above in trace.parents:
-        if above is not None:
-            waiting[above] += 1
-    order = [at for at, n_below in enumerate(waiting) if n_below == 0]
-    for at in order:
-        above = trace.parents[at]
-        if above is not None:
-            waiting[above] -= 1
-            if waiting[above] == 0:
-                order.append(above)
-    return order

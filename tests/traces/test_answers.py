@@ -270,3 +270,52 @@ def test_more_steps_than_an_answer_may_have(tmp_path: Path) -> None:
     ended = to_output(only(tmp_path, *spans).output)
     assert isinstance(ended, Failure)
     assert (ended.kind, "10,001 items" in ended.message) == ("too_large", True)
+
+
+def test_a_web_framework_may_begin_the_trace(tmp_path: Path) -> None:
+    """Input and output are those of the first span that a convention knows."""
+    chain = {"openinference.span.kind": "CHAIN", "input.value": "q", "output.value": "a"}
+    answer = only(tmp_path, span(1, 0, name="POST /chat", at=(1, 9)), span(2, 1, chain))
+    assert (answer.asked, output_of(answer)["text"]) == (("q",), "a")
+
+
+@pytest.mark.parametrize("key", ["evalkit.case_id", "session.id"])
+def test_a_trace_of_a_whole_experiment_is_taken_apart(tmp_path: Path, key: str) -> None:
+    """Each case, or conversation, is an answer; what is around them belongs to none."""
+    spans = [span(1, 0, name="experiment", at=(1, 90))]
+    for number in (10, 20):
+        spans += [
+            span(number, 1, AGENT, at=(number, number + 9)),
+            model(number + 1, number, said=f"a{number}", attributes={key: f"c{number}"}),
+            span(number + 2, number + 1, {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "get"}),
+        ]
+    found = read(tmp_path, document(*spans))
+    assert [note.what for note in found.notes] == ["1 traces without a model, tool, agent or node (the first is named)"]
+    assert [(each.case, output_of(each)["text"]) for each in found.answers] == [("c10", "a10"), ("c20", "a20")]
+    for each in found.answers:
+        assert [step["kind"] for step in output_of(each)["trajectory"]] == ["agent", "llm", "tool"]
+        assert output_of(each)["usage"]["input_tokens"] == 10
+
+
+def test_an_agent_inside_with_a_conversation_of_its_own_stays(tmp_path: Path) -> None:
+    """The root belongs to a conversation, so everything below it does."""
+    root = {**AGENT, "gen_ai.conversation.id": "outer"}
+    inner = {**AGENT, "gen_ai.conversation.id": "inner"}
+    answer = only(tmp_path, span(1, 0, root, at=(1, 9)), span(2, 1, inner, at=(2, 8)), model(3, 2))
+    assert (answer.case, len(output_of(answer)["trajectory"])) == ("outer", 3)
+
+
+@pytest.mark.parametrize("odd", [[1], {"a": 1}, None, 7, "[" * 5_000])
+def test_odd_messages(tmp_path: Path, odd: Any) -> None:
+    """Whatever a message or a part of it is, it is named or left out."""
+    said: list[Any] = [
+        odd,
+        {"role": odd, "parts": [{"type": odd}]},
+        {"role": "assistant", "parts": odd},
+        {"role": "assistant", "parts": [odd, {"type": "tool_call", "name": odd, "arguments": odd, "id": odd}]},
+        {"role": "tool", "parts": [{"type": "tool_call_response", "id": odd, "response": odd}]},
+    ]
+    for messages in ([each] for each in said):
+        given = {"gen_ai.output.messages": json.dumps(messages), "gen_ai.input.messages": json.dumps(messages)}
+        (answer,) = read(tmp_path, document(model(1, said=None, attributes=given))).answers
+        assert answer.output is None or isinstance(to_output(answer.output), Output)
