@@ -13,6 +13,7 @@ from evalkit.formats.contexts import read_contexts
 from evalkit.formats.rows import output_record
 from evalkit.formats.steps import usage_record
 from evalkit.golden.source_file import SourceFile
+from evalkit.text.numbers import plural
 from evalkit.traces.calls import TraceCalls, calls_of_trace
 from evalkit.traces.interrupts import PersonsQuestion, question_of, resumed_with
 from evalkit.traces.meaning import Verdict
@@ -76,7 +77,7 @@ def read_answers(sources: Sequence[SourceFile]) -> TracedAnswers:
     kept = [trace for trace in found if trace.is_known]
     notes = [*read.notes, *(note for trace in kept for note in trace.notes)]
     if unknown := [trace for trace in found if not trace.is_known]:
-        what = f"{len(unknown):,} traces without a model, tool, agent or node (the first is named)"
+        what = f"{plural(len(unknown), 'trace')} without a model, tool, agent or node (the first is named)"
         fix = "leave them out, or trace with the GenAI or OpenInference conventions"
         notes.append(Problem(unknown[0].place, what, fix))
     return TracedAnswers(tuple(map(_answer, _groups(kept))), tuple(dict.fromkeys(notes)))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -146,3 +148,47 @@ def test_order_case_of_ids_and_files_change_nothing(tmp_path: Path, name: str) -
     split = import_file(first, tmp_path / "split", more=(second,))
     assert {each: split.read(each) for each in ROWS} == {each: made.read(each) for each in ROWS}
     assert split.losses == []
+
+
+def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command."""
+    return subprocess.run(
+        [sys.executable, "-m", "evalkit", *words], cwd=folder, capture_output=True, text=True, check=False, env={**os.environ}
+    )  # fmt: skip
+
+
+def test_the_command(tmp_path: Path) -> None:
+    """Import with the observed calls, then run: the trace passes; with another expectation it fails."""
+    (tmp_path / "pyproject.toml").touch()
+    source = str(DATA / "genai_conversation.otlp.jsonl")
+    made = command(tmp_path, "import", source, "--out", "out", "--expect-observed", "--strict")
+    assert made.returncode == 0, made.stderr
+    assert "genai_conversation.otlp.jsonl: OTLP traces\n  cases    1 of 1\n  outputs  1 of 1\n" in made.stdout
+    (tmp_path / "out" / "suite.yaml").write_text(
+        (tmp_path / "out" / "suite.yaml").read_text().replace("  - no_regression: {baseline: main}\n", "")
+    )
+    assert command(tmp_path, "check", "out/suite.yaml").returncode == 0
+    passed = command(tmp_path, "run", "out/suite.yaml", "--out", "run")
+    assert passed.returncode == 0, passed.stdout + passed.stderr
+    golden = tmp_path / "out" / "golden.jsonl"
+    golden.write_text(golden.read_text().replace('"amount": 20', '"amount": 30'))
+    assert command(tmp_path, "run", "out/suite.yaml", "--out", "other").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: text[:9_000], "damaged.otlp.json:1:"),
+        (lambda text: text.replace('"intValue": "41"', '"doubleValue": NaN'), "NaN is not a JSON number"),
+        (lambda text: text.replace("resourceSpans", "resourceSpan"), "no format is recognised"),
+    ],
+    ids=["cut", "NaN", "another key"],
+)
+def test_a_damaged_file_ends_with_2(tmp_path: Path, change: Any, said: str) -> None:
+    """With file and line, and without a traceback."""
+    text = (DATA / "openinference_langgraph.otlp.json").read_text()
+    (tmp_path / "damaged.otlp.json").write_text(change(text))
+    ended = command(tmp_path, "import", "damaged.otlp.json", "--out", "out")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -290,7 +290,7 @@ def test_a_trace_of_a_whole_experiment_is_taken_apart(tmp_path: Path, key: str) 
             span(number + 2, number + 1, {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "get"}),
         ]
     found = read(tmp_path, document(*spans))
-    assert [note.what for note in found.notes] == ["1 traces without a model, tool, agent or node (the first is named)"]
+    assert [note.what for note in found.notes] == ["1 trace without a model, tool, agent or node (the first is named)"]
     assert [(each.case, output_of(each)["text"]) for each in found.answers] == [("c10", "a10"), ("c20", "a20")]
     for each in found.answers:
         assert [step["kind"] for step in output_of(each)["trajectory"]] == ["agent", "llm", "tool"]
