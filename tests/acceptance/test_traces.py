@@ -152,9 +152,8 @@ def test_order_case_of_ids_and_files_change_nothing(tmp_path: Path, name: str) -
 
 def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run the command."""
-    return subprocess.run(
-        [sys.executable, "-m", "evalkit", *words], cwd=folder, capture_output=True, text=True, check=False, env={**os.environ}
-    )  # fmt: skip
+    line = [sys.executable, "-m", "evalkit", *words]
+    return subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ})
 
 
 def test_the_command(tmp_path: Path) -> None:

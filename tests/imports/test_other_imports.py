@@ -305,3 +305,16 @@ def test_mlflow_records(tmp_path: Path) -> None:
     grade = made.run()["a"].scores["keywords"]
     assert isinstance(grade, Score)
     assert grade.value == 1.0
+
+
+def test_an_empty_output_of_mlflow_is_an_answer(tmp_path: Path) -> None:
+    """A system that said nothing did so; a trace or record without an output has none."""
+    empty, missing = (json.loads(json.dumps(TRACE)) for _ in range(2))
+    empty["data"]["spans"][-1]["attributes"]["mlflow.spanOutputs"] = json.dumps("")
+    del missing["data"]["spans"][-1]["attributes"]["mlflow.spanOutputs"]
+    made = import_text(tmp_path, "traces.json", [empty, missing])
+    assert [row.get("output", {}).get("text") for row in made.answers] == ["", None]
+    assert made.answers[1]["failure"]["message"] == "no output"
+    records = [{"inputs": {"question": "q"}, "expectations": {"a": 1}, "outputs": each} for each in ("", None)]
+    stored = import_text(tmp_path, "records.json", records, "other")
+    assert [row["output"]["text"] for row in stored.answers] == [""]
