@@ -114,7 +114,8 @@ def _answer(traces: list[TraceTree]) -> TracedAnswer:
         if step.kind == "tool"
     )
     known = bool(tools) or all(each.are_known for each in calls.values())
-    record = None if output is None else _record(output, known and not tools)
+    if output is not None and known and not tools:
+        output = replace(output, tool_calls=())
     history = user_texts(first) if len(turns) == 1 else ()
     return TracedAnswer(
         place=first.place,
@@ -122,7 +123,7 @@ def _answer(traces: list[TraceTree]) -> TracedAnswer:
         names=tuple(names),
         asked=tuple(turn.asked for turn in turns),
         history=history if sum(message.role == "user" for message in history) > 1 else (),
-        output=record,
+        output=None if output is None else output_record(output),
         calls=tools if known else None,
         verdicts=tuple(_verdicts(traces)),
     )
@@ -180,9 +181,19 @@ def _output(turns: Sequence[_Turn], steps: Sequence[Step], waiting: Sequence[Per
     )
 
 
-def _record(output: Output, no_calls: bool) -> dict[str, Any]:
-    record = output_record(output)
-    return {**record, "tool_calls": []} if no_calls else record
+def traced_output(tree: TraceTree, text: str, latency_s: float | None) -> Output:
+    """Return the answer of one trace whose text is known."""
+    calls = calls_of_trace(tree)
+    zero = min((span.started for span in tree.spans if span.started is not None), default=None)
+    steps = steps_of_trace(tree, calls, AnswerFrame(zero, 1))
+    without = calls.are_known and not any(step.kind == "tool" for step in steps)
+    return Output(
+        text=text,
+        usage=usage_of([tree]),
+        tool_calls=() if without else None,
+        trajectory=tuple(steps),
+        latency_s=latency_s,
+    )
 
 
 def _messages(turns: Sequence[_Turn]) -> Iterator[Message]:

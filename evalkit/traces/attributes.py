@@ -28,15 +28,17 @@ def text(attributes: Mapping[str, Any], *names: str) -> str | None:
     return next((value for value in found if isinstance(value, str) and value.strip()), None)
 
 
+def whole(value: object) -> int | None:
+    """Return a whole number of at least 0; `None` for any other value."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < MOST:
+        return None
+    return int(value) if value == int(value) else None
+
+
 def count(attributes: Mapping[str, Any], *names: str) -> int | None:
     """Return the first of some attributes that is a whole number of at least 0."""
-    for name in names:
-        value = attributes.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            continue
-        if 0 <= value < MOST and value == int(value):
-            return int(value)
-    return None
+    found = (whole(attributes.get(name)) for name in names)
+    return next((value for value in found if value is not None), None)
 
 
 def amount(attributes: Mapping[str, Any], name: str) -> float | None:

@@ -11,8 +11,10 @@ from evalkit.traces.meaning import SpanMeaning
 from evalkit.traces.tree import TraceTree
 from evalkit.types import Message
 
-_QUESTIONS = ("input", "question", "query", "prompt", "text", "message", "user_input")
-_ANSWERS = ("answer", "output", "text", "response", "result", "content")
+QUESTIONS = ("input", "question", "query", "prompt", "text", "message", "user_input")
+"""Names under which a traced function gets the question."""
+ANSWERS = ("answer", "output", "text", "response", "result", "content")
+"""Names under which a traced function returns the answer."""
 
 
 def user_texts(trace: TraceTree) -> tuple[Message, ...]:
@@ -46,7 +48,7 @@ def _given(value: Any) -> Iterator[Message]:
         if isinstance(value.get("messages"), list):
             yield from _chat(value["messages"])
             return
-        name = next((key for key in _QUESTIONS if key in value), None)
+        name = next((key for key in QUESTIONS if key in value), None)
         inner = value if name is None else value[name]
         value = inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False)
     if isinstance(value, list):
@@ -107,7 +109,7 @@ def _returned(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, Mapping):
-        name = next((key for key in _ANSWERS if isinstance(value.get(key), str)), None)
+        name = next((key for key in ANSWERS if isinstance(value.get(key), str)), None)
         if name is not None:
             return str(value[name])
         messages = value.get("messages")

@@ -24,7 +24,7 @@ class TraceTree:
     Attributes:
         id: 32 hex digits.
         place: File and trace, for messages.
-        spans: By start, then the longer first, so that a span follows the one that it is part of.
+        spans: By start, then the outer first, then the longer, so that a span follows the one that it is part of.
         meanings: Of each span.
         parents: Position of the span that each is part of; `None` for a root, or if it is not in the file.
         orphans: Positions of spans whose parent is not in the file.
@@ -81,10 +81,11 @@ def traces_of(spans: Iterable[TracedSpan]) -> list[TraceTree]:
     for span in spans:
         found.setdefault(span.trace, []).append(MeantSpan(span, meaning_of(span)))
     parts = [part for each in found.values() for part in parts_of(each)]
-    return sorted(map(_trace, parts), key=lambda trace: (trace.started, trace.id, trace.spans[0].id))
+    return sorted(map(trace_tree, parts), key=lambda trace: (trace.started, trace.id, trace.spans[0].id))
 
 
-def _trace(spans: list[MeantSpan]) -> TraceTree:
+def trace_tree(spans: Sequence[MeantSpan]) -> TraceTree:
+    """Return the spans of one trace, of which there is at least one, in order."""
     meanings = {each.span.id: each.meaning for each in spans}
     by_start = sorted(
         (each.span for each in spans),
@@ -114,7 +115,7 @@ def _trace(spans: list[MeantSpan]) -> TraceTree:
 
 
 def _position(span: TracedSpan, depth: int) -> tuple[bool, int, int, int, str]:
-    return span.started is None, span.started or 0, -(span.ended or _LAST), depth, span.id
+    return span.started is None, span.started or 0, depth, -(span.ended or _LAST), span.id
 
 
 def _notes(trace: TraceTree, cut: Sequence[str]) -> Iterator[Problem]:
