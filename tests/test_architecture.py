@@ -12,6 +12,7 @@ RANKS = (
     {"types", "results", "text", "errors"},
     {"stats", "disk", "formats", "net"},
     {"aggregate", "golden", "llm"},
+    {"traces"},
     {"trust", "scorers", "systems"},
     {"store", "imports"},
     {"gate", "report"},

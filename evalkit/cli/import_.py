@@ -15,8 +15,10 @@ _WIDTH = 80
 _SHOWN = 20
 
 
-def import_(
-    source: Annotated[Path, typer.Argument(help="File of another tool.")],
+def import_(  # noqa: PLR0913 - the options of a command
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SOURCE...", help="File of another tool; traces may be in several files.")
+    ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write to; it must be empty or new.")],
     format: Annotated[
         str | None, typer.Option(metavar="NAME", help="Format of the file. Default: found by its content.")
@@ -27,6 +29,9 @@ def import_(
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Read at most this many cases.")] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 2 and write nothing if anything is lost.")
+    ] = False,
+    expect_observed: Annotated[
+        bool, typer.Option("--expect-observed", help="Expect the tool calls that succeeded in a trace.")
     ] = False,
 ) -> None:
     """Make a suite from another eval tool's file.
@@ -48,7 +53,17 @@ def import_(
 
     if format is not None and format not in NAMES:
         raise InputError(Problem("--format", f"no format {format!r}", f"choose from {', '.join(NAMES)}"))
-    request = ImportRequest(source=source, out=out, format=format, answers=answers, limit=limit, strict=strict)
+    source, *more = sources
+    request = ImportRequest(
+        source=source,
+        out=out,
+        format=format,
+        answers=answers,
+        limit=limit,
+        strict=strict,
+        more=tuple(more),
+        expect_observed=expect_observed,
+    )
     written = asyncio.run(import_source(request, os.environ))
     output = CommandOutput()
     for line in _lines(written, source):

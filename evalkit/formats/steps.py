@@ -25,6 +25,8 @@ from evalkit.types import APPROVALS, ROLES, STEP_KINDS, Message, Step, ToolCall,
 CLAIMED = "claimed: the environment never had this call"
 """Error of a call that a system reports but evalkit, which runs the environment's tools, never ran."""
 MOST_STEPS = 10_000
+UNKNOWN_CALLS = {"tool_calls": "unknown"}
+"""Details of a step whose record does not show which tools were called, such as a trace without content."""
 _KEYS = {
     *("kind", "name", "id", "parent", "call_id", "turn", "arguments", "result", "error", "started_s", "ended_s"),
     *("usage", "decision", "recorded_by", "details"),
@@ -146,7 +148,7 @@ def _answered(message: Message, waiting: Sequence[Step]) -> int | None:
 
 
 def calls_of(steps: Sequence[Step]) -> tuple[ToolCall, ...] | None:
-    """Return the tool calls among steps, or `None` if there are none and some steps have an unknown kind."""
+    """Return the tool calls among steps; `None` if some step may hide one (unknown kind, `UNKNOWN_CALLS`)."""
     calls = tuple(
         ToolCall(
             step.name,
@@ -161,7 +163,11 @@ def calls_of(steps: Sequence[Step]) -> tuple[ToolCall, ...] | None:
         for step in steps
         if step.kind == "tool"
     )
-    return None if not calls and any(step.kind == "other" for step in steps) else calls
+    return None if not calls and any(map(_hides_calls, steps)) else calls
+
+
+def _hides_calls(step: Step) -> bool:
+    return step.kind == "other" or all(step.details.get(key) == value for key, value in UNKNOWN_CALLS.items())
 
 
 def step_record(step: Step) -> dict[str, Any]:

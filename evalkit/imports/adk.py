@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from evalkit.formats.json_paths import single_path
+from evalkit.golden.source_file import SourceFile
 from evalkit.imports.collector import Collector
 from evalkit.imports.imported import FoundScorer, Imported
-from evalkit.imports.source_file import SourceFile
 from evalkit.imports.suite_scorers import suite_scorers
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from evalkit.golden.source_file import SourceFile
 from evalkit.imports.ids_and_fields import Ids, cohorts_of, own_field
 from evalkit.imports.imported import (
     Imported,
@@ -15,7 +16,6 @@ from evalkit.imports.imported import (
     PersonsLabel,
     StoredOutput,
 )
-from evalkit.imports.source_file import SourceFile
 
 NOTHING: tuple[Any, ...] = (None, "", [], {})
 """Values that say nothing."""

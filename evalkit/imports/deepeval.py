@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from evalkit.golden.json_lines import STRICT
+from evalkit.golden.source_file import SourceFile
 from evalkit.imports.collector import Collector
 from evalkit.imports.ids_and_fields import is_number, texts_of
 from evalkit.imports.imported import Imported
-from evalkit.imports.source_file import SourceFile
 
 _OWN = {"actual_output", "expected_output", "retrieval_context", "expected_tools", "custom_column_key_values"}
 """Columns of which other tools have at most one."""

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from evalkit.errors import InputError, Problem
+from evalkit.golden.source_file import SourceFile
 from evalkit.imports.imported import Imported
-from evalkit.imports.source_file import SourceFile
+from evalkit.imports.otlp import ONE_FILE, TraceOptions, holds_traces, read_traces
 
 
 class SourceFormat(NamedTuple):
@@ -27,6 +28,7 @@ class SourceFormat(NamedTuple):
 
 
 FORMATS = (
+    SourceFormat("otlp", "otlp", "holds_traces", "read_traces"),
     SourceFormat("promptfoo", "promptfoo_results", "is_results", "read_results"),
     SourceFormat("promptfoo", "promptfoo_config", "is_config", "read_config"),
     SourceFormat("inspect", "inspect_log", "is_log", "read_log", marks_unknown=True),
@@ -44,6 +46,7 @@ FORMATS = (
 """In the order in which they are tried; no file is of two kinds."""
 NAMES = tuple(dict.fromkeys(each.format for each in FORMATS))
 WRITTEN_BY: Mapping[str, str] = {
+    "otlp": "traces in OTLP/JSON, an object with `resourceSpans` or JSON Lines of them",
     "promptfoo": "a config with `prompts`, or what `promptfoo eval -o results.json` writes",
     "deepeval": "goldens that `EvaluationDataset.save_as` writes, in JSON, JSON Lines or CSV, or a test run",
     "inspect": "a log, in JSON or as `.eval`",
@@ -58,7 +61,11 @@ WRITTEN_BY: Mapping[str, str] = {
 
 
 def read_source(
-    source: SourceFile, format: str | None, limit: int | None, answers: SourceFile | None = None
+    source: SourceFile,
+    format: str | None,
+    limit: int | None,
+    answers: SourceFile | None = None,
+    traces: TraceOptions = ONE_FILE,
 ) -> Imported:
     """Read a file in the format that its content shows.
 
@@ -67,6 +74,7 @@ def read_source(
         format: one of `NAMES`, to try no other.
         limit: cases to read.
         answers: a file with outputs for the cases of the first.
+        traces: how a file of traces is read.
 
     Raises:
         InputError: its kind is unknown, or it cannot be read.
@@ -75,15 +83,40 @@ def read_source(
         if format in (None, each.format):
             module = importlib.import_module(f"evalkit.imports.{each.module}")
             if getattr(module, each.knows)(source):
-                if source.unknown and not each.marks_unknown:
-                    fix = "write null or leave the key out"
-                    raise InputError(Problem(source.shown, "NaN is not a JSON number", fix))
+                if not each.marks_unknown:
+                    _refuse_unknown(source)
+                if each.format == "otlp":
+                    return _of_traces(source, limit, answers, traces)
+                _refuse(traces)
                 imported: Imported = getattr(module, each.reads)(source, limit)
                 return imported if answers is None else _joined(imported, answers)
     if format is not None:
         raise InputError(Problem(source.shown, f"not a file of {format}", f"it is {WRITTEN_BY[format]}"))
     fix = f"name a file of {', '.join(NAMES[:-1])} or {NAMES[-1]}"
     raise InputError(Problem(source.shown, f"no format is recognised in it ({_seen(source)})", fix))
+
+
+def _of_traces(source: SourceFile, limit: int | None, answers: SourceFile | None, options: TraceOptions) -> Imported:
+    if answers is not None:
+        raise InputError(Problem(f"--answers {answers.shown}", "traces hold their own answers", "leave it out"))
+    for other in options.more:
+        if not holds_traces(other):
+            raise InputError(Problem(other.shown, "not a file of traces, as the first is", "import it on its own"))
+        _refuse_unknown(other)
+    return read_traces(source, limit, options)
+
+
+def _refuse(options: TraceOptions) -> None:
+    if options.more:
+        what = "only traces are read from several files"
+        raise InputError(Problem(options.more[0].shown, what, "import each file on its own"))
+    if options.expect_observed:
+        raise InputError(Problem("--expect-observed", "goes with traces alone", "leave it out"))
+
+
+def _refuse_unknown(source: SourceFile) -> None:
+    if source.unknown:
+        raise InputError(Problem(source.shown, "NaN is not a JSON number", "write null or leave the key out"))
 
 
 def _joined(examples: Imported, answers: SourceFile) -> Imported:

@@ -60,6 +60,15 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def label_of(value: Any) -> str | float | None:
+    """Return what a person said of an answer as a label: `pass`, `fail` or a number; `None` if it is neither."""
+    if isinstance(value, str) and value.lower() in ("yes", "no", "true", "false", "pass", "fail"):
+        value = value.lower() in ("yes", "true", "pass")
+    if isinstance(value, bool):
+        return "pass" if value else "fail"
+    return float(value) if is_number(value) else None
+
+
 def texts_of(value: Any) -> list[str]:
     """Return the texts in a value: one text, or those of a list; nothing for any other value."""
     items = value if isinstance(value, list) else [value]

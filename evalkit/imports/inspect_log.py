@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from evalkit.golden.json_lines import Rejected
+from evalkit.golden.source_file import MAX_VALUES, SourceFile, check_value, count_values, decode_document
 from evalkit.imports.archive import read_members
 from evalkit.imports.collector import Collector
 from evalkit.imports.ids_and_fields import is_number, own_field, texts_of
 from evalkit.imports.imported import FoundScorer, Imported, ImportedCase, ImportedSystem
-from evalkit.imports.source_file import MAX_VALUES, SourceFile, check_value, count_values, decode_document
 from evalkit.types import ROLES
 
 _CONVERT = "run `inspect log convert --to json` on it and import what that writes"

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from evalkit.golden.source_file import SourceFile
 from evalkit.imports.collector import Collector
 from evalkit.imports.imported import Imported
-from evalkit.imports.questions_and_answers import ANSWERS, answer_text, asked_fields
-from evalkit.imports.source_file import SourceFile
+from evalkit.imports.questions_and_answers import answer_text, asked_fields
+from evalkit.traces.texts import ANSWERS
 
 _TOOL_RUNS = {"tool": "tool", "llm": "llm", "retriever": "retrieval", "embedding": "embedding", "chain": "node"}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from evalkit.golden.source_file import SourceFile
 from evalkit.imports.collector import Collector
 from evalkit.imports.ids_and_fields import is_number, own_field, texts_of
 from evalkit.imports.imported import Imported
-from evalkit.imports.source_file import SourceFile
 
 _QUESTIONS = ("question", "query", "input", "prompt", "text")
 """Keys of a document that hold the question."""

@@ -7,19 +7,27 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from evalkit.formats.rows import output_record
+from evalkit.golden.source_file import SourceFile
 from evalkit.imports.collector import Collector
-from evalkit.imports.ids_and_fields import is_number, own_field, texts_of
+from evalkit.imports.ids_and_fields import is_number, label_of, own_field, texts_of
 from evalkit.imports.imported import FoundScorer, Imported, PersonsLabel
 from evalkit.imports.questions_and_answers import answer_text, asked_fields
-from evalkit.imports.source_file import SourceFile
 from evalkit.imports.suite_scorers import suite_scorers
+from evalkit.traces.answers import traced_output
+from evalkit.traces.attributes import whole
+from evalkit.traces.meaning import SpanMeaning
+from evalkit.traces.parts import MeantSpan
+from evalkit.traces.span import TracedSpan
+from evalkit.traces.tree import trace_tree
+from evalkit.types import StepKind
 
-_KINDS = {
+_KINDS: Mapping[str, StepKind] = {
     **{"CHAT_MODEL": "llm", "LLM": "llm", "TOOL": "tool", "AGENT": "agent", "CHAIN": "node", "WORKFLOW": "node"},
     **{"RETRIEVER": "retrieval", "RERANKER": "retrieval", "EMBEDDING": "embedding", "GUARDRAIL": "guardrail"},
 }
 _ERRORS = ("ERROR", "STATUS_CODE_ERROR")
-_NANO = 1_000_000_000
+_MOST_DIGITS = 19
 _RECORD = frozenset({"inputs", "expectations", "outputs", "tags", "source", "dataset_record_id", "dataset_id"})
 _TIMES = frozenset({"create_time", "last_update_time", "created_by", "last_updated_by", "created_time", "source_type"})
 
@@ -41,8 +49,8 @@ def read_traces(source: SourceFile, limit: int | None = None) -> Imported:
     sessions: set[str] = set()
     for _, place, row in found.rows(limit):
         info, data = _mapping(row.get("info")), _mapping(row.get("data"))
-        spans = [_Span(each) for each in _list(data.get("spans")) if isinstance(each, Mapping)]
-        root = next((span for span in spans if span.parent is None), None)
+        spans = [each for each in _list(data.get("spans")) if isinstance(each, Mapping)]
+        root = next((span for span in spans if not span.get("parent_span_id")), None)
         if root is None:
             found.lose(place, "a trace without a root span", "export whole traces", "case")
             continue
@@ -50,110 +58,82 @@ def read_traces(source: SourceFile, limit: int | None = None) -> Imported:
         if session in sessions:
             found.lose(place, f"another trace of the session {session[:60]!r}: each is a case of its own", "join them")
         sessions |= {session} - {""}
-        fields = asked_fields(root.value("mlflow.spanInputs"))
+        fields = asked_fields(_value(root, "mlflow.spanInputs"))
         tags = _mapping(info.get("tags"))
         found.metadata(fields, {key: value for key, value in tags.items() if not key.startswith("mlflow.")})
         notes = [each for each in _list(info.get("assessments")) if isinstance(each, Mapping)]
         _expect(fields, notes)
         case_id = found.case(place, info.get("trace_id"), fields)
-        text = answer_text(root.value("mlflow.spanOutputs"))
+        text = answer_text(_value(root, "mlflow.spanOutputs"))
         recorded = _recorded(notes)
-        if root.error is not None or text is None:
-            found.output(place, case_id, failure=(root.error or "no output")[:2000], recorded=recorded)
+        failure = _failure(root)
+        if failure is not None or text is None:
+            found.output(place, case_id, failure=(failure or "no output")[:2000], recorded=recorded)
             continue
-        found.output(place, case_id, output=_output(text, spans, root, info), recorded=recorded)
+        tree = trace_tree([_meant(span, place) for span in spans])
+        for each in tree.notes:
+            found.lose(each.place, each.what, each.fix)
+        took: Any = info.get("execution_duration_ms")
+        latency_s = took / 1000 if is_number(took) and took >= 0 else None
+        output = output_record(traced_output(tree, text, latency_s))
+        found.output(place, case_id, output=output, recorded=recorded)
         _labels(found, place, case_id, text, notes)
     return found.imported("MLflow traces")
 
 
-class _Span:
-    """One span, whose attributes are JSON texts."""
+def _value(span: Mapping[str, Any], name: str) -> Any:
+    """Return an attribute, which is JSON text; text that is not JSON stays text."""
+    text = _mapping(span.get("attributes")).get(name)
+    if not isinstance(text, str):
+        return text
+    try:
+        return json.loads(text, parse_constant=lambda name: None)
+    except (ValueError, RecursionError):
+        return text
 
-    def __init__(self, span: Mapping[str, Any]) -> None:
-        self.id, self.parent = str(span.get("span_id") or ""), span.get("parent_span_id") or None
-        self.name = str(span.get("name") or "")
-        self._attributes = _mapping(span.get("attributes"))
-        kind = self.value("mlflow.spanType")
-        self.kind = _KINDS.get(kind, "other") if isinstance(kind, str) else "other"
-        self.started, self.ended = (_nanoseconds(span.get(f"{name}_time_unix_nano")) for name in ("start", "end"))
-        status = _mapping(span.get("status"))
-        failed = status.get("code") in _ERRORS
-        self.error = str(status.get("message") or "failed") if failed else None
 
-    def value(self, name: str) -> Any:
-        """Return an attribute; text that is not JSON stays text."""
-        text = self._attributes.get(name)
-        if not isinstance(text, str):
-            return text
-        try:
-            return json.loads(text, parse_constant=lambda name: None)
-        except (ValueError, RecursionError):
-            return text
+def _failure(span: Mapping[str, Any]) -> str | None:
+    status = _mapping(span.get("status"))
+    return str(status.get("message") or "failed") if status.get("code") in _ERRORS else None
 
-    @property
-    def usage(self) -> dict[str, int]:
-        """Tokens; nothing if they are unknown."""
-        given = _mapping(self.value("mlflow.chat.tokenUsage"))
-        found = {name: given.get(name) for name in ("input_tokens", "output_tokens")}
-        counts = {
-            name: value for name, value in found.items() if isinstance(value, int) and not isinstance(value, bool)
-        }
-        return counts if len(counts) == len(found) and all(value >= 0 for value in counts.values()) else {}
+
+def _meant(span: Mapping[str, Any], place: str) -> MeantSpan:
+    """Return a span as those of other conventions are."""
+    own, failure = str(span.get("span_id") or ""), _failure(span)
+    kind = _value(span, "mlflow.spanType")
+    inputs, outputs = _value(span, "mlflow.spanInputs"), _value(span, "mlflow.spanOutputs")
+    tokens = _mapping(_value(span, "mlflow.chat.tokenUsage"))
+    traced = TracedSpan(
+        place=f"{place} span {own}",
+        trace=str(span.get("trace_id") or ""),
+        id=own,
+        parent=str(span.get("parent_span_id") or ""),
+        name=str(span.get("name") or ""),
+        started=_nanoseconds(span.get("start_time_unix_nano")),
+        ended=_nanoseconds(span.get("end_time_unix_nano")),
+        attributes={},
+        failed=failure is not None,
+        message=failure or "",
+    )
+    known = _KINDS.get(kind, "other") if isinstance(kind, str) else "other"
+    return MeantSpan(
+        traced,
+        SpanMeaning(
+            kind=known,
+            arguments=inputs if known == "tool" else None,
+            result=outputs if known == "tool" else None,
+            given=inputs,
+            returned=outputs,
+            input_tokens=whole(tokens.get("input_tokens")),
+            output_tokens=whole(tokens.get("output_tokens")),
+        ),
+    )
 
 
 def _nanoseconds(value: Any) -> int | None:
-    if isinstance(value, str) and value.isdecimal() and len(value) < 25:
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < _MOST_DIGITS:
         return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _output(text: str, spans: list[_Span], root: _Span, info: Mapping[str, Any]) -> dict[str, Any]:
-    output: dict[str, Any] = {"text": text, "trajectory": [_step(span, root) for span in _ordered(spans)]}
-    took: Any = info.get("execution_duration_ms")
-    if is_number(took) and took >= 0:
-        output["latency_s"] = took / 1000
-    if usage := _usage(spans):
-        output["usage"] = usage
-    return output
-
-
-def _ordered(spans: list[_Span]) -> list[_Span]:
-    """Return the spans by start, the longer first."""
-    return sorted(spans, key=lambda span: (span.started or 0, -(span.ended or 0)))
-
-
-def _step(span: _Span, root: _Span) -> dict[str, Any]:
-    step: dict[str, Any] = {"kind": span.kind, "name": span.name, "id": span.id, "parent": str(span.parent or "")}
-    if span.kind == "tool":
-        arguments = span.value("mlflow.spanInputs")
-        step["arguments"] = arguments if isinstance(arguments, Mapping) else {"input": arguments}
-        step["result"] = span.value("mlflow.spanOutputs")
-        step["name"] = span.name or "tool"
-    if span.error is not None:
-        step["error"] = span.error
-    if span.kind == "llm" and span.usage:
-        step["usage"] = span.usage
-    if root.started is not None and span.started is not None and span.started >= root.started:
-        step["started_s"] = round((span.started - root.started) / _NANO, 6)
-        if span.ended is not None and span.ended >= span.started:
-            step["ended_s"] = round((span.ended - root.started) / _NANO, 6)
-    return {key: value for key, value in step.items() if value not in (None, "")}
-
-
-def _usage(spans: list[_Span]) -> dict[str, int]:
-    """Return the sum over model calls that have no model call below them; one without tokens makes it unknown."""
-    parents = {str(span.id): span.parent for span in spans}
-    above: set[str] = set()
-    for span in spans:
-        parent, seen = span.parent, set[str]()
-        while span.kind == "llm" and parent is not None and str(parent) not in seen:
-            seen.add(str(parent))
-            above.add(str(parent))
-            parent = parents.get(str(parent))
-    counts = [span.usage for span in spans if span.kind == "llm" and span.id not in above]
-    if not counts or not all(counts):
-        return {}
-    return {name: sum(each[name] for each in counts) for name in ("input_tokens", "output_tokens")}
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**_MOST_DIGITS else None
 
 
 def _source(note: Mapping[str, Any]) -> tuple[str, str]:
@@ -180,15 +160,13 @@ def _labels(found: Collector, place: str, case_id: str, text: str, notes: list[M
         if kind != "HUMAN" or "value" not in feedback:
             continue
         name, value = str(note.get("assessment_name") or "").strip() or "assessment", feedback["value"]
-        if isinstance(value, str) and value.lower() in ("yes", "no", "true", "false", "pass", "fail"):
-            value = value.lower() in ("yes", "true", "pass")
-        if not (isinstance(value, bool) or is_number(value)) or (name, who) in seen:
+        label = label_of(value)
+        if label is None or (name, who) in seen:
             what = "given twice" if (name, who) in seen else "feedback that is neither pass or fail nor a number"
             fix = "label it again: docs/calibration.md"
             found.lose(f"{place} assessments", f"{name[:60]} of {who[:60]}: {what}", fix)
             continue
         seen.add((name, who))
-        label: str | float = ("pass" if value else "fail") if isinstance(value, bool) else float(value)
         found.labels.append(PersonsLabel(place, case_id, text, name, label, who))
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from evalkit.golden.source_file import SourceFile
 from evalkit.imports.collector import Collector
 from evalkit.imports.ids_and_fields import texts_of
 from evalkit.imports.imported import Imported
-from evalkit.imports.source_file import SourceFile
 
 _READ = frozenset({"input", "ideal"})
 

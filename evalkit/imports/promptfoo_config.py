@@ -6,11 +6,12 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evalkit.golden.source_file import SourceFile
 from evalkit.imports.imported import Imported, ImportedSystem
+from evalkit.imports.promptfoo_files import tests_of
 from evalkit.imports.promptfoo_providers import INPUT, Made, Provider, read_provider, system_of
 from evalkit.imports.promptfoo_templates import FILE, NotCarried, render
 from evalkit.imports.promptfoo_tests import KEY_FIX, ReadTests, mapping_of, title_of
-from evalkit.imports.source_file import SourceFile
 
 FILLED = "filled_prompt"
 """Field with the prompt as a program reads it."""
@@ -45,12 +46,8 @@ def read_config(source: SourceFile, limit: int | None = None) -> Imported:
     repeat = mapping_of(value.get("evaluateOptions")).get("repeat")
     if repeat not in (None, 1):
         reader.lose(source.at("evaluateOptions"), f"repeat {str(repeat)[:20]}", "write `repeat:` into the suite")
-    tests = value.get("tests", [{}])
-    if not isinstance(tests, list):
-        reader.lose(source.at("tests"), "names a file, which an import does not open", "write the tests there", "case")
-        tests = []
-    for at, test in enumerate(tests[:limit]):
-        reader.read(test, ("tests", at), default, f"test-{at + 1}")
+    for at, test in enumerate(itertools.islice(tests_of(value.get("tests", [{}]), source), limit)):
+        reader.read(test, default, f"test-{at + 1}")
     systems, variables, n_systems = _systems(value, reader)
     judge = mapping_of(default.get("options")).get("provider")
     return reader.imported(

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from evalkit.golden.source_file import SourceFile
 from evalkit.imports.ids_and_fields import is_number
 from evalkit.imports.imported import Imported, ImportedSystem, PersonsLabel, StoredOutput
 from evalkit.imports.promptfoo_assertions import MS
-from evalkit.imports.promptfoo_tests import ReadTest, ReadTests, mapping_of, title_of
-from evalkit.imports.source_file import SourceFile
+from evalkit.imports.promptfoo_tests import FoundTest, ReadTest, ReadTests, mapping_of, title_of
 
 
 def is_results(source: SourceFile) -> bool:
@@ -59,7 +59,8 @@ def read_results(source: SourceFile, limit: int | None = None) -> Imported:
                 continue
             options = {**mapping_of(test.get("options")), "disableVarExpansion": True}
             name = f"test-{len(seen) + 1}"
-            read = reader.read({**given, "options": options}, (*keys, at, "testCase"), {}, name)
+            written = FoundTest(source, (*keys, at, "testCase"), {**given, "options": options})
+            read = reader.read(written, {}, name)
             seen[key] = read[0] if read else None
         n_outputs += 1
         if (case := seen[key]) is None:

@@ -6,15 +6,15 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+from evalkit.golden.source_file import SourceFile
 from evalkit.imports.ids_and_fields import Ids, cohorts_of, is_number, own_field
 from evalkit.imports.imported import FoundScorer, Imported, ImportedCase, ImportedSystem, Loss
 from evalkit.imports.promptfoo_assertions import Assertion, Draft
 from evalkit.imports.promptfoo_providers import INPUT
 from evalkit.imports.promptfoo_templates import NotCarried, as_text, render, resolved
 from evalkit.imports.promptfoo_types import carry
-from evalkit.imports.source_file import SourceFile
 from evalkit.imports.suite_scorers import suite_scorers
 
 _QUESTIONS = ("input", "question", "query", "prompt", "text", "message", "user_input")
@@ -26,6 +26,20 @@ _ASSERT_KEYS = {"type", "value", "threshold", "weight", "metric", "assert"}
 _TEST_KEYS = {"description", "vars", "assert", "threshold", "metadata", "options"}
 _OUR_OPTIONS = {"disableVarExpansion"}
 KEY_FIX = "write by hand what it does, or leave it out"
+
+
+class FoundTest(NamedTuple):
+    """A test where it is written.
+
+    Attributes:
+        source: The config, or the file that it names.
+        keys: Path of the test in it.
+        value: The test; or why it cannot be read.
+    """
+
+    source: SourceFile
+    keys: tuple[str | int, ...]
+    value: Any
 
 
 @dataclass
@@ -55,13 +69,15 @@ class ReadTests:
         """Note something that is not carried over."""
         self.losses.setdefault(Loss(place, what, fix, part))
 
-    def read(self, test: Any, keys: Sequence[str | int], default: Mapping[str, Any], otherwise: str) -> list[ReadTest]:
+    def read(self, given: FoundTest, default: Mapping[str, Any], otherwise: str) -> list[ReadTest]:
         """Read one test: several cases if a variable is a list; none, with a loss, if it cannot be carried."""
-        place = self.source.at(*keys)
+        place, test = given.source.at(*given.keys), given.value
         try:
+            if isinstance(test, NotCarried):
+                raise test
             if not isinstance(test, Mapping):
                 raise NotCarried("a test that is not a mapping", "write its variables under `vars`")
-            found = [self._case(test, keys, default, each, otherwise) for each in _expanded(test, default)]
+            found = [self._case(given, default, each, otherwise) for each in _expanded(test, default)]
         except NotCarried as error:
             self.lose(place, error.what, error.fix, "case")
             self.n_lost += 1
@@ -72,12 +88,12 @@ class ReadTests:
 
     def _case(
         self,
-        test: Mapping[str, Any],
-        keys: Sequence[str | int],
+        found: FoundTest,
         default: Mapping[str, Any],
         given: dict[str, Any],
         name: str,
     ) -> ReadTest:
+        test, place = found.value, found.source.at(*found.keys)
         # The variables of results are filled already: what looks like a template there is text.
         variables = given if self.stored else resolved(given)
         metadata = {**mapping_of(default.get("metadata")), **mapping_of(test.get("metadata"))}
@@ -87,24 +103,27 @@ class ReadTests:
         if cohorts := cohorts_of(metadata):
             draft.fields["cohorts"] = cohorts
         for key in [key for key in metadata if key not in cohorts]:
-            self.lose(self.source.at(*keys), f"`metadata.{key}` is not a short text", "keep it as a variable")
-        self._assert(test.get("assert"), (*keys, "assert"), draft, variables)
+            self.lose(place, f"`metadata.{key}` is not a short text", "keep it as a variable")
+        self._assert(found._replace(keys=(*found.keys, "assert"), value=test.get("assert")), draft, variables)
         if not self.stored:
-            self._assert(default.get("assert"), ("defaultTest", "assert"), draft, variables)
-        made = ReadTest(self.source.at(*keys), variables, draft)
+            shared = FoundTest(self.source, ("defaultTest", "assert"), default.get("assert"))
+            self._assert(shared, draft, variables)
+        made = ReadTest(place, variables, draft)
         made.id = self.ids.of(test.get("description"), name)
         return made
 
-    def _assert(self, items: Any, keys: tuple[str | int, ...], draft: Draft, variables: Mapping[str, Any]) -> None:
+    def _assert(self, given: FoundTest, draft: Draft, variables: Mapping[str, Any]) -> None:
+        """Read the assertions of a test, each an item of the given value."""
+        source, keys, items = given
         if not isinstance(items, list | None):
-            self.assertions.add(self.source.at(*keys))
-            self.lose(self.source.at(*keys), "`assert` is not a list", "write `- ` before each `type:`", "assertion")
+            self.assertions.add(source.at(*keys))
+            self.lose(source.at(*keys), "`assert` is not a list", "write `- ` before each `type:`", "assertion")
         for at, item in enumerate(items if isinstance(items, list) else []):
             inner = (*keys, at)
             if isinstance(item, Mapping) and item.get("type") == "assert-set" and item.get("threshold") is None:
-                self._set(item, inner, draft, variables)
+                self._set(FoundTest(source, inner, item), draft, variables)
                 continue
-            place = self.source.at(*inner)
+            place = source.at(*inner)
             self.assertions.add(place)
             try:
                 self._one(item, place, draft, variables)
@@ -112,14 +131,13 @@ class ReadTests:
                 kind = item.get("type") if isinstance(item, Mapping) else None
                 self.lose(place, f"{str(kind)[:60]}: {error.what}", error.fix, "assertion")
 
-    def _set(
-        self, item: Mapping[str, Any], keys: tuple[str | int, ...], draft: Draft, variables: Mapping[str, Any]
-    ) -> None:
+    def _set(self, given: FoundTest, draft: Draft, variables: Mapping[str, Any]) -> None:
         """Add the assertions of a set; those of a set with weight 0 decide nothing."""
-        place, weight, inner = self.source.at(*keys), item.get("weight", 1), item.get("assert")
+        source, keys, item = given
+        place, weight, inner = source.at(*keys), item.get("weight", 1), item.get("assert")
         if weight == 0 and isinstance(inner, list):
             inner = [{**each, "weight": 0} if isinstance(each, Mapping) else each for each in inner]
-        self._assert(inner, (*keys, "assert"), draft, variables)
+        self._assert(FoundTest(source, (*keys, "assert"), inner), draft, variables)
         if weight not in (0, 1):
             what = f"weight {_short(weight)} of the set: a case passes if every check passes"
             self.lose(place, what, "give what matters more a scorer and a gate of its own")

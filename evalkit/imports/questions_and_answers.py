@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from evalkit.imports.ids_and_fields import own_field
+from evalkit.traces.texts import ANSWERS, QUESTIONS
 
-QUESTIONS = ("input", "question", "query", "prompt", "text", "message", "user_input", "messages")
-ANSWERS = ("answer", "output", "text", "response", "result", "content")
+_QUESTIONS = (*QUESTIONS, "messages")
 _TYPES = {"human": "user", "ai": "assistant", **{role: role for role in ("system", "tool", "user", "assistant")}}
 
 
 def asked_fields(inputs: Any) -> dict[str, Any]:
     """Return the fields of some inputs; the one with the question is the input."""
     given = inputs if isinstance(inputs, Mapping) else {"input": inputs}
-    name = next((key for key in QUESTIONS if key in given), next(iter(given)) if len(given) == 1 else None)
+    name = next((key for key in _QUESTIONS if key in given), next(iter(given)) if len(given) == 1 else None)
     value = given if name is None else given[name]
     fields = {own_field(str(key)): each for key, each in given.items() if name is not None and key != name}
     return {"input": text_or_chat(value), **fields}

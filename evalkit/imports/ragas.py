@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from evalkit.golden.source_file import SourceFile
 from evalkit.imports.collector import Collector
 from evalkit.imports.ids_and_fields import is_number, own_field, texts_of
 from evalkit.imports.imported import Imported
-from evalkit.imports.source_file import SourceFile
 from evalkit.scorers.libraries.ragas_metrics import RAGAS_METRICS
 
 _LISTS = (

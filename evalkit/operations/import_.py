@@ -10,9 +10,10 @@ from typing import Any
 
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
+from evalkit.golden.source_file import open_source
 from evalkit.imports.formats import NAMES, read_source
 from evalkit.imports.imported import Imported, Loss
-from evalkit.imports.source_file import open_source
+from evalkit.imports.otlp import TraceOptions
 from evalkit.net.vendors import VENDORS, with_vendor
 from evalkit.operations.check import check_suite
 from evalkit.operations.import_files import SIMULATOR, files_of, plays_user, suite_files
@@ -32,6 +33,8 @@ class ImportRequest:
         answers: A file with outputs for the cases of the source.
         limit: Most cases to read.
         strict: Whether a loss is an error.
+        more: Further files with spans of the same traces.
+        expect_observed: Whether the successful calls of a trace become the expected ones.
     """
 
     source: Path
@@ -40,6 +43,8 @@ class ImportRequest:
     answers: Path | None = None
     limit: int | None = None
     strict: bool = False
+    more: tuple[Path, ...] = ()
+    expect_observed: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,9 @@ async def import_source(request: ImportRequest, env: Mapping[str, str]) -> Finis
     _refuse_full(request.out)
     source = open_source(request.source, shown)
     answers = open_source(request.answers, request.answers.name) if request.answers is not None else None
-    imported = read_source(source, request.format, request.limit, answers)
+    more = tuple(open_source(path, path.name) for path in request.more)
+    traces = TraceOptions(more, request.expect_observed)
+    imported = read_source(source, request.format, request.limit, answers, traces)
     sound = sound_parts(imported, request.source, request.out, env)
     sound = replace(sound, variables={**dict(_keys(sound)), **sound.variables})
     if not sound.cases:

@@ -7,6 +7,7 @@ import functools
 import json
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,9 +21,11 @@ from evalkit.formats.options import LATER
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, inside, timed
 from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.output import to_output
+from evalkit.systems.replayed_traces import is_traces, traced_index
 from evalkit.systems.secrets import secrets_of
 from evalkit.systems.tool_errors import check_tool_error
 from evalkit.text.values import one_line, shown
+from evalkit.traces.answers import NO_TEXT
 from evalkit.types import Case, Failure, Output
 
 _PLACE = "system.replay"
@@ -37,13 +40,14 @@ _Span = tuple[int, int]
 class ReplaySystem:
     """Return the stored answer of each case.
 
-    Rows are JSON Lines `{id, output}`, with `repeat` if a case was answered more than once, or the rows of a run.
+    Rows are JSON Lines `{id, output}`, with `repeat` if a case was answered more than once, or the rows of a run. A
+    file of traces in OTLP/JSON holds answers too: those whose `evalkit.case_id`, session or trace is the id of a case.
     Without a path, the answer is a field of the golden row itself. A case without a stored answer fails as
     `not_recorded`.
     """
 
     replay: str | None = None
-    """A file of rows, or a run's folder; `golden` or nothing for the golden rows themselves."""
+    """A file of rows or traces, or a run's folder; `golden` or nothing for the golden rows themselves."""
     field: str = "output"
     """The field that holds the answer: a string or {text, contexts, usage, tool_calls, trajectory, messages ...}."""
     timeout_s: float = 60.0
@@ -69,7 +73,7 @@ class ReplaySystem:
         if self.from_golden:
             return []
         path = self._path(shared)
-        return [path] if isinstance(path, Problem) else _index(path, self.field)[1]
+        return [path] if isinstance(path, Problem) else self._keys(path)[1]
 
     def answered(self, shared: Shared) -> Callable[[Case], bool]:
         """Return a function that checks whether a case has a stored answer.
@@ -79,15 +83,15 @@ class ReplaySystem:
         if self.from_golden:
             return lambda case: self.field in case.fields and _is_read(self.field, case.fields[self.field])
         path = self._path(shared)
-        index, problems = ({}, [path]) if isinstance(path, Problem) else _index(path, self.field)
-        return lambda case: bool(problems) or (case.id, 0) in index  # what cannot be read is told with its line
+        keys, problems = (set(), [path]) if isinstance(path, Problem) else self._keys(path)
+        return lambda case: bool(problems) or (case.id, 0) in keys  # what cannot be read is told with its line
 
     @property
     def fix(self) -> str:
         """The fix to suggest if no case has an answer."""
         if self.from_golden:
             return f"add `{self.field}` to the rows of the golden set, or name theirs with `field:`"
-        return "store answers under the ids of this golden set"
+        return "store answers under the ids of this golden set (a trace has its id as `evalkit.case_id`)"
 
     def fingerprint(self, shared: Shared) -> str | None:
         """Return a hash of the stored answers; those of golden rows are part of each case's own digest."""
@@ -110,14 +114,23 @@ class ReplaySystem:
             yield timed(_golden_answer(self.field), self.timeout_s, secrets, self.tool_error)
             return
         path = self._path(shared)
-        index, problems = ({}, [path]) if isinstance(path, Problem) else _index(path, self.field)
+        problems = [path] if isinstance(path, Problem) else self._keys(path)[1]
         if isinstance(path, Problem) or problems:
             raise InputError(problems)
+        if is_traces(path):
+            yield timed(_traced_answer(traced_index(path)[0]), self.timeout_s, secrets, self.tool_error)
+            return
+        index, _ = _index(path, self.field)
         file = os.open(path, os.O_RDONLY)
         try:
             yield timed(_stored_answer(file, index, self.field), self.timeout_s, secrets, self.tool_error)
         finally:
             os.close(file)
+
+    def _keys(self, path: Path) -> tuple[AbstractSet[_Key], list[Problem]]:
+        """Return the case and repeat of each answer in a file."""
+        index, problems = traced_index(path) if is_traces(path) else _index(path, self.field)
+        return index.keys(), problems
 
     def _path(self, shared: Shared) -> Path | Problem:
         path = inside(shared, self.replay or "")
@@ -154,6 +167,16 @@ def _stored_answer(file: int, index: Mapping[_Key, _Span], field: str) -> Answer
         if row.get(field) is None:  # a case that the stored run skipped
             raise _not_recorded(case, repeat)
         return _replayed(row[field], _is_run_row(row))
+
+    return answer
+
+
+def _traced_answer(index: Mapping[_Key, Mapping[str, Any] | None]) -> Answer:
+    async def answer(case: Case, repeat: int) -> Output | Failure:
+        if (case.id, repeat) not in index:
+            raise _not_recorded(case, repeat)
+        found = index[case.id, repeat]
+        return Failure("no_text", NO_TEXT) if found is None else _replayed(found)
 
     return answer
 

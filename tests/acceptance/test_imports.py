@@ -14,7 +14,6 @@ from import_lab import Import, bytes_of, import_file
 
 import evalkit
 from evalkit import Score
-from evalkit.errors import InputError
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "interop"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="the files of other tools are not on this machine")
@@ -174,12 +173,6 @@ def test_mlflow(tmp_path: Path) -> None:
     assert [step["result"] for step in output["trajectory"] if step["kind"] == "tool"] == [{"total": 20}]
     assert '"scorer": "correct", "label": "pass", "rater": "ann"' in made.read("labels.jsonl")
     assert n_passed(made) == (1, 1)
-
-
-def test_traces_are_not_read_yet(tmp_path: Path) -> None:
-    """OTLP is no format of this command: it says which are."""
-    with pytest.raises(InputError, match="no format is recognised in it"):
-        import_file(DATA / "genai_openai_agents.otlp.json", tmp_path / "out")
 
 
 def test_the_command(tmp_path: Path) -> None:

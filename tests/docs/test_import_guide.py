@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from evalkit.cli.app import app
+from evalkit.golden.source_file import MAX_DEPTH, MAX_JSON_BYTES, MAX_ROWS, MAX_YAML_BYTES
 from evalkit.imports.formats import NAMES
 from evalkit.imports.promptfoo_types import ASSERTIONS, Uncarried
-from evalkit.imports.source_file import MAX_DEPTH, MAX_JSON_BYTES, MAX_ROWS, MAX_YAML_BYTES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "import.md").read_text(encoding="utf-8")
 

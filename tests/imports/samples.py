@@ -9,9 +9,11 @@ import test_deepeval_imports
 import test_inspect_imports
 import test_other_imports
 import test_ragas_imports
+import test_trace_imports
 from test_promptfoo_imports import CONFIG, config_of, result, results_of
 
 SAMPLES: dict[str, tuple[str, Any]] = {
+    "OTLP traces": ("traces.otlp.json", test_trace_imports.SAMPLE),
     "promptfoo config": (
         "promptfooconfig.json",
         {

@@ -242,7 +242,7 @@ def test_mlflow_traces(tmp_path: Path) -> None:
     assert output["usage"] == USAGE
     assert output["latency_s"] == 2.5
     assert [(step["kind"], step["name"], step.get("started_s")) for step in output["trajectory"]] == [
-        ("agent", "agent", 0.0), ("llm", "inner", 0.0), ("llm", "outer", 0.0), ("tool", "tool", 1.0),
+        ("agent", "agent", 0.0), ("llm", "outer", 0.0), ("llm", "inner", 0.0), ("tool", "tool", 1.0),
     ]  # fmt: skip
     assert made.answers[0]["recorded"] == {"safe": {"value": False, "by": "gpt"}}
     digest = hashlib.sha256(b"Refunded 20 EUR.").hexdigest()
@@ -305,3 +305,32 @@ def test_mlflow_records(tmp_path: Path) -> None:
     grade = made.run()["a"].scores["keywords"]
     assert isinstance(grade, Score)
     assert grade.value == 1.0
+
+
+def test_mlflow_traces_are_read_as_other_traces(tmp_path: Path) -> None:
+    """What is odd about the spans is listed; without a tool's span nobody knows which tools were called."""
+    trace = json.loads(json.dumps(TRACE))
+    spans = trace["data"]["spans"]
+    del spans[0]
+    spans[0]["end_time_unix_nano"] = None
+    spans[1]["parent_span_id"] = "gone"
+    made = import_text(tmp_path, "trace.json", trace)
+    output = made.answers[0]["output"]
+    assert [step.get("error") for step in output["trajectory"]] == [None, None, "unfinished"]
+    assert output["trajectory"][0]["details"] == {"tool_calls": "unknown"}
+    assert [what.partition(":")[0] for _, what in made.losses] == [
+        "is part of a span that is not in the file", "has no end", "odd of ann",
+    ]  # fmt: skip
+
+
+def test_an_empty_output_of_mlflow_is_an_answer(tmp_path: Path) -> None:
+    """A system that said nothing did so; a trace or record without an output has none."""
+    empty, missing = (json.loads(json.dumps(TRACE)) for _ in range(2))
+    empty["data"]["spans"][-1]["attributes"]["mlflow.spanOutputs"] = json.dumps("")
+    del missing["data"]["spans"][-1]["attributes"]["mlflow.spanOutputs"]
+    made = import_text(tmp_path, "traces.json", [empty, missing])
+    assert [row.get("output", {}).get("text") for row in made.answers] == ["", None]
+    assert made.answers[1]["failure"]["message"] == "no output"
+    records = [{"inputs": {"question": "q"}, "expectations": {"a": 1}, "outputs": each} for each in ("", None)]
+    stored = import_text(tmp_path, "records.json", records, "other")
+    assert [row["output"]["text"] for row in stored.answers] == [""]

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from import_lab import import_text
 
+from evalkit import Score
+
 SAMPLE: dict[str, Any] = {
     "user_input": "Who may refund?",
     "retrieved_contexts": ["Anna refunds.", "It's Ben's."],
@@ -107,3 +109,26 @@ def test_a_message_of_an_unknown_kind_is_listed(tmp_path: Path) -> None:
         ("m.jsonl:2", "a conversation in which nobody asks"),
     ]
     assert made.counts["case"] == (2, 1)
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_what_is_empty_in_a_sample(tmp_path: Path, suffix: str) -> None:
+    """In JSON an empty answer and an empty list are what the system gave; an empty cell of a table is a missing one."""
+    sample = {"user_input": "q", "response": "", "retrieved_contexts": [], "reference": "r"}
+    text = json.dumps(sample) if suffix == "jsonl" else as_table(sample)
+    made = import_text(tmp_path, f"s.{suffix}", text)
+    if suffix == "jsonl":
+        assert [row["output"] for row in made.answers] == [{"text": "", "contexts": []}]
+    else:
+        assert made.counts == {"case": (1, 1)}
+
+
+def test_an_empty_list_of_expected_calls_is_an_expectation(tmp_path: Path) -> None:
+    """No call is expected, and one that was made fails."""
+    talk = {**TALK, "reference_tool_calls": []}
+    made = import_text(tmp_path, "s.json", [talk])
+    assert made.golden[0]["expected_tool_calls"] == []
+    (row,) = made.run().values()
+    match = row.scores["tool_calls.match"]
+    assert isinstance(match, Score)
+    assert match.passed is False

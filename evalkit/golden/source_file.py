@@ -93,7 +93,8 @@ def open_source(path: Path, shown: str) -> SourceFile:
     except OtherKind as error:
         raise InputError(Problem(shown, str(error), error.fix)) from None
     except OSError as error:
-        raise InputError(Problem(shown, f"cannot be read: {error.strerror}", "name a file")) from None
+        fix = "name a file; split one that is too large, or write JSON Lines"
+        raise InputError(Problem(shown, f"cannot be read: {error.strerror}", fix)) from None
     check_value(found.value, found.at)
     return found
 

@@ -1,0 +1,115 @@
+"""Read the tests of a promptfoo config that are in files beside it: YAML, JSON, JSON Lines or CSV."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from evalkit.golden.source_file import SourceFile, open_source
+from evalkit.imports.promptfoo_templates import FILE, NotCarried
+from evalkit.imports.promptfoo_tests import FoundTest
+from evalkit.imports.promptfoo_types import ASSERTIONS
+
+_READ = (".yaml", ".yml", ".json", ".jsonl", ".csv")
+_EXPECTED = re.compile(r"__expected\d*")
+_ASSERTION = re.compile(
+    r"(?P<type>(?:not-)?[a-z][a-z0-9:-]*)(?:\((?P<threshold>[0-9]+(?:\.[0-9]+)?)\))?(?::\s*(?P<value>.*))?", re.DOTALL
+)
+_OTHER_NAMES = {"fn": "javascript", "eval": "javascript", "grade": "llm-rubric"}
+_LISTS = ("contains-all", "contains-any", "icontains-all", "icontains-any")
+_METADATA = "__metadata:"
+
+
+def tests_of(value: Any, config: SourceFile, at: tuple[str | int, ...] = ("tests",)) -> Iterator[FoundTest]:
+    """Yield the tests of a config, those in the files that it names included.
+
+    Args:
+        value: what the config has under `tests`.
+        config: the config.
+        at: path of the value in it.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    if isinstance(value, str):
+        try:
+            yield from _in_file(value, config)
+        except NotCarried as error:
+            yield FoundTest(config, at, error)
+    elif isinstance(value, list):
+        for number, each in enumerate(value):
+            if isinstance(each, str):
+                yield from tests_of(each, config, (*at, number))
+            else:
+                yield FoundTest(config, (*at, number), each)
+    else:
+        yield FoundTest(config, at, NotCarried("neither a list of tests nor a file", "write the tests there"))
+
+
+def _in_file(name: str, config: SourceFile) -> Iterator[FoundTest]:
+    """Yield the tests of a file beside the config.
+
+    Raises:
+        NotCarried: it is not to be read: it is code, or outside of the folder of the config.
+        InputError: it cannot be read.
+    """
+    path = _path(name.strip().removeprefix(FILE), config.path.resolve().parent)
+    source = open_source(path, path.relative_to(config.path.resolve().parent).as_posix())
+    if source.kind != "table" and not isinstance(source.value, list):
+        raise NotCarried(f"{source.shown} holds no list of tests", "write one test after the other in it")
+    for number, row in enumerate(source.rows):
+        yield FoundTest(source, (number,), _of_table(row) if source.kind == "table" else row)
+
+
+def _path(name: str, folder: Path) -> Path:
+    if not name.lower().endswith(_READ) or "://" in name or set(name) & set("*?[\0"):
+        what = f"{name[:60]!r} is not the name of a file in YAML, JSON, JSON Lines or CSV"
+        raise NotCarried(what, "write the tests there; an import runs nothing and fetches nothing")
+    try:
+        path = (folder / name).resolve()
+    except (OSError, RuntimeError):
+        path = folder.parent
+    if not path.is_relative_to(folder):
+        raise NotCarried(f"{name[:60]!r} is outside of the folder of the config", "copy it beside the config")
+    if not os.path.isfile(path):  # also false for a name that is too long
+        raise NotCarried(f"there is no file {name[:60]!r} beside the config", "correct the name")
+    return path
+
+
+def _of_table(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the test of a row: columns are variables, those that begin with `__` say how it is checked.
+
+    Source: promptfoo.dev/docs/configuration/test-cases.
+    """
+    test: dict[str, Any] = {"vars": {}, "assert": [], "metadata": {}}
+    for column, cell in row.items():
+        if _EXPECTED.fullmatch(column):
+            test["assert"] += [_assertion(cell)] if isinstance(cell, str) and cell.strip() else []
+        elif column.startswith(_METADATA):
+            test["metadata"][column.removeprefix(_METADATA)] = cell
+        elif column == "__description":
+            test["description"] = cell
+        elif column.startswith("__"):
+            test[column] = cell
+        else:
+            test["vars"][column] = cell
+    return test
+
+
+def _assertion(cell: str) -> dict[str, Any]:
+    """Return the assertion of a cell: `type: value`, `type(threshold): value`, or the text that is expected."""
+    text = cell.strip()
+    found = _ASSERTION.fullmatch(text)
+    kind = "" if found is None else _OTHER_NAMES.get(found["type"], found["type"])
+    if found is None or kind.removeprefix("not-") not in ASSERTIONS:
+        return {"type": "equals", "value": text}
+    made: dict[str, Any] = {"type": kind}
+    if found["value"]:
+        is_list = kind.removeprefix("not-") in _LISTS
+        made["value"] = [part.strip() for part in found["value"].split(",")] if is_list else found["value"]
+    if found["threshold"]:
+        made["threshold"] = float(found["threshold"])
+    return made
