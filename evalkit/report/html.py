@@ -78,16 +78,17 @@ def write_html(
 
 def compile_templates() -> None:
     """Compile the templates in advance, which takes most of the time for a small report."""
-    for name in _environment().list_templates(extensions=["j2"]):
+    for name in environment().list_templates(extensions=["j2"]):
         if "/" not in name:  # in folders stand those of other pages
-            _environment().get_template(name)
+            environment().get_template(name)
 
 
 @functools.cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return the environment of all pages: it escapes data, and makes hidden characters visible."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
+    made = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -95,14 +96,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
-    environment.filters["gist"] = lambda text: one_line(text, _GIST_CHARS)
-    environment.filters["clipped"] = lambda text: clipped(text, _TEXT_CHARS)
+    made.filters["gist"] = lambda text: one_line(text, _GIST_CHARS)
+    made.filters["clipped"] = lambda text: clipped(text, _TEXT_CHARS)
     # Like jinja's own filter, but for lone surrogates too: the id of a stored row may hold one (`whole` in parts.js).
-    environment.filters["urlencode"] = lambda text: quote(_HALF.sub("\ufffd", text), safe="/")
-    environment.filters["held"] = _held
-    environment.filters["command"] = _command
-    environment.filters["slug"] = lambda change: CHANGE_SLUGS[change]
-    return environment
+    made.filters["urlencode"] = lambda text: quote(_HALF.sub("\ufffd", text), safe="/")
+    made.filters["held"] = _held
+    made.filters["command"] = _command
+    made.filters["slug"] = lambda change: CHANGE_SLUGS[change]
+    return made
 
 
 def _held(figures: str) -> Markup:
@@ -126,9 +127,9 @@ def _page(view: View) -> str:
     """Render everything but the data."""
     from markupsafe import Markup
 
-    assets = {"style": _read("report.css"), "theme": _read("theme.js"), "script": _script()}
+    assets = {"style": template_text("report.css"), "theme": template_text("theme.js"), "script": _script()}
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             view=view,
@@ -141,23 +142,25 @@ def _page(view: View) -> str:
 
 def _policy(assets: dict[str, str]) -> str:
     """Return the content security policy: only the page's own script and style run, and nothing is fetched."""
-    scripts = " ".join(_hash(assets[name]) for name in ("theme", "script"))
+    scripts = " ".join(source_hash(assets[name]) for name in ("theme", "script"))
     return (
-        f"default-src 'none'; script-src {scripts}; style-src {_hash(assets['style'])}; img-src data:; "
+        f"default-src 'none'; script-src {scripts}; style-src {source_hash(assets['style'])}; img-src data:; "
         "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
 
 
-def _hash(text: str) -> str:
+def source_hash(text: str) -> str:
+    """Return the hash of a script or style, as a content security policy names it."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _script() -> str:
     """Join the scripts in one scope; they do nothing if theme.js found that the cases cannot be unpacked."""
-    parts = "\n".join(_read(name) for name in _SCRIPTS)
+    parts = "\n".join(template_text(name) for name in _SCRIPTS)
     able = 'if (!document.documentElement.classList.contains("js")) return;'
     return f'"use strict";\n(() => {{\n{able}\n{parts}\n}})();'
 
 
-def _read(name: str) -> str:
+def template_text(name: str) -> str:
+    """Read a script or style of the pages."""
     return (_TEMPLATES / name).read_text(encoding="utf-8").strip()
