@@ -46,6 +46,10 @@ COMMANDS = {
         "runs",
         "List stored runs by suite, newest last, with a trend that is cut where figures are not comparable.",
     ),
+    "view": Listed(
+        "view",
+        "Write a page with all runs of a folder: outcomes, trends, links to reports, any two runs side by side.",
+    ),
     "score": Listed(
         "score",
         "Score stored answers again after a change of a scorer, rubric or judge, without calling the system.",

@@ -77,8 +77,9 @@ def runs_page(folder: Path, found: Sequence[FoundRun], beside: Path) -> str:
     listed = list(_listed(found))
     names = _baseline_names(found)
     lines = [_line(number, each, names, folder) for number, (each, _) in enumerate(listed)]
+    real = os.path.realpath(folder) + os.sep
     lines = [
-        replace(line, link=_link(each, folder, beside), inside=inside)
+        replace(line, link=_link(each, real, beside), inside=inside)
         for line, (each, inside) in zip(lines, listed, strict=True)
     ]
     style = template_text("report.css") + "\n" + template_text("runs/runs.css")
@@ -138,7 +139,9 @@ def _line(number: int, found: FoundRun, names: Mapping[str, tuple[str, ...]], fo
         suites = sorted({each.past.suite for each in found.systems if each.past is not None})
         return RunLine(**common, suite=", ".join(suites), state=f"comparison of {len(found.systems)} systems")
     if past is None:
-        return RunLine(**common, state="running" if found.running else "unreadable", note=found.running or found.problem)
+        return RunLine(
+            **common, state="running" if found.running else "unreadable", note=found.running or found.problem
+        )
     state = "running" if found.running else past.outcome
     value = past.values.get(_RATE)
     return RunLine(
@@ -148,7 +151,7 @@ def _line(number: int, found: FoundRun, names: Mapping[str, tuple[str, ...]], fo
         commit=past.commit[:_COMMIT_CHARS],
         state="partial" if past.partial and past.outcome != UNFINISHED else state,
         tone="no-decision" if past.partial else _TONES.get(past.outcome, "no-decision"),
-        note=found.running or (f"partial: {past.partial}" if past.partial else ""),
+        note=found.running or (past.partial or ""),
         rate="" if value is None else figure(value, Style("rate"), past.counts.get(_RATE, 0)),
         interval=_interval(past, _RATE),
         n=f"{past.counts[_RATE]:,}" if _RATE in past.counts else "",
@@ -158,13 +161,16 @@ def _line(number: int, found: FoundRun, names: Mapping[str, tuple[str, ...]], fo
     )
 
 
-def _link(found: FoundRun, folder: Path, beside: Path) -> str:
-    """Return the address of the report; empty if there is none, or a link leads out of the folder."""
+def _link(found: FoundRun, real: str, beside: Path) -> str:
+    """Return the address of the report; empty if there is none, or a link leads out of the listed folder.
+
+    Args:
+        found: the run.
+        real: the listed folder without links, with a separator at its end.
+        beside: the folder of the page.
+    """
     report = found.folder.file(REPORT)
-    try:
-        inside = report.is_file() and report.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError):
-        inside = False
+    inside = report.is_file() and os.path.realpath(report).startswith(real)
     return quote(os.fsencode(os.path.relpath(report, beside))) if inside else ""
 
 

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from evalkit.disk.json_files import read_json
 from evalkit.disk.paths import is_project, project_of
 from evalkit.errors import InputError
 from evalkit.formats.manifest import Manifest
-from evalkit.formats.shapes import Faults, read
 from evalkit.results import OVERALL
 from evalkit.store.folder import DECISION, MANIFEST, SUMMARY, TIMINGS, RunFolder
 from evalkit.store.run_index import RunIndex
@@ -61,6 +62,9 @@ class PastRun:
     """Metric -> 95 % interval of its overall value; values without one are left out."""
     cohorts: Mapping[str, CohortRate] = field(default_factory=dict)
     """`name=value` -> pass rate of the cohort; undefined rates are left out."""
+
+
+_FIELDS = frozenset(each.name for each in fields(PastRun))
 
 
 def stored_runs(folder: Path, *, suite: str | None = None, most_read: int | None = None) -> tuple[PastRun, ...]:
@@ -165,7 +169,10 @@ def indexed_run(folder: RunFolder, index: RunIndex) -> PastRun | None:
 
 
 def _of_record(known: Mapping[str, Any]) -> PastRun | None:
-    past = read(PastRun, known, Faults(), {PastRun: [each.name for each in fields(PastRun)]})
+    try:
+        past = msgspec.convert(known, PastRun) if known.keys() >= _FIELDS else None
+    except msgspec.ValidationError:
+        past = None
     if past is None:
         return None
     figures = [*past.values.values(), *(end for ends in past.intervals.values() for end in ends)]

@@ -31,17 +31,19 @@ function filter() {
   $("count").textContent = shown === rows.length ? "" : `${shown} of ${rows.length} shown`;
 }
 
-function cell(kind, text, note, name) {
+function cell(kind, text, notes, name) {
   const made = document.createElement(kind);
   if (kind === "th") made.scope = "row";
   made.dir = "auto";
   if (name) made.className = name;
   made.append(text);
-  if (note) {
-    const small = document.createElement("small");
-    small.append(note);
-    made.append(small);
+  const small = document.createElement("small");
+  for (const note of notes.filter(Boolean)) {
+    const held = document.createElement("span");
+    held.append(note);
+    small.append(held, " ");
   }
+  if (small.firstChild) made.append(small);
   return made;
 }
 
@@ -56,8 +58,8 @@ function unlike(before, after, metric) {
 
 function line(name, before, after, why) {
   const row = document.createElement("tr");
-  const side = (found) => found ? cell("td", found[1], `${found[2]} n ${found[3].toLocaleString("en")}`.trim(), "num") : cell("td", "–", "", "num");
-  row.append(cell("th", name), side(before), side(after), cell("td", !before || !after ? "only in one" : why ? `no: ${why}` : "yes"));
+  const side = (found) => found ? cell("td", found[1], [found[2], `n ${found[3].toLocaleString("en")}`], "num") : cell("td", "–", [], "num");
+  row.append(cell("th", name, [before && after && why && `not comparable: ${why}`]), side(before), side(after));
   return row;
 }
 
@@ -75,8 +77,8 @@ function show(before, after) {
   $("unlike").hidden = !why;
   $("unlike").textContent = why && `The pass rates are not comparable: ${why}.`;
   const title = document.createElement("tr"), cohorts = lines(before, after, "cohorts", "pass_rate");
-  const heading = cell("th", "pass_rate by cohort");
-  heading.colSpan = 4;
+  const heading = cell("th", "pass_rate by cohort", []);
+  heading.colSpan = 3;
   heading.scope = "rowgroup";
   title.className = "group";
   title.append(heading);
