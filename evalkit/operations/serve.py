@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socketserver
 import stat
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -44,6 +42,7 @@ _TYPES = {
 """Name of a file in a run folder -> its content type; no other file is served."""
 _MARKS = (MANIFEST, COMPARISON)
 """A folder with one of these is a run, or a comparison of several."""
+_PIECE_BYTES = 1 << 20
 _MOST_PARTS = 4
 """Parts of the longest path: `run/systems/name/report.html`."""
 _SANDBOX = (
@@ -99,16 +98,16 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 30
     server_version, sys_version = "evalkit", ""
 
-    def do_GET(self) -> None:  # noqa: D102, N802 - named by http.server
+    def do_GET(self) -> None:
         self._answer(body=True)
 
-    def do_HEAD(self) -> None:  # noqa: D102, N802
+    def do_HEAD(self) -> None:
         self._answer(body=False)
 
     def _refused(self) -> None:
         self._say(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are answered", body=True, Allow="GET, HEAD")
 
-    do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_CONNECT = _refused  # noqa: N815
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = do_CONNECT = _refused
 
     def _answer(self, *, body: bool) -> None:
         port = self.server.server_address[1]
@@ -140,7 +139,9 @@ class _Handler(BaseHTTPRequestHandler):
         size = os.fstat(opened.fileno()).st_size
         self._head(HTTPStatus.OK, kind, size, {"Content-Security-Policy": _SANDBOX})
         if body:
-            shutil.copyfileobj(_Limited(opened.read, size), self.wfile)
+            while size > 0 and (piece := opened.read(min(size, _PIECE_BYTES))):  # the file may have grown
+                self.wfile.write(piece)
+                size -= len(piece)
 
     def _say(self, status: HTTPStatus, text: str, *, body: bool, **headers: str) -> None:
         data = f"{text}\n".encode("utf-8", "replace")
@@ -156,18 +157,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing."""
-
-
-class _Limited:
-    """Reads the length that was announced, even if the file has grown."""
-
-    def __init__(self, read: Callable[[int], bytes], left: int) -> None:
-        self._read, self._left = read, left
-
-    def read(self, size: int) -> bytes:
-        piece = self._read(min(size, self._left))
-        self._left -= len(piece)
-        return piece
 
 
 def path_parts(path: str) -> list[str] | None:
