@@ -260,7 +260,7 @@ def _watch(request: "Request", asked_too: list[str], progress: Progress, *, quie
         raise InputError(Problem(flag, what, "leave one of them out") for flag in asked_too)
     watch_suite(
         Asked(
-            suite=str(request.suite.absolute()),
+            suite=str(request.suite),
             selection=dataclasses.replace(request.selection, watched=True),
             overrides=request.overrides,
             fail_fast=request.fail_fast,
