@@ -253,13 +253,13 @@ def _watch(request: "Request", asked_too: list[str], progress: Progress, *, quie
 
     from evalkit.cli.watch import watch_suite
     from evalkit.errors import InputError, Problem
-    from evalkit.operations.watch import Asked
+    from evalkit.operations.watch import RoundRequest
 
     if asked_too:
         what = "--watch has its own folder, and neither decides, compares nor reports"
         raise InputError(Problem(flag, what, "leave one of them out") for flag in asked_too)
     watch_suite(
-        Asked(
+        RoundRequest(
             suite=str(request.suite),
             selection=dataclasses.replace(request.selection, watched=True),
             overrides=request.overrides,

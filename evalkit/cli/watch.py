@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from evalkit.operations.watch import Asked, Round
+    from evalkit.operations.watch import RoundRequest, Round
 
 _SHOWN_IDS = 10
 _END_S = 5.0
 _PROCESS = (sys.executable, "-m", "evalkit.cli.watch")
 
 
-def watch_suite(asked: Asked) -> None:
+def watch_suite(asked: RoundRequest) -> None:
     """Watch until Ctrl-C, which exits with 0; a suite that is bad at the start exits with its code."""
     from evalkit.cli.stopping import until_stopped
     from evalkit.operations.watch import watch
@@ -81,9 +81,9 @@ def main() -> None:
     from evalkit.cli.output import CommandOutput
     from evalkit.cli.progress import Reporter
     from evalkit.cli.streams import discreet, spelled, tamed, unheard
-    from evalkit.operations.watch import Asked, make_round
+    from evalkit.operations.watch import RoundRequest, make_round
 
-    asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Asked)
+    asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=RoundRequest)
     results = os.dup(1)
     os.dup2(2, 1)  # what the system prints is not a result
     sys.stderr = discreet(unheard(tamed(spelled(sys.stderr), os.environ)), os.environ)

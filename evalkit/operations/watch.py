@@ -41,7 +41,7 @@ Within = Callable[[float], bool]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class RoundRequest:
     """The request of one round."""
 
     suite: str
@@ -76,7 +76,9 @@ class Round:
     newly_passing: tuple[str, ...] = ()
 
 
-def watch(asked: Asked, command: Sequence[str], within: Within, show: Callable[[Round, Sequence[str]], object]) -> None:
+def watch(
+    asked: RoundRequest, command: Sequence[str], within: Within, show: Callable[[Round, Sequence[str]], object]
+) -> None:
     """Run a suite, then again after each save, until the user asks to end or `show` raises.
 
     Args:
@@ -129,10 +131,10 @@ def _next_change(
     return None
 
 
-def round_in_process(asked: Asked, command: Sequence[str], within: Within) -> Round | None:
+def round_in_process(asked: RoundRequest, command: Sequence[str], within: Within) -> Round | None:
     """Make one round in a process of its own; `None` if the user asked to end meanwhile.
 
-    The process reads `Asked` as one line of JSON and writes `Round` as JSON. It ends when its input is closed.
+    The process reads `RoundRequest` as one line of JSON and writes `Round` as JSON. It ends when its input is closed.
     """
     process = subprocess.Popen(  # noqa: S603 - evalkit itself
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
@@ -170,7 +172,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def make_round(asked: Asked, watcher: Watcher) -> Round:
+def make_round(asked: RoundRequest, watcher: Watcher) -> Round:
     """Run what a change asks for, in this process: the whole selection, or what the last round's run lacks."""
     n_rows = 0
 

@@ -40,6 +40,7 @@ class RunLine:
     link: str = ""
     """Relative address of its report; empty if it has none."""
     when: str
+    """End of the run, else its start; empty if neither can be read."""
     suite: str = ""
     system: str = ""
     commit: str = ""
@@ -134,7 +135,9 @@ def _baseline_names(found: Sequence[FoundRun]) -> Mapping[str, tuple[str, ...]]:
 
 def _line(number: int, found: FoundRun, names: Mapping[str, tuple[str, ...]], folder: Path) -> RunLine:
     past, name = found.past, os.path.relpath(found.folder.path, folder)
-    common: dict[str, Any] = {"number": number, "name": name, "when": _time_of(found)[0][:16].replace("T", " ")}
+    known = past is not None or any(each.past is not None for each in found.systems)
+    when = _time_of(found)[0][:16].replace("T", " ") if known else ""
+    common: dict[str, Any] = {"number": number, "name": name, "when": when}
     if found.is_comparison:
         suites = sorted({each.past.suite for each in found.systems if each.past is not None})
         return RunLine(**common, suite=", ".join(suites), state=f"comparison of {len(found.systems)} systems")

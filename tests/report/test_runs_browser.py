@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from chromium import Tab
 from stored_runs import HOSTILE, a_run
 from test_report_browser import CONTRAST, SMALL_TARGETS, browse
 
+from evalkit.operations.serve import RunsServer
 from evalkit.operations.view import write_page
 
 pytestmark = pytest.mark.skipif(chromium.PROGRAM is None, reason="Chromium is not installed")
@@ -107,3 +110,32 @@ def test_everybody_can_read_it(tmp_path: Path, page: Path, theme: str, width: in
             assert await axe.violations(tab) == []
 
     shown(tmp_path, page, visit)
+
+
+def test_a_served_report_works_in_its_sandbox(tmp_path: Path, report_file: Path) -> None:
+    """From the list to the cases of a report, whose scripts run, and which can neither read the list nor store."""
+    a_run(tmp_path / "reports" / "one", 1).file("report.html").write_bytes(report_file.read_bytes())
+
+    async def visit(tab: Tab, url: str) -> None:
+        await tab.call("Page.navigate", url=url)
+        await tab.until("document.documentElement?.dataset.ready")
+        await tab.value("document.querySelector('#runs th a').click()")
+        await tab.until("location.pathname === '/one/report.html' && document.documentElement?.dataset.ready")
+        await tab.go("#/cases", "#grid-space .row")
+        assert await tab.value("origin") == "null"
+        assert not tab.noise()
+        assert await tab.value("fetch('/').then(() => 'read', () => 'refused')") == "refused"
+        assert tab.requested() == {url, f"{url}one/report.html"}
+
+    async def run(url: str) -> None:
+        async with chromium.opened_tab(tmp_path / "profile") as tab:
+            await visit(tab, url)
+
+    with RunsServer(tmp_path / "reports", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            asyncio.run(run(server.url))
+        finally:
+            server.shutdown()
+            thread.join()
