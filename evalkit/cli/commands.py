@@ -44,6 +44,10 @@ COMMANDS = {
         "runs",
         "List stored runs by suite, newest last, with a trend.",
     ),
+    "view": Listed(
+        "view",
+        "Write a page with all runs of a folder: outcomes, trends, links to reports, any two runs side by side.",
+    ),
     "score": Listed(
         "score",
         "Score stored answers again, without calling the system.",

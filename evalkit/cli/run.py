@@ -12,13 +12,13 @@ import typer
 from evalkit.cli.suite_file import SuiteFile, named_or_nearest
 
 if TYPE_CHECKING:
-    from evalkit.operations.run import Replies
+    from evalkit.operations.run import Replies, Request
 
 ENV_PREFIX = "EVALKIT"
 """Prefix of environment variables for flags: `EVALKIT_LIMIT` sets `--limit`."""
 _WHERE, _PART, _CALLS, _SHOWN = "Run", "Run a part of the cases (not gated)", "Calls", "Output"
 """Groups of options in the help."""
-_UNREAD = {"suite", "dry_run"}
+_UNREAD = {"suite", "dry_run", "watch"}
 """Parameters that no environment variable sets."""
 
 
@@ -61,6 +61,15 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
             help="Check everything, estimate calls and cost, and send nothing.",
             allow_from_autoenv=False,  # a forgotten variable would end a gate with 0
             rich_help_panel=_WHERE,
+        ),
+    ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Run, then run again what a saved file changes, until Ctrl-C (not gated).",
+            allow_from_autoenv=False,  # a forgotten variable would end a gate with 0
+            rich_help_panel=_PART,
         ),
     ] = False,
     limit: Annotated[
@@ -167,7 +176,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
 
     Example: evalkit run suites/compliance.yaml --out reports/latest
 
-    Each option but --dry-run and --help can also be set in the environment:
+    Each option but --dry-run, --watch and --help can also be set in the environment:
     EVALKIT_REPEAT=3 is --repeat 3.
 
     Exit codes: 0 approved, 1 blocked, 2 invalid input, 3 no decision, 4 evalkit or disk failure, 5 nothing selected,
@@ -211,6 +220,18 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         command=shlex.join([*_environment(), "evalkit", *sys.argv[1:]]),
         meanwhile=_prepare_reports if report else lambda: None,
     )
+    if watch:
+        asked_too = {
+            "--out": out,
+            "--baseline": baseline,
+            "--resume": resume,
+            "--retry-errors": retry_errors,
+            "--dry-run": dry_run,
+            "--summary": summary,
+            "--junit": junit,
+            "--json": json,
+        }
+        return _watch(request, [flag for flag, value in asked_too.items() if value], progress, quiet=quiet)
     output = CommandOutput(json=json, verbose=verbose, quiet=quiet, no_color=no_color)
     if dry_run:
         from evalkit.cli.estimate import show_dry_run
@@ -225,6 +246,33 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
 
         show_systems(result, output, reports=report, files=files)
     raise typer.Exit(int(result.exit_code))
+
+
+def _watch(request: "Request", asked_too: list[str], progress: Progress, *, quiet: bool) -> None:
+    """Watch the suite of a request.
+
+    Raises:
+        InputError: flags in `asked_too` have no effect on these runs.
+    """
+    import dataclasses
+
+    from evalkit.cli.watch import watch_suite
+    from evalkit.errors import InputError, Problem
+    from evalkit.operations.watch import RoundRequest
+
+    if asked_too:
+        what = "--watch has its own folder, and neither decides, compares nor reports"
+        raise InputError(Problem(flag, what, "leave one of them out") for flag in asked_too)
+    watch_suite(
+        RoundRequest(
+            suite=str(request.suite),
+            selection=dataclasses.replace(request.selection, watched=True),
+            overrides=request.overrides,
+            fail_fast=request.fail_fast,
+            replies=request.replies,
+            progress="none" if quiet else progress.value,
+        )
+    )
 
 
 def _replies(*, cache: bool, refresh: bool) -> "Replies":

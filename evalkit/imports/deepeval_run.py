@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from evalkit.golden.source_file import SourceFile
 from evalkit.imports.collector import Collector
 from evalkit.imports.deepeval import read_single
 from evalkit.imports.ids_and_fields import is_number, own_field
 from evalkit.imports.imported import Imported
-from evalkit.imports.source_file import SourceFile
 
 _WRAPPED = "testRunData"
 _CASES, _TALKS = "testCases", "conversationalTestCases"

@@ -12,9 +12,9 @@ from typing import Any
 
 from evalkit.disk.files import Unfit, open_file
 from evalkit.errors import InputError, Problem
+from evalkit.golden.source_file import ZIP, open_source
 from evalkit.imports.formats import read_source
 from evalkit.imports.imported import Imported, ImportedCase, StoredOutput
-from evalkit.imports.source_file import ZIP, open_source
 
 _HEAD_BYTES = 1 << 16
 _MARKS = {

@@ -104,8 +104,12 @@ def histogram_rows(histogram: Histogram, style: Style) -> list[tuple[str, int]]:
 
 
 def trend_svg(trend: Trend) -> str:
-    """Draw one metric over the runs: a line with gaps where figures are not comparable, and a dot for each run."""
+    """Draw one metric over the runs: a line with gaps where figures are not comparable, a dot for each run, and a band.
+
+    The band joins the intervals of the runs; where a run has none, it is cut.
+    """
     known = [point.value for point in trend.points if point.value is not None]
+    known += [end for point in trend.points for end in point.interval or ()]
     low, high = min(known), max(known)
     pad = (high - low) * 0.1 or abs(high) * 0.05 or 0.5
     inner = _TREND_HEIGHT - 2 * _TREND_EDGE
@@ -116,16 +120,21 @@ def trend_svg(trend: Trend) -> str:
         return f"{_TREND_EDGE + place * step:.1f}", f"{y:.1f}"
 
     lines, dots = "", ""
+    bands: list[list[tuple[str, str, str]]] = [[]]
     before: tuple[str, str] | None = None
     for place, point in enumerate(trend.points):
         if point.break_before:
             x = f"{_TREND_EDGE + (place - 0.5) * step:.1f}"
             lines += f'<line class="need" x1="{x}" x2="{x}" y1="2" y2="{_TREND_HEIGHT - 2}"/>'
             before = None
+        if point.break_before or point.interval is None:
+            bands.append([])
         if point.value is None:
             before = None
             continue
         here = at(place, point.value)
+        if point.interval is not None:
+            bands[-1].append((here[0], at(place, point.interval[0])[1], at(place, point.interval[1])[1]))
         if before:
             lines += f'<line class="path" x1="{before[0]}" y1="{before[1]}" x2="{here[0]}" y2="{here[1]}"/>'
         tone = {"blocked": "block", "approved": "pass", "no decision": "no-decision"}.get(point.outcome, "warn")
@@ -137,7 +146,16 @@ def trend_svg(trend: Trend) -> str:
     first, last = trend.points[0], trend.points[-1]
     breaks = sum(bool(point.break_before) for point in trend.points)
     described = f"{len(trend.points)} runs, {first.date} to {last.date}: {first.shown} to {last.shown}; {breaks} breaks"
-    return _svg(_TREND_WIDTH, _TREND_HEIGHT, f"Trend of {trend.metric}", described, lines + dots)
+    drawn = "".join(map(_band, bands)) + lines + dots
+    return _svg(_TREND_WIDTH, _TREND_HEIGHT, f"Trend of {trend.metric}", described, drawn)
+
+
+def _band(ends: Sequence[tuple[str, str, str]]) -> str:
+    """Fill the area between the low and the high ends of runs that follow each other, each as (x, low, high)."""
+    if not ends:
+        return ""
+    corners = [f"{x} {high}" for x, _, high in ends] + [f"{x} {low}" for x, low, _ in reversed(ends)]
+    return f'<path class="band" d="M{" L".join(corners)} Z"/>'
 
 
 def _cross(here: tuple[str, str]) -> str:

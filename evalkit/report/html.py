@@ -91,7 +91,7 @@ def environment() -> Environment:
     """Return the environment of all pages: texts are escaped, and characters that hide or reorder are shown."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
+    made = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -99,15 +99,15 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
-    environment.filters["gist"] = lambda text: one_line(text, _GIST_CHARS)
-    environment.filters["clipped"] = lambda text: clipped(text, _TEXT_CHARS)
+    made.filters["gist"] = lambda text: one_line(text, _GIST_CHARS)
+    made.filters["clipped"] = lambda text: clipped(text, _TEXT_CHARS)
     # Like jinja's own filter, but for lone surrogates too: the id of a stored row may hold one (`whole` in parts.js).
-    environment.filters["urlencode"] = lambda text: quote(_HALF.sub("\ufffd", text), safe="/")
-    environment.filters["held"] = _held
-    environment.filters["command"] = _command
-    environment.filters["parts"] = _BREAKABLE.split
-    environment.filters["slug"] = lambda change: CHANGE_SLUGS[change]
-    return environment
+    made.filters["urlencode"] = lambda text: quote(_HALF.sub("\ufffd", text), safe="/")
+    made.filters["held"] = _held
+    made.filters["command"] = _command
+    made.filters["parts"] = _BREAKABLE.split
+    made.filters["slug"] = lambda change: CHANGE_SLUGS[change]
+    return made
 
 
 def _held(figures: str) -> Markup:
@@ -150,14 +150,15 @@ def policy_of(assets: Mapping[str, str]) -> str:
     Args:
         assets: the texts of the page's `style`, `theme` (the first script) and `script`.
     """
-    scripts = " ".join(_hash(assets[name]) for name in ("theme", "script"))
+    scripts = " ".join(source_hash(assets[name]) for name in ("theme", "script"))
     return (
-        f"default-src 'none'; script-src {scripts}; style-src {_hash(assets['style'])}; img-src data:; "
+        f"default-src 'none'; script-src {scripts}; style-src {source_hash(assets['style'])}; img-src data:; "
         "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
 
 
-def _hash(text: str) -> str:
+def source_hash(text: str) -> str:
+    """Return the hash of a script or style, as a content security policy names it."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 

@@ -23,6 +23,8 @@ class TrendPoint:
     shown: str
     break_before: str
     """Why the value cannot be compared with the previous one; empty if it can."""
+    interval: tuple[float, float] | None = None
+    """95 % interval of the value, `None` if it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,18 @@ def trends(
         return ()
     declared = {metric.name for metric in summary.metrics}
     shown = [metric for metric in gated if sum(metric in run.values for run in past) > 1]
-    return tuple(_trend(past, metric, styles[metric], own=metric in declared) for metric in shown[:_MOST_LINES])
+    return tuple(trend_of(past, metric, styles[metric], own=metric in declared) for metric in shown[:_MOST_LINES])
 
 
-def _trend(past: Sequence[PastRun], metric: str, style: Style, *, own: bool) -> Trend:
+def trend_of(past: Sequence[PastRun], metric: str, style: Style, *, own: bool) -> Trend:
+    """Return the trend of one metric.
+
+    Args:
+        past: the oldest first; at least one of them has the metric.
+        metric: its name.
+        style: its style.
+        own: whether the metric is one scorer's.
+    """
     points = tuple(_points(past, metric, style, own=own))
     known = sorted((point for point in points if point.value is not None), key=lambda point: point.value or 0.0)
     return Trend(metric, points, known[0].shown, known[-1].shown)
@@ -71,6 +81,7 @@ def _points(past: Sequence[PastRun], metric: str, style: Style, *, own: bool) ->
                 value=value,
                 shown=figure(value, style, run.counts.get(metric, 0)),
                 break_before=break_between(before, run, metric, own=own) if before else "",
+                interval=run.intervals.get(metric) if value is not None else None,
             )
         )
         before = run

@@ -27,6 +27,8 @@ class Selection:
     cohorts: tuple[str, ...] = ()
     """Cohorts as `name=value`, or `!name=value` to leave one out."""
     seed: int = 0
+    watched: bool = False
+    """Whether `--watch` asks, whose runs are never gated."""
 
     @property
     def partial(self) -> str | None:
@@ -35,6 +37,7 @@ class Selection:
         parts = named + [f"--cohort {name}" for name in self.cohorts]
         parts += [f"--limit {self.limit}"] if self.limit is not None else []
         parts += [f"--sample {self.sample}"] if self.sample is not None else []
+        parts += ["--watch"] if self.watched else []
         return " ".join(parts) or None
 
     @property

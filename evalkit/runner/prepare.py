@@ -145,7 +145,7 @@ async def prepare(
     process = Process()
     stack.enter_context(process.shared())
     stack.callback(note_loaded, suite.root)
-    inputs = (*suite.inputs, *_own_scorers(suite))
+    inputs = (*suite.inputs, *own_scorers(suite))
     converses = suite.conversation is not None
     shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, inputs, converses)
     problems: list[Problem] = [*_system_problems(suite, shared), *_old_problems(suite, shared)]
@@ -242,7 +242,7 @@ def _of_baseline(suite: Suite, problem: Problem) -> Problem:
     return replace(problem, place=f"gate[{where}].no_regression.baseline.{problem.place}")
 
 
-def _own_scorers(suite: Suite) -> Iterator[Path]:
+def own_scorers(suite: Suite) -> Iterator[Path]:
     """Yield the project's modules with scorers; editing one changes scores, not answers."""
     for entry in suite.scorers:
         if isinstance(entry.options, PythonScorer) and (file := entry.options.own_file(suite.root)):

@@ -37,6 +37,10 @@ _IN_WORDS = {"conversation_key": "way to lead conversations", "baseline_system":
 """Part -> its name in messages, if that differs."""
 
 
+class OtherRun(InputError):
+    """The folder holds a run of another system, or with other settings, that cannot be continued."""
+
+
 @dataclass(frozen=True)
 class Resume:
     """The state of a run that enters a folder, which may already hold rows."""
@@ -65,7 +69,8 @@ def enter(folder: RunFolder, manifest: Manifest, running: Running, resume: Resum
     """Write the manifest of a new run, or continue the existing run.
 
     Raises:
-        InputError: the rows are another system's, or the folder was filled by a run that was faster.
+        OtherRun: the rows are another system's.
+        InputError: the folder was filled by a run that was faster.
         StoreError: the disk refuses.
     """
     folder.sweep()
@@ -115,7 +120,7 @@ def _refuse_others(folder: RunFolder, stored: Manifest, manifest: Manifest) -> N
     if changed:
         named = ", ".join(_IN_WORDS.get(part, part) for part in changed)
         what = f"the run in it had another {named}{_differing_files(stored, manifest)}"
-        raise InputError(Problem(shown_path(folder.path), what, "start a new run"))
+        raise OtherRun(Problem(shown_path(folder.path), what, "start a new run"))
 
 
 def _differing_files(stored: Manifest, manifest: Manifest) -> str:

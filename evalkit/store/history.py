@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from evalkit.disk.json_files import read_json
 from evalkit.disk.paths import is_project, project_of
 from evalkit.errors import InputError
 from evalkit.formats.manifest import Manifest
-from evalkit.formats.shapes import fits
 from evalkit.results import OVERALL
 from evalkit.store.folder import DECISION, FOLDERS, MANIFEST, SUMMARY, SYSTEMS, TIMINGS, RunFolder
 from evalkit.store.run_index import RunIndex
@@ -21,17 +22,18 @@ MOST_RUNS = 50
 UNFINISHED = "not finished"
 INDEX = ".evalkit/runs.sqlite"
 _MOST_READ = 500
-_TEXTS = ("run_id", "finished_at", "outcome", "golden_sha256", "suite", "folder", "system", "commit")
-_SHAPE: Mapping[str, Any] = {
-    **dict.fromkeys(_TEXTS, str),
-    "score_keys": dict[str, dict[str, str]],
-    "values": dict[str, float],
-    "counts": dict[str, int],
-    "partial": str | None,
-    "advisory": list[str],
-}
-"""Key of an indexed record -> type of its value."""
+_RATE = "pass_rate"
 _READ = (MANIFEST, DECISION, SUMMARY, TIMINGS)
+
+
+@dataclass(frozen=True, slots=True)
+class CohortRate:
+    """The pass rate of one cohort of a run."""
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,13 @@ class PastRun:
     system: str = ""
     """Version, else fingerprint, of the system; empty if neither is known."""
     commit: str = ""
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Metric -> 95 % interval of its overall value; values without one are left out."""
+    cohorts: Mapping[str, CohortRate] = field(default_factory=dict)
+    """`name=value` -> pass rate of the cohort; undefined rates are left out."""
+
+
+_FIELDS = frozenset(each.name for each in fields(PastRun))
 
 
 def stored_runs(folder: Path, *, suite: str | None = None, most_read: int | None = None) -> tuple[PastRun, ...]:
@@ -70,16 +79,21 @@ def stored_runs(folder: Path, *, suite: str | None = None, most_read: int | None
         most_read: number of folders to read, the latest first; `None` for all.
     """
     found: dict[str, PastRun] = {}
-    project = project_of(folder)
-    with RunIndex(project / INDEX if is_project(project) else None) as index:
+    with index_around(folder) as index:
         files = [*folder.glob(f"*/{MANIFEST}"), *folder.glob(f"baselines/*/{MANIFEST}")]
         if most_read is not None and len(files) > most_read:
             files = sorted(files, key=_last_changed, reverse=True)[:most_read]
         for file in files:
-            past = _indexed(RunFolder(file.parent), index)
+            past = indexed_run(RunFolder(file.parent), index)
             if past is not None and suite in (None, past.suite):
                 found.setdefault(past.run_id, past)
     return tuple(sorted(found.values(), key=_finished))
+
+
+def index_around(folder: Path) -> RunIndex:
+    """Return the index of the project around a folder, which is to be entered; outside a project it stays empty."""
+    project = project_of(folder)
+    return RunIndex(project / INDEX if is_project(project) else None)
 
 
 def newest_run(folder: Path) -> Path | None:
@@ -145,22 +159,27 @@ def _last_changed(file: Path) -> int:
         return 0
 
 
-def _indexed(folder: RunFolder, index: RunIndex) -> PastRun | None:
-    """Take a run from the index if its files are unchanged, else read and index it."""
+def indexed_run(folder: RunFolder, index: RunIndex) -> PastRun | None:
+    """Take a run from the index if its files are unchanged, else read and index it; `None` if it cannot be read."""
     stamp = index.stamp([folder.file(name) for name in _READ])
     known = index.get(folder.path, stamp)
-    if known is not None and _is_record(known):
-        return PastRun(**{**known, "advisory": tuple(known["advisory"]), "folder": str(folder.path)})
-    # The index is from another version or was edited, so the run is read again.
-    past = read_past_run(folder)
-    if past is not None:
+    past = None if known is None else _of_record({**known, "folder": str(folder.path)})
+    # The index may be from another version, or was edited: then the run is read again.
+    if past is None and (past := read_past_run(folder)) is not None:
         index.put(folder.path, stamp, asdict(past))
     return past
 
 
-def _is_record(known: Mapping[str, Any]) -> bool:
-    shaped = known.keys() == _SHAPE.keys() and all(fits(known[key], hint) for key, hint in _SHAPE.items())
-    return shaped and all(map(math.isfinite, known["values"].values()))
+def _of_record(known: Mapping[str, Any]) -> PastRun | None:
+    try:
+        past = msgspec.convert(known, PastRun) if known.keys() >= _FIELDS else None
+    except msgspec.ValidationError:
+        past = None
+    if past is None:
+        return None
+    figures = [*past.values.values(), *(end for ends in past.intervals.values() for end in ends)]
+    figures += [end for rate in past.cohorts.values() for end in (rate.value, rate.low or 0.0, rate.high or 0.0)]
+    return past if all(map(math.isfinite, figures)) else None
 
 
 def read_past_run(folder: RunFolder) -> PastRun | None:
@@ -179,8 +198,9 @@ def read_past_run(folder: RunFolder) -> PastRun | None:
 
 
 def _past_run(folder: RunFolder, manifest: Manifest, outcome: str, cells: Sequence[Mapping[str, Any]]) -> PastRun:
-    overall = [cell for cell in cells if cell["cohort"] == OVERALL]
-    known = {cell["metric"]: cell["estimate"] for cell in overall if cell["estimate"]["value"] is not None}
+    defined = [(cell["cohort"], cell["metric"], cell["estimate"]) for cell in cells]
+    defined = [each for each in defined if each[2]["value"] is not None]
+    known = {metric: estimate for cohort, metric, estimate in defined if cohort == OVERALL}
     return PastRun(
         run_id=manifest.run_id,
         finished_at=manifest.finished_at or manifest.started_at,
@@ -195,4 +215,14 @@ def _past_run(folder: RunFolder, manifest: Manifest, outcome: str, cells: Sequen
         advisory=manifest.advisory,
         system=manifest.system.identity,
         commit=manifest.commit or "",
+        intervals={metric: (each["low"], each["high"]) for metric, each in known.items() if _has_ends(each)},
+        cohorts={
+            cohort: CohortRate(estimate["value"], estimate.get("low"), estimate.get("high"), estimate["n"])
+            for cohort, metric, estimate in defined
+            if metric == _RATE and cohort != OVERALL
+        },
     )
+
+
+def _has_ends(estimate: Mapping[str, Any]) -> bool:
+    return estimate.get("low") is not None and estimate.get("high") is not None
