@@ -69,7 +69,8 @@ def test_a_queue_is_balanced_blind_and_seeded(judged: Project) -> None:
     fails = [item for item in items if item["answer"] == "no idea" or item["input"].split(" ")[0].endswith("4")]
     assert (len(items), len(fails)) == (20, 10)
     assert set(items[0]) == {
-        "case_id", "answer_sha256", "inclusion_probability", "input", "reference", "contexts", "answer", "conversation"
+        "case_id", "answer_sha256", "inclusion_probability", "input", "reference", "contexts", "answer", "conversation",
+        "parts",
     }  # fmt: skip
     assert [item["case_id"] for item in items] != sorted(item["case_id"] for item in items)
     assert queue["labels"] == ["1", "2", "3", "4", "5"]
