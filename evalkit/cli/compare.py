@@ -54,7 +54,8 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
         str | None, typer.Option(metavar="COLUMN", help="Column that tells the systems of a file apart.")
     ] = None,
     before_value: Annotated[
-        str | None, typer.Option("--before", metavar="VALUE", help="The old system in that column.")
+        str | None,
+        typer.Option("--before", metavar="VALUE", help="The old system in that column, or the reference of several."),
     ] = None,
     after_value: Annotated[
         str | None, typer.Option("--after", metavar="VALUE", help="The new system in that column.")
@@ -84,11 +85,15 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
     Reads CSV, TSV, JSON Lines, JSON, YAML, Excel, Parquet and Arrow files, run folders and saved baselines. No
     suite is needed, and nothing is called.
 
+    With --system alone, more than two systems of one file are compared with the first one, on one page. Nothing is
+    decided then, so the exit code is 0.
+
     Exit codes: 0 no drop found, 1 dropped, 2 invalid input, 3 too little to say.
     """
     from evalkit.cli.child_process import must_decide
     from evalkit.cli.output import CommandOutput, Files
     from evalkit.operations.compare_files import ColumnFlags, Comparing, compare_files
+    from evalkit.operations.compare_several import compare_several, systems_of
     from evalkit.operations.run import refuse_places
 
     files = Files(summary=summary, junit=junit)
@@ -112,6 +117,7 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
         asked=asked,
         system=system,
         systems=_pair(system, before_value, after_value),
+        reference=before_value,
         gate=gate,
         labels=tuple(labels or ()),
         sheet=sheet,
@@ -120,6 +126,10 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
         seed=seed,
     )
     output = CommandOutput(json=json, verbose=verbose, quiet=quiet)
+    if names := systems_of(request):
+        from evalkit.cli.several_systems import show_comparison
+
+        return show_comparison(compare_several(request, names, out), output, files=files)
     must_decide()
     result = compare_files(request, out)
     output.show_run(result, reports=True, files=files)
@@ -131,7 +141,7 @@ def _pair(system: str | None, before: str | None, after: str | None) -> tuple[st
 
     if before is not None and after is not None and system is not None:
         return before, after
-    if (before, after) != (None, None):
+    if (before, after) != (None, None) and (system is None or after is not None):
         flag = "--before" if before is not None else "--after"
         raise InputError(Problem(flag, "names a system of a column", "write --system COLUMN --before A --after B"))
     return None

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from evalkit.cli.child_process import promise
 from evalkit.cli.output import NO_FILES, CommandOutput, Files
 from evalkit.disk.paths import shown_path
 from evalkit.operations.run_systems import SystemsResult
 from evalkit.store.folder import DECISION, REPORT
 from evalkit.text.printable import one_line
+
+if TYPE_CHECKING:
+    from evalkit.operations.compare_several import SeveralCompared
 
 
 def show_systems(result: SystemsResult, output: CommandOutput, *, reports: bool, files: Files = NO_FILES) -> None:
@@ -41,3 +46,22 @@ def show_systems(result: SystemsResult, output: CommandOutput, *, reports: bool,
     if not output.quiet:
         where = folder / REPORT if reports else folder / "systems"
         output.messages.print(f"\nreport  {shown_path(where)}", soft_wrap=True)
+
+
+def show_comparison(found: SeveralCompared, output: CommandOutput, *, files: Files) -> None:
+    """Write the page of a comparison of which nothing is decided, print it, and write the requested files."""
+    from evalkit.report.systems.console import print_systems
+    from evalkit.report.systems.write import append_systems_to, compared_view
+    from evalkit.store.comparison import COMPARISON
+
+    view = compared_view(found.folder, found.comparison, suite="", reports=True)
+    if files.summary is not None:
+        append_systems_to(files.summary, view)
+    if files.junit is not None:
+        output.say(f"skipped {files.junit}: it shows the checks of a decision, and nothing is decided here")
+    if output.json:
+        output.results.out((found.folder / COMPARISON).read_text(encoding="utf-8"), end="", highlight=False)
+        return
+    print_systems(view, output.results)
+    if not output.quiet:
+        output.messages.print(f"\nreport  {shown_path(found.folder / REPORT)}", soft_wrap=True)

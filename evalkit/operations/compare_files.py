@@ -81,7 +81,7 @@ def _compared(old: Side, new: Side, request: Comparing, out: Path | None) -> Res
     if request.labels:
         pair = _with_judge(pair, columns)
     more = () if request.gate is None else load_gate(request.gate, pair.metrics, columns.cohort_names)
-    return _of_files(pair, columns, request, more, _folder(out))
+    return _of_files(pair, columns, request, more, new_folder(out))
 
 
 def _with_judge(pair: PairedResults, columns: ResultColumns) -> PairedResults:
@@ -103,7 +103,12 @@ def _with_judge(pair: PairedResults, columns: ResultColumns) -> PairedResults:
     return replace(pair, metrics=tuple(named))
 
 
-def _folder(out: Path | None) -> Path:
+def new_folder(out: Path | None) -> Path:
+    """Return the folder of a comparison, which is empty.
+
+    Raises:
+        InputError: it is not.
+    """
     chosen = project_of(Path.cwd()) / "reports" / new_run_id(datetime.now(UTC)) if out is None else out
     if chosen.is_dir() and any(chosen.iterdir()):
         raise InputError(Problem(str(chosen), "is not empty", "name a new folder with --out"))
@@ -140,7 +145,7 @@ def _policy(more: tuple[Item, ...], baseline: str, metrics: tuple[str, ...] | No
 def _of_runs(old: RunFolder, new: RunFolder, request: Comparing, out: Path | None) -> Result:
     """Compare two runs; the decision is written beside a copy of the later one, whose own decision stays."""
     found = _of_two_runs(old, new, request)
-    out = _folder(out)
+    out = new_folder(out)
     copy = RunFolder(out / AFTER)
     try:
         copy.path.mkdir()
@@ -156,8 +161,9 @@ def _of_files(
     pair: PairedResults, columns: ResultColumns, request: Comparing, more: tuple[Item, ...], out: Path
 ) -> Result:
     notes = _notes(pair, columns, _SETTINGS if request.labels else _NOT_KNOWN)
-    old = _write(out / BEFORE, pair.before, pair, columns, request)
-    new = _write(out / AFTER, pair.after, pair, columns, request)
+    title = f"{pair.before.table.name} → {pair.after.table.name}"
+    old = write_side(out / BEFORE, pair.before, (pair, columns), title, request.seed)
+    new = write_side(out / AFTER, pair.after, (pair, columns), title, request.seed)
     policy = _policy(more, pair.before.table.shown, tested_once(pair.metrics), pair.after.n_repeats)
     labels = read_labels(request.labels, [str(file) for file in request.labels], pair.metrics)
     found = compared(old, new, policy=policy, seed=request.seed, notes=notes, labels=labels)
@@ -173,14 +179,25 @@ def _written(
     return Result(folder, manifest, found.summary, written.decision, old, written.sha256, labels)
 
 
-def _write(path: Path, side: Results, pair: PairedResults, columns: ResultColumns, request: Comparing) -> RunFolder:
-    """Write one side as a run folder."""
+def write_side(
+    path: Path, side: Results, read: tuple[PairedResults, ResultColumns], title: str, seed: int
+) -> RunFolder:
+    """Write the results of one system as a run folder.
+
+    Args:
+        path: of the folder.
+        side: the results.
+        read: the pair of results that they are part of, and what their columns mean.
+        title: name of the comparison.
+        seed: of the draws.
+    """
+    pair, columns = read
     folder = new_run_folder(path, resume=False)
     table = side.table
     folder.write_manifest(
         Manifest(
             run_id=f"{table.name}@{table.sha256[:7]}",
-            suite=f"{pair.before.table.name} → {pair.after.table.name}",
+            suite=title,
             suite_file="",
             golden=GoldenFacts(path=table.shown, sha256=_content(side), n_cases=side.n_cases),
             system=SystemFacts(kind="results"),
@@ -188,7 +205,7 @@ def _write(path: Path, side: Results, pair: PairedResults, columns: ResultColumn
             advisory=(),
             score_keys=_keys(columns),
             cohorts=columns.cohort_names,
-            seed=request.seed,
+            seed=seed,
             repeats=side.n_repeats,
             expected=len(side.rows),
             partial=None,

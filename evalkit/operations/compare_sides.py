@@ -47,6 +47,8 @@ class Comparing:
     """Column that tells the systems of a file apart."""
     systems: tuple[str, str] | None = None
     """The values of that column to compare."""
+    reference: str | None = None
+    """The value that more than two systems are compared with; the first in the file if not given."""
     gate: Path | None = None
     """File of further checks."""
     labels: tuple[Path, ...] = ()
@@ -67,7 +69,7 @@ def sides_of(request: Comparing) -> tuple[Side, Side]:
     sides: list[Side] = []
     for name in [request.before] if request.after is None else [request.before, request.after]:
         with gathered(problems):
-            sides.append(_side(name, request))
+            sides.append(side_of(name, request))
     problems = problems or list(_unread_flags(sides, request))
     if problems:
         raise InputError(problems)
@@ -93,7 +95,12 @@ def _unread_flags(sides: Sequence[Side], request: Comparing) -> Iterator[Problem
             yield Problem(f"--{name}", what, "leave it out")
 
 
-def _side(name: str, request: Comparing) -> Side:
+def side_of(name: str, request: Comparing) -> Side:
+    """Read one side: a file, or the run of that name.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     path = Path(name)
     is_table = path.name.lower().removesuffix(".gz").endswith(_SUFFIXES) and not path.is_dir()
     if name.startswith(PREFIX):
