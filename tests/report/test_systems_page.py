@@ -416,3 +416,25 @@ def test_a_cheapest_system_needs_a_cost_of_its_own(cost: float | None) -> None:
     systems = (*systems, replace(compared.systems[2], cost_usd_per_case=cost))
     claims = build_systems_view(replace(compared, systems=systems), "", ()).claims
     assert claims[0] == "Tied for the best by pass rate: gpt-5-mini/short, gpt-5-mini/steps."
+
+
+def test_a_comparison_of_nothing_is_a_page(tmp_path: Path) -> None:
+    """No case was asked: every figure is undefined or unknown, nothing is drawn, and the answers are an empty list."""
+    nothing = Estimate(value=None, reason="no case was scored")
+    compared = samples.comparison(2, n=0)
+    systems = tuple(
+        replace(each, primary=nothing, difference=None, rank=None, cost_usd_per_case=None, outcome=None)
+        for each in compared.systems
+    )
+    page = page_of(tmp_path, replace(compared, systems=systems, cohorts=(), candidates=(), winner_shrunken=None))
+    assert block_of(page, "index")["rows"] == []
+    assert "No difference is known." in page
+    assert "<svg" not in page
+    assert row_of(page, "today").count("undefined: no case was scored") == 1
+
+
+def test_one_system_alone_is_a_page(tmp_path: Path) -> None:
+    """A matrix of one is the reference of nothing."""
+    compared = samples.comparison(2)
+    alone = replace(compared, systems=compared.systems[:1], release=(), candidates=(), cohorts=())
+    assert "No difference is known." in page_of(tmp_path, alone)

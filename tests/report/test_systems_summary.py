@@ -18,6 +18,7 @@ from evalkit.report.systems.console import print_systems
 from evalkit.report.systems.markdown import systems_markdown
 from evalkit.report.systems.view import SystemsView, build_systems_view
 from evalkit.report.systems.write import write_comparison
+from evalkit.results import Estimate
 
 DOLLAR = ("<span>", "</span>")
 """Around a dollar sign, so that it begins no formula."""
@@ -140,3 +141,13 @@ def test_the_comment_is_written_beside_the_page(tmp_path: Path) -> None:
     samples.write_runs(tmp_path, compared)
     view = write_comparison(tmp_path, compared, samples.SENTENCE)
     assert (tmp_path / "summary.md").read_text(encoding="utf-8") == systems_markdown(view)
+
+
+def test_an_undefined_figure_is_one_word_in_the_terminal() -> None:
+    """Its reason is on the page; the table keeps its width."""
+    compared = samples.comparison(2)
+    nothing = Estimate(value=None, reason="no case of this system was scored by any scorer")
+    broken = replace(compared.systems[1], primary=nothing, difference=nothing, rank=None, cost_usd_per_case=None)
+    lines = printed(replace(compared, systems=(compared.systems[0], broken)))
+    row = next(line for line in lines if line.lstrip().startswith("gpt-5-mini/short ") and "undefined" in line)
+    assert row.split()[:5] == ["gpt-5-mini/short", "undefined", "undefined", "none", "unknown"]

@@ -55,10 +55,10 @@ def _table(view: SystemsView) -> Table:
 
 
 def _cells(line: SystemLine) -> tuple[str, ...]:
-    difference = line.difference.replace(" pts", "").replace(" pt", "")
+    difference = line.difference.partition(":")[0].replace(" pts", "").replace(" pt", "")
     return (
         one_line(line.name, 60),
-        line.primary,
+        line.primary.partition(":")[0],
         "reference" if line.is_reference else f"{difference} {line.difference_interval}".rstrip(),
         line.rank,
         line.cost,
