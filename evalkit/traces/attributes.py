@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -132,7 +133,8 @@ def python_calls(value: str) -> Iterator[tuple[str, dict[str, Any]]]:
     if len(value) > _MOST_REPR:
         return
     try:
-        tree = ast.parse(value.strip(), mode="eval").body
+        with warnings.catch_warnings(action="ignore"):  # of odd escapes, which are the graph's own
+            tree = ast.parse(value.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
     for node in tree.elts if isinstance(tree, ast.Tuple | ast.List) else [tree]:

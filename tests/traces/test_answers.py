@@ -180,7 +180,17 @@ def test_an_interrupt_that_nobody_answered(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("payload", ["__import__('os').system('touch x')", "Order('A-17')", "(" * 5_000, "'a'" * 9_000])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "__import__('os').system('touch x')",
+        "Order('A-17')",
+        "(" * 5_000,
+        "'a'" * 9_000,
+        "-" * 9_000 + "1",
+        "a" + ".b" * 9_000,
+    ],
+)
 def test_a_question_is_only_parsed(tmp_path: Path, payload: str) -> None:
     """What is no literal stays text; nothing is run."""
     found = only(tmp_path, graph(1, "1"), asked_for(2, 1, "1", payload))
@@ -319,3 +329,9 @@ def test_odd_messages(tmp_path: Path, odd: Any) -> None:
         given = {"gen_ai.output.messages": json.dumps(messages), "gen_ai.input.messages": json.dumps(messages)}
         (answer,) = read(tmp_path, document(model(1, said=None, attributes=given))).answers
         assert answer.output is None or isinstance(to_output(answer.output), Output)
+
+
+def test_a_question_with_an_odd_escape_warns_nobody(tmp_path: Path) -> None:
+    """Python warns of it when it parses; the text is not ours."""
+    found = only(tmp_path, graph(1, "1"), asked_for(2, 1, "1", "{'tool': 'a\\d'}"))
+    assert output_of(found)["interrupt"]["tool"] == "a\\d"
