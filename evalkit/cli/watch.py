@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from evalkit.operations.watch import RoundRequest, Round
+    from evalkit.operations.watch import Round, RoundRequest
 
 _SHOWN_IDS = 10
 _END_S = 5.0
