@@ -25,13 +25,14 @@ def watch_suite(asked: RoundRequest) -> None:
     """Watch until Ctrl-C, which exits with 0; a suite that is bad at the start exits with its code."""
     from evalkit.cli.stopping import until_stopped
     from evalkit.operations.watch import watch
+    from evalkit.text.escaping import visible
 
     first = True
 
     def show(found: Round, saved: Sequence[str]) -> None:
         nonlocal first
         if found.problem:
-            typer.echo(found.problem, err=True)
+            typer.echo(visible(found.problem), err=True)
             if first:
                 raise typer.Exit(found.exit_code)
             typer.echo("watch   no result; save a file to try again", err=True)

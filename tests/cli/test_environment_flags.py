@@ -17,7 +17,7 @@ READ = (
     "out baseline resume retry_errors limit sample case cohort failed_from repeat concurrency timeout deadline budget "
     "fail_fast seed cache refresh_cache report summary junit json progress verbose quiet no_color"
 ).split()
-"""What docs/ci.md says: every flag but `--dry-run` and `--help`."""
+"""What docs/environment.md says: every flag but `--dry-run`, `--watch` and `--help`."""
 
 
 @pytest.mark.parametrize(
