@@ -69,7 +69,7 @@ def main(env: Mapping[str, str]) -> int:
     _append(Path(env["GITHUB_OUTPUT"]), f"run-folder={folder / 'run'}\ncomment-path={folder / 'comment' / COMMENT}\n")
     code, said = _run(_words(env, folder / "run"), env)
     ended = conclude(run, code, said, str(decided_by))
-    page = for_readers(ended.page, folder / "run", env["ARTIFACT_NAME"], env.get("GITHUB_RUN_ID", "RUN_ID"))
+    page = for_readers(ended.page, folder / "run", env["ARTIFACT_NAME"], env.get("GITHUB_RUN_ID", ""))
     ended = replace(ended, page=page)
     foot = f"Full report: artifact `{env['ARTIFACT_NAME']}`"
     _append(Path(env["GITHUB_STEP_SUMMARY"]), markdown(ended.page, foot=foot))
@@ -117,7 +117,7 @@ def for_readers(page: Page, folder: Path, artifact: str, run_id: str) -> Page:
         page: page of the run.
         folder: folder of the run.
         artifact: artifact that keeps it.
-        run_id: number of the job's run.
+        run_id: number of the job's run; without it, the command that fetches the run asks which one.
     """
     return replace(page, sections=tuple(_fetched(each, folder, artifact, run_id) for each in page.sections))
 
@@ -131,7 +131,7 @@ def _fetched(section: Section, folder: Path, artifact: str, run_id: str) -> Sect
     )
     if section.title != NEXT or bullets == section.bullets:
         return section
-    download = f"gh run download {run_id} --name {artifact} --dir {artifact}"
+    download = " ".join(filter(None, ("gh run download", run_id, f"--name {artifact} --dir {artifact}")))
     return replace(section, bullets=(("fetch the run:", Code(download)), *bullets))
 
 
