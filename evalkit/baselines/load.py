@@ -83,10 +83,12 @@ def baseline_title(name: str | None, folder: RunFolder | None) -> str:
 
 
 def named_baselines(suite: Suite) -> tuple[str, ...]:
-    """Return the names of the baselines in the suite's gate."""
+    """Return the names of the baselines in the suite's gate; the reference of a run of several systems is not one."""
     from evalkit.gate.policy import NoRegression
+    from evalkit.suite.named_system import of_run
 
-    return tuple(check.baseline for check in suite.policy.checks if isinstance(check, NoRegression))
+    checks = (check for check in suite.policy.checks if isinstance(check, NoRegression) and not of_run(check))
+    return tuple(check.baseline for check in checks)
 
 
 def load_baseline(

@@ -11,6 +11,7 @@ from typing import Any
 
 from evalkit.formats.yaml_flow import flow
 from evalkit.imports.imported import FoundScorer, Imported, ImportedCase, ImportedSystem, StoredOutput
+from evalkit.operations.import_systems import together
 from evalkit.text.escaping import on_one_line
 from evalkit.text.numbers import plural
 
@@ -32,7 +33,9 @@ def plays_user(imported: Imported) -> bool:
 
 
 def suite_files(imported: Imported) -> list[str]:
-    """Return the names of the suites, one for each system."""
+    """Return the names of the suites: one for all systems, or one for each if they cannot share it."""
+    if together(imported.systems) is not None:
+        return [SUITE]
     return [_numbered(SUITE, at) for at, _ in enumerate(imported.systems)]
 
 
@@ -50,8 +53,10 @@ def files_of(imported: Imported, source: str, counts_of: Mapping[str, tuple[int,
     )
     recorded = {each.case_id: each.recorded for system in imported.systems for each in system.outputs if alone}
     rows = [_golden_row(case, recorded.get(case.id)) for case in imported.cases]
-    for at, system in enumerate(imported.systems):
+    several = together(imported.systems)
+    for at, system in enumerate(imported.systems[:1] if several else imported.systems):
         files[_numbered(SUITE, at)] = _suite(imported, system, at, source, rows)
+    files |= several.files if several else {}
     files[GOLDEN] = _json_lines(rows)
     for at, system in enumerate(imported.systems):
         if system.outputs:
@@ -110,16 +115,18 @@ def _json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
 
 def _suite(imported: Imported, system: ImportedSystem, at: int, source: str, rows: list[dict[str, Any]]) -> str:
     repeats = 1 + max((each.repeat for each in system.outputs), default=0)
-    name = imported.name if len(imported.systems) == 1 else f"{imported.name} / {system.name}"
+    several = together(imported.systems)
+    name = imported.name if several or len(imported.systems) == 1 else f"{imported.name} / {system.name}"
     replayed = {"replay": _numbered(ANSWERS, at)}
     scorers = _scorers(imported, system, rows)
-    cohorts = _cohorts(rows)
+    cohorts, decides = _cohorts(rows), _decides(scorers, rows)
     parts = [
         f"# Made by `evalkit import` from {on_one_line(source)}; {NOTES} says what is not carried over.",
         f"name: {flow(on_one_line(name)[:200])}",
         *([f"description: {flow(imported.description)}"] if imported.description else []),
         f"golden: {GOLDEN}",
-        f"system: {flow(replayed if system.outputs else system.options or _STUB)}",
+        *(several.lines if several else (f"system: {flow(replayed if system.outputs else system.options or _STUB)}",)),
+        *([f"release: {flow(several.names)}"] if several and decides else []),
         *([f"judge: {flow(imported.judge)}"] if imported.judge else []),
         *([f"conversation: {flow(_conversation(system, rows))}"] if imported.conversation else []),
         *([f"repeat: {repeats}"] if repeats > 1 else []),
@@ -128,7 +135,7 @@ def _suite(imported: Imported, system: ImportedSystem, at: int, source: str, row
         *([_NO_OTHER] if scorers == [_any_answer(rows)] and not _decides(scorers, []) else []),
         *([f"cohorts: {flow(cohorts)}"] if cohorts else []),
         *([f"labels: [{LABELS}]"] if imported.labels else []),
-        *(_gate(imported) if _decides(scorers, rows) else ["# gate: no scorer of the source decides"]),
+        *(_gate(imported, several=bool(several)) if decides else ["# gate: no scorer of the source decides"]),
     ]
     return "".join(f"{part}\n" for part in parts)
 
@@ -143,9 +150,10 @@ def _decides(scorers: list[FoundScorer], rows: list[dict[str, Any]]) -> bool:
     return any("checks" in row for row in rows) or not all(each.options.get("advisory") for each in scorers)
 
 
-def _gate(imported: Imported) -> list[str]:
+def _gate(imported: Imported, *, several: bool) -> list[str]:
+    """Return the gate; several systems have no stored run in common to be compared with."""
     least = "failures: {severity: medium, max: 0}" if imported.all_pass else "pass_rate: {min: 0.80}"
-    return ["gate:", f"  - {least}", "  - no_regression: {baseline: main}"]
+    return ["gate:", f"  - {least}", *([] if several else ["  - no_regression: {baseline: main}"])]
 
 
 def _scorers(imported: Imported, system: ImportedSystem, rows: list[dict[str, Any]]) -> list[FoundScorer]:

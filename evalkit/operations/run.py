@@ -37,7 +37,7 @@ from evalkit.runner.plan import Selection
 from evalkit.runner.prepare import prepare
 from evalkit.runner.resume import Resume, checked_golden, enter
 from evalkit.runner.session import Session, Watcher
-from evalkit.runner.systems import terms_of_stored_system
+from evalkit.runner.systems import terms_of_stored_system, without_reference
 from evalkit.runner.terms import terms_of_run, terms_of_stored
 from evalkit.store.folder import RunFolder, new_run_folder
 from evalkit.store.journal import Journal
@@ -293,9 +293,9 @@ def with_overrides(suite: Suite, overrides: Mapping[str, float]) -> Suite:
 
 
 def suite_of_run(suite: Suite, manifest: Manifest) -> Suite:
-    """Return the suite of the system that a stored run tested, if the suite names several."""
+    """Return the suite of the system that a stored run tested, if the suite names several; its reference is not run."""
     known = any(each.name == manifest.system.name for each in suite.systems)
-    return alone(suite, manifest.system.name) if known else suite
+    return without_reference(alone(suite, manifest.system.name)) if known else suite
 
 
 def refuse_several(suite: Suite) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
 from evalkit.formats.build import Builder, choices, show
@@ -19,6 +19,8 @@ MOST_COMBINATIONS = 10_000
 """Combinations of a matrix before `exclude`."""
 _LISTS = ("exclude", "include")
 """Keys of a matrix that are not factors."""
+_FILES = ("prompt_file", "system_prompt_file", "replay")
+"""Keys of a system that name a file."""
 _FACTOR = re.compile(r"\s*matrix\.([\w-]+)\s*")
 
 
@@ -38,7 +40,6 @@ class Matrix:
 
     builder: Builder
     options: SuiteOptions
-    folder: Path
 
     def drafts(self) -> Iterator[SystemDraft]:
         """Yield a system for each combination that is not excluded, and for each that is included."""
@@ -57,9 +58,9 @@ class Matrix:
             return self.builder.problem(("matrix",), what, "name fewer values")
         combinations = [dict(zip(factors, values, strict=True)) for values in itertools.product(*factors.values())]
         combinations = [] if not factors else combinations
-        short = self._names(factors, lists["include"])
+        short = _names(factors, lists["include"], _of_files(template))
         for each in self._left(combinations, lists["exclude"]):
-            yield SystemDraft(self._name(each, short), _filled(template, each), ("system",), each)
+            yield SystemDraft(_name(each, short), _filled(template, each), ("system",), each)
         for at, given in enumerate(lists["include"]):
             further = {key: value for key, value in given.items() if key not in factors and key != "name"}
             own = {name: given[name] for name in factors if name in given}
@@ -67,7 +68,7 @@ class Matrix:
                 what, fix = f"has no value of {lacking[0]}", f"give it one, such as `{lacking[0]}: ...`"
                 self.builder.problem(("matrix", "include", at), what, fix)
                 continue
-            name = given.get("name", self._name(own, short))
+            name = given.get("name", _name(own, short))
             path = ("matrix", "include", at)
             yield SystemDraft(name, {**_filled(template, own), **further}, path, own)
 
@@ -125,27 +126,27 @@ class Matrix:
             if not n:
                 self.builder.problem(("matrix", "exclude", at), "matches no combination", "fix a value, or remove it")
 
-    def _names(
-        self, factors: Mapping[str, Sequence[Any]], include: Sequence[Mapping[str, Any]]
-    ) -> dict[tuple[str, Any], str]:
-        """Return (factor, value) -> its part of a name: the stem of a file, if no other value of the factor has it."""
-        short: dict[tuple[str, Any], str] = {}
-        for name, values in factors.items():
-            every = [*values, *(each[name] for each in include if _is_scalar(each.get(name)))]
-            stems = {value: Path(value).stem for value in every if isinstance(value, str) and self._is_file(value)}
-            parts = {value: stems.get(value, text_of(value)) for value in dict.fromkeys(every)}
-            clear = len(set(parts.values())) == len(parts)
-            short |= {(name, value): part if clear else text_of(value) for value, part in parts.items()}
-        return short
 
-    def _is_file(self, value: str) -> bool:
-        try:
-            return (self.folder / value).is_file()
-        except (OSError, ValueError):
-            return False
+def _names(
+    factors: Mapping[str, Sequence[Any]], include: Sequence[Mapping[str, Any]], of_files: Collection[str]
+) -> dict[tuple[str, Any], str]:
+    """Return (factor, value) -> its part of a name: the stem of a file, if no other value of the factor has it."""
+    short: dict[tuple[str, Any], str] = {}
+    for name, values in factors.items():
+        every = [*values, *(each[name] for each in include if _is_scalar(each.get(name)))]
+        parts = {value: PurePosixPath(text_of(value)).stem if name in of_files else text_of(value) for value in every}
+        clear = len(set(parts.values())) == len(parts)
+        short |= {(name, value): part if clear else text_of(value) for value, part in parts.items()}
+    return short
 
-    def _name(self, values: Mapping[str, Any], short: Mapping[tuple[str, Any], str]) -> str:
-        return "/".join(short.get((name, value), show(value)) for name, value in values.items() if _is_scalar(value))
+
+def _name(values: Mapping[str, Any], short: Mapping[tuple[str, Any], str]) -> str:
+    return "/".join(short[name, value] for name, value in values.items())
+
+
+def _of_files(template: Mapping[str, Any]) -> frozenset[str]:
+    """Return the factors whose values are files."""
+    return frozenset(name for name, path in _placeholders(template, ("system",)) if path[-1] in _FILES)
 
 
 def _is_scalar(value: Any) -> bool:

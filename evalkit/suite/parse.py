@@ -66,7 +66,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
 
     judge = _judge(builder, options.judge, placed)
     conversation = read_settings(builder, options.conversation, root, files.resolve, placed)
-    systems = read_systems(builder, options, lambda value, at: _system(builder, value, vendors, at), files.base)
+    systems = read_systems(builder, options, lambda value, at: _system(builder, value, vendors, at))
     system_kind, system = "", None
     if systems:
         named = next((each for each in systems if each.name == options.reference), systems[0])

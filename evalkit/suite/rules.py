@@ -81,7 +81,7 @@ def options_of_text(text: bytes, shown: str, suite: Suite | None = None) -> Suit
     options: SuiteOptions | None = builder.build(SuiteOptions, builder.document.value, ())
     if options is None or suite is None or not several(options):
         return options
-    drafts = drafts_of(builder, options, suite.path.parent)
+    drafts = drafts_of(builder, options)
     first = options.reference or (drafts[0].name if drafts else "")
     name = suite.system_name or next(iter(options.release), first)
     written = next((draft.options for draft in drafts if draft.name == name), None)

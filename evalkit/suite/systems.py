@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from evalkit.formats.build import Builder, choices, show
@@ -31,14 +30,13 @@ def several(options: SuiteOptions) -> bool:
     return bool(options.systems or options.matrix)
 
 
-def read_systems(builder: Builder, options: SuiteOptions, read: Read, folder: Path) -> tuple[NamedSystem, ...]:
+def read_systems(builder: Builder, options: SuiteOptions, read: Read) -> tuple[NamedSystem, ...]:
     """Return the systems of a suite in their order; the problems of others are noted.
 
     Args:
         builder: notes the problems.
         options: options of the suite.
         read: builds one system.
-        folder: folder of the suite, to which the files in a matrix are relative.
     """
     written = "system" in builder.document.value
     if not several(options):
@@ -50,7 +48,7 @@ def read_systems(builder: Builder, options: SuiteOptions, read: Read, folder: Pa
         return ()
     if written and not options.matrix:
         builder.problem(("system",), "given beside `systems`", "move it under a name in `systems:`")
-    drafts = drafts_of(builder, options, folder)
+    drafts = drafts_of(builder, options)
     if len(drafts) > MOST_SYSTEMS:
         what = f"{len(drafts)} systems, at most {MOST_SYSTEMS} are run together"
         builder.problem(("matrix",) if options.matrix else ("systems",), what, "exclude some, or split the suite")
@@ -62,10 +60,10 @@ def read_systems(builder: Builder, options: SuiteOptions, read: Read, folder: Pa
     return tuple(made for draft in drafts if (made := _made(builder, draft, read)) is not None)
 
 
-def drafts_of(builder: Builder, options: SuiteOptions, folder: Path) -> list[SystemDraft]:
+def drafts_of(builder: Builder, options: SuiteOptions) -> list[SystemDraft]:
     """Return the systems of a suite with several, before they are read; the problems of others are noted."""
     named = [SystemDraft(name, value, ("systems", name), {}) for name, value in options.systems.items()]
-    return [*named, *Matrix(builder, options, folder).drafts()]
+    return [*named, *Matrix(builder, options).drafts()]
 
 
 def _unique(builder: Builder, drafts: Sequence[SystemDraft]) -> Iterator[SystemDraft]:

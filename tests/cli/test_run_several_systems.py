@@ -342,3 +342,25 @@ def test_check_and_dry_run_count_every_system(several: SeveralProject) -> None:
     estimates = json.loads(ran.stdout)["systems"]
     assert {"old": 240, "new": 240, "third": 240} == {name: each["n_rows"] for name, each in estimates.items()}
     assert not (several.root / "reports").exists()
+
+
+def test_a_slowdown_against_the_reference_blocks(several: SeveralProject) -> None:
+    """Both are timed by turns, so it is not a matter of the hour; nothing is asked twice for it."""
+    gate = "gate: [no_regression: {metrics: [pass_rate], max_slowdown: 1.5}]\n"
+    several.cases(40)
+    several.systems(f"release: [new]\n{gate}", old=system(side="old", delay=0.05), new=system(side="new", delay=0.6))
+    ran = several.run("run", "suite.yaml", "--out", "run", "--no-report")
+    assert 1 == ran.returncode, ran.stdout
+    assert "slowdown" in ran.stdout
+    assert 80 == len((several.root / "calls.log").read_text().splitlines())
+
+
+def test_a_suite_that_gates_no_system_any_more_gives_no_decision(several: SeveralProject) -> None:
+    """It would be green otherwise."""
+    several.systems(f"release: [new]\n{GATE}", old=OLD, new=system(side="same"))
+    assert 0 == several.run("run", "suite.yaml", "--out", "run", "--no-report").returncode
+    assert 0 == several.run("baseline", "save", "run/systems/new", "--name", "main").returncode
+    several.systems(GATE, old=OLD, new=system(side="same"))
+    ran = several.run("run", "suite.yaml", "--out", "other", "--no-report")
+    assert 3 == ran.returncode, ran.stdout
+    assert "`release:` named some before" in ran.stdout

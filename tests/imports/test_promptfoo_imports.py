@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from import_lab import Import, bytes_of, import_text
 
 from evalkit import Score
 from evalkit.errors import InputError
 from evalkit.imports.promptfoo_types import ASSERTIONS, Uncarried
+from evalkit.suite.parse import load_suite
 
 CONFIG = r"""
 description: opening hours
@@ -51,16 +54,17 @@ def config_of(*assertions: Any, **test: Any) -> dict[str, Any]:
     }
 
 
-def test_a_config_becomes_one_suite_for_each_provider_and_prompt(tmp_path: Path) -> None:
+def test_a_config_becomes_one_suite_with_its_providers_and_prompts(tmp_path: Path) -> None:
     """Prompts stay in the systems, variables become fields, lists of variables become cases."""
     made = import_text(tmp_path, "promptfooconfig.yaml", CONFIG)
     assert made.counts == {"case": (3, 3), "assertion": (5, 5), "system": (4, 4)}
-    assert [each["name"] for each in made.suites] == [
-        "opening hours / openai:gpt-4o, prompt 1", "opening hours / openai:gpt-4o, prompt 2",
-        "opening hours / bot, prompt 1", "opening hours / bot, prompt 2",
+    assert [each["name"] for each in made.suites] == ["opening hours"]
+    systems = made.suite["systems"]
+    assert [*systems] == made.suite["release"] == [
+        "openai:gpt-4o, prompt 1", "openai:gpt-4o, prompt 2", "bot, prompt 1", "bot, prompt 2",
     ]  # fmt: skip
-    assert made.suite["system"] == {"chat": "openai/gpt-4o", "prompt": "Be short: {{input}}"}
-    assert made.suites[3]["system"] == {
+    assert systems["openai:gpt-4o, prompt 1"] == {"chat": "openai/gpt-4o", "prompt": "Be short: {{input}}"}
+    assert systems["bot, prompt 2"] == {
         "http": "https://bot.example/ask",
         "headers": {"Authorization": "Bearer ${AUTHORIZATION}", "X-Team": "shop"},
         "body": {"text": "Be kind: {{input}}", "lang": "en"},
@@ -75,6 +79,44 @@ def test_a_config_becomes_one_suite_for_each_provider_and_prompt(tmp_path: Path)
         {"latency": {"max_s": 5.0}},
     ]
     assert made.suite["cohorts"] == ["topic"]
+
+
+def test_models_and_prompts_become_a_matrix(tmp_path: Path) -> None:
+    """2 prompts x 2 providers x 8 tests: one suite that is no longer than the config, and its prompts in files."""
+    config = {
+        "prompts": ["Be short: {{question}}", json.dumps([
+            {"role": "system", "content": "Be kind."}, {"role": "user", "content": "{{question}}"},
+        ])],
+        "providers": [
+            {"id": f"openai:chat:{name}", "config": {"temperature": 0}} for name in ("gpt-4o", "gpt-4o-mini")
+        ],
+        "tests": [{"vars": {"question": f"Q{n}?"}, "assert": [{"type": "contains", "value": "a"}]} for n in range(8)],
+    }  # fmt: skip
+    made = import_text(tmp_path, "promptfooconfig.yaml", yaml.safe_dump(config))
+    assert made.counts["system"] == (4, 4)
+    assert made.suite["matrix"] == {
+        "model": ["openai/gpt-4o", "openai/gpt-4o-mini"],
+        "prompt": ["prompts/prompt-1.md", "prompts/prompt-2.json"],
+    }
+    assert made.suite["system"] == {
+        "chat": "{{matrix.model}}", "prompt_file": "{{matrix.prompt}}", "temperature": 0,
+    }  # fmt: skip
+    assert made.read("prompts/prompt-1.md") == "Be short: {{input}}\n"
+    suite = load_suite(made.written.suites[0])
+    assert tuple(each.name for each in suite.systems) == suite.options.release
+    assert suite.systems[3].name == "openai/gpt-4o-mini/prompt-2"
+    lines = made.read("suite.yaml").splitlines()
+    assert len(lines) <= len((tmp_path / "promptfooconfig.yaml").read_text().splitlines())
+
+
+def test_one_prompt_stays_in_the_suite(tmp_path: Path) -> None:
+    """Without a second prompt there is no file; equal systems have a suite each, as before."""
+    config = config_of({"type": "contains", "value": "a"})
+    made = import_text(tmp_path, "c.json", {**config, "providers": ["openai:gpt-4o", "openai:gpt-4o-mini"]})
+    assert made.suite["matrix"] == {"model": ["openai/gpt-4o", "openai/gpt-4o-mini"]}
+    assert not (made.folder / "prompts").exists()
+    twice = import_text(tmp_path, "d.json", {**config, "providers": ["openai:gpt-4o"] * 2}, out="twice")
+    assert len(twice.suites) == 2
 
 
 def test_a_secret_leaves_no_trace_in_what_is_written(tmp_path: Path) -> None:

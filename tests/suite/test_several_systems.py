@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
 
 from evalkit.errors import InputError
+from evalkit.gate.amendments import amendments
 from evalkit.suite.named_system import REFERENCE
 from evalkit.suite.parse import load_suite
+from evalkit.suite.rules import options_of_text, rules_of
 from evalkit.suite.systems import alone
 
 HEAD = "name: many\ngolden: cases.jsonl\nscorers: [exact]\n"
@@ -206,3 +209,39 @@ def test_secrets_in_systems_are_found(read):
         'matrix: {k: [A_KEY, B_KEY]}\nsystem: {chat: m, base_url: "http://h/v1", api_key_env: "{{matrix.k}}"}\n'
     )
     assert {"A_KEY", "B_KEY"} <= set(suite.variables)
+
+
+def test_the_rules_of_a_system_are_those_of_a_plain_suite(read):
+    """The base's options are those of the same system; without a name, of the first that is released."""
+    suite = read(MATRIX + "release: [large/short]\n")
+    own = alone(suite, "small/steps")
+    rules = rules_of(own)
+    assert {"chat": "small", "prompt_file": "#" + hashlib.sha256(b"prompts/steps.md").hexdigest()[:8]} == {
+        key: rules.system[key] for key in ("chat", "prompt_file")
+    }
+    assert ("large/short",) == rules.release
+    text = (HEAD + MATRIX + "release: [large/short]\n").encode()
+    assert own.options.system == options_of_text(text, "suite.yaml", own).system
+    plain = read('system: {chat: large, base_url: "http://127.0.0.1:9/v1"}\n')
+    assert "prompts/short.md" == options_of_text(text, "suite.yaml", plain).system["prompt_file"]
+
+
+def test_a_system_that_is_no_longer_gated_is_a_finding(read):
+    """As is another reference; a system more under `release:` does not make passing easier."""
+    many = {name: rules_of(alone(read(MATRIX + text), "large/steps")) for name, text in RELEASES.items()}
+    found = {each.what: each for each in amendments(many["both"], many["none"])}
+    assert ("large/short, large/steps", "none", True) == (
+        found["release"].before,
+        found["release"].after,
+        found["release"].loosens,
+    )
+    assert not next(each for each in amendments(many["one"], many["both"]) if each.what == "release").loosens
+    assert next(each for each in amendments(many["one"], many["other"]) if each.what == "reference").loosens
+
+
+RELEASES = {
+    "none": "",
+    "one": "release: [large/steps]\n",
+    "both": "release: [large/short, large/steps]\n",
+    "other": "release: [large/steps]\nreference: small/steps\n",
+}
