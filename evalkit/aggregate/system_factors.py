@@ -14,7 +14,7 @@ from evalkit.stats.factors import interaction_p, main_effects
 
 
 @dataclass(frozen=True, eq=False)
-class Matrix:
+class FactorGrid:
     """The systems of a matrix that have a rank."""
 
     columns: Ints
@@ -37,7 +37,7 @@ class Matrix:
         return np.flatnonzero(sizes[group.ravel()] == n_levels)
 
 
-def matrix_of(table: SystemTable, ranked: Sequence[bool]) -> Matrix | None:
+def matrix_of(table: SystemTable, ranked: Sequence[bool]) -> FactorGrid | None:
     """Return the matrix of the systems; `None` if no factor varies, or two systems are of one combination."""
     given = {at: each.factors for at, each in enumerate(table.systems) if each.factors}
     names = list(dict.fromkeys(name for factors in given.values() for name in factors))
@@ -49,11 +49,11 @@ def matrix_of(table: SystemTable, ranked: Sequence[bool]) -> Matrix | None:
     codes = [[values.index(factors[name]) for name, values in levels.items()] for factors in inside.values()]
     if not levels or len({tuple(each) for each in codes}) < len(codes) or not codes:
         return None
-    return Matrix(np.array(list(inside), np.int64), levels, np.array(codes, np.int64))
+    return FactorGrid(np.array(list(inside), np.int64), levels, np.array(codes, np.int64))
 
 
 def effects_of(
-    table: SystemTable, matrix: Matrix, rng: Callable[[str], np.random.Generator]
+    table: SystemTable, matrix: FactorGrid, rng: Callable[[str], np.random.Generator]
 ) -> tuple[tuple[FactorEffect, ...], float | None]:
     """Return the effects of all factors, and the p value of their interaction.
 
@@ -86,7 +86,7 @@ def effects_of(
     return tuple(effects), interaction_p(values_of_all, matrix.codes, table.clusters, rng=rng("interaction"))
 
 
-def matrix_note(matrix: Matrix) -> str:
+def matrix_note(matrix: FactorGrid) -> str:
     """Say that combinations are missing; empty if none is."""
     missing = matrix.n_combinations - len(matrix.columns)
     if not missing:

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from evalkit.aggregate.system_columns import MOST_COHORTS, SystemColumns, SystemTable, known_amount, scored_share
-from evalkit.aggregate.system_factors import Matrix, matrix_note
+from evalkit.aggregate.system_factors import FactorGrid, matrix_note
 from evalkit.text.numbers import Style, figure, plural
 
 _RATE = Style("rate")
 
 
-def notes_of(table: SystemTable, ranked: Sequence[bool], matrix: Matrix | None, *, interleaved: bool) -> Iterator[str]:
+def notes_of(
+    table: SystemTable, ranked: Sequence[bool], matrix: FactorGrid | None, *, interleaved: bool
+) -> Iterator[str]:
     """Yield a sentence for each system without a rank, with missing cases or with unknown costs."""
     for system, has_rank in zip(table.systems, ranked, strict=True):
         if not has_rank:

@@ -52,7 +52,6 @@ def show_comparison(found: SeveralCompared, output: CommandOutput, *, files: Fil
     """Write the page of a comparison of which nothing is decided, print it, and write the requested files."""
     from evalkit.report.systems.console import print_systems
     from evalkit.report.systems.write import append_systems_to, compared_view
-    from evalkit.store.comparison import COMPARISON
 
     view = compared_view(found.folder, found.comparison, suite="", reports=True)
     if files.summary is not None:
@@ -60,7 +59,7 @@ def show_comparison(found: SeveralCompared, output: CommandOutput, *, files: Fil
     if files.junit is not None:
         output.say(f"skipped {files.junit}: it shows the checks of a decision, and nothing is decided here")
     if output.json:
-        output.results.out((found.folder / COMPARISON).read_text(encoding="utf-8"), end="", highlight=False)
+        output.results.out(found.file.read_text(encoding="utf-8"), end="", highlight=False)
         return
     print_systems(view, output.results)
     if not output.quiet:

@@ -16,7 +16,7 @@ from evalkit.imports.result_table import ResultTable
 from evalkit.operations.compare import tested_once
 from evalkit.operations.compare_files import new_folder, write_side
 from evalkit.operations.compare_sides import Comparing, side_of, tables_of
-from evalkit.store.comparison import store_comparison
+from evalkit.store.comparison import COMPARISON, store_comparison
 from evalkit.store.folder import RunFolder
 from evalkit.store.stored_run import load_run
 from evalkit.store.systems_folder import folders_of
@@ -31,6 +31,11 @@ class SeveralCompared:
 
     folder: Path
     comparison: SystemComparison
+
+    @property
+    def file(self) -> Path:
+        """The comparison as JSON."""
+        return self.folder / COMPARISON
 
 
 def systems_of(request: Comparing) -> tuple[str, ...]:
