@@ -189,7 +189,7 @@ def open_inside(folder: Path, parts: list[str]) -> BinaryIO | None:
         if not real.is_relative_to(folder) or not any((place.parent / mark).is_file() for mark in _MARKS):
             return None
         # Without waiting for the other end of a pipe.
-        fd = os.open(real, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
+        fd = os.open(real, os.O_RDONLY | (0 if sys.platform == "win32" else os.O_NONBLOCK | os.O_NOFOLLOW))
         opened = os.fdopen(fd, "rb")
         if stat.S_ISREG(os.fstat(fd).st_mode):
             return opened
