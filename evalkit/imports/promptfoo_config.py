@@ -8,7 +8,7 @@ from typing import Any
 
 from evalkit.golden.source_file import SourceFile
 from evalkit.imports.imported import Imported, ImportedSystem
-from evalkit.imports.promptfoo_files import tests_of
+from evalkit.imports.promptfoo_files import prompts_of, tests_of
 from evalkit.imports.promptfoo_providers import INPUT, Made, Provider, read_provider, system_of
 from evalkit.imports.promptfoo_templates import FILE, NotCarried, render
 from evalkit.imports.promptfoo_tests import KEY_FIX, ReadTests, mapping_of, title_of
@@ -69,31 +69,37 @@ def _systems(value: Mapping[str, Any], reader: ReadTests) -> tuple[list[Imported
     fields = reader.fields()
     systems: list[ImportedSystem] = []
     variables: dict[str, str] = {}
-    for (place, provider), (number, text) in itertools.product(
-        _providers(key, providers, reader), _prompts(prompts, reader)
-    ):
+    texts = _prompts(prompts, reader)
+    found = [(number, text) for number, text in enumerate(texts) if text is not None]
+    for (place, provider), (number, text) in itertools.product(_providers(key, providers, reader), found):
         try:
-            made = _made(provider, text, fields, reader, number if len(prompts) > 1 else None)
+            made = _made(provider, text, fields, reader, number if len(texts) > 1 else None)
         except NotCarried as error:
             reader.lose(place, error.what, error.fix, "system")
             continue
         for what, fix in made.notes:
             reader.lose(place, what, fix)
         variables |= made.variables
-        name = provider.label if len(prompts) == 1 else f"{provider.label}, prompt {number + 1}"
+        name = provider.label if len(texts) == 1 else f"{provider.label}, prompt {number + 1}"
         systems.append(ImportedSystem(name=name, place=place, options=made.options))
-    n_systems = len(providers) * len(prompts)
+    n_systems = len(providers) * len(texts)
     return systems or [ImportedSystem(name="", place=source.shown)], variables, n_systems
 
 
-def _prompts(prompts: Sequence[Any], reader: ReadTests) -> list[tuple[int, Any]]:
-    """Return the number and text of each prompt that is not in another file."""
-    texts = [each.get("raw", each.get("id")) if isinstance(each, Mapping) else each for each in prompts]
-    for number, text in enumerate(texts):
-        if _is_file(text):
-            what = f"the prompt {text[:60]!r} is a file, which an import does not open"
-            reader.lose(reader.source.at("prompts", number), what, "write its text there, and import again", "system")
-    return [(number, text) for number, text in enumerate(texts) if not _is_file(text)]
+def _prompts(prompts: Sequence[Any], reader: ReadTests) -> list[Any]:
+    """Return the text of each prompt, those in files included; `None` for a file that is not read."""
+    texts: list[Any] = []
+    for number, each in enumerate(prompts):
+        text = each.get("raw", each.get("id")) if isinstance(each, Mapping) else each
+        if not _is_file(text):
+            texts.append(text)
+            continue
+        try:
+            texts += prompts_of(text, reader.source)
+        except NotCarried as error:
+            reader.lose(reader.source.at("prompts", number), error.what, error.fix, "system")
+            texts.append(None)
+    return texts
 
 
 def _providers(key: str, providers: Sequence[Any], reader: ReadTests) -> list[tuple[str, Provider]]:

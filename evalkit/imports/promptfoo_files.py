@@ -1,4 +1,4 @@
-"""Read the tests of a promptfoo config that are in files beside it: YAML, JSON, JSON Lines or CSV."""
+"""Read the tests and prompts of a promptfoo config that are in files beside it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from evalkit.errors import InputError
+from evalkit.golden.documents import text_of
+from evalkit.golden.json_lines import SAVE_AS_UTF8
 from evalkit.golden.source_file import SourceFile, open_source
 from evalkit.imports.promptfoo_templates import FILE, NotCarried
 from evalkit.imports.promptfoo_tests import FoundTest
 from evalkit.imports.promptfoo_types import ASSERTIONS
 
 _READ = (".yaml", ".yml", ".json", ".jsonl", ".csv")
+_PROMPTS = (".txt", ".md", ".j2", ".json")
+_BETWEEN = re.compile(r"^---[ \t]*$", re.MULTILINE)
+"""Separates the prompts of a text file."""
+_MOST_PROMPT_BYTES = 1 << 20
 _EXPECTED = re.compile(r"__expected\d*")
 _ASSERTION = re.compile(
     r"(?P<type>(?:not-)?[a-z][a-z0-9:-]*)(?:\((?P<threshold>[0-9]+(?:\.[0-9]+)?)\))?(?::\s*(?P<value>.*))?", re.DOTALL
@@ -49,6 +56,29 @@ def tests_of(value: Any, config: SourceFile, at: tuple[str | int, ...] = ("tests
         yield FoundTest(config, at, NotCarried("neither a list of tests nor a file", "write the tests there"))
 
 
+def prompts_of(name: str, config: SourceFile) -> list[str]:
+    """Return the prompts in a file: texts between lines of `---`, or a list of messages in JSON.
+
+    Args:
+        name: what the config has under `prompts`.
+        config: the config.
+
+    Raises:
+        NotCarried: it is not to be read, or holds no prompt.
+    """
+    kinds, write = (_PROMPTS, "a text or JSON"), "write the text of the prompt there"
+    path = _path(name.strip().removeprefix(FILE), config.path.resolve().parent, kinds, write)
+    try:
+        text = text_of(path, name, None, SAVE_AS_UTF8, _MOST_PROMPT_BYTES)
+    except InputError as error:
+        raise NotCarried(error.problems[0].what, error.problems[0].fix) from None
+    found = [text] if path.suffix == ".json" else _BETWEEN.split(text)
+    prompts = [prompt.strip() for prompt in found if prompt.strip()]
+    if not prompts:
+        raise NotCarried(f"{name[:60]!r} is empty", write)
+    return prompts
+
+
 def _in_file(name: str, config: SourceFile) -> Iterator[FoundTest]:
     """Yield the tests of a file beside the config.
 
@@ -56,7 +86,8 @@ def _in_file(name: str, config: SourceFile) -> Iterator[FoundTest]:
         NotCarried: it is not to be read: it is code, or outside of the folder of the config.
         InputError: it cannot be read.
     """
-    path = _path(name.strip().removeprefix(FILE), config.path.resolve().parent)
+    kinds = _READ, "YAML, JSON, JSON Lines or CSV"
+    path = _path(name.strip().removeprefix(FILE), config.path.resolve().parent, kinds, "write the tests there")
     source = open_source(path, path.relative_to(config.path.resolve().parent).as_posix())
     if source.kind != "table" and not isinstance(source.value, list):
         raise NotCarried(f"{source.shown} holds no list of tests", "write one test after the other in it")
@@ -64,10 +95,16 @@ def _in_file(name: str, config: SourceFile) -> Iterator[FoundTest]:
         yield FoundTest(source, (number,), _of_table(row) if source.kind == "table" else row)
 
 
-def _path(name: str, folder: Path) -> Path:
-    if not name.lower().endswith(_READ) or "://" in name or set(name) & set("*?[\0"):
-        what = f"{name[:60]!r} is not the name of a file in YAML, JSON, JSON Lines or CSV"
-        raise NotCarried(what, "write the tests there; an import runs nothing and fetches nothing")
+def _path(name: str, folder: Path, kinds: tuple[tuple[str, ...], str], write: str) -> Path:
+    """Return the path of a file beside the config.
+
+    Raises:
+        NotCarried: it is of no kind that is read, outside of the folder, or not there.
+    """
+    suffixes, spoken = kinds
+    if not name.lower().endswith(suffixes) or "://" in name or set(name) & set("*?[\0"):
+        what = f"{name[:60]!r} is not the name of a file in {spoken}"
+        raise NotCarried(what, f"{write}; an import runs nothing and fetches nothing")
     try:
         path = (folder / name).resolve()
     except (OSError, RuntimeError):

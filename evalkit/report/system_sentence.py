@@ -27,7 +27,7 @@ def sentence(comparison: SystemComparison) -> str:
     ranked = [each for each in comparison.systems if each.rank is not None]
     if not ranked:
         few = "fewer than 95% of the cases have a value"
-        return f"no rank for {_names([each.name for each in systems])}: {few}" if systems else "no system was compared"
+        return f"no system has a rank: {few}" if systems else "no system was compared"
     style = style_of(comparison.primary, comparison.metric)
     of = f"of {len(ranked)} systems" if len(ranked) == len(systems) else f"of the {len(ranked)} systems with a rank"
     if len(ranked) == 1:

@@ -427,8 +427,9 @@ def test_a_provider_becomes_a_system(tmp_path: Path, provider: Any, system: dict
         ({"providers": ["openai:embedding:x"]}, "the provider 'openai:embedding:x' is not a chat model"),
         ({"providers": [{"a": 1, "b": 2}]}, "a provider without an id"),
         ({"providers": ["exec:no-such-program-here x"]}, "no program 'no-such-program-here' that can be run"),
-        ({"providers": ["openai:m"], "prompts": ["file://p.txt"]}, "is a file"),
-        ({"providers": ["openai:m"], "prompts": ["prompts/p.txt"]}, "the prompt 'prompts/p.txt' is a file"),
+        ({"providers": ["openai:m"], "prompts": ["file://p.txt"]}, "there is no file 'p.txt' beside the config"),
+        ({"providers": ["openai:m"], "prompts": ["prompts/p.py"]}, "is not the name of a file in a text or JSON"),
+        ({"providers": ["openai:m"], "prompts": ["file://../p.txt"]}, "is outside of the folder of the config"),
         ({"providers": ["openai:m"], "prompts": ["{{ a | b }}"]}, "`{{a | b}}` uses more of Nunjucks"),
         (
             {"providers": [{"id": "openai:m", "config": {"passthrough": 1}}]},
@@ -452,14 +453,32 @@ def test_a_part_of_a_config_that_cannot_be_carried_is_listed(tmp_path: Path, cha
         assert "call your system here" in made.read("bot.py")
 
 
+def test_prompts_in_files_are_those_of_the_systems(tmp_path: Path) -> None:
+    """A text file may hold several, between lines of three hyphens; JSON is a list of messages."""
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "two.txt").write_text("Be kind: {{question}}\n---\nBe brief: {{question}}\n", encoding="utf-8")
+    talk = [{"role": "system", "content": "You are a clerk."}, {"role": "user", "content": "{{question}}"}]
+    (tmp_path / "p" / "talk.json").write_text(json.dumps(talk), encoding="utf-8")
+    (tmp_path / "p" / "empty.md").write_text(" \n", encoding="utf-8")
+    prompts = ["file://p/two.txt", "p/talk.json", "file://p/empty.md"]
+    change = {"prompts": prompts, "providers": ["openai:m"]}
+    made = import_text(tmp_path, "c.json", {**config_of({"type": "contains", "value": "a"}), **change})
+    assert made.losses == [("c.json prompts[2]", "'file://p/empty.md' is empty")]
+    assert made.counts["system"] == (4, 3)
+    written = sorted(file.name for file in (made.folder / "prompts").iterdir())
+    assert written == ["prompt-1.md", "prompt-2.md", "prompt-3.json"]
+    assert made.read("prompts/prompt-2.md") == "Be brief: {{input}}\n"
+    assert json.loads(made.read("prompts/prompt-3.json"))[0]["content"] == "You are a clerk."
+
+
 def test_a_prompt_in_a_file_is_listed_once_at_its_own_place(tmp_path: Path) -> None:
     """However many providers it would be sent to; systems with a prompt that can be read are carried over."""
     prompts = ["file://a.txt", "Be kind: {{question}}", "prompts/b.txt"]
     change = {"prompts": prompts, "providers": ["openai:m", "openai:n", "file://p.js"]}
     made = import_text(tmp_path, "c.json", {**config_of({"type": "contains", "value": "a"}), **change})
     assert made.losses == [
-        ("c.json prompts[0]", "the prompt 'file://a.txt' is a file, which an import does not open"),
-        ("c.json prompts[2]", "the prompt 'prompts/b.txt' is a file, which an import does not open"),
+        ("c.json prompts[0]", "there is no file 'a.txt' beside the config"),
+        ("c.json prompts[2]", "there is no file 'prompts/b.txt' beside the config"),
         ("c.json providers[2]", "the provider 'file://p.js' runs a file"),
     ]
     assert made.counts["system"] == (9, 2)

@@ -88,7 +88,7 @@ def _figures(place: int, name: str, k: int, n: int, rng: random.Random) -> Syste
         n_errors=errors,
         primary=estimate(value, 0.03, n),
         difference=None if place == 0 else estimate(value - 0.84, 0.035, n),
-        p_value=None if place == 0 else max(0.0004, 0.9 - 20 * abs(value - 0.84)),
+        p_value=None if place == 0 else min(0.9, 0.05 * (0.035 / max(abs(value - 0.84), 1e-9)) ** 2),
         rank=None if place == 3 else RankInterval(best=max(1, place - 1), worst=min(k, place + 2)),
         worst_cohort="topic=legal",
         worst_cohort_value=value - 0.1,

@@ -107,7 +107,7 @@ def test_best_is_never_said_of_two_nor_of_the_only_one_with_a_rank() -> None:
 def test_no_rank_is_said() -> None:
     """Nothing is claimed of systems with too many errors."""
     found = said(system("today", 0.85, ranked=False), system("b", 0.9, ranked=False), candidates="")
-    assert found == "no rank for today, b: fewer than 95% of the cases have a value"
+    assert found == "no system has a rank: fewer than 95% of the cases have a value"
     assert said(candidates="") == "no system was compared"
     assert said(system("today", 0.85), candidates="today") == "today has pass rate 85.0% [82.0, 88.0]"
 

@@ -152,6 +152,14 @@ def test_a_cell_is_blank_where_the_interval_holds_0(tmp_path: Path) -> None:
     assert words_of(part).count("pts") == 4
 
 
+def test_a_difference_is_marked_by_the_test_and_not_by_its_interval() -> None:
+    """With few cases the interval may leave out 0 where the test finds nothing; then the line carries no mark."""
+    compared = samples.comparison(3)
+    few = replace(compared.systems[1], p_value=0.125)
+    view = build_systems_view(replace(compared, systems=(compared.systems[0], few, compared.systems[2])), "", ())
+    assert [line.moved for line in view.lines] == ["", "", "worse"]
+
+
 def test_lower_is_better(tmp_path: Path) -> None:
     """A drop is an improvement where lower is better, in the table, the charts and the map."""
     page = page_of(tmp_path, replace(samples.comparison(3), higher_is_better=False, primary="error_rate"))

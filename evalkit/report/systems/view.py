@@ -13,6 +13,7 @@ from evalkit.report.next_steps import NextStep
 from evalkit.report.systems.next_steps import systems_next
 from evalkit.report.systems.runs import SystemRun
 from evalkit.results import Estimate, Outcome
+from evalkit.stats.system_ranks import LEVEL
 from evalkit.text.numbers import Style, bounds, difference, figure, finer, plural, style_of
 from evalkit.text.printable import one_line
 from evalkit.types import Metric
@@ -134,6 +135,19 @@ def build_systems_view(
     )
 
 
+def tested(system: SystemFigures, higher_is_better: bool) -> Moved:
+    """Tell whether the test over all systems finds a difference to the reference, and on which side.
+
+    In few cases the interval may leave out 0 where the test, which needs no normal means, finds nothing.
+    """
+    seen, p_value = system.difference, system.p_value
+    if seen is None or seen.value is None or p_value is None:
+        return "unknown"
+    if p_value > LEVEL:
+        return ""
+    return "better" if (seen.value > 0) == higher_is_better else "worse"
+
+
 def moved(seen: Estimate | None, higher_is_better: bool) -> Moved:
     """Tell whether the interval of a difference leaves out 0, and on which side."""
     if seen is None or seen.value is None or seen.low is None or seen.high is None:
@@ -182,7 +196,7 @@ def _line(number: int, figures: SystemFigures, comparison: SystemComparison, sty
         interval=bounds(figures.primary, style),
         difference="" if is_reference else words[0],
         difference_interval=words[1],
-        moved="" if is_reference else moved(seen, comparison.higher_is_better),
+        moved="" if is_reference else tested(figures, comparison.higher_is_better),
         rank=_rank(figures),
         worst_cohort=figures.worst_cohort,
         worst_cohort_value="" if worst is None else figure(worst, style),
