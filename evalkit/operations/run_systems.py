@@ -72,6 +72,9 @@ class _Asked:
     journal: Journal
 
 
+_Decided = tuple["Summary", "Decision", "Terms"]
+
+
 async def run_systems(
     suite: Suite, request: Request, watcher: Watcher, stop: Stop, env: Mapping[str, str]
 ) -> SystemsResult:
@@ -88,6 +91,7 @@ async def run_systems(
             folder = _made(planned)
             whole = holding.enter_context(Running(folder.path, request.process))
             folder.write(planned.run)
+            RunFolder(folder.path).file(DECISION).unlink(missing_ok=True)
             pace = Pace()
             asked = [
                 await _entered(name, each, request, (watcher, stop.part(pace.wake)), (holding, stack))
@@ -101,24 +105,32 @@ async def run_systems(
             await _ask_all(asked, pace)
             if stop.signal is not None:
                 raise Interrupted(RunFolder(folder.path))
-            decided = [await _decided(each, asked, planned) for each in asked]
+            try:
+                decided = [await _decided(each, asked, planned) for each in asked]
+            except Interrupted:
+                raise Interrupted(RunFolder(folder.path)) from None
             await preparing
         # The systems are closed by now, and the process state is restored.
-        results = {}
-        for each, (summary, decision, terms) in zip(asked, decided, strict=True):
-            earlier = of_resumed(each.place.before)
-            if terms.same_run:
-                before = next(other.place.before for other in asked if other.name == planned.run.reference)
-                earlier += dataclasses.replace(of_resumed(before), decisions=())
-            else:
-                earlier += of_baseline(terms.baseline_folder, terms.baseline_title)
-            results[each.name] = finish(each.session, summary, decision, terms, earlier)
-        for each in asked if stop.reason is None else ():
-            if each.stop.reason is None:
-                each.running.finished()
+        results = _finished(asked, decided, planned.run.reference)
         if stop.reason is None:
             whole.finished()
     return _written(folder, planned.run, results)
+
+
+def _finished(asked: Sequence[_Asked], decided: Sequence[_Decided], reference: str) -> dict[str, Result]:
+    """Write the manifest and the decision of each system."""
+    results = {}
+    for each, (summary, decision, terms) in zip(asked, decided, strict=True):
+        earlier = of_resumed(each.place.before)
+        if terms.same_run:
+            before = next(other.place.before for other in asked if other.name == reference)
+            earlier += dataclasses.replace(of_resumed(before), decisions=())
+        else:
+            earlier += of_baseline(terms.baseline_folder, terms.baseline_title)
+        results[each.name] = finish(each.session, summary, decision, terms, earlier)
+        if each.stop.reason is None:
+            each.running.finished()
+    return results
 
 
 def decide_systems_again(
@@ -219,7 +231,7 @@ def _leaves(group: BaseExceptionGroup[EvalkitError]) -> Iterator[EvalkitError]:
             yield error
 
 
-async def _decided(each: _Asked, asked: Sequence[_Asked], planned: PlannedSystems) -> tuple[Summary, Decision, Terms]:
+async def _decided(each: _Asked, asked: Sequence[_Asked], planned: PlannedSystems) -> _Decided:
     terms = each.planned.terms
     if each.planned.manifest.baseline is None and any(map(of_run, each.planned.prepared.suite.policy.checks)):
         reference = next(other for other in asked if other.name == planned.run.reference)

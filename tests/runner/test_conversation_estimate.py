@@ -29,7 +29,7 @@ ROWS = [
 
 def planned(project: ConversationProject) -> RunEstimate:
     """The estimate of a run."""
-    return asyncio.run(dry_run(Request(suite=project.root / "suite.yaml"), os.environ))
+    return asyncio.run(dry_run(Request(suite=project.root / "suite.yaml"), os.environ))[""]
 
 
 def checked(project: ConversationProject) -> SoundSuite:

@@ -52,7 +52,7 @@ def test_whole_conversations_are_compared_with_the_stored_ones(make_project: Mak
         project.run("base", baseline="none")
         project.write(*ROWS, **suite(server, PAIRWISE))
         (project.root / "chatbot.py").write_text(CHANGED, encoding="utf-8")
-        planned = asyncio.run(dry_run(Request(suite=project.root / "suite.yaml", baseline="none"), os.environ))
+        planned = asyncio.run(dry_run(Request(suite=project.root / "suite.yaml", baseline="none"), os.environ))[""]
         assert server.requests == []
         ended = project.run("new", baseline="none")
         n_asked = len(server.requests)
