@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from evalkit.disk.json_files import read_json
 from evalkit.disk.paths import is_project, project_of
 from evalkit.errors import InputError
@@ -171,6 +169,8 @@ def indexed_run(folder: RunFolder, index: RunIndex) -> PastRun | None:
 
 
 def _of_record(known: Mapping[str, Any]) -> PastRun | None:
+    import msgspec  # no run has to wait for it before its first call
+
     try:
         past = msgspec.convert(known, PastRun) if known.keys() >= _FIELDS else None
     except msgspec.ValidationError:

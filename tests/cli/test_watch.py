@@ -190,6 +190,23 @@ def test_a_limited_watch_stays_limited(project: Project) -> None:
         assert watching.end() == 0
 
 
+@pytest.mark.parametrize("version", ["", ", version: v1"])
+def test_a_saved_prompt_runs_every_case(project: Project, version: str) -> None:
+    """Also where a `version` hides from runs that the prompt has changed."""
+    project.cases(2)
+    (project.root / "calls.log").touch()
+    (project.root / "prompts").mkdir()
+    (project.root / "prompts" / "tone.md").write_text("kind", encoding="utf-8")
+    rewrite(project.root / "suite.yaml", '""}}', f'""}}{version}}}')
+    with Watching(project) as watching:
+        watching.until("save a file")
+        assert len(watching.calls()) == 2
+        (project.root / "prompts" / "tone.md").write_text("short", encoding="utf-8")
+        assert watching.until("saved")[-1].endswith("2 answers asked for or graded again  saved prompts/tone.md")
+        assert len(watching.calls()) == 2
+        assert watching.end() == 0
+
+
 def test_a_bad_start_ends_at_once(project: Project) -> None:
     """A suite that is bad from the start, a choice that matches nothing, and flags without effect."""
     project.suite(text=SUITE.replace("scorers:", "scores:"))
