@@ -6,7 +6,7 @@ Differences to the reference are one family of tests, all pairs another, both tw
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -61,7 +61,6 @@ def compare_systems(  # noqa: PLR0913 - what a comparison depends on besides the
     reference: str,
     release: Sequence[str] = (),
     seed: int,
-    alpha: float | None = None,
     interleaved: bool = True,
 ) -> SystemComparison:
     """Compare systems case by case, independent of the order of their rows.
@@ -73,7 +72,6 @@ def compare_systems(  # noqa: PLR0913 - what a comparison depends on besides the
         reference: name of the system that the others are compared with.
         release: names of the systems whose gates give the exit code.
         seed: seed of all draws.
-        alpha: level of each system's own gate; `None` if no system has one.
         interleaved: whether the systems were called in turn, so that their latencies can be compared.
 
     Raises:
@@ -104,7 +102,7 @@ def compare_systems(  # noqa: PLR0913 - what a comparison depends on besides the
         candidates=ranks.candidates,
         winner_shrunken=ranks.winner_shrunken,
         cases_to_part=ranks.cases_to_part,
-        false_mark_rate=_false_mark_rate(systems, reference, release, alpha),
+        false_mark_rate=system_ranks.LEVEL if len(systems) > 1 else None,
         effects=effects,
         interaction_p=interaction,
         cohorts=tuple(_cohort_differences(table, names.index(reference))),
@@ -233,15 +231,3 @@ def _disagreements(table: SystemTable) -> tuple[str, ...]:
     divided = np.minimum((passed == 1).sum(axis=1), (passed == 0).sum(axis=1))
     rows = np.flatnonzero(divided).tolist()
     return tuple(table.cases[row][0] for row in sorted(rows, key=lambda row: (-divided[row], table.cases[row])))
-
-
-def _false_mark_rate(
-    systems: Sequence[SystemColumns], reference: str, release: Collection[str], alpha: float | None
-) -> float | None:
-    """Return the sum of all levels: of the differences, the joint gate of release systems, the others' own gates."""
-    others = [each for each in systems if each.name != reference]
-    if not others:
-        return None
-    gated = [each.name for each in others if each.outcome is not None]
-    gates = len([name for name in gated if name not in release]) + any(name in release for name in gated)
-    return min(1.0, system_ranks.LEVEL + gates * (alpha or 0.0))

@@ -105,8 +105,8 @@ class SystemComparison:
     cases_to_part: int | None = None
     """Cases that would part the first two systems with 80 % power; `None` if they are equal or parted."""
     false_mark_rate: float | None = None
-    """Bound on the chance that at least one of several equal systems is marked as different from the reference, by its
-    difference or by its own gate; `None` with one system."""
+    """Bound on the chance that at least one of several equal systems is marked as different from the reference;
+    `None` with one system."""
     effects: tuple[FactorEffect, ...] = ()
     """Empty without a full matrix of at least two factors or levels."""
     interaction_p: float | None = None

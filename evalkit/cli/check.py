@@ -83,7 +83,8 @@ def _systems(found: SoundSuite) -> list[str]:
     lines = [f"  systems    {len(found.systems)} · reference {suite.reference.name} · {'; '.join(release)}"]
     for each in found.systems:
         fingerprint = (each.prepared.fingerprint or "unknown")[:12]
-        lines.append(f"    {each.system.name} · {each.system.kind} · fingerprint {fingerprint}")
+        own = f" · {each.system.concurrency} at once" if each.system.concurrency else ""
+        lines.append(f"    {each.system.name} · {each.system.kind} · fingerprint {fingerprint}{own}")
     return lines
 
 

@@ -13,7 +13,7 @@ from evalkit.imports.collector import Collector
 from evalkit.imports.ids_and_fields import label_of, own_field
 from evalkit.imports.imported import FoundScorer, Imported, PersonsLabel
 from evalkit.traces.answers import NO_TEXT, TracedAnswer, read_answers
-from evalkit.traces.meaning import Verdict
+from evalkit.traces.meaning import Feedback
 from evalkit.traces.otlp import holds_traces
 
 __all__ = ["ONE_FILE", "TraceOptions", "holds_traces", "read_traces"]
@@ -130,6 +130,6 @@ def _labels(found: Collector, answer: TracedAnswer, case_id: str, text: str) -> 
         yield PersonsLabel(answer.place, case_id, text, each.name, label, rater)
 
 
-def _label(verdict: Verdict) -> str | float | None:
+def _label(verdict: Feedback) -> str | float | None:
     named = label_of(verdict.label)
     return named if named is not None else label_of(verdict.value)

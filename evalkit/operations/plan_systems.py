@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evalkit.aggregate.measured import CASE_AMOUNTS
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
+from evalkit.formats.build import choices
 from evalkit.formats.systems_run import SystemEntry, SystemsRun
 from evalkit.operations.run import Planned, Request, refuse_places, with_overrides
 from evalkit.runner.draw import chosen_cases
@@ -111,6 +113,7 @@ async def ready_systems(
         folder = None if stored is None or request.out is None else request.out / stored.systems[0].folder
         checked = checked_golden(folder, suite)
         whole = await prepare(suite, env, stack, replies=request.replies, checked=checked)
+        _refuse_primary(whole)
         partial, sample = request.selection.partial, suite.options.sample_of(request.selection.sample)
 
         def collect(one: Prepared, baseline: str | None, asks: bool) -> Terms:
@@ -125,6 +128,23 @@ async def ready_systems(
         others = other_problems(without_reference(suite), request.baseline)
         raise InputError((*error.problems, *(each for each in others if each not in error.problems))) from None
     return dataclasses.replace(whole, warnings=_warnings(suite, ready)), ready
+
+
+def _refuse_primary(prepared: Prepared) -> None:
+    """Refuse a metric of ranks that no run of the suite has.
+
+    Raises:
+        InputError: there is no such metric, or it is not a mean over cases.
+    """
+    suite, name = prepared.suite, prepared.suite.options.primary
+    votes = any(metric.votes and metric.name not in prepared.advisory for metric in prepared.metrics)
+    known = [*(["pass_rate"] if votes else []), *(metric.name for metric in prepared.metrics), *CASE_AMOUNTS]
+    if name in known:
+        return
+    what = f"no scorer gives {name!r} as a mean over cases"
+    if name == "pass_rate":
+        what = "no scorer has a pass mark, so there is no `pass_rate` to rank the systems by"
+    raise InputError(Problem(suite.place("primary"), what, choices(name, known)))
 
 
 def _warnings(suite: Suite, ready: list[Ready]) -> tuple[Problem, ...]:

@@ -307,7 +307,7 @@ def refuse_several(suite: Suite) -> None:
     if suite.systems:
         what = f"the suite names {plural(len(suite.systems), 'system')}, and one is needed here"
         key = "systems" if suite.options.systems else "matrix"
-        fix = "`evalkit run`, `check`, `gate` and `report` take several; keep a suite with `system:` for the rest"
+        fix = "`evalkit run`, `check`, `gate`, `report`, `score` and `power` take several; the rest need a `system:`"
         raise InputError(Problem(suite.place(key), what, fix))
 
 

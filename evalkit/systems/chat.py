@@ -127,11 +127,13 @@ class ChatSystem:
             try:
                 read_text(path, MAX_TEXT_BYTES)
             except ValueError as error:
-                problems.append(Problem("system.system_prompt_file", *what_and_fix(error)))
+                what, fix = what_and_fix(error)
+                problems.append(Problem("system.system_prompt_file", f"{self.system_prompt_file}: {what}", fix))
         if path := self._file("prompt_file", shared, problems):
             own = self.system_prompt is not None or self.system_prompt_file is not None
             if found := problem_of(path, beside_system=own):
-                problems.append(Problem("system.prompt_file", *found))
+                what, fix = found
+                problems.append(Problem("system.prompt_file", f"{self.prompt_file}: {what}", fix))
         return problems
 
     def _file(self, key: str, shared: Shared, problems: list[Problem]) -> Path | None:

@@ -16,7 +16,7 @@ from evalkit.golden.source_file import SourceFile
 from evalkit.text.numbers import plural
 from evalkit.traces.calls import TraceCalls, calls_of_trace
 from evalkit.traces.interrupts import PersonsQuestion, question_of, resumed_with
-from evalkit.traces.meaning import Verdict
+from evalkit.traces.meaning import Feedback
 from evalkit.traces.otlp import read_spans
 from evalkit.traces.steps import AnswerFrame, approval_steps, steps_of_trace
 from evalkit.traces.texts import text_of_turn, user_text, user_texts
@@ -53,7 +53,7 @@ class TracedAnswer:
     history: tuple[Message, ...]
     output: Mapping[str, Any] | None
     calls: tuple[ToolCall, ...] | None
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[Feedback, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +252,7 @@ def _latency(traces: Sequence[TraceTree]) -> float | None:
     return round(total / _NANO, 6)
 
 
-def _verdicts(traces: Sequence[TraceTree]) -> Iterator[Verdict]:
+def _verdicts(traces: Sequence[TraceTree]) -> Iterator[Feedback]:
     """Yield the verdicts; those on the root of a trace are about the answer."""
     for trace in traces:
         for at, own in enumerate(trace.meanings):

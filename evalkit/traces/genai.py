@@ -18,7 +18,7 @@ from evalkit.traces.attributes import (
     python_calls,
     text,
 )
-from evalkit.traces.meaning import SpanMeaning, Verdict
+from evalkit.traces.meaning import Feedback, SpanMeaning
 from evalkit.traces.span import TracedSpan
 from evalkit.types import Message, StepKind, ToolCall
 
@@ -133,12 +133,12 @@ def _documents(given: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...] | None
     )
 
 
-def _verdicts(span: TracedSpan) -> Iterator[Verdict]:
+def _verdicts(span: TracedSpan) -> Iterator[Feedback]:
     for event in span.events:
         if event.name == _EVALUATION:
             given = {**event.attributes, **arguments_of(event.body)}
             value = given.get("gen_ai.evaluation.score.value")
-            yield Verdict(
+            yield Feedback(
                 name=text(given, "gen_ai.evaluation.name") or "evaluation",
                 value=float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None,
                 label=text(given, "gen_ai.evaluation.score.label") or "",

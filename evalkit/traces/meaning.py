@@ -10,7 +10,7 @@ from evalkit.types import Message, StepKind
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Feedback:
     """What a person or a program said of a span.
 
     Attributes:
@@ -73,7 +73,7 @@ class SpanMeaning:
     session: str | None = None
     documents: tuple[Mapping[str, Any], ...] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    verdicts: tuple[Verdict, ...] = ()
+    verdicts: tuple[Feedback, ...] = ()
     faults: tuple[str, ...] = ()
 
 

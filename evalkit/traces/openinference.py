@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from evalkit.traces.attributes import amount, call_of, count, decoded, message_of, numbered, text
-from evalkit.traces.meaning import SpanMeaning, Verdict
+from evalkit.traces.meaning import Feedback, SpanMeaning
 from evalkit.traces.span import TracedSpan
 from evalkit.types import Message, StepKind
 
@@ -110,11 +110,11 @@ def _documents(given: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...] | None
     return None
 
 
-def _verdicts(given: Mapping[str, Any]) -> Iterator[Verdict]:
+def _verdicts(given: Mapping[str, Any]) -> Iterator[Feedback]:
     for prefix in ("annotations", "trace.annotations", "session.annotations"):
         for each in numbered(given, prefix):
             score = each.get("annotation.score")
-            yield Verdict(
+            yield Feedback(
                 name=text(each, "annotation.name") or "annotation",
                 value=float(score) if isinstance(score, int | float) and not isinstance(score, bool) else None,
                 label=text(each, "annotation.label") or "",

@@ -49,7 +49,8 @@ def test_a_third_system_leaves_the_release_decision_as_it_is(several: SeveralPro
     ran = several.run("run", "suite.yaml", "--out", "three", "--no-report")
     assert several.decision("two/systems/new") == several.decision("three/systems/new")
     assert several.rows("two", "new") == several.rows("three", "new")
-    assert "compared" in ran.stdout
+    assert json.loads((several.root / "three" / "decision.json").read_text())["systems"]["third"] is None
+    assert "new blocked" in ran.stdout
     assert "no decision" == several.decision("three/systems/third")["outcome"]
 
 
@@ -239,13 +240,16 @@ def test_prompt_files_make_a_matrix(several: SeveralProject) -> None:
 @pytest.mark.parametrize(
     ("more", "words", "code", "said"),
     [
-        ("", (), 0, "reference"),
+        ("", (), 0, "3 systems · reference old"),
         ("", ("--limit", "10"), 3, "partial run (--limit 10)"),
         (f"release: [new]\n{GATE}", (), 1, "new blocked"),
         (f"release: [third]\n{GATE}", (), 0, "third approved"),
         (f"release: [third, new]\n{GATE}", (), 1, "third approved"),
         (f"release: [third]\n{GATE}", ("--limit", "10"), 3, "third no decision"),
         ("release: [thrid]\n", (), 2, "did you mean `third`?"),
+        ("primary: exakt\n", (), 2, "primary: no scorer gives 'exakt' as a mean over cases; did you mean `exact`?"),
+        ("primary: latency_p95\n", (), 2, "primary: no scorer gives 'latency_p95' as a mean over cases"),
+        ("primary: exact\n", (), 0, "compared by exact"),
     ],
 )
 def test_exit_codes(several: SeveralProject, more: str, words: tuple[str, ...], code: int, said: str) -> None:

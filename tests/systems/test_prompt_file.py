@@ -115,7 +115,7 @@ def test_two_system_messages_are_refused(shared, write):
     """The suite's and the file's."""
     name = write(json.dumps(MESSAGES), "p.json")
     (problem,) = chat(prompt_file=name, system_prompt="Be brief.").problems(shared)
-    assert "has a system message, and the suite gives another one" == problem.what
+    assert "p.json: has a system message, and the suite gives another one" == problem.what
 
 
 def test_a_prompt_beside_the_file_is_refused():
