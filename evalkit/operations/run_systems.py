@@ -193,7 +193,7 @@ def _begin(planned: PlannedSystems, asked: Sequence[_Asked], watcher: Watcher) -
 
 
 async def _aside(prepare: Callable[[], object]) -> None:
-    with suppress(Exception):  # what cannot be prepared is told where it is needed
+    with suppress(Exception):  # what cannot be prepared is reported where it is needed
         await asyncio.to_thread(prepare)
 
 
@@ -289,8 +289,8 @@ def exit_code_of(run: SystemsRun, results: Mapping[str, Result]) -> tuple[ExitCo
     codes = {name: results[name].exit_code for name in run.release}
     worst = [code for code in (ExitCode.BLOCKED, ExitCode.NO_DECISION) if code in codes.values()]
     if released:
-        told = tuple(_told(name, decision) for name, decision in released.items())
-        return (worst[0] if worst else ExitCode.APPROVED), told
+        reasons = tuple(_outcome_of(name, decision) for name, decision in released.items())
+        return (worst[0] if worst else ExitCode.APPROVED), reasons
     partial = [name for name, result in results.items() if result.manifest.partial is not None]
     reasons = [f"partial run ({results[partial[0]].manifest.partial})"] if partial else []
     for name, result in results.items():
@@ -303,6 +303,6 @@ def exit_code_of(run: SystemsRun, results: Mapping[str, Result]) -> tuple[ExitCo
     return (ExitCode.NO_DECISION if reasons else ExitCode.APPROVED), tuple(reasons)
 
 
-def _told(name: str, decision: Decision) -> str:
+def _outcome_of(name: str, decision: Decision) -> str:
     why = f": {decision.reasons[0]}" if decision.reasons else ""
     return f"{name} {decision.outcome}{why}"

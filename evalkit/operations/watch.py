@@ -121,7 +121,7 @@ def _next_change(
             before, states = states, files.states()
         try:
             after = watched_files(suite, os.environ)
-        except InputError:  # the next round tells; until then the files are those of before
+        except InputError:  # the next round reports it; until then the files are those of before
             after = files
         states = {**after.states(), **{path: state_of(path) for path in files.paths}}
         saved = sorted(path for path in files.paths | after.paths if states[path] != seen.get(path))
@@ -150,7 +150,7 @@ def round_in_process(asked: RoundRequest, command: Sequence[str], within: Within
             if within(LOOK_S):
                 return None
     except BrokenPipeError:
-        pass  # it died at once, which its exit code tells
+        pass  # it died at once, as its exit code shows
     finally:
         _end(process)
         reading.join(_END_S)
