@@ -289,8 +289,8 @@ def exit_code_of(run: SystemsRun, results: Mapping[str, Result]) -> tuple[ExitCo
     codes = {name: results[name].exit_code for name in run.release}
     worst = [code for code in (ExitCode.BLOCKED, ExitCode.NO_DECISION) if code in codes.values()]
     if released:
-        reasons = tuple(_outcome_of(name, decision) for name, decision in released.items())
-        return (worst[0] if worst else ExitCode.APPROVED), reasons
+        decided = tuple(_outcome_of(name, decision) for name, decision in released.items())
+        return (worst[0] if worst else ExitCode.APPROVED), decided
     partial = [name for name, result in results.items() if result.manifest.partial is not None]
     reasons = [f"partial run ({results[partial[0]].manifest.partial})"] if partial else []
     for name, result in results.items():
