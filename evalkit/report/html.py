@@ -150,14 +150,14 @@ def policy_of(assets: Mapping[str, str]) -> str:
     Args:
         assets: the texts of the page's `style`, `theme` (the first script) and `script`.
     """
-    scripts = " ".join(source_hash(assets[name]) for name in ("theme", "script"))
+    scripts = " ".join(_hash(assets[name]) for name in ("theme", "script"))
     return (
-        f"default-src 'none'; script-src {scripts}; style-src {source_hash(assets['style'])}; img-src data:; "
+        f"default-src 'none'; script-src {scripts}; style-src {_hash(assets['style'])}; img-src data:; "
         "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
 
 
-def source_hash(text: str) -> str:
+def _hash(text: str) -> str:
     """Return the hash of a script or style, as a content security policy names it."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 

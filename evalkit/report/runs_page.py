@@ -15,17 +15,16 @@ from urllib.parse import quote
 
 from evalkit.disk.paths import shown_path
 from evalkit.report.charts import trend_svg
-from evalkit.report.html import environment, read_asset, source_hash
+from evalkit.report.html import environment, policy_of, read_asset
+from evalkit.report.html_words import ICONS, TONES
 from evalkit.report.trend import Trend, trend_of
 from evalkit.results import Estimate
 from evalkit.store.folder import REPORT
 from evalkit.store.history import MOST_RUNS, UNFINISHED, PastRun
 from evalkit.store.run_tree import FoundRun
-from evalkit.text.numbers import Style, bounds, figure, style_of
+from evalkit.text.numbers import Style, bounds, figure, plural, style_of
 
 _RATE, _COST = "pass_rate", "cost_per_case_usd"
-_TONES = {"approved": "pass", "approved with conditions": "warn", "blocked": "block"}
-_ICONS = {"pass": "✓", "warn": "!", "block": "✗", "no-decision": "?"}
 _IDENTITY_CHARS, _COMMIT_CHARS, _KEY_CHARS = 12, 10, 8
 
 
@@ -62,7 +61,7 @@ class RunLine:
     @property
     def icon(self) -> str:
         """The sign of its state."""
-        return _ICONS[self.tone]
+        return ICONS[self.tone.replace("-", " ")]
 
 
 def runs_page(folder: Path, found: Sequence[FoundRun], beside: Path) -> str:
@@ -83,8 +82,11 @@ def runs_page(folder: Path, found: Sequence[FoundRun], beside: Path) -> str:
         replace(line, link=_link(each, real, beside), inside=inside)
         for line, (each, inside) in zip(lines, listed, strict=True)
     ]
-    style = read_asset("report.css") + "\n" + read_asset("runs/runs.css")
-    theme, script = read_asset("theme.js"), read_asset("runs/runs.js")
+    assets = {
+        "style": read_asset("report.css") + "\n" + read_asset("runs/runs.css"),
+        "theme": read_asset("theme.js"),
+        "script": read_asset("runs/runs.js"),
+    }
     trends = [(suite, trend, n, Markup(trend_svg(trend))) for suite, trend, n in _trends(found)]  # noqa: S704 - ours
     return (
         environment()
@@ -96,10 +98,8 @@ def runs_page(folder: Path, found: Sequence[FoundRun], beside: Path) -> str:
             counts=_counts(lines),
             trends=trends,
             most=MOST_RUNS,
-            policy=_policy(style, theme, script),
-            style=Markup(style),  # noqa: S704 - our own files
-            theme=Markup(theme),  # noqa: S704
-            script=Markup(script),  # noqa: S704
+            policy=policy_of(assets),
+            **{name: Markup(text) for name, text in assets.items()},  # noqa: S704 - our own files
             data=Markup(_data(listed, names)),  # noqa: S704 - JSON without "<"
         )
     )
@@ -153,7 +153,7 @@ def _line(number: int, found: FoundRun, names: Mapping[str, tuple[str, ...]], fo
         system=past.system[:_IDENTITY_CHARS],
         commit=past.commit[:_COMMIT_CHARS],
         state="partial" if past.partial and past.outcome != UNFINISHED else state,
-        tone="no-decision" if past.partial else _TONES.get(past.outcome, "no-decision"),
+        tone="no-decision" if past.partial else TONES.get(past.outcome, "no-decision"),
         note=found.running or (past.partial or ""),
         rate="" if value is None else figure(value, Style("rate"), past.counts.get(_RATE, 0)),
         interval=_interval(past, _RATE),
@@ -181,8 +181,7 @@ def _counts(lines: Sequence[RunLine]) -> list[str]:
     """Describe the list in a few words each."""
     runs = [line for line in lines if not line.state.startswith("comparison of")]
     suites = {line.suite for line in runs if line.suite}
-    facts = [f"{len(runs):,} {'run' if len(runs) == 1 else 'runs'}"]
-    facts += [f"{len(suites):,} {'suite' if len(suites) == 1 else 'suites'}"] if suites else []
+    facts = [plural(len(runs), "run"), *([plural(len(suites), "suite")] if suites else [])]
     for state in ("running", UNFINISHED, "unreadable"):
         n = sum(line.state == state for line in runs)
         facts += [f"{n:,} {state}"] if n else []
@@ -254,11 +253,3 @@ def _interval(past: PastRun, metric: str) -> str:
 
 def _bounds(value: float, ends: tuple[float | None, float | None], n: int, style: Style = Style("rate")) -> str:  # noqa: B008 - frozen
     return bounds(Estimate(value=value, low=ends[0], high=ends[1], n=n), style)
-
-
-def _policy(style: str, theme: str, script: str) -> str:
-    """Return the content security policy: only the page's own script and style run, and nothing is fetched."""
-    return (
-        f"default-src 'none'; script-src {source_hash(theme)} {source_hash(script)}; style-src {source_hash(style)}; "
-        "img-src data:; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
-    )
