@@ -1,0 +1,27 @@
+"""What is suggested and listed after a run of several systems, with real processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from several_project import GATE, SeveralProject, system
+
+OLD, NEW, SAME = system(side="old"), system("right-0"), system(side="same")
+
+
+@pytest.fixture
+def several(tmp_path: Path) -> SeveralProject:
+    """A project with several systems and few cases."""
+    project = SeveralProject(tmp_path)
+    project.cases(40)
+    return project
+
+
+def test_a_compared_system_loosens_nothing_when_a_run_is_decided_again(several: SeveralProject) -> None:
+    """As in the run itself: that it differs from a baseline of another system is what the suite asks for."""
+    several.systems(f"release: [new]\n{GATE}", old=OLD, new=SAME)
+    assert 0 == several.run("run", "suite.yaml", "--out", "out", "--no-report").returncode
+    assert 0 == several.run("baseline", "save", "out/systems/new", "--name", "main").returncode
+    assert 0 == several.run("gate", "out").returncode
+    assert [] == several.json("out/systems/old/decision.json")["amendments"]
