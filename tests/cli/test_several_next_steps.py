@@ -25,3 +25,17 @@ def test_a_compared_system_loosens_nothing_when_a_run_is_decided_again(several: 
     assert 0 == several.run("baseline", "save", "out/systems/new", "--name", "main").returncode
     assert 0 == several.run("gate", "out").returncode
     assert [] == several.json("out/systems/old/decision.json")["amendments"]
+
+
+def test_a_run_of_chosen_cases_is_resumed_with_the_same_flag(several: SeveralProject) -> None:
+    """The message names the flag of the run that is there."""
+    several.systems("", old=OLD, new=NEW)
+    run = ("run", "suite.yaml", "--no-report", "--out")
+    assert 3 == several.run(*run, "some", "--limit", "10").returncode
+    ran = several.run(*run, "some", "--resume")
+    assert (2, True) == (ran.returncode, "the run in it was made with --limit 10" in ran.stderr), ran.stderr
+    assert "repeat the flag, or start a new run" in ran.stderr
+    assert 3 == several.run(*run, "some", "--resume", "--limit", "10").returncode
+    assert 0 == several.run(*run, "all").returncode
+    ran = several.run(*run, "all", "--resume", "--sample", "20")
+    assert (2, True) == (ran.returncode, "the run in it was made without --sample 20" in ran.stderr), ran.stderr
