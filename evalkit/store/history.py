@@ -95,12 +95,19 @@ def index_around(folder: Path) -> RunIndex:
 
 
 def newest_run(folder: Path) -> Path | None:
-    """Return the folder of the run in `folder` that finished last, partial or not; `None` if none has finished."""
-    finished = [(*_finished(past), past.folder) for past in stored_runs(folder) if past.outcome != UNFINISHED]
+    """Return the folder of the run in `folder` that finished last, partial or not; `None` if none has finished.
+
+    A run of several systems is one run, and a baseline saved from it is not another one.
+    """
+    finished: list[tuple[str, int, str, str]] = []
+    inside: set[str] = set()
     for file in folder.glob(f"*/{SYSTEMS}"):
         runs = [past for past in stored_runs(file.parent / FOLDERS) if past.outcome != UNFINISHED]
         if runs and (file.parent / DECISION).is_file():
             finished.append((*max(map(_finished, runs)), str(file.parent)))
+            inside.update(past.run_id for past in runs)
+    alone = (past for past in stored_runs(folder) if past.outcome != UNFINISHED and past.run_id not in inside)
+    finished += [(*_finished(past), past.folder) for past in alone]
     return Path(max(finished)[-1]) if finished else None
 
 

@@ -39,3 +39,12 @@ def test_a_run_of_chosen_cases_is_resumed_with_the_same_flag(several: SeveralPro
     assert 0 == several.run(*run, "all").returncode
     ran = several.run(*run, "all", "--resume", "--sample", "20")
     assert (2, True) == (ran.returncode, "the run in it was made without --sample 20" in ran.stderr), ran.stderr
+
+
+def test_the_latest_run_is_not_the_baseline_saved_from_it(several: SeveralProject) -> None:
+    """The copy finished at the same time, and its reference is not beside it."""
+    several.systems(f"release: [new]\n{GATE}", old=OLD, new=SAME)
+    assert 0 == several.run("run", "suite.yaml", "--out", "reports/r", "--no-report").returncode
+    assert 0 == several.run("baseline", "save", "reports/r/systems/new", "--name", "main").returncode
+    ran = several.run("gate", "latest")
+    assert (0, True) == (ran.returncode, "new approved" in ran.stdout), ran.stdout + ran.stderr
