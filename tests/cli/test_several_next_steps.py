@@ -48,3 +48,15 @@ def test_the_latest_run_is_not_the_baseline_saved_from_it(several: SeveralProjec
     assert 0 == several.run("baseline", "save", "reports/r/systems/new", "--name", "main").returncode
     ran = several.run("gate", "latest")
     assert (0, True) == (ran.returncode, "new approved" in ran.stdout), ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize(("more", "listed"), [(f"release: [new]\n{GATE}", ["new"]), ("", ["new", "old"])])
+def test_the_list_of_runs_has_the_release_systems(several: SeveralProject, more: str, listed: list[str]) -> None:
+    """All systems if none is released; a baseline saved from one is not listed again."""
+    several.systems(more, old=OLD, new=SAME)
+    assert 0 == several.run("run", "suite.yaml", "--out", "reports/r", "--no-report").returncode
+    save = ("baseline", "save", "reports/r/systems/new", "--name", "main", "--accept", "it is")
+    assert 0 == several.run(*save).returncode
+    said = several.run("runs").stdout
+    assert listed == sorted(word.rpartition("/")[2] for word in said.split() if word.startswith("r/systems/")), said
+    assert "main" not in said
