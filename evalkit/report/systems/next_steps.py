@@ -34,7 +34,8 @@ def _steps(comparison: SystemComparison, runs: Sequence[SystemRun], folder: str,
         yield go_on(shlex.quote(suite), shlex.quote(folder), stopped=whole)
     release = [each for each in comparison.systems if each.name in comparison.release]
     blocked = next((each for each in release if each.outcome == "blocked"), None)
-    yield from _compare(comparison, runs, blocked or _other(comparison), folder)
+    changed = (each for each in release if each.name != comparison.reference)
+    yield from _compare(comparison, runs, blocked or next(changed, None) or _other(comparison), folder)
     if comparison.cases_to_part is not None and len(comparison.candidates) > 1:
         yield NextStep(f"add cases, about {comparison.cases_to_part:,} in all, if you must part the first two systems")
     approved = next((each for each in release if each.outcome == "approved"), None)
