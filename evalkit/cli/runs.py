@@ -17,6 +17,7 @@ SHOWN = 50
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _CUT = "┊"
 _RATE = "pass_rate"
+_CELL_CHARS = 120
 _SHORT = {"approved with conditions": "conditions"}
 
 
@@ -91,7 +92,7 @@ def _table(shown: Sequence[PastRun]) -> Table:
     for past in shown:
         reason = breaks.get(past.run_id, "")
         cells = [
-            Path(past.folder).name,
+            _name(Path(past.folder)),
             past.finished_at[:10],
             "partial" if past.partial else _SHORT.get(past.outcome, past.outcome),
             _value(past, _RATE),
@@ -100,8 +101,15 @@ def _table(shown: Sequence[PastRun]) -> Table:
             _value(past, "cost_per_case_usd"),
         ]
         cut = Text(f"{_CUT} {one_line(reason, 100)}" if reason else "", "yellow")
-        table.add_row(*(Text(one_line(cell, 60)) for cell in cells), cut)
+        table.add_row(*(Text(one_line(cell, _CELL_CHARS)) for cell in cells), cut)
     return table
+
+
+def _name(folder: Path) -> str:
+    """Return the name of a run folder, with that of the run around it if there are several systems."""
+    from evalkit.store.folder import FOLDERS
+
+    return "/".join(folder.parts[-3:]) if folder.parent.name == FOLDERS else folder.name
 
 
 def _value(past: PastRun, metric: str) -> str:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from evalkit.disk.paths import project_of
 from evalkit.errors import InputError, Problem
-from evalkit.store.history import UNFINISHED, PastRun, break_between, stored_runs
+from evalkit.store.history import UNFINISHED, PastRun, break_between, by_time, released_runs, stored_runs
 
 __all__ = ["PastRun", "breaks_of", "list_runs"]
 
 
 def list_runs(folder: Path | None, suite: str | None = None) -> tuple[PastRun, ...]:
-    """Read the stored runs of a folder, by suite, the newest last.
+    """Read the stored runs of a folder, by suite, the newest last; of a run of several systems the released ones.
 
     Args:
         folder: around run folders; `None` for `reports` in the project of the current folder.
@@ -25,7 +25,9 @@ def list_runs(folder: Path | None, suite: str | None = None) -> tuple[PastRun, .
     place = folder or project_of(Path.cwd()) / "reports"
     if folder is not None and not place.is_dir():
         raise InputError(Problem(str(place), "no such folder", "name the folder that holds the run folders"))
-    return stored_runs(place, suite=suite)
+    released = {past.run_id: past for past in released_runs(place) if suite in (None, past.suite)}
+    # A baseline saved from one of them has its id.
+    return by_time({**{past.run_id: past for past in stored_runs(place, suite=suite)}, **released}.values())
 
 
 def breaks_of(found: Sequence[PastRun], metric: str) -> Iterator[tuple[str, str]]:

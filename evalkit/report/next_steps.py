@@ -38,6 +38,10 @@ class Places:
     name: str = ""
     """Name to save the baseline under; empty if there is none."""
     suite: str = ""
+    out: str = ""
+    """Folder of the run as `--out` takes it, if that is not `run`: the one around several systems."""
+    reference_next: str = ""
+    """System to make the reference once it is merged; empty if the run is to be saved as a baseline."""
 
 
 def next_steps(
@@ -70,14 +74,14 @@ def _steps(
     decision: Decision, failing: Sequence[FailedCase], are_new: bool, unknown: int, stopped: bool | None, places: Places
 ) -> Iterator[NextStep]:
     run, suite = shlex.quote(places.run), shlex.quote(places.suite) if places.suite else ""
+    out = shlex.quote(places.out or places.run)
     if stopped is not None:
-        more = f" --out {run} --resume" if stopped else ""
-        yield NextStep("resume the run" if stopped else "run the whole suite", f"evalkit run {suite}{more}".strip())
+        yield go_on(suite, out, stopped=stopped)
         return
     if decision.outcome == "no decision" and unknown:
         yield NextStep(
             f"run the {plural(unknown, 'row')} without a result again",
-            f"evalkit run {suite} --out {run} --retry-errors" if suite else "",
+            f"evalkit run {suite} --out {out} --retry-errors" if suite else "",
         )
     commands = [command for reason in decision.reasons for command in _COMMAND.findall(reason)[:1]]
     yield from (
@@ -93,9 +97,29 @@ def _steps(
         yield NextStep("fix the system, then run the failed cases again", f"evalkit run {suite} --failed-from {run}")
     if decision.outcome == "approved with conditions":
         yield NextStep("merge, if you accept the conditions above")
-    if decision.outcome == "approved":
+    if decision.outcome == "approved" and places.reference_next:
+        yield make_reference(places.reference_next)
+    elif decision.outcome == "approved":
         name = f" --name {shlex.quote(places.name)}" if places.name else ""
         yield NextStep("merge; then make this run the baseline", f"evalkit baseline save {run}{name}")
+
+
+def go_on(suite: str, out: str, *, stopped: bool) -> NextStep:
+    """Return the step after a partial run: resume one that was stopped; one of chosen cases cannot become whole.
+
+    Args:
+        suite: the suite in a command.
+        out: folder of the run in a command.
+        stopped: whether it was stopped.
+    """
+    if stopped:
+        return NextStep("resume the run", f"evalkit run {suite} --out {out} --resume")
+    return NextStep("run the whole suite", f"evalkit run {suite}".strip())
+
+
+def make_reference(name: str) -> NextStep:
+    """Return the step after the approval of a system that was compared with the reference of its run."""
+    return NextStep(f"merge; then write `reference: {one_line(name, 60)}` in the suite")
 
 
 def _from_reason(command: str, run: str, suite: str) -> NextStep:

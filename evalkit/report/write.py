@@ -19,6 +19,7 @@ from evalkit.store.folder import BASELINES, COMMENT, FAILURES, JUNIT, MARKDOWN, 
 from evalkit.store.history import past_runs
 from evalkit.store.index import sorted_rows
 from evalkit.store.stored_run import find_suite
+from evalkit.store.systems_folder import around
 from evalkit.trust.labels import Label
 
 
@@ -54,11 +55,15 @@ def view_of(material: Material, *, rows: bool = True) -> View:
     walked = (material.rows, material.baseline_rows) if rows else (tuple, None)
     past = past_runs(material.folder, material.baseline, material.summary.suite) if rows else ()
     suite = find_suite(material.manifest, material.folder)
+    above = around(material.folder)
+    of_this_run = above is not None and (material.baseline is None or around(material.baseline) == above)
     places = Places(
         run=shown_path(material.folder.path),
         baseline=material.baseline.shown if material.baseline else "",
         name=_saved_name(material.baseline),
         suite=os.path.relpath(suite) if suite is not None else material.manifest.suite_file,
+        out="" if above is None else shown_path(above.path),
+        reference_next=material.manifest.system.name if of_this_run else "",
     )
     return build_view(material.summary, material.decision, *walked, material.manifest, past=past, places=places)
 

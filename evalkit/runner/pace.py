@@ -8,7 +8,7 @@ from evalkit.runner.engine import LeftOpen, MakeRow, Stop
 from evalkit.types import Case, Row
 
 LEAD = 64
-"""Cases that a system may be ahead of the slowest one."""
+"""Calls that a system may be ahead of the slowest one."""
 MOST_ERRORS = 10
 """Calls of one system that may fail in a row while others wait for it."""
 

@@ -33,7 +33,11 @@ SHOWN_LINES = 10
 _SAME = ("system", "baseline_system", "answers", "partial", "seed", "conversation_key")
 """Parts of a manifest that must be the same in a resumed run; others may be edited."""
 
-_IN_WORDS = {"conversation_key": "way to lead conversations", "baseline_system": "baseline system"}
+_IN_WORDS = {
+    "conversation_key": "way to lead conversations",
+    "baseline_system": "baseline system",
+    "partial": "choice of cases",
+}
 """Part -> its name in messages, if that differs."""
 
 
@@ -115,12 +119,21 @@ def _taken_over(folder: RunFolder, manifest: Manifest, resume: Resume) -> tuple[
 def _refuse_others(folder: RunFolder, stored: Manifest, manifest: Manifest) -> None:
     changed = [part for part in _SAME if getattr(stored, part) != getattr(manifest, part)]
     samples = [each and each.asked for each in (stored.sample, manifest.sample)]
-    changed += ["sample"] if samples[0] != samples[1] else []
+    changed += ["sample"] if samples[0] != samples[1] and "partial" not in changed else []
     changed += ["repeats"] if stored.repeats > manifest.repeats else []
+    if changed == ["partial"]:
+        raise OtherRun(Problem(shown_path(folder.path), *_other_choice(stored.partial, manifest.partial)))
     if changed:
         named = ", ".join(_IN_WORDS.get(part, part) for part in changed)
         what = f"the run in it had another {named}{_differing_files(stored, manifest)}"
         raise OtherRun(Problem(shown_path(folder.path), what, "start a new run"))
+
+
+def _other_choice(stored: str | None, now: str | None) -> tuple[str, str]:
+    """Return what is wrong, and the fix, if only the flags that choose cases differ."""
+    if stored is None:
+        return f"the run in it was made without {now}", "leave the flag out, or start a new run"
+    return f"the run in it was made with {stored}", "repeat the flag, or start a new run"
 
 
 def _differing_files(stored: Manifest, manifest: Manifest) -> str:

@@ -12,7 +12,7 @@ from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
 from evalkit.formats.manifest import Manifest
 from evalkit.gate.assess import Terms
-from evalkit.gate.policy import NoRegression
+from evalkit.gate.policy import NoRegression, Policy
 from evalkit.llm.budget import Budget
 from evalkit.runner.terms import terms_of_stored
 from evalkit.store.systems_folder import around
@@ -101,11 +101,18 @@ def ready_each(
             terms = compared
         if not policy.can_block:
             compared = terms
-            kept = tuple(each for each in terms.amendments if each.what in _OF_ALL)
-            terms = dataclasses.replace(terms, policy=policy, amendments=kept)
+        terms = _of_compared(terms, policy)
         terms = with_checks_of(terms, prepared.suite, baseline or reference)
         ready.append(Ready(system, prepared.with_checks(terms.former), terms))
     return ready
+
+
+def _of_compared(terms: Terms, policy: Policy) -> Terms:
+    """Return terms for a system with this policy; if it is only compared, its own changes are no findings."""
+    if policy.can_block:
+        return terms
+    kept = tuple(each for each in terms.amendments if each.what in _OF_ALL)
+    return dataclasses.replace(terms, policy=policy, amendments=kept)
 
 
 def without_reference(suite: Suite) -> Suite:
@@ -164,6 +171,7 @@ def terms_of_stored_system(
     own = alone(suite, name)
     asked = own if baseline else without_reference(own)
     terms = terms_of_stored(asked, manifest, baseline if own.policy.can_block else None, run, env)
+    terms = _of_compared(terms, own.policy)
     terms = with_checks_of(terms, own, baseline or suite.reference.name)
     compares = baseline is None and any(map(of_run, own.policy.checks))
     above = around(run) if compares else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from evalkit.formats.manifest import Manifest
 from evalkit.results import OVERALL
 from evalkit.store.folder import DECISION, FOLDERS, MANIFEST, SUMMARY, SYSTEMS, TIMINGS, RunFolder
 from evalkit.store.run_index import RunIndex
+from evalkit.store.systems_folder import SystemsFolder
 
 MOST_RUNS = 50
 UNFINISHED = "not finished"
@@ -85,7 +86,24 @@ def stored_runs(folder: Path, *, suite: str | None = None, most_read: int | None
             past = indexed_run(RunFolder(file.parent), index)
             if past is not None and suite in (None, past.suite):
                 found.setdefault(past.run_id, past)
-    return tuple(sorted(found.values(), key=_finished))
+    return by_time(found.values())
+
+
+def by_time(runs: Iterable[PastRun]) -> tuple[PastRun, ...]:
+    """Sort runs, the one that finished first before the others."""
+    return tuple(sorted(runs, key=_finished))
+
+
+def released_runs(folder: Path) -> Iterator[PastRun]:
+    """Yield the runs of the release systems of each run of several systems in a folder, of all if none is released."""
+    for file in folder.glob(f"*/{SYSTEMS}"):
+        around = SystemsFolder(file.parent)
+        try:
+            run = around.read()
+        except InputError:
+            continue  # as any run that cannot be read
+        wanted = [around.folder_of(run, name).path for name in run.release or [each.name for each in run.systems]]
+        yield from (past for past in stored_runs(file.parent / FOLDERS) if Path(past.folder) in wanted)
 
 
 def index_around(folder: Path) -> RunIndex:
@@ -95,12 +113,19 @@ def index_around(folder: Path) -> RunIndex:
 
 
 def newest_run(folder: Path) -> Path | None:
-    """Return the folder of the run in `folder` that finished last, partial or not; `None` if none has finished."""
-    finished = [(*_finished(past), past.folder) for past in stored_runs(folder) if past.outcome != UNFINISHED]
+    """Return the folder of the run in `folder` that finished last, partial or not; `None` if none has finished.
+
+    A run of several systems is one run, and a baseline saved from it is not another one.
+    """
+    finished: list[tuple[str, int, str, str]] = []
+    inside: set[str] = set()
     for file in folder.glob(f"*/{SYSTEMS}"):
         runs = [past for past in stored_runs(file.parent / FOLDERS) if past.outcome != UNFINISHED]
         if runs and (file.parent / DECISION).is_file():
             finished.append((*max(map(_finished, runs)), str(file.parent)))
+            inside.update(past.run_id for past in runs)
+    alone = (past for past in stored_runs(folder) if past.outcome != UNFINISHED and past.run_id not in inside)
+    finished += [(*_finished(past), past.folder) for past in alone]
     return Path(max(finished)[-1]) if finished else None
 
 
@@ -142,7 +167,7 @@ def past_runs(run: RunFolder, baseline: RunFolder | None, suite: str) -> tuple[P
     newest_first = [past for past in (*own, *reversed(around)) if past.outcome != UNFINISHED and not past.partial]
     found = {past.run_id: past for past in reversed(newest_first)}
     kept = list(dict.fromkeys(past.run_id for past in newest_first))[:MOST_RUNS]
-    return tuple(sorted((found[run_id] for run_id in kept), key=_finished))
+    return by_time(found[run_id] for run_id in kept)
 
 
 def _finished(past: PastRun) -> tuple[str, int, str]:

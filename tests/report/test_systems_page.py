@@ -18,6 +18,7 @@ from evalkit.errors import InputError
 from evalkit.report.next_steps import NextStep
 from evalkit.report.systems.answers import room_for
 from evalkit.report.systems.charts import frontier
+from evalkit.report.systems.markdown import systems_markdown
 from evalkit.report.systems.runs import read_system_runs
 from evalkit.report.systems.view import build_systems_view, written
 from evalkit.report.systems.write import write_comparison
@@ -377,6 +378,27 @@ def test_a_blocked_release_system_is_looked_at_first(tmp_path: Path) -> None:
         "evalkit diff 'out dir/systems/today' 'out dir/systems/gpt-5-mini-steps' --case c-00005"
     )
     assert not any("baseline" in step.command for step in steps)
+
+
+def test_the_release_system_is_compared_and_not_the_first_one(tmp_path: Path) -> None:
+    """The reader decides about it, whatever was decided; the command in the summary follows a colon."""
+    compared = samples.comparison(3)
+    ids = tuple(map(samples.case_id, range(N)))
+    compared = replace(compared, release=(compared.systems[2].name,), disagreements=ids)
+    samples.write_runs(tmp_path, compared, n=N)
+    command = "evalkit diff 'out dir/systems/today' 'out dir/systems/gpt-5-mini-steps' --case c-00005"
+    assert next_of(tmp_path, compared)[0].command == command
+    view = build_systems_view(compared, "", read_system_runs(tmp_path, compared), folder="out dir")
+    assert f"passes: `{command}`" in systems_markdown(view)
+
+
+def test_a_run_of_chosen_cases_is_not_resumed(tmp_path: Path) -> None:
+    """A resumed run has the same cases, so the whole suite is run."""
+    compared = samples.comparison(2)
+    samples.write_runs(tmp_path, compared, n=1)
+    last = RunFolder(tmp_path / compared.systems[1].folder)
+    last.write_manifest(replace(last.manifest(), finished_at="", partial="--limit 10"))
+    assert next_of(tmp_path, compared)[0].command == "evalkit run suite.yaml"
 
 
 def test_an_unfinished_run_is_resumed_first(tmp_path: Path) -> None:

@@ -74,4 +74,4 @@ def _row(line: SystemLine) -> tuple[Line, ...]:
 
 
 def _next(step: NextStep) -> Line:
-    return (step.text, *((Code(step.command),) if step.command else ()))
+    return (f"{step.text}:", Code(step.command)) if step.command else (step.text,)

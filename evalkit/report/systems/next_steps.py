@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from evalkit.aggregate.system_comparison import SystemComparison, SystemFigures
-from evalkit.report.next_steps import SHOWN_NEXT_STEPS, NextStep
+from evalkit.report.next_steps import SHOWN_NEXT_STEPS, NextStep, go_on, make_reference
 from evalkit.report.systems.runs import SystemRun, parted_case
 from evalkit.text.printable import one_line
 
@@ -30,16 +30,31 @@ def _steps(comparison: SystemComparison, runs: Sequence[SystemRun], folder: str,
         not run.manifest.finished_at for run in runs
     )
     if partial and suite and folder:
-        yield NextStep("resume the run", f"evalkit run {shlex.quote(suite)} --out {shlex.quote(folder)} --resume")
+        whole = all(run.manifest.partial is None for run in runs)
+        yield go_on(shlex.quote(suite), shlex.quote(folder), stopped=whole)
     release = [each for each in comparison.systems if each.name in comparison.release]
     blocked = next((each for each in release if each.outcome == "blocked"), None)
-    yield from _compare(comparison, runs, blocked or _other(comparison), folder)
+    changed = (each for each in release if each.name != comparison.reference)
+    yield from _compare(comparison, runs, blocked or next(changed, None) or _other(comparison), folder)
     if comparison.cases_to_part is not None and len(comparison.candidates) > 1:
         yield NextStep(f"add cases, about {comparison.cases_to_part:,} in all, if you must part the first two systems")
     approved = next((each for each in release if each.outcome == "approved"), None)
     if approved is not None and blocked is None and folder:
+        yield _after_merge(comparison, runs, approved, folder)
+
+
+def _after_merge(
+    comparison: SystemComparison, runs: Sequence[SystemRun], approved: SystemFigures, folder: str
+) -> NextStep:
+    """Return the step that makes later runs compare with the approved system: as reference, or as saved baseline."""
+    found = {run.figures.name: run for run in runs}
+    own, reference = found.get(approved.name), found.get(comparison.reference)
+    compared = own.decision.comparison if own is not None and own.decision is not None else None
+    stored = compared is not None and (reference is None or compared.baseline_id != reference.manifest.run_id)
+    if stored:
         run = shlex.quote(f"{folder}/{approved.folder}")
-        yield NextStep("merge; then make the run of the release system the baseline", f"evalkit baseline save {run}")
+        return NextStep("merge; then make the run of the release system the baseline", f"evalkit baseline save {run}")
+    return NextStep("merge") if approved.name == comparison.reference else make_reference(approved.name)
 
 
 def _other(comparison: SystemComparison) -> SystemFigures | None:
