@@ -18,16 +18,18 @@ _NAME_COLUMNS = 12
 
 
 def print_systems(view: SystemsView, console: Console) -> None:
-    """Print sentence, gates, a table of at most `MOST_SYSTEMS` systems, and what to do next."""
+    """Print the decision, what the comparison shows, a table of at most `MOST_SYSTEMS` systems, and what to do next."""
     from rich.padding import Padding
     from rich.text import Text
 
     head = Text()
     if view.outcome:
         head.append(f"{view.outcome.upper()}  ", style=COLOURS[view.outcome])
-    console.print(head.append(one_line(view.sentence, 400), style="bold"))
+    console.print(head.append(one_line(view.headline, 400), style="bold"))
+    if view.shown:
+        console.print(Text(one_line(view.shown, 400)), soft_wrap=True)
     console.print(Text(" · ".join(view.facts), style="dim"))
-    for line in view.release:
+    for line in view.release if len(view.release) > 1 else ():
         text = f": {one_line(line.text, 200)}" if line.text else ""
         console.print(
             Text(f"{one_line(line.name, 60)} ").append(line.outcome, COLOURS[line.outcome]).append(text, "dim")

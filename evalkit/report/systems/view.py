@@ -10,6 +10,7 @@ from typing import Literal
 from evalkit.aggregate.system_comparison import SystemComparison, SystemFigures
 from evalkit.report.headline import headline, spoken
 from evalkit.report.next_steps import NextStep
+from evalkit.report.system_sentence import either
 from evalkit.report.systems.next_steps import systems_next
 from evalkit.report.systems.runs import SystemRun
 from evalkit.results import Estimate, Outcome
@@ -22,7 +23,6 @@ Moved = Literal["better", "worse", "", "unknown"]
 """Whether an interval of a difference leaves out 0, and on which side; empty if it holds 0."""
 
 _USD, _SECONDS, _TOKENS = Style("usd"), Style("seconds"), Style("count", 0)
-_NAMED = 6
 _ZERO_END = re.compile(r"\[0(?:\.0+)?,|, 0(?:\.0+)?\]")
 NO_RANK = "none"
 
@@ -98,6 +98,22 @@ class SystemsView:
         return next((outcome for outcome in order if outcome in found), None)
 
     @property
+    def headline(self) -> str:
+        """What the gates decided, by the worst of them; the sentence of the comparison if no system is released."""
+        worst = [line for line in self.release if line.outcome == self.outcome]
+        if not worst:
+            return self.sentence
+        of = f"{len(worst) if len(worst) > 1 else 'one'} of {len(self.release)} release systems"
+        text = f": {worst[0].text}" if worst[0].text else ""
+        more = f" ({of})" if len(self.release) > 1 else ""
+        return f"{one_line(worst[0].name, 60)} {worst[0].outcome}{text}{more}"
+
+    @property
+    def shown(self) -> str:
+        """What the comparison shows, if the headline does not say it."""
+        return "" if self.headline == self.sentence else self.sentence
+
+    @property
     def ranked(self) -> tuple[SystemLine, ...]:
         """The systems by their figure, the best first; those without one last."""
         sign = -1 if self.comparison.higher_is_better else 1
@@ -171,12 +187,6 @@ def written(seen: Estimate, style: Style, higher_is_better: bool) -> tuple[str, 
         interval = bounds(replace(seen, n=n), style)
     text = difference(value, style, n)
     return f"+{text}" if value > 0 and any(digit in "123456789" for digit in text) else text, interval
-
-
-def named(names: Sequence[str]) -> str:
-    """List names, at most `_NAMED` of them."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(one_line(name, 60) for name in names[:_NAMED]) + more
 
 
 def _order(value: float | None, sign: int) -> tuple[bool, float]:
@@ -274,7 +284,7 @@ def _claims(comparison: SystemComparison, sentence: str, style: Style) -> Iterat
 
 
 def _best(comparison: SystemComparison, sentence: str) -> Iterator[str]:
-    """Name the best system, or those that are tied and the cheapest of them, if the sentence does not name them."""
+    """Name the best system, or those that may be it and the cheapest of them, if the sentence does not name them."""
     found = [each for each in comparison.systems if each.name in comparison.candidates]
     metric = spoken(comparison.primary)
     if all(one_line(each.name, 60) in sentence for each in found):
@@ -282,7 +292,7 @@ def _best(comparison: SystemComparison, sentence: str) -> Iterator[str]:
     if len(found) == 1:
         yield f"Best by {metric}: {one_line(found[0].name, 60)}; each other system is surely beaten."
         return
-    yield f"Tied for the best by {metric}: {named([each.name for each in found])}{_cheapest(found)}."
+    yield f"No clear best by {metric}: {either([each.name for each in found])}{_cheapest(found)}."
 
 
 def _cheapest(found: Sequence[SystemFigures]) -> str:
