@@ -182,3 +182,14 @@ def test_the_gates_lead(outcomes: tuple[Outcome, ...], headline: str) -> None:
     page = systems_page(view_of(compared))
     assert page.headline == headline
     assert page.sections[0].lines == ((samples.SENTENCE,),)
+
+
+def test_a_run_that_cannot_be_compared_says_why() -> None:
+    """Without release systems, too few answers leave the run without a decision."""
+    compared = replace(gated(), release=())
+    view = build_systems_view(compared, samples.SENTENCE, (), reasons=("new answered 0 of 12 calls", "partial run"))
+    console = Console(width=80, record=True, file=io.StringIO())
+    print_systems(view, console)
+    lines = console.export_text().splitlines()
+    assert lines[:2] == ["NO DECISION  new answered 0 of 12 calls; partial run", samples.SENTENCE]
+    assert "⚪ evalkit: NO DECISION — new answered 0 of 12 calls; partial run" in systems_markdown(view)

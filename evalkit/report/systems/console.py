@@ -27,7 +27,7 @@ def print_systems(view: SystemsView, console: Console) -> None:
         head.append(f"{view.outcome.upper()}  ", style=COLOURS[view.outcome])
     console.print(head.append(one_line(view.headline, 400), style="bold"))
     if view.shown:
-        console.print(Text(one_line(view.shown, 400)), soft_wrap=True)
+        console.print(Text(one_line(view.shown, 400)))
     console.print(Text(" · ".join(view.facts), style="dim"))
     for line in view.release if len(view.release) > 1 else ():
         text = f": {one_line(line.text, 200)}" if line.text else ""

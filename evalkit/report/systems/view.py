@@ -81,6 +81,8 @@ class SystemsView:
     """In the order of the suite."""
     facts: tuple[str, ...]
     release: tuple[ReleaseLine, ...]
+    reasons: tuple[str, ...]
+    """Why a run without release systems has no decision; empty if it has one."""
     claims: tuple[str, ...]
     """What can be said of the best system, and with which error."""
     next: tuple[NextStep, ...]
@@ -92,14 +94,18 @@ class SystemsView:
 
     @property
     def outcome(self) -> Outcome | None:
-        """The worst outcome of the release systems; `None` if the systems are only compared."""
+        """The worst outcome of the release systems; without them, `None` if the systems could be compared."""
+        if self.reasons:
+            return "no decision"
         order: tuple[Outcome, ...] = ("blocked", "no decision", "approved with conditions", "approved")
         found = {line.outcome for line in self.release}
         return next((outcome for outcome in order if outcome in found), None)
 
     @property
     def headline(self) -> str:
-        """What the gates decided, by the worst of them; the sentence of the comparison if no system is released."""
+        """What the gates decided, by the worst of them; without gates, why there is no decision, or the sentence."""
+        if self.reasons:
+            return "; ".join(self.reasons)
         worst = [line for line in self.release if line.outcome == self.outcome]
         if not worst:
             return self.sentence
@@ -121,7 +127,13 @@ class SystemsView:
 
 
 def build_systems_view(
-    comparison: SystemComparison, sentence: str, runs: Sequence[SystemRun], *, folder: str = "", suite: str = ""
+    comparison: SystemComparison,
+    sentence: str,
+    runs: Sequence[SystemRun],
+    *,
+    folder: str = "",
+    suite: str = "",
+    reasons: tuple[str, ...] = (),
 ) -> SystemsView:
     """Build the view of a comparison.
 
@@ -131,6 +143,7 @@ def build_systems_view(
         runs: the runs of its systems, in the same order; empty if only the figures are shown.
         folder: folder of the comparison as commands name it.
         suite: file of the suite as commands name it; empty if it is not known.
+        reasons: why a run without release systems has no decision; empty if it has one.
     """
     declared = {metric.name: metric for run in runs for metric in run.manifest.metrics}
     style = style_of(comparison.primary, declared.get(comparison.primary))
@@ -146,6 +159,7 @@ def build_systems_view(
         lines=lines,
         facts=_facts(comparison),
         release=tuple(_release(lines, runs)),
+        reasons=reasons,
         claims=tuple(_claims(comparison, sentence, style)),
         next=systems_next(comparison, runs, folder=folder, suite=suite),
     )
