@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.report.console import COLOURS, print_steps
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _NAME_COLUMNS = 12
+_MOST_NOTES = 12
 
 
 def print_systems(view: SystemsView, console: Console) -> None:
@@ -39,7 +41,24 @@ def print_systems(view: SystemsView, console: Console) -> None:
     hidden = len(view.lines) - MOST_SYSTEMS
     if hidden > 0:
         console.print(Text(f" … and {hidden} more, in report.html", style="dim"))
+    _print_notes(view.comparison.notes, console)
     print_steps(view.next, console)
+
+
+def _print_notes(notes: Sequence[str], console: Console) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    if not notes:
+        return
+    hidden = len(notes) - _MOST_NOTES
+    lines = [one_line(note, 300) for note in notes[:_MOST_NOTES]]
+    lines += [f"and {hidden} more, in report.html"] if hidden > 0 else []
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for place, line in enumerate(lines):
+        table.add_row(Text("" if place else "note", "dim"), Text(line, "dim"))
+    console.print()
+    console.print(table)
 
 
 def _table(view: SystemsView) -> Table:

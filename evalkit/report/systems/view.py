@@ -81,6 +81,8 @@ class SystemsView:
     """In the order of the suite."""
     facts: tuple[str, ...]
     release: tuple[ReleaseLine, ...]
+    suite: str
+    """File of the suite as commands name it; empty if there is none, as for a file of results."""
     reasons: tuple[str, ...]
     """Why a run without release systems has no decision; empty if it has one."""
     claims: tuple[str, ...]
@@ -159,6 +161,7 @@ def build_systems_view(
         lines=lines,
         facts=_facts(comparison),
         release=tuple(_release(lines, runs)),
+        suite=suite,
         reasons=reasons,
         claims=tuple(_claims(comparison, sentence, style)),
         next=systems_next(comparison, runs, folder=folder, suite=suite),
