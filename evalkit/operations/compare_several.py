@@ -17,8 +17,8 @@ from evalkit.operations.compare import tested_once
 from evalkit.operations.compare_files import how_read, new_folder, write_side
 from evalkit.operations.compare_sides import Comparing, side_of, tables_of
 from evalkit.report.headline import AS_THEY_ARE
-from evalkit.store.comparison import COMPARISON, store_comparison
-from evalkit.store.folder import RunFolder
+from evalkit.store.comparison import store_comparison
+from evalkit.store.folder import COMPARISON, RunFolder
 from evalkit.store.stored_run import load_run
 from evalkit.store.systems_folder import folders_of
 from evalkit.suite.systems import MOST_SYSTEMS
