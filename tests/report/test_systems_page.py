@@ -176,7 +176,7 @@ def test_a_system_without_a_figure_says_why(tmp_path: Path) -> None:
     broken = replace(compared.systems[1], primary=nothing, difference=nothing, p_value=None, rank=None, n_scored=0)
     compared = replace(compared, systems=(compared.systems[0], broken, compared.systems[2]))
     page = page_of(tmp_path, compared)
-    assert row_of(page, broken.name).count("undefined: no case was scored") == 2
+    assert row_of(page, broken.name).count("none (no case was scored)") == 2
     assert build_systems_view(compared, "", ()).ranked[-1].name == broken.name
 
 
@@ -427,7 +427,7 @@ def test_a_cheapest_system_needs_a_cost_of_its_own(cost: float | None) -> None:
 
 
 def test_a_comparison_of_nothing_is_a_page(tmp_path: Path) -> None:
-    """No case was asked: every figure is undefined or unknown, nothing is drawn, and the answers are an empty list."""
+    """No case was asked: every figure is none or unknown, nothing is drawn, and the answers are an empty list."""
     nothing = Estimate(value=None, reason="no case was scored")
     compared = samples.comparison(2, n=0)
     systems = tuple(
@@ -438,7 +438,7 @@ def test_a_comparison_of_nothing_is_a_page(tmp_path: Path) -> None:
     assert block_of(page, "index")["rows"] == []
     assert "No difference is known." in page
     assert "<svg" not in page
-    assert row_of(page, "today").count("undefined: no case was scored") == 1
+    assert row_of(page, "today").count("none (no case was scored)") == 1
 
 
 def test_one_system_alone_is_a_page(tmp_path: Path) -> None:

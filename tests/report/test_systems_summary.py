@@ -149,8 +149,8 @@ def test_an_undefined_figure_is_one_word_in_the_terminal() -> None:
     nothing = Estimate(value=None, reason="no case of this system was scored by any scorer")
     broken = replace(compared.systems[1], primary=nothing, difference=nothing, rank=None, cost_usd_per_case=None)
     lines = printed(replace(compared, systems=(compared.systems[0], broken)))
-    row = next(line for line in lines if line.lstrip().startswith("gpt-5-mini/short ") and "undefined" in line)
-    assert row.split()[:5] == ["gpt-5-mini/short", "undefined", "undefined", "none", "unknown"]
+    row = next(line for line in lines if line.lstrip().startswith("gpt-5-mini/short ") and "none" in line)
+    assert row.split()[:5] == ["gpt-5-mini/short", "none", "none", "none", "unknown"]
 
 
 def gated(*outcomes: Outcome) -> SystemComparison:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.report.console import COLOURS, print_steps
 from evalkit.report.systems.markdown import MOST_SYSTEMS, shown_lines
-from evalkit.report.systems.view import SystemLine, SystemsView
+from evalkit.report.systems.view import NONE, SystemLine, SystemsView
 from evalkit.text.printable import one_line
 
 if TYPE_CHECKING:
@@ -76,11 +76,13 @@ def _table(view: SystemsView) -> Table:
 
 
 def _cells(line: SystemLine) -> tuple[str, ...]:
-    difference = line.difference.partition(":")[0].replace(" pts", "").replace(" pt", "")
+    difference = line.difference.replace(" pts", "").replace(" pt", "")
+    if difference != NONE:
+        difference = f"{difference} {line.difference_interval}".rstrip()
     return (
         one_line(line.name, 60),
-        line.primary.partition(":")[0],
-        "reference" if line.is_reference else f"{difference} {line.difference_interval}".rstrip(),
+        line.primary,
+        "reference" if line.is_reference else difference,
         line.rank,
         line.cost,
     )

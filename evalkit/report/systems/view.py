@@ -24,7 +24,7 @@ Moved = Literal["better", "worse", "", "unknown"]
 
 _USD, _SECONDS, _TOKENS = Style("usd"), Style("seconds"), Style("count", 0)
 _ZERO_END = re.compile(r"\[0(?:\.0+)?,|, 0(?:\.0+)?\]")
-NO_RANK = "none"
+NONE = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,7 @@ class SystemLine:
     figures: SystemFigures
     primary: str
     interval: str
+    """The reason, in round brackets, if there is no figure; so is that of the difference."""
     difference: str
     """In points for a rate; empty for the reference."""
     difference_interval: str
@@ -191,13 +192,13 @@ def moved(seen: Estimate | None, higher_is_better: bool) -> Moved:
 
 
 def written(seen: Estimate, style: Style, higher_is_better: bool) -> tuple[str, str]:
-    """Write a difference with its sign, and its interval; the reason if it is undefined.
+    """Write a difference with its sign, and its interval; `none` and the reason if it has no value.
 
     An interval that leaves out 0 gets more digits if one of its ends would be shown as 0.
     """
     value, n = seen.value, seen.n
     if value is None:
-        return f"undefined: {seen.reason}" if seen.reason else "undefined", ""
+        return NONE, _reason(seen)
     interval = bounds(seen, style)
     if moved(seen, higher_is_better) and _ZERO_END.search(interval):
         style, n = finer(style, n)
@@ -219,8 +220,8 @@ def _line(number: int, figures: SystemFigures, comparison: SystemComparison, sty
     return SystemLine(
         number=number,
         figures=figures,
-        primary=_undefined(figures.primary) if value is None else figure(value, style, figures.primary.n),
-        interval=bounds(figures.primary, style),
+        primary=NONE if value is None else figure(value, style, figures.primary.n),
+        interval=_reason(figures.primary) if value is None else bounds(figures.primary, style),
         difference="" if is_reference else words[0],
         difference_interval=words[1],
         moved="" if is_reference else tested(figures, comparison.higher_is_better),
@@ -241,13 +242,13 @@ def _line(number: int, figures: SystemFigures, comparison: SystemComparison, sty
     )
 
 
-def _undefined(seen: Estimate) -> str:
-    return f"undefined: {seen.reason}" if seen.reason else "undefined"
+def _reason(seen: Estimate) -> str:
+    return f"({seen.reason})" if seen.reason else ""
 
 
 def _rank(figures: SystemFigures) -> str:
     if figures.rank is None:
-        return NO_RANK
+        return NONE
     best, worst = figures.rank.best, figures.rank.worst
     return str(best) if best == worst else f"{best} to {worst}"
 
