@@ -41,10 +41,12 @@ def _unknown_costs(table: SystemTable) -> Iterator[str]:
 
 
 def _why(system: SystemColumns) -> str:
+    errors = int(system.errored.sum()) if system.errored is not None else 0
+    if system.cases and errors == len(system.cases):
+        return "none of its cases was answered"
     applies = int(system.applies.sum()) if system.applies is not None else len(system.cases)
     if not applies:
         return f"{system.metric.name} applies to none of its cases"
-    errors = int(system.errored.sum()) if system.errored is not None else 0
     if 2 * errors < applies * (1 - scored_share(system)):
         return f"{figure(1 - scored_share(system), _RATE, applies)} of its cases have no value"
     why = f"{figure(errors / applies, _RATE, applies)} errors"

@@ -9,7 +9,6 @@ from evalkit.cli.output import NO_FILES, CommandOutput, Files
 from evalkit.disk.paths import shown_path
 from evalkit.operations.run_systems import SystemsResult
 from evalkit.store.folder import DECISION, REPORT
-from evalkit.text.printable import one_line
 
 if TYPE_CHECKING:
     from evalkit.operations.compare_several import SeveralCompared
@@ -34,15 +33,16 @@ def show_systems(result: SystemsResult, output: CommandOutput, *, reports: bool,
         if file is not None:
             fix = f"`evalkit report {shown_path(result.results[released[0]].folder.path)}` writes that of one"
             output.say(f"skipped {file}: it shows one system, and here are {len(released)}; {fix}")
-    comparison = compared_view(folder, result.comparison, suite=result.run.suite_file, reports=reports)
+    # With release systems, the lines of their gates say why.
+    reasons = () if result.run.release else result.reasons
+    suite = result.run.suite_file
+    comparison = compared_view(folder, result.comparison, suite=suite, reports=reports, reasons=reasons)
     if files.summary is not None:
         append_systems_to(files.summary, comparison)
     if output.json:
         output.results.out((folder / DECISION).read_text(encoding="utf-8"), end="", highlight=False)
         return
     print_systems(comparison, output.results)
-    for reason in result.reasons if not result.run.release else ():
-        output.results.print(f"  {one_line(reason, 300)}", soft_wrap=True)
     if not output.quiet:
         where = folder / REPORT if reports else folder / "systems"
         output.messages.print(f"\nreport  {shown_path(where)}", soft_wrap=True)

@@ -257,7 +257,12 @@ def _meanings(table: ResultTable, columns: ResultColumns) -> dict[str, str]:
 
 def _notes(pair: PairedResults, columns: ResultColumns, unknown: str) -> tuple[str, ...]:
     """Say how the files were read, and what they cannot show."""
-    return (*_gaps(pair), unknown, _NOT_CHECKED, *_read_as(pair, columns), *_left_out(pair, columns))
+    return (*_gaps(pair), unknown, _NOT_CHECKED, *how_read(pair, columns))
+
+
+def how_read(pair: PairedResults, columns: ResultColumns) -> tuple[str, ...]:
+    """Say as what the columns were read, and which rows and columns do not count."""
+    return (*_read_as(pair, columns), *_left_out(pair, columns))
 
 
 def _gaps(pair: PairedResults) -> Iterator[str]:

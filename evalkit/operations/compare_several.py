@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evalkit.aggregate.compare_systems import compare_systems
@@ -14,10 +14,11 @@ from evalkit.imports.result_columns import ResultColumns, choose_columns
 from evalkit.imports.result_rows import PairedResults, rows_of
 from evalkit.imports.result_table import ResultTable
 from evalkit.operations.compare import tested_once
-from evalkit.operations.compare_files import new_folder, write_side
+from evalkit.operations.compare_files import how_read, new_folder, write_side
 from evalkit.operations.compare_sides import Comparing, side_of, tables_of
-from evalkit.store.comparison import COMPARISON, store_comparison
-from evalkit.store.folder import RunFolder
+from evalkit.report.headline import AS_THEY_ARE
+from evalkit.store.comparison import store_comparison
+from evalkit.store.folder import COMPARISON, RunFolder
 from evalkit.store.stored_run import load_run
 from evalkit.store.systems_folder import folders_of
 from evalkit.suite.systems import MOST_SYSTEMS
@@ -82,6 +83,7 @@ def compare_several(request: Comparing, names: tuple[str, ...], out: Path | None
         for name, side, read in zip(names, sides, [reads[0], *reads], strict=True)
     }
     comparison = _compared(folders, places, (table.name, primary), request.seed)
+    comparison = replace(comparison, notes=(*_notes(dict(zip(names[1:], reads, strict=True))), *comparison.notes))
     store_comparison(folder, comparison)
     return SeveralCompared(folder, comparison)
 
@@ -114,6 +116,19 @@ def _primary(reads: list[_Read], names: tuple[str, ...]) -> str:
             what = f"{name!r} has the grades {', '.join(found)}, and {names[1]!r} {', '.join(graded[0])}"
             raise InputError(Problem("--system", what, "name the columns to compare: --metric COLUMN"))
     return tested_once(reads[0][0].metrics)[0]
+
+
+def _notes(reads: Mapping[str, _Read]) -> Iterator[str]:
+    """Say what the file cannot show and how it was read; what differs by system is said of each."""
+    yield AS_THEY_ARE
+    judged = dict.fromkeys(name for _, columns in reads.values() for name in columns.judged)
+    if judged:
+        yield f"a model gave the grades of {', '.join(judged)}; how well it agrees with people is unknown"
+    said = {name: how_read(*read) for name, read in reads.items()}
+    common = set.intersection(*map(set, said.values()))
+    yield from dict.fromkeys(note for notes in said.values() for note in notes if note in common)
+    for name, notes in said.items():
+        yield from (f"{name}: {note}" for note in notes if note not in common)
 
 
 def _compared(

@@ -8,8 +8,11 @@ from pathlib import Path
 from evalkit.baselines.find import LATEST, find_baseline
 from evalkit.disk.paths import project_of
 from evalkit.errors import InputError, Problem
-from evalkit.store.folder import MANIFEST, RunFolder, is_name
+from evalkit.store.folder import COMPARISON, MANIFEST, RunFolder, is_name
 from evalkit.store.systems_folder import SystemsFolder
+
+_MARKS = (MANIFEST, COMPARISON)
+"""Files of a folder that is meant by its name, before a baseline of that name."""
 
 
 def find_systems(name: str) -> SystemsFolder | None:
@@ -33,7 +36,7 @@ def find_run(name: str, root: Path | None = None) -> RunFolder:
     Raises:
         InputError: there is no such run.
     """
-    if Path(name).is_dir() and (not is_name(name) or os.path.lexists(Path(name) / MANIFEST)):
+    if Path(name).is_dir() and (not is_name(name) or any(os.path.lexists(Path(name) / mark) for mark in _MARKS)):
         return RunFolder(Path(name))
     found = find_baseline(name, project_of(Path.cwd()) if root is None else root)
     if found is None:

@@ -17,6 +17,7 @@ from evalkit.errors import InputError, Problem
 from evalkit.operations.view import PAGE, page_of_runs
 from evalkit.store.folder import (
     COMMENT,
+    COMPARISON,
     DECISION,
     FAILURES,
     JUNIT,
@@ -29,7 +30,6 @@ from evalkit.store.folder import (
     SUMMARY,
     TIMINGS,
 )
-from evalkit.store.run_tree import COMPARISON
 
 HOST = "127.0.0.1"
 _HTML, _TEXT, _JSON = "text/html; charset=utf-8", "text/plain; charset=utf-8", "application/json"

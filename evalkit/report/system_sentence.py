@@ -19,7 +19,7 @@ _SLACK = 1e-9
 
 
 def sentence(comparison: SystemComparison) -> str:
-    """Write the sentence: the best system, one as good as the reference for less, or those that are tied.
+    """Write the sentence: the best system, one as good as the reference for less, or those that may be the best.
 
     "best" is said only of a system that no other ranked system may equal.
     """
@@ -37,7 +37,7 @@ def sentence(comparison: SystemComparison) -> str:
     if len(found) == 1:
         best = found[0]
         return f"{_name(best)} is the best {of}: {_figure(best, comparison, style)}{_gain(best, comparison, style)}"
-    return _as_good(found, comparison, style) or _tied(found)
+    return _as_good(found, comparison, style) or _no_clear_best(found)
 
 
 def _figure(system: SystemFigures, comparison: SystemComparison, style: Style) -> str:
@@ -80,10 +80,10 @@ def _within(seen: Estimate, comparison: SystemComparison, style: Style) -> str:
     return figure(max(1, math.ceil(-worst / step - _SLACK)) * step, style)
 
 
-def _tied(found: Sequence[SystemFigures]) -> str:
+def _no_clear_best(found: Sequence[SystemFigures]) -> str:
     cheapest = _cheapest(found)
-    names = _names([each.name for each in found])
-    return f"tied: {names}" + (f"; the cheapest of them is {_name(cheapest)}" if cheapest else "")
+    names = either([each.name for each in found])
+    return f"no clear best: {names}" + (f"; the cheapest of them is {_name(cheapest)}" if cheapest else "")
 
 
 def _cheapest(found: Sequence[SystemFigures]) -> SystemFigures | None:
@@ -98,6 +98,8 @@ def _name(system: SystemFigures) -> str:
     return one_line(system.name, 60)
 
 
-def _names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(one_line(name, 60) for name in names[:_NAMED]) + more
+def either(names: Sequence[str]) -> str:
+    """List names as `a, b or c`, at most `_NAMED` of them."""
+    shown = [one_line(name, 60) for name in names[:_NAMED]]
+    last = f"{len(names) - _NAMED} more" if len(names) > _NAMED else shown.pop()
+    return f"{', '.join(shown)} or {last}" if shown else last

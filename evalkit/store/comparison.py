@@ -15,10 +15,9 @@ from evalkit.errors import InputError, Problem
 from evalkit.formats.plain import plain
 from evalkit.formats.records import metric_record
 from evalkit.formats.shapes import Faults, read
-from evalkit.store.folder import RunFolder
+from evalkit.store.folder import COMPARISON, RunFolder
 from evalkit.text.printable import one_line
 
-COMPARISON = "comparison.json"
 COMPARISON_FORMAT = 1
 _AGAIN = "run the suite again"
 

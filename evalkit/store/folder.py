@@ -33,6 +33,8 @@ SET_ASIDE = "set_aside.jsonl"
 """Damaged lines, and rows of cases that left the golden set, removed from the journal by a resumed run."""
 SEAL = "seal.txt"
 """The rows and files behind the decision, and every decision of the run so far."""
+COMPARISON = "comparison.json"
+"""How several systems compare, in the folder around their runs; without `systems.json` they were read from files."""
 SYSTEMS = "systems.json"
 """The systems of a run of several; its folder holds no rows, but a run folder for each."""
 FOLDERS = "systems"
@@ -120,6 +122,8 @@ class RunFolder:
         """Return the problem of a folder without a manifest; one with several systems names their folders."""
         place = self.shown
         if not (self.path / SYSTEMS).is_file():
+            if (self.path / COMPARISON).is_file():
+                return Problem(place, "a comparison of files", "run `evalkit compare` again")
             what = f"no {MANIFEST} in it, so it is not a run folder"
             return Problem(place, what, "name a folder that `evalkit run` wrote")
         runs = sorted(file.parent for file in self.path.glob(f"*/*/{MANIFEST}"))

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit.errors import InputError
-from evalkit.store.folder import BASELINES, DECISION, MANIFEST, ROWS, SUMMARY, RunFolder
+from evalkit.store.folder import BASELINES, COMPARISON, DECISION, MANIFEST, ROWS, SUMMARY, RunFolder
 from evalkit.store.history import UNFINISHED, PastRun, index_around, indexed_run
 from evalkit.store.run_index import RunIndex
 from evalkit.store.running import RUNNING, refuse_if_running
 
-COMPARISON = "comparison.json"
-"""Marks a folder around the runs of several systems."""
 SYSTEMS = "systems"
 """Folder beside `comparison.json` that holds a run folder for each system."""
 _SIGNS = (MANIFEST, DECISION, ROWS, f"{ROWS}.gz", RUNNING)

@@ -247,7 +247,7 @@ def test_a_system_with_nothing_scored_has_no_figures() -> None:
     assert figures.primary.value is None
     assert figures.difference is not None
     assert (figures.difference.value, figures.p_value, figures.rank) == (None, None, None)
-    assert found.notes == ("b has no rank: 100% errors",)
+    assert found.notes == ("b has no rank: none of its cases was answered",)
     none = compared([columns("a", [math.nan] * 3), columns("b", [math.nan] * 3)])
     assert none.candidates == ()
     assert none.winner_shrunken is None
@@ -456,6 +456,7 @@ def test_a_run_in_which_every_call_failed_is_compared() -> None:
     figures = by_name(found)["b"]
     assert (figures.n_errors, figures.primary.value, figures.rank) == (20, None, None)
     assert found.metric == PASS_RATE
+    assert "b has no rank: none of its cases was answered" in found.notes
 
 
 def test_a_case_of_another_content_is_not_compared() -> None:

@@ -241,7 +241,7 @@ def test_prompt_files_make_a_matrix(several: SeveralProject) -> None:
     ("more", "words", "code", "said"),
     [
         ("", (), 0, "3 systems · reference old"),
-        ("", ("--limit", "10"), 3, "partial run (--limit 10)"),
+        ("", ("--limit", "10"), 3, "NO DECISION  partial run (--limit 10)"),
         (f"release: [new]\n{GATE}", (), 1, "new blocked"),
         (f"release: [third]\n{GATE}", (), 0, "third approved"),
         (f"release: [third, new]\n{GATE}", (), 1, "third approved"),
@@ -355,7 +355,7 @@ def test_a_slowdown_against_the_reference_blocks(several: SeveralProject) -> Non
     several.systems(f"release: [new]\n{gate}", old=system(side="old", delay=0.05), new=system(side="new", delay=0.6))
     ran = several.run("run", "suite.yaml", "--out", "run", "--no-report")
     assert 1 == ran.returncode, ran.stdout
-    assert "slowdown" in ran.stdout
+    assert "new blocked: latency ratio is" in ran.stdout
     assert 80 == len((several.root / "calls.log").read_text().splitlines())
 
 

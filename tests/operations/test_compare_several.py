@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from scipy import stats
 
 from evalkit.errors import InputError
-from evalkit.operations.compare_files import Comparing
+from evalkit.operations.compare_files import ColumnFlags, Comparing
 from evalkit.operations.compare_several import compare_several, systems_of
+from evalkit.report.headline import AS_THEY_ARE
+from evalkit.report.systems.console import print_systems
 from evalkit.report.systems.write import compared_view
 from evalkit.store.comparison import stored_comparison
 
@@ -54,6 +58,26 @@ def test_each_system_is_compared_with_the_first(tmp_path: Path) -> None:
     assert view.outcome is None
     assert "Where is 7?" not in (tmp_path / "out" / "summary.md").read_text(encoding="utf-8")
     assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
+
+
+def test_what_the_file_cannot_show_is_said(tmp_path: Path) -> None:
+    """Who graded is unknown, which columns were read, that a model graded; no suite and no report is promised."""
+    asked = ColumnFlags(judged=("correct",))
+    request = Comparing(before=str(write_table(tmp_path / "all.csv")), system="model", asked=asked)
+    found = compare_several(request, systems_of(request), tmp_path / "out").comparison
+    text = "\n".join(found.notes)
+    for said in (AS_THEY_ARE, "a model gave the grades of correct", "read as `correct`", "cases are paired by `id`"):
+        assert said in text, said
+    assert len(found.notes) == len(set(found.notes))
+    assert "both files" not in text
+    view = compared_view(tmp_path / "out", found, suite="", reports=True)
+    console = Console(width=80, record=True, file=io.StringIO())
+    print_systems(view, console)
+    assert "note  these grades are taken as they are" in console.export_text()
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "read as `correct`" in page
+    assert "a click on the cell opens" not in page
+    assert "prices:" not in page
 
 
 def test_another_reference_comes_first(tmp_path: Path) -> None:

@@ -77,6 +77,16 @@ def test_a_run_that_is_not_there_is_said_with_its_name(root: Path, name: str, sa
     assert name in str(refused.value)
 
 
+@pytest.mark.parametrize("name", ["compared", "reports/compared"])
+def test_a_comparison_of_files_is_called_that(root: Path, name: str) -> None:
+    """It is written by another command, which a run is not."""
+    (root / name).mkdir(parents=True)
+    (root / name / "comparison.json").write_text("{}", encoding="utf-8")
+    for command in ("report", "gate"):
+        refused = CliRunner().invoke(app, [command, name]).exception
+        assert f"{name}: a comparison of files; run `evalkit compare` again" in str(refused)
+
+
 def test_without_a_run_there_is_no_latest(tmp_path: Path) -> None:
     """An empty project has no finished run."""
     with pytest.raises(InputError, match="no finished run in reports"):

@@ -66,11 +66,11 @@ def test_never_worse_is_within_a_point() -> None:
 @pytest.mark.parametrize(
     ("cost", "low", "words"),
     [
-        (0.5, -0.09, "tied: today, b; the cheapest of them is b"),  # too wide to be called as good
-        (1.5, -0.01, "tied: today, b; the cheapest of them is today"),
-        (1.0, -0.01, "tied: today, b"),  # both cost the same
-        (0.995, -0.01, "tied: today, b; the cheapest of them is b"),  # nothing worth saying
-        (None, -0.01, "tied: today, b"),
+        (0.5, -0.09, "no clear best: today or b; the cheapest of them is b"),  # too wide to be called as good
+        (1.5, -0.01, "no clear best: today or b; the cheapest of them is today"),
+        (1.0, -0.01, "no clear best: today or b"),  # both cost the same
+        (0.995, -0.01, "no clear best: today or b; the cheapest of them is b"),  # nothing worth saying
+        (None, -0.01, "no clear best: today or b"),
     ],
 )
 def test_tied(cost: float | None, low: float, words: str) -> None:
@@ -82,7 +82,7 @@ def test_many_names_are_cut() -> None:
     """Six names and the number of the others."""
     systems = [system("today", 0.85), *(system(f"s{n}", 0.85, None, (0, -0.01, 0.01)) for n in range(9))]
     names = " ".join(each.name for each in systems)
-    assert said(*systems, candidates=names) == "tied: today, s0, s1, s2, s3, s4 and 4 more"
+    assert said(*systems, candidates=names) == "no clear best: today, s0, s1, s2, s3, s4 or 4 more"
 
 
 def test_best_is_said_of_a_single_candidate() -> None:
@@ -98,7 +98,7 @@ def test_best_is_never_said_of_two_nor_of_the_only_one_with_a_rank() -> None:
     """A system that has no rank was not beaten."""
     b = system("b", 0.91, 1.0, (0.06, 0.02, 0.1))
     unranked = system("c", 0.95, 1.0, (0.1, 0.02, 0.1), ranked=False)
-    assert "best" not in said(system("today", 0.9), b, candidates="today b")
+    assert "is the best" not in said(system("today", 0.9), b, candidates="today b")
     alone = said(b, unranked, candidates="b")
     assert alone == "b has pass rate 91.0% [88.0, 94.0]; no other system has a rank"
     assert "best of the 2 systems with a rank" in said(system("today", 0.8), b, unranked, candidates="b")

@@ -21,6 +21,7 @@ from test_report_hostile import SKELETON
 
 from evalkit.aggregate.system_comparison import SystemComparison, SystemFigures
 from evalkit.report.systems.write import write_comparison
+from evalkit.results import Estimate
 from evalkit.types import Case, Failure, Output, Row, Score
 
 pytestmark = pytest.mark.skipif(chromium.PROGRAM is None, reason="Chromium is not installed")
@@ -28,6 +29,7 @@ IDS = "[...document.querySelectorAll('#pages tbody th b')].map((each) => each.te
 HEADS = "[...document.querySelectorAll('#pages thead th > span')].map((each) => each.textContent)"
 NAMES = "[...document.querySelectorAll('#table tbody tr')].map((row) => row.children[1].dataset.value)"
 STATUS = "document.getElementById('status').textContent"
+SCROLLS = "document.querySelector('.wide').scrollWidth - document.querySelector('.wide').clientWidth"
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -48,6 +50,31 @@ async def chosen(tab: Tab, box: str, change: str, status: str) -> None:
         "box.dispatchEvent(new Event('change', {bubbles: true})); })()"
     )
     await tab.until(f"{STATUS} === {json.dumps(status)}")
+
+
+def test_without_references_nothing_is_expected(tmp_path: Path) -> None:
+    """The answers have no column for what no case has; a reason for a missing figure leaves the table its width."""
+    compared = samples.comparison(4, n=12)
+    nothing = Estimate(value=None, reason="no case has a value, as every call to this system ended in an error")
+    dead = replace(compared.systems[1], primary=nothing, difference=nothing, rank=None, p_value=None)
+    compared = replace(compared, systems=(compared.systems[0], dead, *compared.systems[2:]))
+
+    def bare(place: int, number: int) -> Row:
+        row = samples.answer(place, number)
+        return replace(row, case=replace(row.case, reference=()))
+
+    samples.write_runs(tmp_path / "run", compared, bare)
+    write_comparison(tmp_path / "run", compared, samples.SENTENCE)
+
+    async def visit(tab: Tab) -> None:
+        await tab.open(tmp_path / "run" / "report.html")
+        size = {"width": 1440, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        await tab.call("Emulation.setDeviceMetricsOverride", **size)
+        assert "Expected" not in await tab.value(HEADS)
+        assert await tab.value("document.querySelectorAll('#pages .expected').length") == 0
+        assert await tab.value(SCROLLS) == 0
+
+    browse(tmp_path, visit)
 
 
 def test_filters_find_the_cases(tmp_path: Path, page: Path) -> None:

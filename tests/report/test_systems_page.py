@@ -64,7 +64,7 @@ def test_sentence_gates_table_and_next_are_read_without_scripts(tmp_path: Path) 
     for said in (
         samples.SENTENCE,
         "approved gpt-5-mini/short",
-        "Tied for the best by pass rate: gpt-5-mini/short, gpt-5-mini/steps; the cheapest of them is gpt-5-mini/short",
+        "No clear best by pass rate: gpt-5-mini/short or gpt-5-mini/steps; the cheapest of them is gpt-5-mini/short",
         "About 1,900 cases would part the first two systems",
         "in at most 5% of runs",
         "shrunken towards the mean of all systems it is 86.1%".replace("shrunken", "Shrunken"),
@@ -177,7 +177,7 @@ def test_a_system_without_a_figure_says_why(tmp_path: Path) -> None:
     broken = replace(compared.systems[1], primary=nothing, difference=nothing, p_value=None, rank=None, n_scored=0)
     compared = replace(compared, systems=(compared.systems[0], broken, compared.systems[2]))
     page = page_of(tmp_path, compared)
-    assert row_of(page, broken.name).count("undefined: no case was scored") == 2
+    assert row_of(page, broken.name).count("none (no case was scored)") == 2
     assert build_systems_view(compared, "", ()).ranked[-1].name == broken.name
 
 
@@ -423,9 +423,9 @@ def test_a_release_system_without_a_decision_has_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sentence", "candidates", "said"),
     [
-        ("today is fine", (1, 2), "Tied for the best by pass rate: gpt-5-mini/short, gpt-5-mini/steps; the cheapest"),
+        ("today is fine", (1, 2), "No clear best by pass rate: gpt-5-mini/short or gpt-5-mini/steps; the cheapest"),
         ("today is fine", (1,), "Best by pass rate: gpt-5-mini/short; each other system is surely beaten."),
-        ("tied: gpt-5-mini/short, gpt-5-mini/steps", (1, 2), ""),
+        ("no clear best: gpt-5-mini/short or gpt-5-mini/steps", (1, 2), ""),
         ("gpt-5-mini/short is the best of 3 systems", (1,), ""),
         ("no rank for today", (), ""),
     ],
@@ -445,11 +445,11 @@ def test_a_cheapest_system_needs_a_cost_of_its_own(cost: float | None) -> None:
     systems = tuple(replace(each, cost_usd_per_case=0.0006) for each in compared.systems[:2])
     systems = (*systems, replace(compared.systems[2], cost_usd_per_case=cost))
     claims = build_systems_view(replace(compared, systems=systems), "", ()).claims
-    assert claims[0] == "Tied for the best by pass rate: gpt-5-mini/short, gpt-5-mini/steps."
+    assert claims[0] == "No clear best by pass rate: gpt-5-mini/short or gpt-5-mini/steps."
 
 
 def test_a_comparison_of_nothing_is_a_page(tmp_path: Path) -> None:
-    """No case was asked: every figure is undefined or unknown, nothing is drawn, and the answers are an empty list."""
+    """No case was asked: every figure is none or unknown, nothing is drawn, and the answers are an empty list."""
     nothing = Estimate(value=None, reason="no case was scored")
     compared = samples.comparison(2, n=0)
     systems = tuple(
@@ -460,7 +460,7 @@ def test_a_comparison_of_nothing_is_a_page(tmp_path: Path) -> None:
     assert block_of(page, "index")["rows"] == []
     assert "No difference is known." in page
     assert "<svg" not in page
-    assert row_of(page, "today").count("undefined: no case was scored") == 1
+    assert row_of(page, "today").count("none (no case was scored)") == 1
 
 
 def test_one_system_alone_is_a_page(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from rich.console import Console
 
 from evalkit.aggregate.system_comparison import SystemComparison
 from evalkit.report.systems.console import print_systems
-from evalkit.report.systems.markdown import systems_markdown
+from evalkit.report.systems.markdown import systems_markdown, systems_page
 from evalkit.report.systems.view import SystemsView, build_systems_view
 from evalkit.report.systems.write import write_comparison
-from evalkit.results import Estimate
+from evalkit.results import Estimate, Outcome
 
 DOLLAR = ("<span>", "</span>")
 """Around a dollar sign, so that it begins no formula."""
@@ -60,8 +60,8 @@ def test_the_comment_holds_what_decides() -> None:
     """Sentence, gate, figures with intervals, unknown costs and the next step."""
     text = systems_markdown(view_of(samples.comparison(12)))
     for said in (
-        f"### ✅ evalkit: APPROVED — {samples.SENTENCE}",
-        "- `gpt-5-mini/short` approved",
+        "### ✅ evalkit: APPROVED — gpt-5-mini/short approved",
+        samples.SENTENCE,
         "| `gpt-5-mini/short` | 88.0% [85.0, 91.0] | +4.0 pts [0.5, 7.5] | 1 to 3 | $0.00060 | approved |",
         "| `gpt-5/steps` | 86.1% [83.1, 89.1] | +2.1 pts [−1.4, 5.6] | 4 to 7 | unknown | – |",
         "- add cases, about 1,900 in all, if you must part the first two systems",
@@ -149,5 +149,47 @@ def test_an_undefined_figure_is_one_word_in_the_terminal() -> None:
     nothing = Estimate(value=None, reason="no case of this system was scored by any scorer")
     broken = replace(compared.systems[1], primary=nothing, difference=nothing, rank=None, cost_usd_per_case=None)
     lines = printed(replace(compared, systems=(compared.systems[0], broken)))
-    row = next(line for line in lines if line.lstrip().startswith("gpt-5-mini/short ") and "undefined" in line)
-    assert row.split()[:5] == ["gpt-5-mini/short", "undefined", "undefined", "none", "unknown"]
+    row = next(line for line in lines if line.lstrip().startswith("gpt-5-mini/short ") and "none" in line)
+    assert row.split()[:5] == ["gpt-5-mini/short", "none", "none", "none", "unknown"]
+
+
+def gated(*outcomes: Outcome) -> SystemComparison:
+    """Three systems, of which the last ones are released with these outcomes."""
+    compared = samples.comparison(3)
+    first = len(compared.systems) - len(outcomes)
+    released = tuple(
+        replace(each, outcome=outcome) for each, outcome in zip(compared.systems[first:], outcomes, strict=True)
+    )
+    systems = (*(replace(each, outcome=None) for each in compared.systems[:first]), *released)
+    return replace(compared, systems=systems, release=tuple(each.name for each in released))
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "headline"),
+    [
+        (("blocked",), "gpt-5-mini/steps blocked"),
+        (("approved", "blocked"), "gpt-5-mini/steps blocked (one of 2 release systems)"),
+        (("blocked", "blocked"), "gpt-5-mini/short blocked (2 of 2 release systems)"),
+        (("no decision", "approved"), "gpt-5-mini/short no decision (one of 2 release systems)"),
+    ],
+)
+def test_the_gates_lead(outcomes: tuple[Outcome, ...], headline: str) -> None:
+    """A decision is explained by the system that it is about; what the comparison shows comes second."""
+    compared = gated(*outcomes)
+    lines = printed(compared)
+    assert lines[0].split("  ")[1] == headline
+    assert lines[1] == samples.SENTENCE
+    page = systems_page(view_of(compared))
+    assert page.headline == headline
+    assert page.sections[0].lines == ((samples.SENTENCE,),)
+
+
+def test_a_run_that_cannot_be_compared_says_why() -> None:
+    """Without release systems, too few answers leave the run without a decision."""
+    compared = replace(gated(), release=())
+    view = build_systems_view(compared, samples.SENTENCE, (), reasons=("new answered 0 of 12 calls", "partial run"))
+    console = Console(width=80, record=True, file=io.StringIO())
+    print_systems(view, console)
+    lines = console.export_text().splitlines()
+    assert lines[:2] == ["NO DECISION  new answered 0 of 12 calls; partial run", samples.SENTENCE]
+    assert "⚪ evalkit: NO DECISION — new answered 0 of 12 calls; partial run" in systems_markdown(view)

@@ -16,7 +16,8 @@ from evalkit.aggregate.system_comparison import (
 )
 from evalkit.errors import InputError
 from evalkit.results import Estimate
-from evalkit.store.comparison import COMPARISON, store_comparison, stored_comparison
+from evalkit.store.comparison import store_comparison, stored_comparison
+from evalkit.store.folder import COMPARISON
 from evalkit.types import Metric
 
 

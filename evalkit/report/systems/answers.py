@@ -82,7 +82,7 @@ def write_answers(
         room: what fits into the page.
     """
     shown = _Shown(comparison.primary, style, room.chars)
-    index, waiting, number = PackedIndex(), [], 0
+    index, waiting, number, expected = PackedIndex(), [], 0, False
     for case_id, rows in _chosen(_cases(runs), comparison, room):
         cells = [_cell(own, run, shown) for own, run in zip(rows, runs, strict=True)]
         case = next(own[0] for own in rows if own).case
@@ -91,6 +91,7 @@ def write_answers(
         if case.question != snippet_of(case):
             body["question"] = case.question[:MOST_CHARS]
         if case.reference:
+            expected = True
             body["reference"] = [text[:MOST_CHARS] for text in case.reference]
         waiting.append(body)
         if len(waiting) == room.chunk:
@@ -98,7 +99,7 @@ def write_answers(
             waiting, number = [], number + 1
     if waiting:
         write_block(file, f"rows-{number}", packed(to_ascii(waiting)))
-    write_block(file, "index", index.close(_legend(comparison, runs, style, room)))
+    write_block(file, "index", index.close({**_legend(comparison, runs, style, room), "expected": expected}))
 
 
 def _legend(comparison: SystemComparison, runs: Sequence[SystemRun], style: Style, room: AnswerRoom) -> dict[str, Any]:

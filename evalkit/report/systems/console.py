@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.report.console import COLOURS, print_steps
 from evalkit.report.systems.markdown import MOST_SYSTEMS, shown_lines
-from evalkit.report.systems.view import SystemLine, SystemsView
+from evalkit.report.systems.view import NONE, SystemLine, SystemsView
 from evalkit.text.printable import one_line
 
 if TYPE_CHECKING:
@@ -15,19 +16,22 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _NAME_COLUMNS = 12
+_MOST_NOTES = 12
 
 
 def print_systems(view: SystemsView, console: Console) -> None:
-    """Print sentence, gates, a table of at most `MOST_SYSTEMS` systems, and what to do next."""
+    """Print the decision, what the comparison shows, a table of at most `MOST_SYSTEMS` systems, and what to do next."""
     from rich.padding import Padding
     from rich.text import Text
 
     head = Text()
     if view.outcome:
         head.append(f"{view.outcome.upper()}  ", style=COLOURS[view.outcome])
-    console.print(head.append(one_line(view.sentence, 400), style="bold"))
+    console.print(head.append(one_line(view.headline, 400), style="bold"))
+    if view.shown:
+        console.print(Text(one_line(view.shown, 400)))
     console.print(Text(" · ".join(view.facts), style="dim"))
-    for line in view.release:
+    for line in view.release if len(view.release) > 1 else ():
         text = f": {one_line(line.text, 200)}" if line.text else ""
         console.print(
             Text(f"{one_line(line.name, 60)} ").append(line.outcome, COLOURS[line.outcome]).append(text, "dim")
@@ -37,7 +41,24 @@ def print_systems(view: SystemsView, console: Console) -> None:
     hidden = len(view.lines) - MOST_SYSTEMS
     if hidden > 0:
         console.print(Text(f" … and {hidden} more, in report.html", style="dim"))
+    _print_notes(view.comparison.notes, console)
     print_steps(view.next, console)
+
+
+def _print_notes(notes: Sequence[str], console: Console) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    if not notes:
+        return
+    hidden = len(notes) - _MOST_NOTES
+    lines = [one_line(note, 300) for note in notes[:_MOST_NOTES]]
+    lines += [f"and {hidden} more, in report.html"] if hidden > 0 else []
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for place, line in enumerate(lines):
+        table.add_row(Text("" if place else "note", "dim"), Text(line, "dim"))
+    console.print()
+    console.print(table)
 
 
 def _table(view: SystemsView) -> Table:
@@ -55,11 +76,13 @@ def _table(view: SystemsView) -> Table:
 
 
 def _cells(line: SystemLine) -> tuple[str, ...]:
-    difference = line.difference.partition(":")[0].replace(" pts", "").replace(" pt", "")
+    difference = line.difference.replace(" pts", "").replace(" pt", "")
+    if difference != NONE:
+        difference = f"{difference} {line.difference_interval}".rstrip()
     return (
         one_line(line.name, 60),
-        line.primary.partition(":")[0],
-        "reference" if line.is_reference else f"{difference} {line.difference_interval}".rstrip(),
+        line.primary,
+        "reference" if line.is_reference else difference,
         line.rank,
         line.cost,
     )

@@ -40,18 +40,19 @@ def _page(view: SystemsView, most: int) -> Page:
     hidden = len(view.lines) - len(shown)
     gates: list[Line] = [
         (Code(line.name), f"{line.outcome}{': ' + few_words(line.text, _TEXT_WORDS) if line.text else ''}")
-        for line in view.release[:3]
+        for line in (view.release[:3] if len(view.release) > 1 else ())
     ]
     more: list[Line] = [(f"and {hidden} more in report.html",)] if hidden else []
-    decided = (Section(bullets=tuple(gates)),) if gates else ()
+    said: tuple[Line, ...] = ((few_words(view.shown, _SENTENCE_WORDS),),) if view.shown else ()
+    told = (*((Section(lines=said),) if said else ()), *((Section(bullets=tuple(gates)),) if gates else ()))
     compared = Section(table=Table(_HEAD, tuple(_row(line) for line in shown)), lines=tuple(more))
     following = (Section(title=NEXT, bullets=(_next(view.next[0]),)),) if view.next else ()
     return Page(
         suite=view.comparison.suite,
         outcome=view.outcome or "compared",
-        headline=few_words(view.sentence, _SENTENCE_WORDS),
+        headline=few_words(view.headline, _SENTENCE_WORDS),
         facts=view.facts,
-        sections=(*decided, compared, *following),
+        sections=(*told, compared, *following),
         news=view.outcome != "approved",
     )
 

@@ -10,6 +10,7 @@ from typing import Literal
 from evalkit.aggregate.system_comparison import SystemComparison, SystemFigures
 from evalkit.report.headline import headline, spoken
 from evalkit.report.next_steps import NextStep
+from evalkit.report.system_sentence import either
 from evalkit.report.systems.next_steps import systems_next
 from evalkit.report.systems.runs import SystemRun
 from evalkit.results import Estimate, Outcome
@@ -22,9 +23,8 @@ Moved = Literal["better", "worse", "", "unknown"]
 """Whether an interval of a difference leaves out 0, and on which side; empty if it holds 0."""
 
 _USD, _SECONDS, _TOKENS = Style("usd"), Style("seconds"), Style("count", 0)
-_NAMED = 6
 _ZERO_END = re.compile(r"\[0(?:\.0+)?,|, 0(?:\.0+)?\]")
-NO_RANK = "none"
+NONE = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,7 @@ class SystemLine:
     figures: SystemFigures
     primary: str
     interval: str
+    """The reason, in round brackets, if there is no figure; so is that of the difference."""
     difference: str
     """In points for a rate; empty for the reference."""
     difference_interval: str
@@ -81,6 +82,10 @@ class SystemsView:
     """In the order of the suite."""
     facts: tuple[str, ...]
     release: tuple[ReleaseLine, ...]
+    suite: str
+    """File of the suite as commands name it; empty if there is none, as for a file of results."""
+    reasons: tuple[str, ...]
+    """Why a run without release systems has no decision; empty if it has one."""
     claims: tuple[str, ...]
     """What can be said of the best system, and with which error."""
     next: tuple[NextStep, ...]
@@ -92,10 +97,30 @@ class SystemsView:
 
     @property
     def outcome(self) -> Outcome | None:
-        """The worst outcome of the release systems; `None` if the systems are only compared."""
+        """The worst outcome of the release systems; without them, `None` if the systems could be compared."""
+        if self.reasons:
+            return "no decision"
         order: tuple[Outcome, ...] = ("blocked", "no decision", "approved with conditions", "approved")
         found = {line.outcome for line in self.release}
         return next((outcome for outcome in order if outcome in found), None)
+
+    @property
+    def headline(self) -> str:
+        """What the gates decided, by the worst of them; without gates, why there is no decision, or the sentence."""
+        if self.reasons:
+            return "; ".join(self.reasons)
+        worst = [line for line in self.release if line.outcome == self.outcome]
+        if not worst:
+            return self.sentence
+        of = f"{len(worst) if len(worst) > 1 else 'one'} of {len(self.release)} release systems"
+        text = f": {worst[0].text}" if worst[0].text else ""
+        more = f" ({of})" if len(self.release) > 1 else ""
+        return f"{one_line(worst[0].name, 60)} {worst[0].outcome}{text}{more}"
+
+    @property
+    def shown(self) -> str:
+        """What the comparison shows, if the headline does not say it."""
+        return "" if self.headline == self.sentence else self.sentence
 
     @property
     def ranked(self) -> tuple[SystemLine, ...]:
@@ -105,7 +130,13 @@ class SystemsView:
 
 
 def build_systems_view(
-    comparison: SystemComparison, sentence: str, runs: Sequence[SystemRun], *, folder: str = "", suite: str = ""
+    comparison: SystemComparison,
+    sentence: str,
+    runs: Sequence[SystemRun],
+    *,
+    folder: str = "",
+    suite: str = "",
+    reasons: tuple[str, ...] = (),
 ) -> SystemsView:
     """Build the view of a comparison.
 
@@ -115,6 +146,7 @@ def build_systems_view(
         runs: the runs of its systems, in the same order; empty if only the figures are shown.
         folder: folder of the comparison as commands name it.
         suite: file of the suite as commands name it; empty if it is not known.
+        reasons: why a run without release systems has no decision; empty if it has one.
     """
     declared = {metric.name: metric for run in runs for metric in run.manifest.metrics}
     style = style_of(comparison.primary, declared.get(comparison.primary))
@@ -130,6 +162,8 @@ def build_systems_view(
         lines=lines,
         facts=_facts(comparison),
         release=tuple(_release(lines, runs)),
+        suite=suite,
+        reasons=reasons,
         claims=tuple(_claims(comparison, sentence, style)),
         next=systems_next(comparison, runs, folder=folder, suite=suite),
     )
@@ -158,25 +192,19 @@ def moved(seen: Estimate | None, higher_is_better: bool) -> Moved:
 
 
 def written(seen: Estimate, style: Style, higher_is_better: bool) -> tuple[str, str]:
-    """Write a difference with its sign, and its interval; the reason if it is undefined.
+    """Write a difference with its sign, and its interval; `none` and the reason if it has no value.
 
     An interval that leaves out 0 gets more digits if one of its ends would be shown as 0.
     """
     value, n = seen.value, seen.n
     if value is None:
-        return f"undefined: {seen.reason}" if seen.reason else "undefined", ""
+        return NONE, _reason(seen)
     interval = bounds(seen, style)
     if moved(seen, higher_is_better) and _ZERO_END.search(interval):
         style, n = finer(style, n)
         interval = bounds(replace(seen, n=n), style)
     text = difference(value, style, n)
     return f"+{text}" if value > 0 and any(digit in "123456789" for digit in text) else text, interval
-
-
-def named(names: Sequence[str]) -> str:
-    """List names, at most `_NAMED` of them."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(one_line(name, 60) for name in names[:_NAMED]) + more
 
 
 def _order(value: float | None, sign: int) -> tuple[bool, float]:
@@ -192,8 +220,8 @@ def _line(number: int, figures: SystemFigures, comparison: SystemComparison, sty
     return SystemLine(
         number=number,
         figures=figures,
-        primary=_undefined(figures.primary) if value is None else figure(value, style, figures.primary.n),
-        interval=bounds(figures.primary, style),
+        primary=NONE if value is None else figure(value, style, figures.primary.n),
+        interval=_reason(figures.primary) if value is None else bounds(figures.primary, style),
         difference="" if is_reference else words[0],
         difference_interval=words[1],
         moved="" if is_reference else tested(figures, comparison.higher_is_better),
@@ -214,13 +242,13 @@ def _line(number: int, figures: SystemFigures, comparison: SystemComparison, sty
     )
 
 
-def _undefined(seen: Estimate) -> str:
-    return f"undefined: {seen.reason}" if seen.reason else "undefined"
+def _reason(seen: Estimate) -> str:
+    return f"({seen.reason})" if seen.reason else ""
 
 
 def _rank(figures: SystemFigures) -> str:
     if figures.rank is None:
-        return NO_RANK
+        return NONE
     best, worst = figures.rank.best, figures.rank.worst
     return str(best) if best == worst else f"{best} to {worst}"
 
@@ -274,7 +302,7 @@ def _claims(comparison: SystemComparison, sentence: str, style: Style) -> Iterat
 
 
 def _best(comparison: SystemComparison, sentence: str) -> Iterator[str]:
-    """Name the best system, or those that are tied and the cheapest of them, if the sentence does not name them."""
+    """Name the best system, or those that may be it and the cheapest of them, if the sentence does not name them."""
     found = [each for each in comparison.systems if each.name in comparison.candidates]
     metric = spoken(comparison.primary)
     if all(one_line(each.name, 60) in sentence for each in found):
@@ -282,7 +310,7 @@ def _best(comparison: SystemComparison, sentence: str) -> Iterator[str]:
     if len(found) == 1:
         yield f"Best by {metric}: {one_line(found[0].name, 60)}; each other system is surely beaten."
         return
-    yield f"Tied for the best by {metric}: {named([each.name for each in found])}{_cheapest(found)}."
+    yield f"No clear best by {metric}: {either([each.name for each in found])}{_cheapest(found)}."
 
 
 def _cheapest(found: Sequence[SystemFigures]) -> str:

@@ -13,7 +13,9 @@ from evalkit.report.systems.view import SystemsView, build_systems_view
 from evalkit.store.folder import COMMENT, MARKDOWN, REPORT
 
 
-def write_comparison(folder: Path, comparison: SystemComparison, sentence: str, *, suite: str = "") -> SystemsView:
+def write_comparison(
+    folder: Path, comparison: SystemComparison, sentence: str, *, suite: str = "", reasons: tuple[str, ...] = ()
+) -> SystemsView:
     """Write report.html, summary.md and comment.json of a comparison.
 
     Write the reports of the systems first: answers link to those that are there.
@@ -23,6 +25,7 @@ def write_comparison(folder: Path, comparison: SystemComparison, sentence: str, 
         comparison: the comparison.
         sentence: its result in one sentence.
         suite: file of the suite as commands name it; empty if it is not known.
+        reasons: why a run without release systems has no decision; empty if it has one.
 
     Returns:
         The view, for the terminal.
@@ -36,7 +39,7 @@ def write_comparison(folder: Path, comparison: SystemComparison, sentence: str, 
     from evalkit.report.systems.markdown import systems_markdown, systems_page
 
     runs = read_system_runs(folder, comparison)
-    view = build_systems_view(comparison, sentence, runs, folder=shown_path(folder), suite=suite)
+    view = build_systems_view(comparison, sentence, runs, folder=shown_path(folder), suite=suite, reasons=reasons)
     try:
         write_systems_page(folder / REPORT, view, runs)
         with replacing(folder / MARKDOWN) as file:
@@ -48,7 +51,9 @@ def write_comparison(folder: Path, comparison: SystemComparison, sentence: str, 
     return view
 
 
-def compared_view(folder: Path, comparison: SystemComparison, *, suite: str, reports: bool) -> SystemsView:
+def compared_view(
+    folder: Path, comparison: SystemComparison, *, suite: str, reports: bool, reasons: tuple[str, ...] = ()
+) -> SystemsView:
     """Build the view of a comparison, and write its reports if they are wanted.
 
     Args:
@@ -56,6 +61,7 @@ def compared_view(folder: Path, comparison: SystemComparison, *, suite: str, rep
         comparison: the comparison.
         suite: file of the suite as commands name it; empty if it is not known.
         reports: whether to write them.
+        reasons: why a run without release systems has no decision; empty if it has one.
 
     Raises:
         InputError: a run folder cannot be read.
@@ -63,10 +69,11 @@ def compared_view(folder: Path, comparison: SystemComparison, *, suite: str, rep
     """
     from evalkit.report.system_sentence import sentence
 
+    said = sentence(comparison)
     if reports:
-        return write_comparison(folder, comparison, sentence(comparison), suite=suite)
+        return write_comparison(folder, comparison, said, suite=suite, reasons=reasons)
     runs = read_system_runs(folder, comparison)
-    return build_systems_view(comparison, sentence(comparison), runs, folder=shown_path(folder), suite=suite)
+    return build_systems_view(comparison, said, runs, folder=shown_path(folder), suite=suite, reasons=reasons)
 
 
 def append_systems_to(target: Path, view: SystemsView) -> None:

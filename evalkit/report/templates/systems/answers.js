@@ -91,7 +91,7 @@ async function drawPage(turn) {
   const places = grid.found.slice(grid.page * PAGE_CASES, (grid.page + 1) * PAGE_CASES), bodies = [];
   for (const place of places) bodies.push(await bodyAt(place));
   if (turn !== grid.turn) return;
-  const heads = [["Case"], ["Expected"], ...grid.columns.map((place) => [`${place + 1} ${systems()[place].name}`, systems()[place].figure])];
+  const heads = [["Case"], ...(grid.legend.expected ? [["Expected"]] : []), ...grid.columns.map((place) => [`${place + 1} ${systems()[place].name}`, systems()[place].figure])];
   const from = grid.page * PAGE_CASES;
   const said = places.length ? `Cases ${count(from + 1)} to ${count(from + places.length)} of ${count(grid.found.length)}` : "No case matches.";
   const table = make("table", {class: "stack grid-table", on: {keydown: moveByKey, click: openByClick}},
@@ -114,7 +114,7 @@ function caseRow([id, snippet, marks], body) {
   const expected = (body.reference || []).map((text) => modelText(text));
   return make("tr", {},
     make("th", {scope: "row"}, make("b", {dir: "auto", text: visible(id)}), modelText(body.question || snippet)),
-    make("td", {class: "expected", "data-label": "Expected"}, ...(expected.length ? expected : [make("span", {class: "quiet", text: "none"})])),
+    grid.legend.expected ? make("td", {class: "expected", "data-label": "Expected"}, ...(expected.length ? expected : [make("span", {class: "quiet", text: "none"})])) : null,
     ...grid.columns.map((place) => answerCell(id, marks[place], body.cells[place], place)));
 }
 
