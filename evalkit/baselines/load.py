@@ -124,7 +124,7 @@ def load_baseline(
     # Runs are compared case by case, so the sampling weights of the baseline's cases do not matter.
     stored.frame.sample = None
     if not written_now:
-        _refuse_damaged(stored)
+        _refuse_damaged(stored, same_run=same_run)
     other = _differing(stored.manifest.conversation_key, conversation_key)
     by_turns = freeze(stored.frame) if same_run else None
     if run is not None and run.old_rows_file.exists():
@@ -158,9 +158,11 @@ def _unfilled(stored: StoredRun) -> Frame:
     return frame
 
 
-def _refuse_damaged(stored: StoredRun) -> None:
+def _refuse_damaged(stored: StoredRun, *, same_run: bool) -> None:
     """Reject a baseline with fewer rows than its run had."""
     file, fix = stored.folder.shown_file(stored.folder.rows_file.name), "save the baseline again from a sound run"
+    if same_run:
+        fix = "continue the run with `evalkit run SUITE --out RUN --resume`, which runs these cases again"
     packed = stored.folder.rows_file.suffix == ".gz"
     problems = [
         Problem(f"{file}:{line.line}", "corrupt row: checksum mismatch, or not written by evalkit", fix)

@@ -79,7 +79,7 @@ def main(env: Mapping[str, str]) -> int:
         (folder / "comment" / COMMENT).write_text(text, encoding="utf-8")
     workspace = Path(env.get("GITHUB_WORKSPACE", "."))
     told = annotations_of(ended.checks, decided_by, workspace)
-    if ended.exit_code and ended.new_failures:
+    if ended.exit_code and ended.new_failures and (run / MANIFEST).is_file():
         advisory = frozenset(_json(run / MANIFEST).get("advisory", ()))
         root = Path.cwd() if env["COMPARE"] else project_of(decided_by.parent)
         told += case_annotations(RunFolder(run).rows(), ended.new_failures, root, workspace, advisory)
@@ -101,13 +101,23 @@ def conclude(folder: Path, code: int, said: Sequence[str], suite: str) -> Ended:
     complete = decision.get("outcome") in ICONS and decision.get("run_id") == manifest.get("run_id")
     if complete and decision.get("exit_code") == code:
         page = _page(folder) or _bare_page(str(manifest.get("suite")), str(decision["outcome"]), [])
-        found = decision.get("comparison")
-        checks = tuple(decision.get("checks", ()))  # those of several systems are in their own folders
+        if (folder / SYSTEMS).is_file():
+            return Ended(code, decision["outcome"], _of_systems(folder, decision), (), page)
+        found = decision["comparison"]
+        checks = tuple(decision["checks"])
         new = None if found is None else tuple(_worst_first(found["new_failures"], checks))
         return Ended(code, decision["outcome"], new, checks, page)
     code = code or int(ExitCode.INTERNAL_ERROR)
     page = _bare_page(str(manifest.get("suite") or _name_of(Path(suite))), "no decision", said, code)
     return Ended(code, "", None, (), page)
+
+
+def _of_systems(folder: Path, decision: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return the newly failing cases of all release systems, as `system: id`; `None` if nothing was compared."""
+    places = {each["name"]: each["folder"] for each in _json(folder / SYSTEMS)["systems"]}
+    found = {name: _json(folder / places[name] / DECISION).get("comparison") for name in decision["release"]}
+    compared = {name: each["new_failures"] for name, each in found.items() if each is not None}
+    return tuple(f"{name}: {id_}" for name, ids in compared.items() for id_ in ids) if compared else None
 
 
 def for_readers(page: Page, folder: Path, artifact: str, run_id: str) -> Page:

@@ -46,7 +46,7 @@ COMMANDS = {
     ),
     "view": Listed(
         "view",
-        "Write a page with all runs of a folder: outcomes, trends, links to reports, any two runs side by side.",
+        "Write a page that lists all runs of a folder.",
     ),
     "score": Listed(
         "score",

@@ -26,7 +26,9 @@ def view(
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
 ) -> None:
-    """Write a page with all runs of a folder: outcomes, trends, links to reports, any two runs side by side.
+    """Write a page that lists all runs of a folder.
+
+    It shows outcomes and trends, links to the reports, and sets any two runs side by side.
 
     Example: evalkit view --open
 

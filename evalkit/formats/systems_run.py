@@ -75,7 +75,11 @@ def read_systems_run(record: Mapping[str, Any], file: str) -> tuple[SystemsRun |
     if record.get("format") != SYSTEMS_FORMAT:
         return None, [Problem(file, f"not of format {SYSTEMS_FORMAT}, which this evalkit reads", again)]
     run = read(SystemsRun, dict(record), faults)
-    if run is not None and (not run.systems or run.reference not in [each.name for each in run.systems]):
-        faults.wrong.append("systems" if not run.systems else "reference")
+    names = [each.name for each in run.systems] if run is not None else []
+    if run is not None and (not names or len({*names}) < len(names)):
+        faults.wrong.append("systems")
+    elif run is not None:
+        faults.wrong += ["reference"] * (run.reference not in names)
+        faults.wrong += ["release"] * (not {*run.release} <= {*names})
     problems = [Problem(file, f"`{key}` is missing or invalid", again) for key in (*faults.missing, *faults.wrong)]
     return (None if problems else run), problems

@@ -17,7 +17,7 @@ from evalkit.formats.systems_run import SystemsRun
 from evalkit.gate.earlier_decisions import of_baseline, of_resumed
 from evalkit.operations.plan_systems import PlannedSystems, plan_systems
 from evalkit.operations.run import Planned, Request, Result, decide_again, finish
-from evalkit.operations.systems_comparison import comparison_of
+from evalkit.operations.stored_systems import as_in_suite
 from evalkit.results import Decision, Outcome, Summary
 from evalkit.runner.conversations import open_system
 from evalkit.runner.engine import Stop
@@ -56,6 +56,9 @@ class SystemsResult:
     """Why the exit code is what it is."""
     sha256: str
     """SHA-256 of `decision.json` as written."""
+
+    undecided: tuple[str, ...] = ()
+    """Why there is no decision, other than the gates of release systems."""
 
 
 @dataclass
@@ -138,14 +141,17 @@ def decide_systems_again(
 ) -> SystemsResult:
     """Decide again about every system of a stored run, and compare them again; nothing is called.
 
+    What is released, and what is compared with what, is read from the suite: anybody may have edited the list of
+    systems in the folder.
+
     Raises:
-        InputError: a folder, the suite or the baseline cannot be read.
+        InputError: a folder, the suite or the baseline cannot be read, or the run is not one of the suite.
     """
-    run = folder.read()
+    run, dropped = as_in_suite(folder, suite_file)
     results = {
         each.name: decide_again(folder.folder_of(run, each.name), suite_file, baseline, env) for each in run.systems
     }
-    return _written(folder, run, results)
+    return _written(folder, run, results, dropped)
 
 
 def _names(run: SystemsRun) -> list[str]:
@@ -252,10 +258,26 @@ def _compared(terms: Terms, reference: _Asked, own: _Asked) -> Terms:
     return dataclasses.replace(terms, partial=terms.partial or partial)
 
 
-def _written(folder: SystemsFolder, run: SystemsRun, results: Mapping[str, Result]) -> SystemsResult:
-    """Write the comparison and the decision about the run as a whole."""
+def _written(
+    folder: SystemsFolder, run: SystemsRun, results: Mapping[str, Result], dropped: Sequence[str] = ()
+) -> SystemsResult:
+    """Write the comparison and the decision about the run as a whole.
+
+    Args:
+        folder: of the run.
+        run: its systems.
+        results: system -> its finished run.
+        dropped: systems that were released when the suite was run, and are not any more.
+    """
+    from evalkit.operations.systems_comparison import comparison_of  # its numerical libraries wait for the calls
+
     comparison = comparison_of(folder, run, {name: results[name].decision.outcome for name in run.release})
     code, reasons = exit_code_of(run, results)
+    undecided = reasons if code == ExitCode.NO_DECISION and not run.release else ()
+    if dropped:
+        gone = f"released when the suite was run, and not any more: {', '.join(dropped)}"
+        undecided, reasons = (*undecided, gone), (*reasons, gone)
+        code = code if code == ExitCode.BLOCKED else ExitCode.NO_DECISION
     record = {
         "format": 1,
         "run_id": run.run_id,
@@ -268,11 +290,13 @@ def _written(folder: SystemsFolder, run: SystemsRun, results: Mapping[str, Resul
     text = to_json(record)
     RunFolder(folder.path).write_text(DECISION, text)
     sha256 = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
-    return SystemsResult(folder, run, results, comparison, code, reasons, sha256)
+    return SystemsResult(folder, run, results, comparison, code, reasons, sha256, undecided)
 
 
 def _outcome(code: ExitCode, released: Sequence[Outcome]) -> str:
     """Return the worst outcome of the released systems; without one, whether they could be compared."""
+    if code == ExitCode.NO_DECISION:
+        return "no decision"
     if not released:
         return "compared" if code == ExitCode.APPROVED else "no decision"
     return next(each for each in ("blocked", "no decision", "approved with conditions", "approved") if each in released)
@@ -288,19 +312,25 @@ def exit_code_of(run: SystemsRun, results: Mapping[str, Result]) -> tuple[ExitCo
     released = {name: results[name].decision for name in run.release}
     codes = {name: results[name].exit_code for name in run.release}
     worst = [code for code in (ExitCode.BLOCKED, ExitCode.NO_DECISION) if code in codes.values()]
+    silent = list(_silent(results))
     if released:
-        decided = tuple(_outcome_of(name, decision) for name, decision in released.items())
-        return (worst[0] if worst else ExitCode.APPROVED), decided
+        decided = [_outcome_of(name, decision) for name, decision in released.items()]
+        return (worst[0] if worst else ExitCode.APPROVED), (*decided, *silent)
     partial = [name for name, result in results.items() if result.manifest.partial is not None]
     reasons = [f"partial run ({results[partial[0]].manifest.partial})"] if partial else []
-    for name, result in results.items():
-        n = sum(result.summary.states.get(state, 0) for state in ("scored", "unscored"))
-        if n < ENOUGH_ANSWERED * result.summary.expected:
-            reasons.append(f"{name} answered {n} of {result.summary.expected} calls")
+    reasons += silent
     loosened = [each for result in results.values() for each in result.decision.amendments if each.what == "release"]
     if any(each.loosens for each in loosened):
         reasons.append("no system is gated any more: `release:` named some before")
     return (ExitCode.NO_DECISION if reasons else ExitCode.APPROVED), tuple(reasons)
+
+
+def _silent(results: Mapping[str, Result]) -> Iterator[str]:
+    """Yield a reason for each system that answered too few of its calls."""
+    for name, result in results.items():
+        n = sum(result.summary.states.get(state, 0) for state in ("scored", "unscored"))
+        if n < ENOUGH_ANSWERED * result.summary.expected:
+            yield f"{name} answered {n} of {result.summary.expected} calls"
 
 
 def _outcome_of(name: str, decision: Decision) -> str:

@@ -184,4 +184,8 @@ def terms_of_stored_system(
     if suite.reference.name not in [each.name for each in stored.systems]:
         what = f"the run does not have the reference {suite.reference.name!r}"
         raise InputError(Problem(shown_path(above.path), what, "name a baseline with --baseline"))
-    return with_reference(terms, suite.reference.name, above.folder_of(stored, suite.reference.name), run)
+    reference = above.folder_of(stored, suite.reference.name)
+    if manifest.baseline_system not in (None, reference.manifest().system.fingerprint):
+        what = f"the run asked another system again than the reference {suite.reference.name!r}"
+        raise InputError(Problem(shown_path(run.path), what, "run the suite again, or name a baseline with --baseline"))
+    return with_reference(terms, suite.reference.name, reference, run)

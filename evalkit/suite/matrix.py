@@ -81,8 +81,10 @@ class Matrix:
         for at, value in enumerate(values):
             if not _is_scalar(value):
                 self.builder.problem((*path, at), f"expected a text or a number, got {show(value)}", "write one value")
-            elif any(value == other and type(value) is type(other) for other in values[:at]):
-                self.builder.problem((*path, at), f"{show(value)} is named twice", "remove one")
+            elif (same := next((other for other in values[:at] if value == other), None)) is not None:
+                twice = show(value) == show(same)
+                what = f"{show(value)} is named twice" if twice else f"{show(value)} is the same as {show(same)}"
+                self.builder.problem((*path, at), what, "remove one")
         return [value for value in values if _is_scalar(value)]
 
     def _entries(self, key: str, factors: Mapping[str, Sequence[Any]]) -> list[Mapping[str, Any]]:
@@ -117,7 +119,7 @@ class Matrix:
     ) -> Iterator[Mapping[str, Any]]:
         hits = [0] * len(exclude)
         for each in combinations:
-            found = [at for at, out in enumerate(exclude) if all(each[name] == out[name] for name in out)]
+            found = [at for at, out in enumerate(exclude) if all(_is_same(each[name], out[name]) for name in out)]
             for at in found:
                 hits[at] += 1
             if not found:
@@ -125,6 +127,11 @@ class Matrix:
         for at, n in enumerate(hits):
             if not n:
                 self.builder.problem(("matrix", "exclude", at), "matches no combination", "fix a value, or remove it")
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    """Return True for equal values of one type: `true` is not 1."""
+    return bool(value == other) and type(value) is type(other)
 
 
 def _names(

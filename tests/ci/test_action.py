@@ -89,6 +89,7 @@ def test_a_run_of_several_systems_is_gated_by_its_release_system(project: Projec
     job.use(ACTION, GATE)
     assert job.failed, job.log
     assert (job.exit_code, job.outputs["decision"], job.outputs["exit-code"]) == (1, "blocked", "1")
+    assert job.outputs["regressions"] == "20"
     assert "| `new` |" in job.summary
     assert "BLOCKED" in job.summary
     assert Path(job.outputs["summary-path"]).is_file()
