@@ -193,3 +193,24 @@ def test_a_run_that_cannot_be_compared_says_why() -> None:
     lines = console.export_text().splitlines()
     assert lines[:2] == ["NO DECISION  new answered 0 of 12 calls; partial run", samples.SENTENCE]
     assert "⚪ evalkit: NO DECISION — new answered 0 of 12 calls; partial run" in systems_markdown(view)
+
+
+def test_a_name_breaks_at_its_marks() -> None:
+    """Not inside a word, in a terminal of 80 columns; the unit of the differences is in the head."""
+    compared = samples.comparison(3)
+    name = "gpt-5-mini/with-a-long-name/and-steps"
+    systems = (compared.systems[0], replace(compared.systems[1], name=name), compared.systems[2])
+    lines = printed(replace(compared, systems=systems, release=(name,)))
+    words = [line.split()[0] for line in lines if line.startswith(" ") and line.split()]
+    start = next(place for place, word in enumerate(words) if word.startswith("gpt-5-mini/"))
+    assert words[start].endswith(("/", "-"))
+    assert "".join(words[start : start + 3]).startswith(name)
+    assert any("difference, pts" in line for line in lines)
+    assert "higher is better" not in "".join(lines)
+
+
+def test_a_release_system_is_better_too() -> None:
+    """Its decision does not hide what the comparison found."""
+    compared = samples.comparison(3)
+    row = next(place for place, line in enumerate(printed(compared)) if "approved" in line and "88.0%" in line)
+    assert "▲ better" in printed(compared)[row + 1]

@@ -255,12 +255,12 @@ def _rank(figures: SystemFigures) -> str:
 
 def _facts(comparison: SystemComparison) -> tuple[str, ...]:
     cases = max((figures.n_cases for figures in comparison.systems), default=0)
-    better = "higher" if comparison.higher_is_better else "lower"
+    better = "" if comparison.higher_is_better else ", lower is better"
     return (
         plural(cases, "case"),
         plural(len(comparison.systems), "system"),
         f"reference {one_line(comparison.reference, 60)}",
-        f"compared by {spoken(comparison.primary)}, {better} is better",
+        f"compared by {spoken(comparison.primary)}{better}",
     )
 
 
