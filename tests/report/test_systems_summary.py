@@ -65,7 +65,7 @@ def test_the_comment_holds_what_decides() -> None:
         samples.SENTENCE,
         "| `gpt-5-mini/short` | 88.0% [85.0, 91.0] | +4.0 pts [0.5, 7.5] | 1 to 3 | $0.00060 | approved |",
         "| `gpt-5/steps` | 86.1% [83.1, 89.1] | +2.1 pts [−1.4, 5.6] | 4 to 7 | unknown | – |",
-        "- add cases, about 1,900 in all, if you must tell the first two systems apart",
+        "- add cases, about 1,900 in all, to tell the first two systems apart",
     ):
         assert said in text, said
 

@@ -36,7 +36,7 @@ def _steps(comparison: SystemComparison, runs: Sequence[SystemRun], folder: str,
     yield from _compare(comparison, runs, blocked or _other(comparison), folder)
     if comparison.cases_to_part is not None and len(comparison.candidates) > 1:
         wanted = f"add cases, about {comparison.cases_to_part:,} in all"
-        yield NextStep(f"{wanted}, if you must tell the first two systems apart")
+        yield NextStep(f"{wanted}, to tell the first two systems apart")
     approved = next((each for each in release if each.outcome == "approved"), None)
     if approved is not None and blocked is None and folder:
         run = shlex.quote(f"{folder}/{approved.folder}")
