@@ -21,7 +21,7 @@ def notes_of(
         if not has_rank:
             yield f"{system.name} has no rank: {_why(system)}"
         if len(system.cases) < len(table.cases):
-            yield f"{system.name} was asked {len(system.cases):,} of {plural(len(table.cases), 'case')}"
+            yield f"{system.name} ran {len(system.cases):,} of {plural(len(table.cases), 'case')}"
     yield from _unknown_costs(table)
     n_cohorts = len({label for system in table.systems for label in system.cohorts})
     if n_cohorts > MOST_COHORTS:

@@ -87,7 +87,7 @@ def _words_of(section: Section) -> int:
 
 def words_of_page(page: Page) -> int:
     """Count the visible words of a page without folded sections."""
-    head = _words([(page.suite, page.outcome, page.headline, page.partial or "", *page.facts)])
+    head = _words([("evalkit", page.suite, page.outcome, page.headline, page.partial or "", *page.facts)])
     return head + sum(map(_words_of, page.sections))
 
 

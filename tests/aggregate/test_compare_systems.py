@@ -465,7 +465,7 @@ def test_a_case_of_another_content_is_not_compared() -> None:
     second.add(a_row(a_case("x1", digest="ab" * 32), {"rule": 1.0, "grade": (4.0, True)}))
     found = compared([columns_of_run(first, name="a"), columns_of_run(second, name="b")])
     assert by_name(found)["b"].difference.n == 0  # type: ignore[union-attr]
-    assert "b was asked 1 of 3 cases" in found.notes
+    assert "b ran 1 of 3 cases" in found.notes
 
 
 def test_a_weighted_sample_keeps_its_weighted_figure() -> None:

@@ -65,9 +65,11 @@ def test_sentence_gates_table_and_next_are_read_without_scripts(tmp_path: Path) 
         samples.SENTENCE,
         "approved gpt-5-mini/short",
         "No clear best by pass rate: gpt-5-mini/short or gpt-5-mini/steps; the cheapest of them is gpt-5-mini/short",
-        "About 1,900 cases would part the first two systems",
+        "About 1,900 cases would tell the first two systems apart",
         "in at most 5% of runs",
-        "shrunken towards the mean of all systems it is 86.1%".replace("shrunken", "Shrunken"),
+        "biased upwards, because it was picked as the best; corrected: 86.1% (shrunk towards the mean of all systems)",
+        "Value Drawing Adds",
+        "Scored Decision",
         f"evalkit diff {tmp_path}/systems/today {tmp_path}/systems/gpt-5-mini-short --case c-00000",
         "gpt-5-mini/long has no rank: 8% errors",
     ):

@@ -60,11 +60,12 @@ def test_the_comment_holds_what_decides() -> None:
     """Sentence, gate, figures with intervals, unknown costs and the next step."""
     text = systems_markdown(view_of(samples.comparison(12)))
     for said in (
+        "| Rank | Cost | Decision |",
         "### ✅ evalkit: APPROVED — gpt-5-mini/short approved",
         samples.SENTENCE,
         "| `gpt-5-mini/short` | 88.0% [85.0, 91.0] | +4.0 pts [0.5, 7.5] | 1 to 3 | $0.00060 | approved |",
         "| `gpt-5/steps` | 86.1% [83.1, 89.1] | +2.1 pts [−1.4, 5.6] | 4 to 7 | unknown | – |",
-        "- add cases, about 1,900 in all, if you must part the first two systems",
+        "- add cases, about 1,900 in all, to tell the first two systems apart",
     ):
         assert said in text, said
 
@@ -193,3 +194,24 @@ def test_a_run_that_cannot_be_compared_says_why() -> None:
     lines = console.export_text().splitlines()
     assert lines[:2] == ["NO DECISION  new answered 0 of 12 calls; partial run", samples.SENTENCE]
     assert "⚪ evalkit: NO DECISION — new answered 0 of 12 calls; partial run" in systems_markdown(view)
+
+
+def test_a_name_breaks_at_its_marks() -> None:
+    """Not inside a word, in a terminal of 80 columns; the unit of the differences is in the head."""
+    compared = samples.comparison(3)
+    name = "gpt-5-mini/with-a-long-name/and-steps"
+    systems = (compared.systems[0], replace(compared.systems[1], name=name), compared.systems[2])
+    lines = printed(replace(compared, systems=systems, release=(name,)))
+    words = [line.split()[0] for line in lines if line.startswith(" ") and line.split()]
+    start = next(place for place, word in enumerate(words) if word.startswith("gpt-5-mini/"))
+    assert words[start].endswith(("/", "-"))
+    assert "".join(words[start : start + 3]).startswith(name)
+    assert any("difference, pts" in line for line in lines)
+    assert "higher is better" not in "".join(lines)
+
+
+def test_a_release_system_is_better_too() -> None:
+    """Its decision does not hide what the comparison found."""
+    compared = samples.comparison(3)
+    row = next(place for place, line in enumerate(printed(compared)) if "approved" in line and "88.0%" in line)
+    assert "▲ better" in printed(compared)[row + 1]

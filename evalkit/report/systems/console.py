@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,6 @@ from evalkit.text.printable import one_line
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
 _NAME_COLUMNS = 12
 _MOST_NOTES = 12
@@ -37,7 +37,7 @@ def print_systems(view: SystemsView, console: Console) -> None:
             Text(f"{one_line(line.name, 60)} ").append(line.outcome, COLOURS[line.outcome]).append(text, "dim")
         )
     console.print()
-    console.print(Padding(_table(view), (0, 0, 0, 1)))
+    console.print(Padding(_table(view, console.width), (0, 0, 0, 1)))
     hidden = len(view.lines) - MOST_SYSTEMS
     if hidden > 0:
         console.print(Text(f" … and {hidden} more, in report.html", style="dim"))
@@ -61,38 +61,46 @@ def _print_notes(notes: Sequence[str], console: Console) -> None:
     console.print(table)
 
 
-def _table(view: SystemsView) -> Table:
+def _table(view: SystemsView, width: int) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    lines = shown_lines(view, MOST_SYSTEMS)
+    difference = "difference, pts" if view.style.unit == "rate" else "difference"
+    heads = (view.primary, difference, "rank", "cost", "")
+    rows = [(*_cells(line), _state(line)) for line in lines]
+    taken = [max(len(part) for row in (heads, *rows) for part in row[at].splitlines() or [""]) for at in range(5)]
+    left = max(_NAME_COLUMNS, width - sum(taken) - len(taken) - 1)
     table = Table(box=None, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
     table.add_column("system", min_width=_NAME_COLUMNS, overflow="fold")
-    for name in (view.primary, "difference", "rank", "cost"):
+    for name in heads[:-1]:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", overflow="fold")
-    for line in shown_lines(view, MOST_SYSTEMS):
-        table.add_row(*(Text(cell) for cell in _cells(line)), _state(line))
+    for line, row in zip(lines, rows, strict=True):
+        broken = _broken(one_line(line.name, 60), left)
+        table.add_row(Text(broken), *map(Text, row[:-1]), Text(row[-1], COLOURS[line.outcome] if line.outcome else ""))
     return table
+
+
+def _broken(name: str, width: int) -> str:
+    """Break a name after its slashes and dashes into lines of at most a width, where they allow it."""
+    lines = [""]
+    for part in re.split(r"(?<=[/-])", name):
+        if lines[-1] and len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def _cells(line: SystemLine) -> tuple[str, ...]:
     difference = line.difference.replace(" pts", "").replace(" pt", "")
     if difference != NONE:
         difference = f"{difference} {line.difference_interval}".rstrip()
-    return (
-        one_line(line.name, 60),
-        line.primary,
-        "reference" if line.is_reference else difference,
-        line.rank,
-        line.cost,
-    )
+    return line.primary, "reference" if line.is_reference else difference, line.rank, line.cost
 
 
-def _state(line: SystemLine) -> Text:
-    """Return the outcome of a release system, else whether it is better or worse than the reference."""
-    from rich.text import Text
-
-    if line.outcome:
-        word = line.outcome.replace("approved with conditions", "conditions")
-        return Text(word, style=COLOURS[line.outcome])
-    return Text({"better": "▲ better", "worse": "▼ worse"}.get(line.moved, ""), style="")
+def _state(line: SystemLine) -> str:
+    """Return the outcome of a release system, and whether a system is better or worse than the reference."""
+    outcome = (line.outcome or "").replace("approved with conditions", "conditions")
+    moved = {"better": "▲ better", "worse": "▼ worse"}.get(line.moved, "")
+    return "\n".join(filter(None, (outcome, moved)))

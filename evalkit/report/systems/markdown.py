@@ -57,12 +57,12 @@ def _page(view: SystemsView, most: int) -> Page:
     )
 
 
-_HEAD: tuple[Line, ...] = (("System",), ("Figure",), ("Difference",), ("Rank",), ("Cost",), ("Verdict",))
+_HEAD: tuple[Line, ...] = (("System",), ("Figure",), ("Difference",), ("Rank",), ("Cost",), ("Decision",))
 
 
 def _row(line: SystemLine) -> tuple[Line, ...]:
     against = "reference" if line.is_reference else f"{line.difference} {line.difference_interval}".rstrip()
-    verdict = line.outcome or line.moved.replace("unknown", "")
+    decision = line.outcome or line.moved.replace("unknown", "")
     name = few_words(line.name, 4)[:_NAME_CHARS]
     return (
         (Code(name),),
@@ -70,7 +70,7 @@ def _row(line: SystemLine) -> tuple[Line, ...]:
         (against,),
         (line.rank,),
         (line.cost,),
-        (verdict or "–",),
+        (decision or "–",),
     )
 
 

@@ -37,7 +37,8 @@ def _steps(comparison: SystemComparison, runs: Sequence[SystemRun], folder: str,
     changed = (each for each in release if each.name != comparison.reference)
     yield from _compare(comparison, runs, blocked or next(changed, None) or _other(comparison), folder)
     if comparison.cases_to_part is not None and len(comparison.candidates) > 1:
-        yield NextStep(f"add cases, about {comparison.cases_to_part:,} in all, if you must part the first two systems")
+        wanted = f"add cases, about {comparison.cases_to_part:,} in all"
+        yield NextStep(f"{wanted}, to tell the first two systems apart")
     approved = next((each for each in release if each.outcome == "approved"), None)
     if approved is not None and blocked is None and folder:
         yield _after_merge(comparison, runs, approved, folder)

@@ -255,12 +255,12 @@ def _rank(figures: SystemFigures) -> str:
 
 def _facts(comparison: SystemComparison) -> tuple[str, ...]:
     cases = max((figures.n_cases for figures in comparison.systems), default=0)
-    better = "higher" if comparison.higher_is_better else "lower"
+    better = "" if comparison.higher_is_better else ", lower is better"
     return (
         plural(cases, "case"),
         plural(len(comparison.systems), "system"),
         f"reference {one_line(comparison.reference, 60)}",
-        f"compared by {spoken(comparison.primary)}, {better} is better",
+        f"compared by {spoken(comparison.primary)}{better}",
     )
 
 
@@ -288,11 +288,11 @@ def _claims(comparison: SystemComparison, sentence: str, style: Style) -> Iterat
         first = min(known, key=lambda each: _order(each.primary.value, sign))
         yield (
             f"The best figure, {figure(first.primary.value, style, first.primary.n)} of {one_line(first.name, 60)}, is "
-            f"too good, because it was chosen as the best. Shrunken towards the mean of all systems it is "
-            f"{figure(comparison.winner_shrunken, style, first.primary.n)}."
+            f"biased upwards, because it was picked as the best; corrected: "
+            f"{figure(comparison.winner_shrunken, style, first.primary.n)} (shrunk towards the mean of all systems)."
         )
     if comparison.cases_to_part is not None:
-        yield f"About {comparison.cases_to_part:,} cases would part the first two systems in 4 of 5 runs."
+        yield f"About {comparison.cases_to_part:,} cases would tell the first two systems apart in 4 of 5 runs."
     if comparison.false_mark_rate is not None:
         rate = figure(comparison.false_mark_rate, Style("rate"), 0)
         yield (
