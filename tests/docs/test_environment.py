@@ -23,6 +23,7 @@ OTHER_CAPITALS = {
     "COMMENT_SOURCE",
     "SUITE_FILE",
     "MIN_RARER_LABELS",  # names that a module offers
+    "ONE_FILE",
     "CHAT_MODEL",  # types and states of MLflow's spans
     "STATUS_CODE_ERROR",
     "SYSTEM_URL",  # named in an imported suite, in place of a secret
