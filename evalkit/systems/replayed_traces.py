@@ -11,7 +11,6 @@ from typing import Any
 
 from evalkit.errors import InputError, Problem
 from evalkit.golden.encoding import OtherKind, open_text
-from evalkit.golden.source_file import open_source
 from evalkit.traces.answers import read_answers
 from evalkit.traces.otlp import holds_traces
 
@@ -26,7 +25,7 @@ def is_traces(path: Path) -> bool:
         with open_text(path, None) as file:
             return _BEGINNING.match(file.read(_HEAD_BYTES)) is not None
     except (OSError, OtherKind, InputError):
-        return False  # told by whoever reads the file
+        return False  # reported by whoever reads the file
 
 
 def traced_index(path: Path) -> tuple[Mapping[_Key, Mapping[str, Any] | None], list[Problem]]:
@@ -45,6 +44,8 @@ def _indexed(
     path: Path, _state: tuple[int, int]
 ) -> tuple[Mapping[_Key, Mapping[str, Any] | None], tuple[Problem, ...]]:
     """Return the cached answers of an unchanged file."""
+    from evalkit.golden.source_file import open_source  # reads YAML too, for which other systems need no library
+
     try:
         source = open_source(path, path.name)
     except InputError as error:

@@ -92,7 +92,7 @@ class Ticking:
     def __init__(self, expected: int, budget: Any = None) -> None:
         self.file = io.StringIO()
         self.reporter = Reporter(Console(file=self.file, width=100, color_system=None), "lines")
-        suite = SimpleNamespace(name="s", scorers=[1], options=SimpleNamespace(concurrency=1, repeat=1))
+        suite = SimpleNamespace(name="s", scorers=[1], systems=(), options=SimpleNamespace(concurrency=1, repeat=1))
         self.waits = Waits()
         shared = SimpleNamespace(waits=self.waits)
         prepared: Any = SimpleNamespace(suite=suite, advisory=frozenset(), budget=budget, warnings=(), shared=shared)
@@ -132,7 +132,7 @@ class Ticking:
 )  # fmt: skip
 def test_the_first_line_says_what_runs_against_what(name: str, repeat: int, baseline: str, line: str) -> None:
     """Suite, cases, scorers, concurrency and baseline stand in one line of a terminal; long names give way."""
-    suite: Any = SimpleNamespace(name=name, scorers=[1, 2, 3], options=SimpleNamespace(concurrency=16, repeat=repeat))
+    suite: Any = SimpleNamespace(name=name, scorers=[1, 2, 3], systems=(), options=SimpleNamespace(concurrency=16, repeat=repeat))
     assert header(suite, 412, baseline) == line
     assert len(line) <= HEADER_CHARS
 
