@@ -21,11 +21,9 @@ from evalkit.formats.options import LATER
 from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, inside, timed
 from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.output import to_output
-from evalkit.systems.replayed_traces import is_traces, traced_index
 from evalkit.systems.secrets import secrets_of
 from evalkit.systems.tool_errors import check_tool_error
 from evalkit.text.values import one_line, shown
-from evalkit.traces.answers import NO_TEXT
 from evalkit.types import Case, Failure, Output
 
 _PLACE = "system.replay"
@@ -117,8 +115,8 @@ class ReplaySystem:
         problems = [path] if isinstance(path, Problem) else self._keys(path)[1]
         if isinstance(path, Problem) or problems:
             raise InputError(problems)
-        if is_traces(path):
-            yield timed(_traced_answer(traced_index(path)[0]), self.timeout_s, secrets, self.tool_error)
+        if (traced := _traced(path)) is not None:
+            yield timed(_traced_answer(traced[0]), self.timeout_s, secrets, self.tool_error)
             return
         index, _ = _index(path, self.field)
         file = os.open(path, os.O_RDONLY)
@@ -129,7 +127,8 @@ class ReplaySystem:
 
     def _keys(self, path: Path) -> tuple[AbstractSet[_Key], list[Problem]]:
         """Return the case and repeat of each answer in a file."""
-        index, problems = traced_index(path) if is_traces(path) else _index(path, self.field)
+        traced = _traced(path)
+        index, problems = _index(path, self.field) if traced is None else traced
         return index.keys(), problems
 
     def _path(self, shared: Shared) -> Path | Problem:
@@ -171,7 +170,17 @@ def _stored_answer(file: int, index: Mapping[_Key, _Span], field: str) -> Answer
     return answer
 
 
+def _traced(path: Path) -> tuple[Mapping[_Key, Mapping[str, Any] | None], list[Problem]] | None:
+    """Return the answers of a file of traces and its problems; `None` for another file."""
+    # With readers of YAML, which a system in an environment without it does not need.
+    from evalkit.systems.replayed_traces import is_traces, traced_index
+
+    return traced_index(path) if is_traces(path) else None
+
+
 def _traced_answer(index: Mapping[_Key, Mapping[str, Any] | None]) -> Answer:
+    from evalkit.traces.answers import NO_TEXT
+
     async def answer(case: Case, repeat: int) -> Output | Failure:
         if (case.id, repeat) not in index:
             raise _not_recorded(case, repeat)

@@ -11,6 +11,7 @@ from typing import Any
 
 from evalkit.errors import InputError, Problem
 from evalkit.golden.encoding import OtherKind, open_text
+from evalkit.golden.source_file import open_source
 from evalkit.traces.answers import read_answers
 from evalkit.traces.otlp import holds_traces
 
@@ -44,8 +45,6 @@ def _indexed(
     path: Path, _state: tuple[int, int]
 ) -> tuple[Mapping[_Key, Mapping[str, Any] | None], tuple[Problem, ...]]:
     """Return the cached answers of an unchanged file."""
-    from evalkit.golden.source_file import open_source  # reads YAML too, for which other systems need no library
-
     try:
         source = open_source(path, path.name)
     except InputError as error:

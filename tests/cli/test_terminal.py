@@ -132,7 +132,8 @@ class Ticking:
 )  # fmt: skip
 def test_the_first_line_says_what_runs_against_what(name: str, repeat: int, baseline: str, line: str) -> None:
     """Suite, cases, scorers, concurrency and baseline stand in one line of a terminal; long names give way."""
-    suite: Any = SimpleNamespace(name=name, scorers=[1, 2, 3], systems=(), options=SimpleNamespace(concurrency=16, repeat=repeat))
+    options = SimpleNamespace(concurrency=16, repeat=repeat)
+    suite: Any = SimpleNamespace(name=name, scorers=[1, 2, 3], systems=(), options=options)
     assert header(suite, 412, baseline) == line
     assert len(line) <= HEADER_CHARS
 
