@@ -153,7 +153,7 @@ async def run_suite(
                 reason = f"deadline of {deadline_s:g} s reached; continue with --resume"
                 asyncio.get_running_loop().call_later(deadline_s, stop.at_once, reason)
             answer = await stack.enter_async_context(open_system(suite.system, prepared))
-            preparing = asyncio.create_task(_aside(request.meanwhile))
+            preparing = asyncio.create_task(aside(request.meanwhile))
             with Journal(folder.rows_file) as journal:
                 summary, decision = await session.to_decision(answer, journal, terms)
             await preparing
@@ -181,8 +181,9 @@ def finish(session: Session, summary: Summary, decision: Decision, terms: Terms,
     return _result(session.folder, manifest, summary, written, terms)
 
 
-async def _aside(prepare: Callable[[], object]) -> None:
-    with suppress(Exception):  # what cannot be prepared is told where it is needed
+async def aside(prepare: Callable[[], object]) -> None:
+    """Run `prepare` in a thread; what fails there is left for later."""
+    with suppress(Exception):  # what cannot be prepared is reported where it is needed
         await asyncio.to_thread(prepare)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from evalkit.errors import EvalkitError, ExitCode, StoreError
 from evalkit.formats.systems_run import SystemsRun
 from evalkit.gate.earlier_decisions import of_baseline, of_resumed
 from evalkit.operations.plan_systems import PlannedSystems, plan_systems
-from evalkit.operations.run import Planned, Request, Result, decide_again, finish
+from evalkit.operations.run import Planned, Request, Result, aside, decide_again, finish
 from evalkit.operations.stored_systems import as_in_suite
 from evalkit.results import Decision, Outcome, Summary
 from evalkit.runner.conversations import open_system
@@ -104,7 +104,7 @@ async def run_systems(
             if (deadline_s := planned.prepared.suite.options.deadline_s) is not None:
                 reason = f"deadline of {deadline_s:g} s reached; continue with --resume"
                 asyncio.get_running_loop().call_later(deadline_s, stop.at_once, reason)
-            preparing = asyncio.create_task(_aside(request.meanwhile))
+            preparing = asyncio.create_task(aside(request.meanwhile))
             await _ask_all(asked, pace)
             if stop.signal is not None:
                 raise Interrupted(RunFolder(folder.path))
@@ -196,11 +196,6 @@ def _begin(planned: PlannedSystems, asked: Sequence[_Asked], watcher: Watcher) -
     expected = sum(each.session.expected for each in asked)
     done = sum(len(each.session.done) - each.place.earlier.n_open for each in asked)
     watcher.begin(planned.prepared, expected, done, planned.run.reference)
-
-
-async def _aside(prepare: Callable[[], object]) -> None:
-    with suppress(Exception):  # what cannot be prepared is reported where it is needed
-        await asyncio.to_thread(prepare)
 
 
 async def _ask_all(asked: Sequence[_Asked], pace: Pace) -> None:
