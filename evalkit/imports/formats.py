@@ -30,6 +30,7 @@ class SourceFormat(NamedTuple):
 FORMATS = (
     SourceFormat("otlp", "otlp", "holds_traces", "read_traces"),
     SourceFormat("promptfoo", "promptfoo_results", "is_results", "read_results"),
+    SourceFormat("promptfoo", "promptfoo_table", "is_table", "read_table"),
     SourceFormat("promptfoo", "promptfoo_config", "is_config", "read_config"),
     SourceFormat("inspect", "inspect_log", "is_log", "read_log", marks_unknown=True),
     SourceFormat("lm-eval", "lm_eval", "is_samples", "read_samples"),
@@ -47,7 +48,7 @@ FORMATS = (
 NAMES = tuple(dict.fromkeys(each.format for each in FORMATS))
 WRITTEN_BY: Mapping[str, str] = {
     "otlp": "traces in OTLP/JSON, an object with `resourceSpans` or JSON Lines of them",
-    "promptfoo": "a config with `prompts`, or what `promptfoo eval -o results.json` writes",
+    "promptfoo": "a config with `prompts`, or what `promptfoo eval -o` writes: JSON, JSON Lines, YAML or CSV",
     "deepeval": "goldens that `EvaluationDataset.save_as` writes, in JSON, JSON Lines or CSV, or a test run",
     "inspect": "a log, in JSON or as `.eval`",
     "lm-eval": "samples that `--log_samples` writes",

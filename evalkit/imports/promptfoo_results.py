@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evalkit.golden.source_file import SourceFile
-from evalkit.imports.ids_and_fields import is_number
+from evalkit.imports.ids_and_fields import is_number, own_field
 from evalkit.imports.imported import Imported, ImportedSystem, PersonsLabel, StoredOutput
 from evalkit.imports.promptfoo_assertions import MS
 from evalkit.imports.promptfoo_tests import FoundTest, ReadTest, ReadTests, mapping_of, title_of
@@ -81,13 +81,13 @@ def read_results(source: SourceFile, limit: int | None = None) -> Imported:
     return reader.imported(
         "promptfoo results",
         title_of(config, source),
-        _distinct(systems) or [ImportedSystem(name="", place=source.shown)],
+        distinct(systems) or [ImportedSystem(name="", place=source.shown)],
         found={"output": n_outputs},
         labels=tuple(labels),
     )
 
 
-def _distinct(systems: list[ImportedSystem]) -> list[ImportedSystem]:
+def distinct(systems: list[ImportedSystem]) -> list[ImportedSystem]:
     """Return the systems, with a number after each name that occurs twice."""
     names = [each.name for each in systems]
     return [
@@ -162,6 +162,8 @@ def _recorded(row: Mapping[str, Any]) -> dict[str, Any]:
     grading = mapping_of(row.get("gradingResult"))
     parts = grading.get("componentResults")
     found: dict[str, Any] = {key: row[key] for key in ("score",) if is_number(row.get(key))}
+    named = mapping_of(row.get("namedScores"))
+    found.update({metric_field(name): value for name, value in named.items() if is_number(value)})
     if isinstance(row.get("success"), bool):
         found["pass"] = row["success"]
     found["assertions"] = [
@@ -173,3 +175,8 @@ def _recorded(row: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(part, Mapping)
     ]
     return found
+
+
+def metric_field(name: str) -> str:
+    """Return the name under which a named score of promptfoo is recorded, beside the score and verdict of the test."""
+    return own_field(f"metric_{name}" if name in ("pass", "score", "assertions") else name)
