@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
+from types import ModuleType
 from typing import NamedTuple
 
 from evalkit.errors import InputError, Problem
 from evalkit.golden.source_file import SourceFile
 from evalkit.imports.imported import Imported
-from evalkit.imports.otlp import ONE_FILE, TraceOptions, holds_traces, read_traces
+from evalkit.imports.otlp import ONE_FILE, TraceOptions
 
 
 class SourceFormat(NamedTuple):
@@ -25,16 +26,18 @@ class SourceFormat(NamedTuple):
     """Function that reads one."""
     marks_unknown: bool = False
     """Whether the tool writes NaN for what is unknown."""
+    traced: bool = False
+    """Whether the file holds traces, which may be in several files."""
 
 
 FORMATS = (
-    SourceFormat("otlp", "otlp", "holds_traces", "read_traces"),
+    SourceFormat("otlp", "otlp", "holds_traces", "read_traces", traced=True),
     SourceFormat("promptfoo", "promptfoo_results", "is_results", "read_results"),
     SourceFormat("promptfoo", "promptfoo_table", "is_table", "read_table"),
     SourceFormat("promptfoo", "promptfoo_config", "is_config", "read_config"),
     SourceFormat("inspect", "inspect_log", "is_log", "read_log", marks_unknown=True),
     SourceFormat("lm-eval", "lm_eval", "is_samples", "read_samples"),
-    SourceFormat("langsmith", "langsmith", "is_runs", "read_runs"),
+    SourceFormat("langsmith", "langsmith", "holds_runs", "read_runs", traced=True),
     SourceFormat("langsmith", "langsmith", "is_examples", "read_examples"),
     SourceFormat("adk", "adk", "is_eval_set", "read_eval_set"),
     SourceFormat("mlflow", "mlflow", "is_traces", "read_traces"),
@@ -86,8 +89,8 @@ def read_source(
             if getattr(module, each.knows)(source):
                 if not each.marks_unknown:
                     _refuse_unknown(source)
-                if each.format == "otlp":
-                    return _of_traces(source, limit, answers, traces)
+                if each.traced:
+                    return _of_traces(module, each, source, limit, answers, traces)
                 _refuse(traces)
                 imported: Imported = getattr(module, each.reads)(source, limit)
                 return imported if answers is None else _joined(imported, answers)
@@ -97,14 +100,22 @@ def read_source(
     raise InputError(Problem(source.shown, f"no format is recognised in it ({_seen(source)})", fix))
 
 
-def _of_traces(source: SourceFile, limit: int | None, answers: SourceFile | None, options: TraceOptions) -> Imported:
+def _of_traces(
+    module: ModuleType,
+    format: SourceFormat,
+    source: SourceFile,
+    limit: int | None,
+    answers: SourceFile | None,
+    options: TraceOptions,
+) -> Imported:
     if answers is not None:
         raise InputError(Problem(f"--answers {answers.shown}", "traces hold their own answers", "leave it out"))
     for other in options.more:
-        if not holds_traces(other):
+        if not getattr(module, format.knows)(other):
             raise InputError(Problem(other.shown, "not a file of traces, as the first is", "import it on its own"))
         _refuse_unknown(other)
-    return read_traces(source, limit, options)
+    imported: Imported = getattr(module, format.reads)(source, limit, options)
+    return imported
 
 
 def _refuse(options: TraceOptions) -> None:
@@ -121,9 +132,9 @@ def _refuse_unknown(source: SourceFile) -> None:
 
 
 def _joined(examples: Imported, answers: SourceFile) -> Imported:
-    from evalkit.imports.langsmith import is_runs, joined, read_runs
+    from evalkit.imports.langsmith import holds_runs, joined, read_runs
 
-    if examples.kind != "LangSmith examples" or not is_runs(answers):
+    if examples.kind != "LangSmith examples" or not holds_runs(answers):
         what = "is for LangSmith only: examples, and their runs"
         raise InputError(Problem(f"--answers {answers.shown}", what, "leave it out"))
     return joined(examples, read_runs(answers))

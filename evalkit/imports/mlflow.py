@@ -67,8 +67,8 @@ def read_traces(source: SourceFile, limit: int | None = None) -> Imported:
         text = answer_text(_value(root, "mlflow.spanOutputs"))
         recorded = _recorded(notes)
         failure = _failure(root)
-        if failure is not None or text is None:
-            found.output(place, case_id, failure=(failure or "no output")[:2000], recorded=recorded)
+        if failure is not None:
+            found.output(place, case_id, failure=failure[:2000], recorded=recorded)
             continue
         tree = trace_tree([_meant(span, place) for span in spans])
         for each in tree.notes:
@@ -77,7 +77,10 @@ def read_traces(source: SourceFile, limit: int | None = None) -> Imported:
         latency_s = took / 1000 if is_number(took) and took >= 0 else None
         output = output_record(traced_output(tree, text, latency_s))
         found.output(place, case_id, output=output, recorded=recorded)
-        _labels(found, place, case_id, text, notes)
+        if text is None:
+            found.lose(place, "the text of the answer: the root span has no outputs", "trace the outputs of the root")
+        else:
+            _labels(found, place, case_id, text, notes)
     return found.imported("MLflow traces")
 
 
