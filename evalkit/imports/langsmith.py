@@ -17,10 +17,21 @@ from evalkit.traces.texts import ANSWERS
 __all__ = ["holds_runs", "is_examples", "joined", "read_examples", "read_runs"]
 
 
+_OF_EXAMPLES = frozenset(
+    "id inputs outputs metadata attachments dataset_id dataset_split split name created_at modified_at source_run_id"
+    " attachment_urls".split()
+)
+
+
 def is_examples(source: SourceFile) -> bool:
-    """Tell whether a file holds examples of a data set."""
+    """Tell whether a file holds examples of a data set: by its id, or because no row of another kind has these keys."""
     keys = source.first.keys()
-    return bool(source.rows) and "inputs" in keys and "outputs" in keys and bool({"dataset_id", "dataset_split"} & keys)
+    named = bool({"dataset_id", "dataset_split"} & keys) or (keys <= _OF_EXAMPLES and _is_mapping(source.first))
+    return bool(source.rows) and "inputs" in keys and "outputs" in keys and named
+
+
+def _is_mapping(row: Mapping[str, Any]) -> bool:
+    return isinstance(row.get("inputs"), Mapping) and isinstance(row.get("outputs"), Mapping | None)
 
 
 def read_examples(source: SourceFile, limit: int | None = None) -> Imported:
@@ -28,7 +39,7 @@ def read_examples(source: SourceFile, limit: int | None = None) -> Imported:
     found = Collector(source)
     for _, place, row in found.rows(limit):
         fields = asked_fields(row.get("inputs"))
-        _refer(fields, row.get("outputs"))
+        refer_to(fields, row.get("outputs"))
         metadata = {**(row["metadata"] if isinstance(row.get("metadata"), Mapping) else {})}
         splits = metadata.pop("dataset_split", row.get("dataset_split"))
         found.metadata(fields, metadata)
@@ -59,7 +70,10 @@ def joined(examples: Imported, runs: Imported) -> Imported:
     )
 
 
-def _refer(fields: dict[str, Any], outputs: Any) -> None:
+def refer_to(fields: dict[str, Any], outputs: Any) -> None:
+    """Add the reference in some outputs to the fields of a case; what else they hold is expected too."""
+    if outputs in (None, "", [], {}):
+        return
     answer = answer_text(outputs)
     fields["reference"] = answer
     if isinstance(outputs, Mapping):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -12,6 +11,7 @@ from evalkit.imports.collector import Collector
 from evalkit.imports.ids_and_fields import is_number, own_field, texts_of
 from evalkit.imports.imported import Imported
 from evalkit.scorers.libraries.ragas_metrics import RAGAS_METRICS
+from evalkit.traces.attributes import python_literal
 
 _LISTS = (
     "retrieved_contexts",
@@ -21,7 +21,6 @@ _LISTS = (
     "reference_topics",
 )
 """Columns that a table holds as Python lists of texts."""
-_MOST_LITERAL = 1 << 20
 _ROLES = {"human": "user", "ai": "assistant", "tool": "tool"}
 _READ = frozenset(
     {
@@ -75,10 +74,7 @@ def _listed(value: Any, found: Collector, place: str) -> Any:
     """Return the list of texts that a cell spells as a Python literal, which is read and not evaluated."""
     if not isinstance(value, str):
         return value
-    try:
-        read = ast.literal_eval(value) if len(value) <= _MOST_LITERAL else None
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        read = None
+    read = python_literal(value)
     if isinstance(read, list) and all(isinstance(each, str) for each in read):
         return read
     found.lose(place, "not a list of texts", "write ['...', '...']")

@@ -13,9 +13,9 @@ from typing import Any
 from evalkit.disk.files import Unfit, open_file
 from evalkit.errors import InputError, Problem
 from evalkit.golden.source_file import ZIP, open_source
+from evalkit.imports import langsmith_table, promptfoo_table
 from evalkit.imports.formats import read_source
 from evalkit.imports.imported import Imported, ImportedCase, StoredOutput
-from evalkit.imports.promptfoo_table import is_table_head
 
 _HEAD_BYTES = 1 << 16
 _MARKS = {
@@ -25,11 +25,13 @@ _MARKS = {
     "lm-eval": re.compile(rb'"doc_id"\s*:'),
 }
 """Format -> a key near the start of its files; only where it stands is a file read to be sure."""
-_GRADED = {"promptfoo results", "inspect log", "deepeval test run", "lm-eval samples"}
-"""Kinds of files that hold grades."""
-_BY_POSITION = {"promptfoo results", "deepeval test run"}
+_TABLES = {"promptfoo": promptfoo_table.is_table_head, "langsmith": langsmith_table.is_table_head}
+"""Format -> whether a file in CSV may be of it, by its first bytes."""
+_BY_POSITION = {"promptfoo results", "deepeval test run", langsmith_table.BY_POSITION}
 """Kinds whose cases may be named by their position alone, which never names a case: they are paired by what they ask,
 or by the column `case` if the user says so."""
+_GRADED = {*_BY_POSITION, "inspect log", "lm-eval samples", langsmith_table.EXPERIMENT}
+"""Kinds of files that hold grades."""
 _OWN_COLUMNS = ("pass", "score")
 """What the whole test got; the other grades are columns of `scores`."""
 _NAMED = "scores."
@@ -88,7 +90,7 @@ def _imported(path: Path, shown: str) -> Imported | None:
         return read_source(open_source(path, shown), "inspect", None) if path.suffix.lower() == ".eval" else None
     formats = [name for name, mark in _MARKS.items() if mark.search(head)]
     if path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv")):
-        formats = ["promptfoo"] if is_table_head(head) else []
+        formats = [name for name, may_be in _TABLES.items() if may_be(head)]
     if not formats:
         return None
     try:

@@ -5,7 +5,6 @@ Source: the run format in LangSmith's documentation, and `langsmith.schemas.Run`
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,7 @@ from typing import Any
 
 from evalkit.errors import Problem
 from evalkit.golden.source_file import SourceFile
-from evalkit.traces.attributes import call_of, decoded, message_of, whole, words_of
+from evalkit.traces.attributes import call_of, decoded, message_of, python_literal, whole, words_of
 from evalkit.traces.conventions import CASE_ID
 from evalkit.traces.interrupts import STEERING
 from evalkit.traces.meaning import SpanMeaning
@@ -33,7 +32,6 @@ RUN_KEYS = {"run_type", "trace_id"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RAISED = re.compile(r"([A-Za-z_][\w.]*)\(")
 """Begins an error, which is the exception as Python writes it, and its traceback."""
-_MOST_LITERAL = 100_000
 _ERROR_CHARS = 2_000
 
 
@@ -194,11 +192,7 @@ def _arguments(inputs: Any) -> Any:
     if not isinstance(given, str):
         return given
     read = decoded(given)
-    if isinstance(read, str) and read.startswith("{") and len(read) <= _MOST_LITERAL:
-        try:
-            read = ast.literal_eval(read)
-        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-            return given
+    read = python_literal(read) if isinstance(read, str) and read.startswith("{") else read
     return read if isinstance(read, Mapping) else given
 
 
