@@ -47,6 +47,7 @@ FORMATS = (
     SourceFormat("deepeval", "deepeval", "is_goldens", "read_goldens"),
     SourceFormat("ragas", "ragas", "is_samples", "read_samples"),
     SourceFormat("openai-evals", "openai_evals", "is_samples", "read_samples"),
+    SourceFormat("openai-evals", "openai_evals", "is_events", "read_events"),
 )
 """In the order in which they are tried; no file is of two kinds."""
 NAMES = tuple(dict.fromkeys(each.format for each in FORMATS))
@@ -59,7 +60,7 @@ WRITTEN_BY: Mapping[str, str] = {
     "langsmith": "examples of a data set, or runs, in JSON or JSON Lines, or a data set or an experiment in CSV",
     "adk": "an eval set",
     "mlflow": "traces, or records of an evaluation data set, in JSON or JSON Lines",
-    "openai-evals": "samples with `input` and `ideal`, in JSON Lines",
+    "openai-evals": "samples with `input` and `ideal`, or the events that `oaieval` records, in JSON Lines",
     "ragas": "samples with `user_input`, in JSON Lines, JSON or CSV",
 }
 """Format -> the files that are read."""

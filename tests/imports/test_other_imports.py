@@ -342,13 +342,15 @@ def test_mlflow_traces_are_read_as_other_traces(tmp_path: Path) -> None:
 
 
 def test_an_empty_output_of_mlflow_is_an_answer(tmp_path: Path) -> None:
-    """A system that said nothing did so; a trace or record without an output has none."""
-    empty, missing = (json.loads(json.dumps(TRACE)) for _ in range(2))
+    """A system that said nothing did so, one that returned nothing failed, and what nobody traced is unknown."""
+    empty, nothing, missing = (json.loads(json.dumps(TRACE)) for _ in range(3))
+    nothing["data"]["spans"][-1]["attributes"]["mlflow.spanOutputs"] = "null"
     empty["data"]["spans"][-1]["attributes"]["mlflow.spanOutputs"] = json.dumps("")
     del missing["data"]["spans"][-1]["attributes"]["mlflow.spanOutputs"]
-    made = import_text(tmp_path, "traces.json", [empty, missing])
-    assert [row.get("output", {}).get("text") for row in made.answers] == ["", None]
+    made = import_text(tmp_path, "traces.json", [empty, nothing, missing])
+    assert [row.get("output", {}).get("text") for row in made.answers] == ["", None, ""]
     assert made.answers[1]["failure"]["message"] == "no output"
+    assert made.answers[2]["output"]["text_known"] is False
     records = [{"inputs": {"question": "q"}, "expectations": {"a": 1}, "outputs": each} for each in ("", None)]
     stored = import_text(tmp_path, "records.json", records, "other")
     assert [row["output"]["text"] for row in stored.answers] == [""]
