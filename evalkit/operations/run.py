@@ -19,6 +19,7 @@ from evalkit.gate.earlier_decisions import (
     Written,
     of_answers,
     of_baseline,
+    of_compared,
     of_resumed,
     of_stored_rows,
     write_decision,
@@ -37,7 +38,7 @@ from evalkit.runner.plan import Selection
 from evalkit.runner.prepare import prepare
 from evalkit.runner.resume import Resume, checked_golden, enter
 from evalkit.runner.session import Session, Watcher
-from evalkit.runner.systems import terms_of_stored_system, without_reference
+from evalkit.runner.systems import compared_folders, terms_of_stored_system, without_reference
 from evalkit.runner.terms import terms_of_run, terms_of_stored
 from evalkit.store.folder import RunFolder, new_run_folder
 from evalkit.store.journal import Journal
@@ -268,6 +269,8 @@ def decide_again(
     earlier = of_stored_rows(folder, suite.root)
     if not terms.same_run:
         earlier += of_baseline(terms.baseline_folder, terms.baseline_title)
+    for other in compared_folders(suite, terms, folder):
+        earlier += of_compared(other, suite.root)
     written = write_decision(folder, stored.manifest, summary, decision, earlier, suite.root)
     return _result(folder, stored.manifest, summary, written, terms)
 

@@ -24,7 +24,7 @@ from evalkit.runner.engine import Stop
 from evalkit.runner.pace import Pace
 from evalkit.runner.resume import Resume, enter
 from evalkit.runner.session import Interrupted, Place, Session, Watcher
-from evalkit.runner.systems import with_reference
+from evalkit.runner.systems import compares_all, standings_of, with_reference
 from evalkit.store.folder import DECISION, RunFolder
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running
@@ -35,6 +35,7 @@ from evalkit.types import Row
 if TYPE_CHECKING:
     from evalkit.aggregate.system_comparison import SystemComparison
     from evalkit.gate.assess import Terms
+    from evalkit.gate.best_system import Standings
     from evalkit.suite.model import Suite
     from evalkit.systems.base import Answer
 
@@ -109,7 +110,8 @@ async def run_systems(
             if stop.signal is not None:
                 raise Interrupted(RunFolder(folder.path))
             try:
-                decided = [await _decided(each, asked, planned) for each in asked]
+                standings = _standings(asked, planned)
+                decided = [await _decided(each, asked, planned, standings) for each in asked]
             except Interrupted:
                 raise Interrupted(RunFolder(folder.path)) from None
             await preparing
@@ -125,10 +127,11 @@ def _finished(asked: Sequence[_Asked], decided: Sequence[_Decided], reference: s
     results = {}
     for each, (summary, decision, terms) in zip(asked, decided, strict=True):
         earlier = of_resumed(each.place.before)
-        if terms.same_run:
-            before = next(other.place.before for other in asked if other.name == reference)
-            earlier += dataclasses.replace(of_resumed(before), decisions=())
-        else:
+        for other in asked:
+            compared = terms.contender is not None or (terms.same_run and other.name == reference)
+            if compared and other is not each:
+                earlier += dataclasses.replace(of_resumed(other.place.before), decisions=())
+        if not terms.same_run:
             earlier += of_baseline(terms.baseline_folder, terms.baseline_title)
         results[each.name] = finish(each.session, summary, decision, terms, earlier)
         if each.stop.reason is None:
@@ -232,8 +235,22 @@ def _leaves(group: BaseExceptionGroup[EvalkitError]) -> Iterator[EvalkitError]:
             yield error
 
 
-async def _decided(each: _Asked, asked: Sequence[_Asked], planned: PlannedSystems) -> _Decided:
+def _standings(asked: Sequence[_Asked], planned: PlannedSystems) -> Standings | None:
+    """Return what a check that compares all systems needs; `None` if there is no such check."""
+    if not any(compares_all(each.planned.terms.policy) for each in asked):
+        return None
+    suite = planned.prepared.suite
+    return standings_of(suite, {each.name: each.session.frame for each in asked}, suite.options.seed)
+
+
+async def _decided(
+    each: _Asked, asked: Sequence[_Asked], planned: PlannedSystems, standings: Standings | None
+) -> _Decided:
     terms = each.planned.terms
+    if standings is not None and compares_all(terms.policy):
+        from evalkit.gate.best_system import Contender  # its numerical libraries wait for the calls
+
+        terms = dataclasses.replace(terms, contender=Contender(each.name, standings))
     if each.planned.manifest.baseline is None and any(map(of_run, each.planned.prepared.suite.policy.checks)):
         reference = next(other for other in asked if other.name == planned.run.reference)
         terms = _compared(terms, reference, each)

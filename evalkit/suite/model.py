@@ -315,6 +315,8 @@ class Suite:
     """The systems of a run of several, in their order; then `system` is that of the reference."""
     system_name: str = ""
     """Name of the system, if it is one of several."""
+    system_names: tuple[str, ...] = ()
+    """Names of all systems of a run of several."""
     label_files: tuple[Path, ...] = ()
     calibration_files: tuple[Path, ...] = ()
     learnt_files: tuple[Path, ...] = ()

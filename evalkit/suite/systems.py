@@ -9,7 +9,7 @@ from typing import Any
 
 from evalkit.formats.build import Builder, choices, show
 from evalkit.formats.yaml_text import dotted
-from evalkit.gate.policy import Coverage, Item
+from evalkit.gate.policy import CHECKS, Best, Coverage, Item
 from evalkit.suite.matrix import Matrix, SystemDraft, text_of
 from evalkit.suite.model import MAX_CONCURRENCY, Suite, SuiteOptions
 from evalkit.suite.named_system import NamedSystem, of_run
@@ -177,3 +177,20 @@ def check_release(builder: Builder, checks: Iterable[Item], reference: NamedSyst
     if reference.name in release and any(map(of_run, checks)):
         what = f"{reference.name!r} is the reference, and would be compared with itself"
         builder.problem(("release",), what, "name another `reference:`, or a `baseline` of `no_regression`")
+
+
+def check_best(builder: Builder, gate: Sequence[Any], systems: Sequence[NamedSystem], options: SuiteOptions) -> None:
+    """Report a `best` that has nothing to compare, or nobody to decide about."""
+    key = next(name for name, check in CHECKS.items() if check is Best)
+    for index, item in enumerate(gate):
+        if item != key and not (isinstance(item, Mapping) and key in item):
+            continue
+        path = ("gate", index) if item == key else ("gate", index, key)
+        if not several(options):
+            fix = "remove it, or write `systems:` or `matrix:`"
+            builder.problem(path, "compares the systems of a run, and the suite has one", fix)
+        elif len(systems) == 1:
+            builder.problem(path, f"{systems[0].name!r} is the only system, so it is the best", "remove it, or add one")
+        elif systems and not options.release:
+            what = "decides about the systems under `release:`, and there is none"
+            builder.problem(path, what, f"add `release: [{systems[-1].name}]`, or remove it")
