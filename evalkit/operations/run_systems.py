@@ -16,9 +16,9 @@ from evalkit.errors import EvalkitError, ExitCode, StoreError
 from evalkit.formats.systems_run import SystemsRun
 from evalkit.gate.earlier_decisions import of_baseline, of_resumed
 from evalkit.operations.plan_systems import PlannedSystems, plan_systems
-from evalkit.operations.run import Planned, Request, Result, aside, decide_again, finish
+from evalkit.operations.run import Planned, Request, Result, aside, decide_again, finish, run_suite
 from evalkit.operations.stored_systems import as_in_suite
-from evalkit.results import Decision, Outcome, Summary
+from evalkit.results import WORST_FIRST, Decision, Outcome, Summary
 from evalkit.runner.conversations import open_system
 from evalkit.runner.engine import Stop
 from evalkit.runner.pace import Pace
@@ -30,6 +30,7 @@ from evalkit.store.journal import Journal
 from evalkit.store.running import Running
 from evalkit.store.systems_folder import SystemsFolder
 from evalkit.suite.named_system import of_run
+from evalkit.suite.parse import load_suite
 from evalkit.types import Row
 
 if TYPE_CHECKING:
@@ -61,6 +62,16 @@ class SystemsResult:
     undecided: tuple[str, ...] = ()
     """Why there is no decision, other than the gates of release systems."""
 
+    @property
+    def outcome(self) -> str:
+        """The worst outcome of the release systems; `compared` if none is released and all could be compared."""
+        return _outcome(self.exit_code, [self.results[name].decision.outcome for name in self.run.release])
+
+    @property
+    def shown_reasons(self) -> tuple[str, ...]:
+        """Reasons that are shown beside the gates; a block is said by the gates, whatever else is not decided."""
+        return self.undecided if self.exit_code == ExitCode.NO_DECISION else ()
+
 
 @dataclass
 class _Asked:
@@ -77,6 +88,18 @@ class _Asked:
 
 
 _Decided = tuple["Summary", "Decision", "Terms"]
+
+
+async def run_each(request: Request, watcher: Watcher, stop: Stop, env: Mapping[str, str]) -> Result | SystemsResult:
+    """Run the system of a suite, or each of several; see `run_suite` and `run_systems`.
+
+    Raises:
+        InputError: the suite cannot be read; and as they do.
+    """
+    suite = load_suite(request.suite)
+    if suite.systems and request.answers is None:
+        return await run_systems(suite, request, watcher, stop, env)
+    return await run_suite(request, watcher, stop, env, suite)
 
 
 async def run_systems(
@@ -311,7 +334,7 @@ def _outcome(code: ExitCode, released: Sequence[Outcome]) -> str:
         return "no decision"
     if not released:
         return "compared" if code == ExitCode.APPROVED else "no decision"
-    return next(each for each in ("blocked", "no decision", "approved with conditions", "approved") if each in released)
+    return min(released, key=WORST_FIRST.index)
 
 
 def exit_code_of(run: SystemsRun, results: Mapping[str, Result]) -> tuple[ExitCode, tuple[str, ...]]:
