@@ -85,6 +85,7 @@ async def plan_systems(suite: Suite, request: Request, env: Mapping[str, str], s
         reference=suite.reference.name,
         release=tuple(suite.options.release),
         primary=suite.options.primary,
+        order=suite.options.order,
         started_at=stored.started_at if stored is not None else manifests[0].started_at,
         command=stored.command if stored is not None else manifests[0].command,
     )
@@ -209,4 +210,7 @@ def _stored(suite: Suite, request: Request) -> SystemsRun | None:
         words += [f"{name} removed" for name in before if name not in now]
         what = f"the run in it had other systems ({', '.join(words[:10]) or 'in another order'})"
         raise InputError(Problem(shown_path(out), what, "start a new run"))
+    if stored.order != suite.options.order:
+        what = f"the run in it has `order: {stored.order}`, and the suite `order: {suite.options.order}`"
+        raise InputError(Problem(shown_path(out), what, "change the suite back, or start a new run"))
     return stored

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
@@ -13,15 +14,16 @@ from typing import TYPE_CHECKING
 
 from evalkit.disk.json_files import to_json
 from evalkit.errors import EvalkitError, ExitCode, StoreError
-from evalkit.formats.systems_run import SystemsRun
+from evalkit.formats.systems_run import BY_CASE, BY_SYSTEM, SystemsRun
 from evalkit.gate.earlier_decisions import of_baseline, of_resumed
 from evalkit.operations.plan_systems import PlannedSystems, plan_systems
 from evalkit.operations.run import Planned, Request, Result, aside, decide_again, finish, run_suite
 from evalkit.operations.stored_systems import as_in_suite
 from evalkit.results import WORST_FIRST, Decision, Outcome, Summary
+from evalkit.runner.case_order import in_random_order
 from evalkit.runner.conversations import open_system
 from evalkit.runner.engine import Stop
-from evalkit.runner.pace import Pace
+from evalkit.runner.pace import LEAD, Pace
 from evalkit.runner.resume import Resume, enter
 from evalkit.runner.session import Interrupted, Place, Session, Watcher
 from evalkit.runner.systems import compares_all, standings_of, with_reference
@@ -119,17 +121,18 @@ async def run_systems(
             whole = holding.enter_context(Running(folder.path, request.process))
             folder.write(planned.run)
             RunFolder(folder.path).file(DECISION).unlink(missing_ok=True)
-            pace = Pace()
+            pace = Pace(math.inf if planned.run.order == BY_SYSTEM else LEAD)
             asked = [
                 await _entered(name, each, request, (watcher, stop.part(pace.wake)), (holding, stack))
                 for name, each in zip(_names(planned.run), planned.systems, strict=True)
             ]
+            _in_order(planned, asked)
             _begin(planned, asked, watcher)
             if (deadline_s := planned.prepared.suite.options.deadline_s) is not None:
                 reason = f"deadline of {deadline_s:g} s reached; continue with --resume"
                 asyncio.get_running_loop().call_later(deadline_s, stop.at_once, reason)
             preparing = asyncio.create_task(aside(request.meanwhile))
-            await _ask_all(asked, pace)
+            await _ask_all(asked, pace, at_once=planned.run.order == BY_CASE)
             if stop.signal is not None:
                 raise Interrupted(RunFolder(folder.path))
             try:
@@ -224,8 +227,20 @@ def _begin(planned: PlannedSystems, asked: Sequence[_Asked], watcher: Watcher) -
     watcher.begin(planned.prepared, expected, done, planned.run.reference)
 
 
-async def _ask_all(asked: Sequence[_Asked], pace: Pace) -> None:
-    """Ask every system all cases, side by side.
+def _in_order(planned: PlannedSystems, asked: Sequence[_Asked]) -> None:
+    """Give all systems the cases in one random order, so that the cases of a run that stops early are a fair sample."""
+    if len(asked) == 1:
+        return
+    prepared, first = planned.prepared, asked[0].planned
+    options = prepared.suite.options
+    by = next(iter(options.cohorts), "kind")
+    cases = in_random_order(prepared.golden.open(), by, options.seed, first.chosen)
+    for each in asked:
+        each.session.cases = lambda: cases
+
+
+async def _ask_all(asked: Sequence[_Asked], pace: Pace, *, at_once: bool) -> None:
+    """Ask every system all cases, side by side or one system after the other.
 
     Raises:
         EvalkitError: the disk failed; the other systems are cancelled.
@@ -245,7 +260,9 @@ async def _ask_all(asked: Sequence[_Asked], pace: Pace) -> None:
     try:
         async with asyncio.TaskGroup() as group:
             for each in asked:
-                group.create_task(ask(each))
+                task = group.create_task(ask(each))
+                if not at_once:
+                    await task
     except* EvalkitError as errors:
         raise next(_leaves(errors)) from None
 

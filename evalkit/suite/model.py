@@ -161,6 +161,9 @@ class SuiteOptions:
     """The systems whose gate decides; default: none, so that the systems are only compared."""
     primary: str = "pass_rate"
     """The metric of the comparison of systems."""
+    order: Literal["by_case", "by_system"] = "by_case"
+    """`by_case` runs each case on all systems in turn; `by_system` one system after the other, as for local models that
+    do not fit in memory together: their latencies cannot be compared."""
     scorers: tuple[Any, ...]
     """The scorers that grade each answer."""
     gate: tuple[Any, ...] = ()

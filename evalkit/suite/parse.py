@@ -31,7 +31,7 @@ from evalkit.suite.named_system import REFERENCE
 from evalkit.suite.partial import ABSENT, usable
 from evalkit.suite.scorers import Steps, named_item, options_of, read_scorers
 from evalkit.suite.strings import check_strings, variables_of
-from evalkit.suite.systems import check_best, check_release, read_systems, several
+from evalkit.suite.systems import check_best, check_release, check_times, read_systems, several
 from evalkit.systems import SYSTEMS
 from evalkit.systems.base import SystemConfig
 from evalkit.trust.label_files import read_labels
@@ -80,6 +80,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     policy, baseline_system = _policy(builder, options, vendors, asks_again=system_kind != "replay")
     if systems:
         check_release(builder, policy.checks, named, options.release)
+        check_times(builder, policy.checks, options.order)
     check_best(builder, options.gate, systems, options)
     labels = _label_files(builder, files, options.labels)
     records = [files.resolve(name, ("calibrations", i)) for i, name in enumerate(options.calibrations)]
