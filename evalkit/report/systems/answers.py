@@ -112,7 +112,7 @@ def _legend(comparison: SystemComparison, runs: Sequence[SystemRun], style: Styl
         primary = run.figures.primary
         shown = figure(primary.value, style, primary.n)
         systems.append({"name": run.figures.name, "figure": shown, "report": run.report})
-    return {"systems": systems, "first": order, "chunk": room.chunk}
+    return {"systems": systems, "first": order, "chunk": room.chunk, "interleaved": comparison.interleaved}
 
 
 Answered = tuple[str, list[list[Row]]]
