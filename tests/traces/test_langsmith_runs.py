@@ -228,3 +228,20 @@ def test_runs_without_content_are_judged_by_what_was_done(tmp_path: Path) -> Non
     assert row.state == "unscored"
     unknown = {name for name, grade in row.scores.items() if isinstance(grade, Unscored) and grade.kind == "no_text"}
     assert unknown == {"length", "not_contains"}
+
+
+@pytest.mark.parametrize("shape", ["star", "chain", "cycle", "orphans"])
+def test_ten_thousand_runs_of_one_trace(tmp_path: Path, shape: str) -> None:
+    """Of any shape: one answer with a step a run, and notes that name a few runs and count the others."""
+    n = 10_000
+    parents = {
+        "star": lambda at: None if at == 0 else "r0",
+        "chain": lambda at: None if at == 0 else f"r{at - 1}",
+        "cycle": lambda at: f"r{(at + 1) % n}",
+        "orphans": lambda at: f"gone-{at}",
+    }
+    rows = [run(f"r{at}", parent=parents[shape](at), outputs={"output": "x"}) for at in range(n)]
+    found = read(tmp_path, *rows)
+    (answer,) = found.answers
+    assert len(output_of(answer)["trajectory"]) == n
+    assert all(len(note.place) < 300 for note in found.notes)
