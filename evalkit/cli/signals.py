@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -25,12 +25,15 @@ from evalkit.disk.files import read_file
 from evalkit.disk.paths import shown_path
 from evalkit.errors import ExitCode
 from evalkit.operations.run import Request, Result, run_suite
-from evalkit.operations.run_systems import SystemsResult, run_each
+from evalkit.operations.run_each import run_each
 from evalkit.runner.engine import Stop
 from evalkit.runner.event_loop import run_to_end
 from evalkit.runner.session import Interrupted, Watcher
 from evalkit.store.folder import RunFolder
 from evalkit.systems.secrets import names_in, redact, secrets_of
+
+if TYPE_CHECKING:
+    from evalkit.operations.run_systems import SystemsResult
 
 T = TypeVar("T")
 DRAIN_S = 8.0

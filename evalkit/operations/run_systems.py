@@ -17,7 +17,7 @@ from evalkit.errors import EvalkitError, ExitCode, StoreError
 from evalkit.formats.systems_run import BY_CASE, BY_SYSTEM, SystemsRun
 from evalkit.gate.earlier_decisions import of_baseline, of_resumed
 from evalkit.operations.plan_systems import PlannedSystems, plan_systems
-from evalkit.operations.run import Planned, Request, Result, aside, decide_again, finish, run_suite
+from evalkit.operations.run import Planned, Request, Result, aside, decide_again, finish
 from evalkit.operations.stored_systems import as_in_suite
 from evalkit.results import WORST_FIRST, Decision, Outcome, Summary
 from evalkit.runner.case_order import in_random_order
@@ -32,7 +32,6 @@ from evalkit.store.journal import Journal
 from evalkit.store.running import Running
 from evalkit.store.systems_folder import SystemsFolder
 from evalkit.suite.named_system import of_run
-from evalkit.suite.parse import load_suite
 from evalkit.types import Row
 
 if TYPE_CHECKING:
@@ -90,18 +89,6 @@ class _Asked:
 
 
 _Decided = tuple["Summary", "Decision", "Terms"]
-
-
-async def run_each(request: Request, watcher: Watcher, stop: Stop, env: Mapping[str, str]) -> Result | SystemsResult:
-    """Run the system of a suite, or each of several; see `run_suite` and `run_systems`.
-
-    Raises:
-        InputError: the suite cannot be read; and as they do.
-    """
-    suite = load_suite(request.suite)
-    if suite.systems and request.answers is None:
-        return await run_systems(suite, request, watcher, stop, env)
-    return await run_suite(request, watcher, stop, env, suite)
 
 
 async def run_systems(
