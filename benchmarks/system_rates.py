@@ -202,7 +202,7 @@ PARTS: dict[str, tuple[Callable[[tuple[str, int, int]], Rates], tuple[str, ...],
     "Tournament": (
         tournaments,
         tuple(f"{n} cases, {how}" for n in (60, 200) for how in ("all pairs", "one cycle")),
-        100,
+        60,
     ),
     "Interaction": (interactions, ("n = 100", "n = 500"), 400),
 }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -26,10 +28,10 @@ judge: {chat: {model: m, base_url: "URL", max_retries: 0}}
 SHOUT = 'def answer(input: str, n: int) -> str:\n    return "word " * (n + 2 * (int(input[1:]) % 5 == n))\n'
 
 
-def longer(request: dict[str, object]) -> dict[str, str]:
+def longer(request: dict[str, Any]) -> dict[str, str]:
     """A judge that prefers the longer of the two answers."""
-    text = str(request["messages"])
-    first, second = (part.count("word") for part in text.split("FIRST", 1)[1].split("SECOND", 1))
+    sent = request["messages"][-1]["content"]
+    first, second = (len(re.findall("word", part)) for part in re.split("SECOND", sent.split("FIRST", 1)[1])[:2])
     return {"reason": "length", "winner": "first" if first > second else "second" if second > first else "tie"}
 
 
