@@ -181,6 +181,24 @@ def test_odd_values_are_notes_or_unknown(tmp_path: Path, kind: Any) -> None:
                 assert answer.output is not None or answer.failure
 
 
+@pytest.mark.parametrize(
+    ("given", "arguments"),
+    [
+        ("{'a': (1, 2)}", {"a": [1, 2]}),
+        ("{'a': None, 'b': True}", {"a": None, "b": True}),
+        ("{'a': {1, 2}}", {"input": "{'a': {1, 2}}"}),
+        ("{'a': b'x'}", {"input": "{'a': b'x'}"}),
+        ("{'a': 1j}", {"input": "{'a': 1j}"}),
+        ("{" + "(" * 9, {"input": "{" + "(" * 9}),
+        ("{'a': open('x')}", {"input": "{'a': open('x')}"}),
+    ],
+)
+def test_arguments_that_python_wrote(tmp_path: Path, given: str, arguments: Any) -> None:
+    """A literal that JSON has is read; any other text stays text, and none is run."""
+    answer = only(tmp_path, run("r", outputs={"answer": "a"}), run("t", "tool", "r", at=0.5, inputs={"input": given}))
+    assert steps_of(answer, "tool")[0]["arguments"] == arguments
+
+
 def test_cycles_orphans_and_repeated_runs_are_named(tmp_path: Path) -> None:
     """As of other traces: each once, with its place."""
     cycle = [run("a", parent="b"), run("b", parent="a", at=1)]
