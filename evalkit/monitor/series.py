@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -49,6 +49,8 @@ CREATE TABLE IF NOT EXISTS metrics (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS strata (day INTEGER, stratum TEXT, n INTEGER, PRIMARY KEY (day, stratum)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batches (number INTEGER PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS cohort_values (cohort TEXT, value TEXT, n INTEGER, PRIMARY KEY (cohort, value)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 PRAGMA user_version = {_FORMAT};
 """
 
@@ -117,6 +119,19 @@ class SeriesCell:
         return SeriesCell(self.stream, min(self.hour, other.hour), self.sums + other.sums, merged)
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Calls of a batch.
+
+    Attributes:
+        strata: (day, stratum) -> calls, where a stratum is a combination of cohorts, `language=de|topic=cards`.
+        values: (cohort, value) -> calls.
+    """
+
+    strata: Mapping[tuple[int, str], int] = field(default_factory=dict)
+    values: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+
 def day_of(text: str) -> int:
     """Return the number of days since 1970 of a date such as `2026-09-01`.
 
@@ -175,7 +190,8 @@ class Series:
         batch: int,
         cells: Iterable[SeriesCell],
         facts: Iterable[MetricFacts] = (),
-        strata: Mapping[tuple[int, str], int] | None = None,
+        counts: Counts | None = None,
+        state: Mapping[str, str] | None = None,
     ) -> bool:
         """Add the figures of one batch to the cells, all of them or none.
 
@@ -183,7 +199,8 @@ class Series:
             batch: Number of the batch, from 1.
             cells: At most one of each stream and hour.
             facts: Of the metrics of the cells.
-            strata: (day, stratum) -> calls, where a stratum is a combination of cohorts.
+            counts: Calls of the batch by stratum and by value of a cohort.
+            state: Name -> value of what `take` goes on from.
 
         Returns:
             Whether they were added; a batch that was added before changes nothing.
@@ -192,7 +209,7 @@ class Series:
             with closing(self._database.cursor()) as cursor:
                 cursor.execute("BEGIN IMMEDIATE")
                 try:
-                    added = self._add(cursor, batch, list(cells), facts, strata or {})
+                    added = self._add(cursor, batch, list(cells), facts, counts or Counts(), state or {})
                 except BaseException:
                     cursor.execute("ROLLBACK")
                     raise
@@ -207,7 +224,8 @@ class Series:
         batch: int,
         cells: list[SeriesCell],
         facts: Iterable[MetricFacts],
-        strata: Mapping[tuple[int, str], int],
+        counts: Counts,
+        state: Mapping[str, str],
     ) -> bool:
         if cursor.execute("INSERT OR IGNORE INTO batches VALUES (?)", (batch,)).rowcount == 0:
             return False
@@ -219,8 +237,10 @@ class Series:
                 row = (*_key(each), merged.least, merged.packed())
                 cursor.execute("INSERT OR REPLACE INTO histograms VALUES (?, ?, ?, ?, ?, ?)", row)
         cursor.executemany("INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?, ?)", map(astuple, facts))
-        count = "INSERT INTO strata VALUES (?, ?, ?) ON CONFLICT (day, stratum) DO UPDATE SET n = n + excluded.n"
-        cursor.executemany(count, ((day, stratum, n) for (day, stratum), n in strata.items()))
+        count = "INSERT INTO {} VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n"
+        for table, found in (("strata", counts.strata), ("cohort_values", counts.values)):
+            cursor.executemany(count.format(table), ((*key, n) for key, n in found.items()))
+        cursor.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", state.items())
         return True
 
     def batches(self) -> frozenset[int]:
@@ -271,6 +291,14 @@ class Series:
         """Return (day, stratum) -> calls, from the day `first` to the day before `end`."""
         rows = self._rows("SELECT day, stratum, n FROM strata WHERE day >= ? AND day < ?", (first, end))
         return {(day, stratum): n for day, stratum, n in rows}
+
+    def values(self) -> dict[tuple[str, str], int]:
+        """Return (cohort, value) -> calls, of the values that are counted."""
+        return {(cohort, value): n for cohort, value, n in self._rows("SELECT cohort, value, n FROM cohort_values")}
+
+    def state(self) -> dict[str, str]:
+        """Return name -> value of what `take` goes on from."""
+        return dict(self._rows("SELECT name, value FROM state"))  # type: ignore[arg-type]
 
     def newest_hour(self) -> int | None:
         """Return the latest hour with a cell; `None` if there is none."""

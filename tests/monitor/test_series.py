@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import StoreError
-from evalkit.monitor.series import MetricFacts, Series, SeriesCell, Stream, date_of, day_of
+from evalkit.monitor.series import Counts, MetricFacts, Series, SeriesCell, Stream, date_of, day_of
 from evalkit.stats.log_histogram import LogHistogram
 from evalkit.stats.weighted_sums import WeightedSums
 
@@ -48,12 +48,14 @@ def test_streams_facts_and_strata_are_kept(tmp_path: Path) -> None:
     other = Stream("citation.passed", "topic=cards", "def")
     facts = MetricFacts("citation.passed", "abc", is_judged=True, judge="gpt-4o")
     with Series(tmp_path / "series.sqlite") as series:
-        series.add(1, [cell(CARDS, 1, [1]), cell(other, 1, [0])], [facts], {(0, "topic=cards"): 5})
-        series.add(2, [], [facts], {(0, "topic=cards"): 2, (1, "topic=loans"): 1})
+        series.add(1, [cell(CARDS, 1, [1]), cell(other, 1, [0])], [facts], Counts({(0, "topic=cards"): 5}, {("topic", "cards"): 5}), {"end": "1"})
+        series.add(2, [], [facts], Counts({(0, "topic=cards"): 2, (1, "topic=loans"): 1}, {("topic", "cards"): 2}), {"end": "2"})
     with Series(tmp_path / "series.sqlite") as series:
         assert series.streams() == [CARDS, other]
         assert series.facts() == [facts]
         assert series.strata(0, 1) == {(0, "topic=cards"): 7}
+        assert series.values() == {("topic", "cards"): 7}
+        assert series.state() == {"end": "2"}
 
 
 def test_a_failed_batch_adds_nothing(tmp_path: Path) -> None:

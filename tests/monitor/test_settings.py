@@ -90,7 +90,7 @@ keep: {text: all}
         ("concurrency: 0", "concurrency: expected 1"),
         ("logs: {format: otlp, id: x}", "id: a trace has its fields by convention"),
         ("logs: {format: jsonl, id: ''}", "id: empty; name the column"),
-        ("scorers: [{length: {over: turn}}]", "calls are graded one by one"),
+        ("scorers: [{length: {max: 9, over: turn}}]", "calls are graded one by one"),
     ],
 )
 def test_values_out_of_range_are_refused(tmp_path: Path, line: str, said: str) -> None:
