@@ -16,8 +16,8 @@ import msgspec
 
 from evalkit.errors import Problem
 from evalkit.golden.source_file import SourceFile
-from evalkit.monitor.call_source import Chunk, Refusals
-from evalkit.monitor.calls import AMOUNTS, Identity, LoggedCall, Refused, check_time, cohort_value
+from evalkit.monitor.call_source import Chunk, RefusedRows
+from evalkit.monitor.calls import AMOUNTS, Identity, LoggedCall, RowRefused, check_time, cohort_value
 from evalkit.monitor.cursors import Cursor
 from evalkit.monitor.log_files import LogBlock, LogNote, cursor_in
 from evalkit.monitor.settings import Monitor
@@ -85,16 +85,16 @@ class TraceReader:
         """Yield the calls of complete traces, log by log."""
         for log in logs:
             for block in log.blocks:
-                refusals = Refusals()
+                refusals = RefusedRows()
                 self._lines += self._decoded(log, block, refusals)
                 if log.path is not None and block.cursor is not None:
                     self._ends[log.path] = block.cursor
                 is_full = sum(line.size for line in self._lines) > MOST_WAITING_BYTES
                 yield self._settled(refusals, is_end=False, is_full=is_full)
         if self._lines:
-            yield self._settled(Refusals(), is_end=True)
+            yield self._settled(RefusedRows(), is_end=True)
 
-    def _decoded(self, log: TraceLog, block: LogBlock, refusals: Refusals) -> Iterator[_Line]:
+    def _decoded(self, log: TraceLog, block: LogBlock, refusals: RefusedRows) -> Iterator[_Line]:
         decode = msgspec.json.Decoder().decode
         starts = [block.ends[0] - len(block.lines[0]) - 1, *block.ends]
         for at, line in enumerate(block.lines):
@@ -112,7 +112,7 @@ class TraceReader:
                 continue
             yield _Line(log, block.shown, number, starts[at], len(line), record, trace_ids(record))
 
-    def _settled(self, refusals: Refusals, *, is_end: bool, is_full: bool = False) -> Chunk:
+    def _settled(self, refusals: RefusedRows, *, is_end: bool, is_full: bool = False) -> Chunk:
         """Take the traces that are complete, and keep the lines of the others."""
         by_log = groupby(self._lines, lambda line: (line.shown, line.log.path))
         sources = [_source(shown, path, list(lines)) for (shown, path), lines in by_log]
@@ -135,9 +135,9 @@ class TraceReader:
                 continue
             try:
                 if not has_root:
-                    raise Refused("the span that began it is missing; write all spans of a trace to the same logs")
+                    raise RowRefused("the span that began it is missing; write all spans of a trace to the same logs")
                 calls.append(self._call(tree))
-            except Refused as error:
+            except RowRefused as error:
                 refusals.add(tree.place, error)
         if unknown:
             what = f"{unknown:,} traces without a model, tool, agent or node: they are no calls"
@@ -169,7 +169,7 @@ class TraceReader:
         """Return the call of a complete trace.
 
         Raises:
-            Refused: it does not hold question, answer or time.
+            RowRefused: it does not hold question, answer or time.
         """
         found = call_of_trace(tree)
         at = check_time(tree.started / _NANO if tree.started else None, "startTimeUnixNano", self._now)
@@ -177,9 +177,9 @@ class TraceReader:
         case, output = None, None
         if not found.failed:
             if found.asked is None:
-                raise Refused(NO_TEXT.replace("the answer", "the question"))
+                raise RowRefused(NO_TEXT.replace("the answer", "the question"))
             if found.output is None:
-                raise Refused(NO_TEXT)
+                raise RowRefused(NO_TEXT)
             output = found.output
             labels = dict(zip((name for name, _ in self._cohorts), values, strict=True))
             case = Case(id=tree.id, input=found.history or found.asked, cohorts=labels)
