@@ -12,7 +12,7 @@ import msgspec
 
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, what_and_fix
-from evalkit.monitor.calls import LoggedCall, RowRefused, RowReader
+from evalkit.monitor.calls import LoggedCall, RowReader, RowRefused
 from evalkit.monitor.cursors import Cursor, cursor_at, place_in
 from evalkit.monitor.log_files import LogBlock, LogNote
 
