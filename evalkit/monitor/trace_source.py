@@ -21,10 +21,10 @@ from evalkit.monitor.calls import AMOUNTS, Identity, LoggedCall, RowRefused, che
 from evalkit.monitor.cursors import Cursor
 from evalkit.monitor.log_files import LogBlock, LogNote, cursor_in
 from evalkit.monitor.settings import Monitor
-from evalkit.traces.answers import NO_TEXT, TracedCall, call_of_trace
+from evalkit.traces.answers import NO_CONTENT, TracedCall, call_of_trace
 from evalkit.traces.otlp import read_spans, trace_ids
 from evalkit.traces.tree import TraceTree, traces_of
-from evalkit.types import Case
+from evalkit.types import NO_INPUT, Case
 
 SETTLED_S = 30.0
 """Seconds without another span after which a trace with a root is complete."""
@@ -163,26 +163,30 @@ class TraceReader:
 
     def _note(self, notes: Iterable[Problem]) -> None:
         known = {(note.place, note.what) for note in self._notes}
-        self._notes += [LogNote(each.place, each.what) for each in notes if (each.place, each.what) not in known]
+        self._notes += [
+            LogNote(each.place, f"{each.what}; {each.fix}")
+            for each in notes
+            if (each.place, f"{each.what}; {each.fix}") not in known
+        ]
 
     def _call(self, tree: TraceTree) -> LoggedCall:
         """Return the call of a complete trace.
 
         Raises:
-            RowRefused: it does not hold question, answer or time.
+            RowRefused: it does not hold question or time.
         """
         found = call_of_trace(tree)
         at = check_time(tree.started / _NANO if tree.started else None, "startTimeUnixNano", self._now)
         values = tuple(cohort_value(_attribute(tree, name)) for _, name in self._cohorts)
-        case, output = None, None
-        if not found.failed:
-            if found.asked is None:
-                raise RowRefused(NO_TEXT.replace("the answer", "the question"))
-            if found.output is None:
-                raise RowRefused(NO_TEXT)
+        case = output = None
+        if found.failure is None:
             output = found.output
+            if found.asked is None and output.text_known:
+                raise RowRefused(f"the trace holds no question; {NO_CONTENT[1]}")
+            if not output.text_known:
+                self._note([Problem("traces", *NO_CONTENT)])
             labels = dict(zip((name for name, _ in self._cohorts), values, strict=True))
-            case = Case(id=tree.id, input=found.history or found.asked, cohorts=labels)
+            case = Case(id=tree.id, input=found.history or found.asked or NO_INPUT, cohorts=labels)
         unit = self._identity.unit_of(tree.id, tree.session)
         return LoggedCall(
             self._identity.id_of(tree.id), unit, at, values, case, output, None, _amounts(found), tree.place
@@ -213,10 +217,10 @@ def _attribute(tree: TraceTree, name: str) -> Any:
 
 
 def _amounts(found: TracedCall) -> tuple[float | None, ...]:
-    usage = found.output.usage if found.output is not None else None
-    tools = [step for step in found.steps if step.kind == "tool"]
+    usage = found.output.usage
+    tools = [step for step in found.output.trajectory or () if step.kind == "tool"]
     known: dict[str, float | None] = {
-        "latency_s": found.latency_s,
+        "latency_s": found.output.latency_s,
         "cost_usd": usage.cost_usd if usage else None,
         "steps": float(len(tools)),
         "tool_errors": float(sum(step.error is not None for step in tools)),

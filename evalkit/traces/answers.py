@@ -79,18 +79,14 @@ class TracedCall:
     Attributes:
         asked: What the user said last; `None` if the trace does not hold it.
         history: The chat up to the question, if there is one.
-        output: The answer; `None` if the trace does not hold it.
-        steps: What the system did.
-        latency_s: Seconds of the root; `None` if unknown.
-        failed: Whether the root ended with an error.
+        output: The answer; its text may be unknown.
+        failure: Why the root failed; `None` if it did not.
     """
 
     asked: str | None
     history: tuple[Message, ...]
-    output: Output | None
-    steps: tuple[Step, ...]
-    latency_s: float | None
-    failed: bool
+    output: Output
+    failure: str | None
 
 
 @dataclass(slots=True)
@@ -229,17 +225,11 @@ def call_of_trace(trace: TraceTree) -> TracedCall:
     calls = calls_of_trace(trace)
     steps, waiting = _steps(turns, {trace.id: calls})
     output = _output(turns, steps, waiting)
-    if output is not None and calls.are_known and not any(step.kind == "tool" for step in steps):
+    if calls.are_known and not any(step.kind == "tool" for step in steps):
         output = replace(output, tool_calls=())
     history = user_texts(trace)
-    return TracedCall(
-        asked=turns[0].asked,
-        history=history if sum(message.role == "user" for message in history) > 1 else (),
-        output=output,
-        steps=tuple(steps),
-        latency_s=_latency([trace]),
-        failed=trace.spans[trace.root].failed,
-    )
+    several = sum(message.role == "user" for message in history) > 1
+    return TracedCall(turns[0].asked, history if several else (), output, _failure(trace))
 
 
 def traced_output(tree: TraceTree, text: str | None, latency_s: float | None) -> Output:
