@@ -20,6 +20,8 @@ WINDOWS = (1, 2, 3, 5, 7, 10, 14, 21, 28, 42)
 """Lengths of the windows in days."""
 FEWEST = 30
 """Effective answers that a window needs."""
+LEAST_SKEW = 1e-6
+"""Skewness below which a mean counts as normal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,8 @@ class Streams:
     """1 if a fall is bad, -1 if a rise is bad, 0 if either is."""
     variances: Floats
     """Variance of a single answer's score, >= 0; NaN for a rate, where it follows from the mean."""
+    skews: Floats
+    """Skewness of a single answer's score; of no effect for a rate."""
 
     @property
     def rates(self) -> Bools:
@@ -41,7 +45,7 @@ class Streams:
     def chosen(self, which: Bools) -> Streams:
         """Return some of the streams, with their pools numbered from 0."""
         _, groups = np.unique(self.groups[which], return_inverse=True)
-        return Streams(groups.astype(np.int64), self.signs[which], self.variances[which])
+        return Streams(groups.astype(np.int64), self.signs[which], self.variances[which], self.skews[which])
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +100,8 @@ def estimate_level(days: DailySums, weekend: Bools, streams: Streams) -> Level:
     """Estimate mean, weekend effect and day-to-day variance from a reference period of whole weeks.
 
     The weekend effect is pooled over the streams of a pool with weights n_e n_k / (n_e + n_k), where n_e and n_k are
-    the answers at weekends and on weekdays. The day-to-day variance beyond that of the answers is found by moments, after
-    removing the weekend effect: s^2 = sum [Q - (D - 1) v] / sum [N - sum n_d^2 / N], at least 0, where
+    the answers at weekends and on weekdays. The variance between days beyond that of the answers is found by moments,
+    after removing the weekend effect: s^2 = sum [Q - (D - 1) v] / sum [N - sum n_d^2 / N], at least 0, where
     Q = sum n_d (m_d - m)^2 and one degree of freedom of the pool goes to the weekend effect.
 
     Args:
@@ -142,8 +146,10 @@ def scan(days: DailySums, weekend: Bools, level: Level, streams: Streams) -> Sca
     """Return for every day the largest statistic of the windows that end with it.
 
     For a rate, T = (asin sqrt p_ref - asin sqrt p_W) / sqrt(f (1 / (4 n_W) + 1 / (4 n_ref))), with
-    p = (x + 3/8) / (n + 3/4); for other scores T = (m_ref - m_W) / sqrt(f v (1 / n_W + 1 / n_ref)). The weekend effect
-    is removed from the days first. A window has at least 30 effective answers, and begins with the first day or later.
+    p = (x + 3/8) / (n + 3/4). For other scores z = (m_ref - m_W) / sqrt(f v (1 / n_W + 1 / n_ref)), and T is the normal
+    deviate of z by Wilson and Hilferty's cube root: means of skewed scores, such as the steps of a call, reach z = 5 by
+    chance far more often than normal ones. The weekend effect is removed from the days first. A window has at least 30
+    effective answers, and begins with the first day or later.
 
     Args:
         days: Days in order, without the reference period.
@@ -151,7 +157,7 @@ def scan(days: DailySums, weekend: Bools, level: Level, streams: Streams) -> Sca
         level: The reference.
         streams: What the streams are.
 
-    Source: Anscombe 1948, doi 10.1093/biomet/35.3-4.246 (transformation).
+    Source: Anscombe 1948, doi 10.1093/biomet/35.3-4.246 (rates); Wilson and Hilferty 1931, doi 10.1073/pnas.17.12.684.
     """
     best = np.full(days.weights.shape, -np.inf)
     window = np.zeros(days.weights.shape, np.int64)
@@ -189,11 +195,6 @@ def window_mean(days: DailySums, weekend: Bools, level: Level, stream: int, last
     return WindowMean(float(mean), float(_kish(weights, part.squares[stream].sum())))
 
 
-def standard_error(level: Level, streams: Streams, n: Floats) -> Floats:
-    """Return the standard error of reference minus window on the scale of the statistic, for windows of `n` answers."""
-    return _error(level, streams, n[..., None])[..., 0]
-
-
 def smallest_change(level: Level, streams: Streams, a_day: Floats, threshold: float, within: int) -> Floats:
     """Return the change for the worse that is found within some days in half of all cases, shape (S,).
 
@@ -211,13 +212,16 @@ def smallest_change(level: Level, streams: Streams, a_day: Floats, threshold: fl
     """
     longest = max(each for each in WINDOWS if each <= within)
     n = longest * a_day
-    room = threshold * standard_error(level, streams, np.maximum(n, 1.0))
+    usable = np.maximum(n, 1.0)[:, None]
+    error = _error(level, streams, usable)[:, 0]
     angle = np.arcsin(np.sqrt(_smoothed(level.mean, level.n)))
     rises = streams.signs < 0
-    moved = np.where(rises, angle + room, angle - room)
+    moved = angle + np.where(rises, threshold, -threshold) * error
     inside = (moved > 0) & (moved < np.pi / 2)
     changes = np.abs(np.sin(np.where(inside, moved, 0.0)) ** 2 - _smoothed(level.mean, level.n))
-    found = np.where(streams.rates, np.where(inside, changes, np.nan), room)
+    deviates = np.where(rises, threshold, -threshold)[:, None]
+    others = np.abs(_of_normal(deviates, _skew(level, streams, usable))[:, 0]) * error
+    found = np.where(streams.rates, np.where(inside, changes, np.nan), others)
     return np.where((n >= FEWEST) & (level.variance > 0), found, np.nan)
 
 
@@ -236,8 +240,11 @@ def _windows(days: DailySums, weekend: Bools, level: Level, streams: Streams) ->
         n = weight if squares is weights else _kish(weight, squares[..., length:] - squares[..., :-length])
         mean = _ratio(totals[..., length:] - totals[..., :-length], weight)
         enough = (n >= FEWEST) & watched
-        fall = before - _stable(mean, n, rates)
-        statistic = np.where(signs == 0, np.abs(fall), signs * fall) / _error(level, streams, np.maximum(n, 1.0))
+        usable = np.maximum(n, 1.0)
+        rise = (_stable(mean, n, rates) - before) / _error(level, streams, usable)
+        if not rates.all():
+            rise = np.where(rates, rise, _to_normal(rise, _skew(level, streams, usable)))
+        statistic = np.where(signs == 0, np.abs(rise), -signs * rise)
         yield length, np.where(enough, statistic, -np.inf)
 
 
@@ -245,6 +252,26 @@ def _error(level: Level, streams: Streams, n: Floats) -> Floats:
     """Return the standard error for windows of `n` answers, shape (..., S, any)."""
     unit = np.where(streams.rates, 0.25, np.where(level.variance > 0, level.variance, 1.0))
     return np.sqrt((level.factor * unit)[..., None] * (1 / n + 1 / np.maximum(level.n, 1.0)[..., None]))
+
+
+def _skew(level: Level, streams: Streams, n: Floats) -> Floats:
+    """Return the skewness of window minus reference for windows of `n` answers, shape (..., S, any)."""
+    size = np.maximum(level.n, 1.0)[..., None]
+    own = np.where(streams.rates, 0.0, streams.skews)[:, None] / level.factor[..., None] ** 1.5
+    skews: Floats = own * (1 / n**2 - 1 / size**2) / (1 / n + 1 / size) ** 1.5
+    return skews
+
+
+def _to_normal(z: Floats, skew: Floats) -> Floats:
+    """Return the normal deviates of standardised values with this skewness, by Wilson and Hilferty."""
+    safe = np.where(np.abs(skew) > LEAST_SKEW, skew, 1.0)
+    return np.where(safe == skew, 6 / safe * (np.cbrt(1 + safe * z / 2) - 1 + safe**2 / 36), z)
+
+
+def _of_normal(deviates: Floats, skew: Floats) -> Floats:
+    """Return the standardised values that have these normal deviates; the inverse of `_to_normal`."""
+    safe = np.where(np.abs(skew) > LEAST_SKEW, skew, 1.0)
+    return np.where(safe == skew, 2 / safe * ((safe * deviates / 6 - safe**2 / 36 + 1) ** 3 - 1), deviates)
 
 
 def _stable(mean: Floats, n: Floats, rates: Bools) -> Floats:

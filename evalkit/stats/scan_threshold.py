@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from evalkit.stats.scan import Bools, DailySums, Floats, Level, Streams, estimate_level, largest_statistic
+from evalkit.stats.scan import LEAST_SKEW, Bools, DailySums, Floats, Level, Streams, estimate_level, largest_statistic
 
 YEARS = 200
 DAYS = 365
@@ -86,8 +86,15 @@ def _totals(means: Floats, n: Floats, level: Level, streams: Streams, rng: np.ra
     """Draw the sum of the scores of every day; the streams of a pool are all rates, or none is."""
     if streams.rates.all():
         return rng.binomial(n.astype(np.int64), np.clip(means, 0.0, 1.0)).astype(np.float64)
-    noise = np.sqrt(level.variance[:, None] * n)
-    return means * n + noise * rng.standard_normal(means.shape)
+    spread, skew = np.sqrt(level.variance)[:, None], streams.skews[:, None]
+    normal = np.abs(skew) <= LEAST_SKEW
+    noise = np.sqrt(n) * rng.standard_normal(means.shape) if normal.any() else np.zeros(means.shape)
+    if not normal.all():
+        # Sums of scores with a skewed (Pearson III) distribution have one of the same kind.
+        shape = n * 4 / np.where(normal, 1.0, skew) ** 2
+        drawn = rng.standard_gamma(np.broadcast_to(shape, means.shape)) - shape
+        noise = np.where(normal, noise, skew / 2 * drawn)
+    return means * n + spread * noise
 
 
 def _part(level: Level, which: Bools) -> Level:

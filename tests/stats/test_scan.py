@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from evalkit.stats.scan import (
     WINDOWS,
@@ -31,7 +32,7 @@ def sums(n: Floats, passed: Floats) -> DailySums:
 
 def one_rate(sign: int = 1) -> Streams:
     """A single stream, which is a rate."""
-    return Streams(np.zeros(1, int), np.array([sign]), np.array([np.nan]))
+    return Streams(np.zeros(1, int), np.array([sign]), np.array([np.nan]), np.zeros(1))
 
 
 def plain(mean: float, n: float, **other: float) -> Level:
@@ -59,7 +60,7 @@ def test_the_sign_says_which_way_is_bad() -> None:
 
 def test_other_scores_are_compared_by_their_variance() -> None:
     """Mean 3.5 of 100 against 4.0 of 400, variance 1.2: .5 / sqrt(1.2 (1/100 + 1/400))."""
-    streams = Streams(np.zeros(1, int), np.ones(1, int), np.array([1.2]))
+    streams = Streams(np.zeros(1, int), np.ones(1, int), np.array([1.2]), np.zeros(1))
     found = scan(sums([[100]], [[350]]), np.array([False]), plain(4.0, 400, variance=1.2), streams)
     assert found.statistic[0, 0] == pytest.approx(0.5 / math.sqrt(1.2 * (1 / 100 + 1 / 400)))
 
@@ -73,7 +74,7 @@ def test_a_window_has_thirty_answers_and_no_day_before_the_first() -> None:
 
 def test_a_score_that_never_varies_is_not_watched() -> None:
     """Without a variance there is nothing to measure a change by."""
-    streams = Streams(np.zeros(1, int), np.ones(1, int), np.array([0.0]))
+    streams = Streams(np.zeros(1, int), np.ones(1, int), np.array([0.0]), np.zeros(1))
     found = scan(sums([[100]], [[99]]), np.array([False]), plain(1.0, 400, variance=0.0), streams)
     assert np.isneginf(found.statistic[0, 0])
 
@@ -104,9 +105,9 @@ def test_the_weekend_effect_is_pooled_by_information() -> None:
     weekend = is_weekend(0, 7)
     n = np.array([[100.0] * 7, [300.0] * 7])
     means = np.array([np.where(weekend, 0.8, 0.9), np.where(weekend, 0.6, 0.8)])
-    both = Streams(np.zeros(2, int), np.ones(2, int), np.full(2, np.nan))
+    both = Streams(np.zeros(2, int), np.ones(2, int), np.full(2, np.nan), np.zeros(2))
     assert estimate_level(sums(n, n * means), weekend, both).weekend == pytest.approx([-0.175, -0.175])
-    apart = Streams(np.arange(2), np.ones(2, int), np.full(2, np.nan))
+    apart = Streams(np.arange(2), np.ones(2, int), np.full(2, np.nan), np.zeros(2))
     assert estimate_level(sums(n, n * means), weekend, apart).weekend == pytest.approx([-0.1, -0.2])
 
 
@@ -129,7 +130,7 @@ def test_the_variance_between_days_is_found_by_moments() -> None:
 def test_the_variance_between_days_is_recovered() -> None:
     """Many streams with a day-to-day deviation of 3 points: found within a tenth; without one, nearly 0."""
     rng, weekend = np.random.default_rng(3), is_weekend(0, 56)
-    streams = Streams(np.zeros(40, int), np.ones(40, int), np.full(40, np.nan))
+    streams = Streams(np.zeros(40, int), np.ones(40, int), np.full(40, np.nan), np.zeros(40))
     n = np.full((40, 56), 300)
     for true in (0.03, 0.0):
         passed = rng.binomial(n, np.clip(0.8 + true * rng.standard_normal(n.shape), 0, 1))
@@ -199,7 +200,7 @@ def test_too_few_answers_find_nothing() -> None:
 def six_cohorts(a_day: float) -> tuple[Streams, Level, Floats]:
     """One metric at .85 in six cohorts."""
     n = np.round(a_day * np.array([0.35, 0.25, 0.15, 0.12, 0.08, 0.05]))
-    streams = Streams(np.zeros(6, int), np.ones(6, int), np.full(6, np.nan))
+    streams = Streams(np.zeros(6, int), np.ones(6, int), np.full(6, np.nan), np.zeros(6))
     ones = np.ones(6)
     level = Level(0.85 * ones, 28 * n, 0.1275 * ones, ones, 0 * ones, 0 * ones, 2 / 7 * ones)
     return streams, level, n[:, None] * np.ones(28)
@@ -229,21 +230,41 @@ def test_simulated_thresholds_are_seeded_and_in_the_known_range() -> None:
 def test_more_streams_need_a_higher_threshold() -> None:
     """Each pool is simulated by itself, and the year's largest statistic is that of all pools."""
     streams, level, n = six_cohorts(200)
-    apart = Streams(np.arange(6), streams.signs, streams.variances)
+    apart = Streams(np.arange(6), streams.signs, streams.variances, streams.skews)
     rng = np.random.default_rng(2)
-    one = Streams(np.zeros(1, int), np.ones(1, int), np.full(1, np.nan))
+    one = Streams(np.zeros(1, int), np.ones(1, int), np.full(1, np.nan), np.zeros(1))
     first = Level(*(getattr(level, name)[:1] for name in Level.__dataclass_fields__))
     few = simulated_maxima(first, sums(n[:1], n[:1] * 0.85), is_weekend(0, 28), one, rng=rng, years=60)
     many = simulated_maxima(level, sums(n, n * 0.85), is_weekend(0, 28), apart, rng=rng, years=60)
     assert threshold(many, 1) > threshold(few, 1)
 
 
-def test_graded_scores_are_simulated_too() -> None:
-    """Steps per call, variance 4: years without a change have a threshold in the same range."""
-    streams = Streams(np.zeros(1, int), np.full(1, -1), np.array([4.0]))
+@pytest.mark.parametrize("skew", [0.0, 2.0, -2.0])
+def test_graded_scores_are_simulated_too(skew: float) -> None:
+    """Steps per call, variance 4: the threshold is in the same range, however skewed they are."""
+    streams = Streams(np.zeros(1, int), np.full(1, -1), np.array([4.0]), np.array([skew]))
     n = np.full((1, 28), 200.0)
     level = estimate_level(sums(n, n * 5.0), is_weekend(0, 28), streams)
     maxima = simulated_maxima(
         level, sums(n, n * 5.0), is_weekend(0, 28), streams, rng=np.random.default_rng(1), years=60
     )
     assert 3.0 < threshold(maxima, 0.05) < 5.0
+
+
+def test_the_mean_of_skewed_scores_has_a_normal_deviate() -> None:
+    """Exponential scores, 40 in the window: the deviate of the gamma's 1 - 1e-6 quantile is that of the normal."""
+    streams = Streams(np.zeros(1, int), np.full(1, -1), np.array([1.0]), np.array([2.0]))
+    total = stats.gamma(40).isf(1e-6)
+    found = scan(sums([[40]], [[total]]), np.array([False]), plain(1.0, 1e9, variance=1.0), streams)
+    assert found.statistic[0, 0] == pytest.approx(stats.norm.isf(1e-6), abs=0.02)
+    assert (total - 40) / math.sqrt(40) > 5.9
+
+
+def test_a_stated_change_of_skewed_scores_has_the_threshold_as_its_statistic() -> None:
+    """A mean that is higher by the stated change gives T = 4.5 exactly; so does a lower one where a fall is bad."""
+    for sign in (1, -1):
+        streams = Streams(np.zeros(1, int), np.full(1, sign), np.array([1.0]), np.array([2.0]))
+        level = plain(1.0, 2800, variance=1.0)
+        change = smallest_change(level, streams, np.array([100.0]), 4.5, 7)[0]
+        found = scan(sums([[700]], [[700 * (1 - sign * change)]]), np.array([False]), level, streams)
+        assert found.statistic[0, 0] == pytest.approx(4.5)
