@@ -48,7 +48,7 @@ class World:
     common: bool = False
     """Whether the days of all cohorts of a metric move together."""
     kind: str = "rates"
-    """`rates`; `suspects`, half of whose sample is drawn by suspicion; or `steps`, a skewed number that may not rise."""
+    """`rates`; `suspects`, half of the sample drawn by suspicion; or `steps`, a skewed number that may not rise."""
 
     @property
     def streams(self) -> Streams:
