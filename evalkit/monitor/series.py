@@ -287,6 +287,18 @@ class Series:
             found[cell.day] = found[cell.day] + cell if cell.day in found else cell
         return found
 
+    def by_day(self, first: int, end: int) -> dict[Stream, dict[int, WeightedSums]]:
+        """Return stream -> day -> sums of all streams, from the day `first` to the day before `end`."""
+        sums = ", ".join(f"SUM({name})" for name in _SUMS)
+        query = (
+            f"SELECT metric, cohort, score_key, hour / {HOURS} AS day, {sums} FROM cells "  # noqa: S608 - own names
+            "WHERE hour >= ? AND hour < ? GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
+        )
+        found: dict[Stream, dict[int, WeightedSums]] = {}
+        for metric, cohort, key, day, *row in self._rows(query, (first * HOURS, end * HOURS)):
+            found.setdefault(Stream(metric, cohort, key), {})[day] = _sums(tuple(row))
+        return found
+
     def strata(self, first: int, end: int) -> dict[tuple[int, str], int]:
         """Return (day, stratum) -> calls, from the day `first` to the day before `end`."""
         rows = self._rows("SELECT day, stratum, n FROM strata WHERE day >= ? AND day < ?", (first, end))
