@@ -70,8 +70,8 @@ def place_in(file: BinaryIO, cursors: Iterable[Cursor]) -> Place:
     """Find where to go on in an open file.
 
     The cursor of its inode counts if the bytes that were read are still there: by the hashes of the first and the last
-    4 KiB before it. If they are not, the file was truncated, and is read from the beginning. The cursor of another inode
-    counts if the same bytes are in this file: a copy, as `copytruncate` of logrotate makes.
+    4 KiB before it. If they are not, the file was truncated, and is read from the beginning. The cursor of another
+    inode counts if the same bytes are in this file: a copy, as `copytruncate` of logrotate makes.
     """
     found = os.fstat(file.fileno())
     own, others = None, []

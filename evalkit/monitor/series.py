@@ -49,7 +49,8 @@ CREATE TABLE IF NOT EXISTS metrics (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS strata (day INTEGER, stratum TEXT, n INTEGER, PRIMARY KEY (day, stratum)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batches (number INTEGER PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS cohort_values (cohort TEXT, value TEXT, n INTEGER, PRIMARY KEY (cohort, value)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cohort_values (cohort TEXT, value TEXT, n INTEGER, PRIMARY KEY (cohort, value))
+WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 PRAGMA user_version = {_FORMAT};
 """
@@ -183,6 +184,10 @@ class Series:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self._database.close()
 
     def add(
@@ -310,7 +315,7 @@ class Series:
 
     def state(self) -> dict[str, str]:
         """Return name -> value of what `take` goes on from."""
-        return dict(self._rows("SELECT name, value FROM state"))  # type: ignore[arg-type]
+        return dict(self._rows("SELECT name, value FROM state"))
 
     def newest_hour(self) -> int | None:
         """Return the latest hour with a cell; `None` if there is none."""

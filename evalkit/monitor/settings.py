@@ -16,7 +16,7 @@ from evalkit.formats.yaml_text import parse
 from evalkit.gate.policy import Policy
 from evalkit.golden.source import GoldenSource
 from evalkit.suite.model import JudgeConfig, ScorerEntry, Suite, SuiteOptions, model_options
-from evalkit.suite.parse import file_bytes, placed_model, read_judge, read_vendors
+from evalkit.suite.parse import file_bytes, lines_of_keys, placed_model, read_judge, read_vendors
 from evalkit.suite.scorers import read_scorers
 from evalkit.suite.strings import check_strings, variables_of
 from evalkit.systems.replay import ReplaySystem
@@ -217,6 +217,8 @@ class Monitor:
     scorers: tuple[ScorerEntry, ...]
     variables: tuple[str, ...] = ()
     """Names of the environment variables that the monitor uses."""
+    lines: Mapping[str, str] = field(default_factory=dict)
+    """Dotted key -> `file:line:column`, for problems found after reading."""
 
     @property
     def name(self) -> str:
@@ -265,6 +267,7 @@ class Monitor:
             scorers=self.scorers,
             policy=Policy(()),
             variables=self.variables,
+            lines=self.lines,
         )
 
 
@@ -304,6 +307,7 @@ def load_monitor(path: Path, shown: str | None = None) -> Monitor:
         judge=judge,
         scorers=scorers,
         variables=tuple(dict.fromkeys((*variables_of(value), *keys))),
+        lines=lines_of_keys(builder.document),
     )
 
 

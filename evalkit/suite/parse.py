@@ -112,7 +112,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         calibration_files=tuple(file for file in records if file),
         learnt_files=tuple(file for file in learnt if file),
         conversation=conversation,
-        lines=_lines(builder.document),
+        lines=lines_of_keys(builder.document),
         variables=tuple(dict.fromkeys((*variables_of(builder.document.value), *keys))),
         stated_repeat=options.repeat,
     )
@@ -228,7 +228,8 @@ def _shown(files: Iterable[Path], root: Path) -> tuple[list[Path], list[str]]:
     return there, [_relative(file, root) for file in there]
 
 
-def _lines(document: Document) -> dict[str, str]:
+def lines_of_keys(document: Document) -> dict[str, str]:
+    """Map each dotted key of a document to `file:line:column`."""
     return {dotted(path): f"{document.source}:{line}:{column}" for path, (line, column) in document.marks.items()}
 
 
