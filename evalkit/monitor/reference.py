@@ -110,7 +110,9 @@ class Reference:
         """What the scan needs to know of the streams; pools matter only while a reference is made."""
         signs = np.array([each.sign for each in self.streams], np.int64)
         variances = np.array([math.nan if each.is_rate else each.variance for each in self.streams])
-        return Streams(np.zeros(len(signs), np.int64), signs, variances, np.array([e.skew for e in self.streams], float))
+        return Streams(
+            np.zeros(len(signs), np.int64), signs, variances, np.array([e.skew for e in self.streams], float)
+        )
 
 
 def shown_stream(stream: Stream) -> str:

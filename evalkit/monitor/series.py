@@ -6,6 +6,8 @@ metric has a score key: a judge with another model or rubric begins another seri
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
@@ -131,6 +133,16 @@ class Counts:
 
     strata: Mapping[tuple[int, str], int] = field(default_factory=dict)
     values: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+
+def digest_of_key(key: Mapping[str, str], when: Mapping[str, Any] | None = None) -> str:
+    """Return 12 hex digits of everything that a score depends on.
+
+    Args:
+        key: Score key of the metric.
+        when: The calls that the scorer applies to; `None` for all.
+    """
+    return hashlib.sha256(json.dumps([dict(key), when], sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def day_of(text: str) -> int:

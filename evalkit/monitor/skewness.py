@@ -13,7 +13,9 @@ MOST_VALUES = 1_000_000
 """Values of one metric after which no more are read."""
 
 
-def skewness_of(folder: Path, first: int, last: int, metrics: Collection[tuple[str, str]]) -> dict[tuple[str, str], float]:
+def skewness_of(
+    folder: Path, first: int, last: int, metrics: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], float]:
     """Return the skewness of a single answer's score by metric and score key, over all cohorts.
 
     It is sum w (y - m)^3 / (sum w) / s^3, with the weights 1 / pi of judged metrics. 0 for scores without a spread.

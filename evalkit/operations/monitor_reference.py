@@ -82,7 +82,11 @@ def make_reference(request: ReferenceRequest) -> MadeReference:
         cuts = find_cuts(series, first, last + 1)
         facts = {(each.metric, each.score_key): each for each in series.facts()}
         facts |= {(name, ""): cut_facts(name) for name in cuts}
-        named = [each for each in series.by_day(first, last + 1) if is_watched(facts[each.metric, each.score_key], each.cohort)]
+        named = [
+            each
+            for each in series.by_day(first, last + 1)
+            if is_watched(facts[each.metric, each.score_key], each.cohort)
+        ]
         table = day_table(series, [*named, *map(Stream, cuts)], cuts, first, last + 1)
     left_out = dict(_left_out(table))
     table = _without(table, left_out)
@@ -140,7 +144,9 @@ def _period(request: ReferenceRequest) -> tuple[int, int]:
         length = days[1] - days[0] + 1
         if length < SHORTEST_DAYS or length % 7:
             weeks = max(SHORTEST_DAYS // 7, round(length / 7))
-            fix = f"for {weeks} weeks, write --to {date_of(days[0] + 7 * weeks - 1)}; {USUAL_DAYS} days or more are best"
+            fix = (
+                f"for {weeks} weeks, write --to {date_of(days[0] + 7 * weeks - 1)}; {USUAL_DAYS} days or more are best"
+            )
             problems.append(Problem("--to", f"{length} days; whole weeks are needed, at least 2", fix))
     if problems:
         raise InputError(problems)
@@ -207,7 +213,9 @@ def _simulated(period: _Period, request: ReferenceRequest, monitor: Monitor) -> 
     maxima = simulated_maxima(level, days, table.weekend, streams, rng=rng, years=request.years)
     if not np.isfinite(maxima).all():
         what = "no window of 42 days would have 30 answers"
-        raise InputError(Problem(shown_path(request.file), what, "raise `sample: {per_day: ...}`, or wait for more calls"))
+        raise InputError(
+            Problem(shown_path(request.file), what, "raise `sample: {per_day: ...}`, or wait for more calls")
+        )
     options = monitor.options.alarms
     return Reference(
         monitor=monitor.name,
@@ -258,4 +266,6 @@ def _notes(table: DayTable, reference: Reference) -> Iterator[str]:
         yield f"{table.length} days are a short reference: changes are found later than with {USUAL_DAYS}"
     still = [each for each in reference.streams if each.variance == 0]
     if still:
-        yield f"{still[0].metric} never varied, so it cannot alarm" + (f"; {len(still)} streams" if len(still) > 1 else "")
+        yield f"{still[0].metric} never varied, so it cannot alarm" + (
+            f"; {len(still)} streams" if len(still) > 1 else ""
+        )
