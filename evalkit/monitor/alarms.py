@@ -15,6 +15,8 @@ from evalkit.report.monitor.status import Alarm
 
 ALERTS = "alerts.json"
 FORMAT = 1
+SPEND = "spend_usd_per_hour"
+"""Metric of the alarm of the burn rate, which has no statistic by day."""
 QUIET_DAYS = 7
 """Days below half of the threshold after which an alarm has ended."""
 
@@ -78,7 +80,8 @@ def merge_known(found: Sequence[Alarm], known: Sequence[Alarm], today: str, sinc
         for at, old in enumerate(known):
             if at not in used and _same(alarm, old):
                 used.add(at)
-                alarm = replace(alarm, id=old.id, sent=old.sent)
+                began = old.began if alarm.metric == SPEND else alarm.began
+                alarm = replace(alarm, id=old.id, sent=old.sent, began=began, examples=old.examples)
                 break
         merged.append(alarm)
     kept = []
@@ -90,6 +93,7 @@ def merge_known(found: Sequence[Alarm], known: Sequence[Alarm], today: str, sinc
         elif old.sent:
             # It was reported to somebody, so its end is kept too.
             reason = "a new reference was made" if old.began < since else "later calls no longer show it"
+            reason = "the pace is back in the budget" if old.metric == SPEND else reason
             kept.append(replace(old, ended=today, end_reason=reason))
     return (*kept, *merged)
 

@@ -124,7 +124,7 @@ def _facts(rules: Sequence[Grader], judges: Sequence[Grader]) -> Iterator[Metric
 
 def _key(grader: Grader) -> str:
     """Return 12 hex digits of everything that a score depends on."""
-    return digest_of_key(grader.key, grader.when and asdict(grader.when))
+    return digest_of_key(grader.key, None if grader.when is None else asdict(grader.when))
 
 
 def _needs(monitor: Monitor, graders: Sequence[Grader]) -> Iterator[Problem]:

@@ -106,7 +106,7 @@ def input_lines(
     Returns:
         A line for each cohort and one for the texts, with p values adjusted together (Holm).
     """
-    found = []
+    found: list[tuple[str, float, float | None, str]] = []
     for each in counts:
         if len(each.values) > 1:
             p = cohort_shift_p(each.counts, tested, weekend, rng=rng)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evalkit.monitor.series import MetricFacts, digest_of_key
+from evalkit.monitor.streams import SCORED
 from evalkit.results import OVERALL
 from evalkit.trust.calibration import Calibration
 
@@ -20,7 +21,7 @@ def distrust(facts: MetricFacts, records: Sequence[Calibration]) -> str:
         facts: Of the metric.
         records: The monitor's calibrations.
     """
-    if not facts.judge:
+    if not facts.judge or facts.metric.endswith(SCORED):
         return ""
     name = facts.metric.removesuffix(_PASSED)
     own = [each for each in records if each.metric == name]

@@ -56,8 +56,6 @@ def key_changes(
         if newest is None or max(others[newest]) <= max(own, default=-1):
             continue
         judges = tuple(known[metric, each].judge if (metric, each) in known else "" for each in (key, newest))
-        first = min(day for day in others[newest] if day > max(own, default=-1) or day >= min(others[newest]))
-        changes.append(
-            KeyChange(metric=metric, old=key, new=newest, day=first, judges=(judges[0], judges[1]))
-        )
+        first = min(day for day in others[newest] if day >= max(own, default=-1))
+        changes.append(KeyChange(metric=metric, old=key, new=newest, day=first, judges=(judges[0], judges[1])))
     return changes

@@ -116,8 +116,9 @@ class Reference:
 
 
 def shown_stream(stream: Stream) -> str:
-    """Write a stream for people, such as `citation.passed, topic=cards`."""
-    return f"{stream.metric}, {stream.cohort or 'all calls'}"
+    """Write a stream for people, such as `citation.passed, topic=cards (key 0a1b2c3d4e5f)`."""
+    key = f" (key {stream.score_key})" if stream.score_key else ""
+    return f"{stream.metric}, {stream.cohort or 'all calls'}{key}"
 
 
 def write_reference(folder: Path, reference: Reference) -> Path:

@@ -23,6 +23,7 @@ SHOWN_ONLY = ("input_tokens", "output_tokens", "judge_cost_usd")
 THURSDAY = 3
 """Weekday of 1 January 1970, where Monday is 0."""
 
+ByDay = Mapping[Stream, Mapping[int, WeightedSums]]
 Cuts = Mapping[str, float]
 """Name of a stream of shares, such as `latency_s_above_p95` -> the amount that it counts from."""
 
@@ -102,13 +103,24 @@ def find_cuts(series: Series, first: int, end: int) -> dict[str, float]:
     return cuts
 
 
-def day_table(series: Series, streams: Iterable[Stream], cuts: Cuts, first: int, end: int) -> DayTable:
-    """Sum streams by day, from the day `first` to the day before `end`; streams without a cell have no day."""
+def day_table(by_day: ByDay, streams: Iterable[Stream], first: int, end: int) -> DayTable:
+    """Choose streams, from the day `first` to the day before `end`; those without a cell have no day."""
     chosen = tuple(streams)
-    found = series.by_day(first, end)
-    shares = _shares_above(series, cuts, first, end)
-    days = tuple(shares.get(each.metric) or found.get(each, {}) for each in chosen)
+    days = tuple({day: sums for day, sums in by_day.get(each, {}).items() if first <= day < end} for each in chosen)
     return DayTable(chosen, first, days, end - first)
+
+
+def read_days(series: Series, cuts: Cuts, first: int, end: int) -> ByDay:
+    """Return stream -> day -> sums of all streams, the shares of calls above the cuts among them.
+
+    Args:
+        series: Of the monitor.
+        cuts: Of the reference.
+        first: First day, since 1970.
+        end: The day after the last.
+    """
+    shares = _shares_above(series, cuts, first, end)
+    return {**series.by_day(first, end), **{Stream(name): days for name, days in shares.items()}}
 
 
 def _shares_above(series: Series, cuts: Cuts, first: int, end: int) -> dict[str, dict[int, WeightedSums]]:

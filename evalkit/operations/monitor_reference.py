@@ -16,7 +16,7 @@ from evalkit.monitor.reference import InputReference, Reference, ReferenceStream
 from evalkit.monitor.series import HOURS, SERIES, MetricFacts, Series, Stream, date_of, day_of
 from evalkit.monitor.settings import Monitor, load_monitor
 from evalkit.monitor.skewness import skewness_of
-from evalkit.monitor.streams import DayTable, cut_facts, day_table, find_cuts, is_watched
+from evalkit.monitor.streams import DayTable, cut_facts, day_table, find_cuts, is_watched, read_days
 from evalkit.stats.scan import FEWEST, DailySums, Level, Streams, estimate_level, smallest_change
 from evalkit.stats.scan_threshold import YEARS, simulated_maxima, threshold
 from evalkit.stats.weighted_sums import WeightedSums
@@ -82,12 +82,9 @@ def make_reference(request: ReferenceRequest) -> MadeReference:
         cuts = find_cuts(series, first, last + 1)
         facts = {(each.metric, each.score_key): each for each in series.facts()}
         facts |= {(name, ""): cut_facts(name) for name in cuts}
-        named = [
-            each
-            for each in series.by_day(first, last + 1)
-            if is_watched(facts[each.metric, each.score_key], each.cohort)
-        ]
-        table = day_table(series, [*named, *map(Stream, cuts)], cuts, first, last + 1)
+        by_day = read_days(series, cuts, first, last + 1)
+    named = [each for each in by_day if is_watched(facts[each.metric, each.score_key], each.cohort)]
+    table = day_table(by_day, named, first, last + 1)
     left_out = dict(_left_out(table))
     table = _without(table, left_out)
     if not table.streams:
@@ -114,9 +111,14 @@ def open_series(monitor: Monitor, file: Path) -> Series:
         StoreError: It cannot be read.
     """
     if not (monitor.folder / SERIES).is_file():
-        take = f"take logs first: evalkit monitor take {shown_path(file)} LOGS"
-        raise InputError(Problem(shown_path(file), f"monitor {monitor.name} has taken no calls", take))
+        raise nothing_taken(monitor, file)
     return Series(monitor.folder / SERIES)
+
+
+def nothing_taken(monitor: Monitor, file: Path) -> InputError:
+    """Return the error of a monitor that has no calls."""
+    take = f"take logs first: evalkit monitor take {shown_path(file)} LOGS"
+    return InputError(Problem(shown_path(file), f"monitor {monitor.name} has taken no calls", take))
 
 
 def changes_found(reference: Reference) -> tuple[tuple[float | None, float | None], ...]:
@@ -157,16 +159,15 @@ def _left_out(table: DayTable) -> Iterator[tuple[str, str]]:
     """Yield the streams that are too small or do not vary, and why."""
     for row, stream in enumerate(table.streams):
         total, days = table.total(row), len(table.days[row])
-        name = shown_stream(stream) + (f", key {stream.score_key}" if stream.score_key else "")
         if total.n_eff < FEWEST or days < min(SHORTEST_DAYS, table.length):
-            yield name, f"{total.n_eff:.0f} effective answers on {days} days; {FEWEST} on {SHORTEST_DAYS} are needed"
+            yield (
+                shown_stream(stream),
+                f"{total.n_eff:.0f} effective answers on {days} days; {FEWEST} on {SHORTEST_DAYS} are needed",
+            )
 
 
 def _without(table: DayTable, left_out: Mapping[str, str]) -> DayTable:
-    def name(stream: Stream) -> str:
-        return shown_stream(stream) + (f", key {stream.score_key}" if stream.score_key else "")
-
-    kept = [row for row, stream in enumerate(table.streams) if name(stream) not in left_out]
+    kept = [row for row, stream in enumerate(table.streams) if shown_stream(stream) not in left_out]
     return replace(
         table, streams=tuple(table.streams[row] for row in kept), days=tuple(table.days[row] for row in kept)
     )

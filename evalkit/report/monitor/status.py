@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from evalkit.report.next_steps import NextStep
 from evalkit.results import Estimate
 from evalkit.stats.burn_rate import BurnRate
 
@@ -44,8 +45,8 @@ class Alarm:
     """Effective answers of the window."""
     statistic: float
     threshold: float
-    per_year: float
-    """Expected false alarms a year at this threshold, of all streams together."""
+    per_year: float | None
+    """Expected false alarms a year at this threshold, of all streams together; `None` for a rule without chance."""
     examples: tuple[str, ...] = ()
     """Ids of sampled calls of the window that failed."""
     sent: str = ""
@@ -152,8 +153,7 @@ class Status:
     inputs: tuple[InputLine, ...]
     notes: tuple[str, ...]
     """Changes of judges, missing days, what is not watched."""
-    next: tuple[str, ...]
-    """Commands and actions."""
+    next: tuple[NextStep, ...]
 
     @property
     def lasting(self) -> tuple[Alarm, ...]:
