@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,12 @@ from evalkit.monitor.settings import load_monitor
 from evalkit.operations.monitor_reference import nothing_taken, open_series
 from evalkit.report.monitor.arms import ArmComparison, ArmLine
 from evalkit.report.next_steps import NextStep
-from evalkit.stats.sequence import FEWEST_UNITS, ArmMean, answer_of, arm_mean, half_width
+from evalkit.stats.sequence import FEWEST_UNITS, ArmAnswer, ArmMean, answer_of, arm_mean, half_width
 
 TARGET_DAYS = 14
 """Day for which the interval is narrowest."""
+LONGEST_DAYS = 90
+"""Days back that are compared at most."""
 LEVEL = 0.05
 
 
@@ -59,7 +62,7 @@ def compare_arms(request: CompareRequest) -> ArmComparison:
         if newest is None:
             raise nothing_taken(monitor, request.file)
         last = newest // HOURS
-        by_day = series.by_day(0, last + 1)
+        by_day = series.by_day(last + 1 - LONGEST_DAYS, last + 1)
     seen = [
         {day for stream, days in by_day.items() if stream.cohort == f"{cohort}={value}" for day in days}
         for value in values
@@ -120,9 +123,8 @@ def _chosen(found: Sequence[TwoArms], names: Sequence[str]) -> list[TwoArms]:
     known = {each.facts.metric for each in found}
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise InputError(
-            [Problem("--metric", f"both arms have no {name!r}", choices(name, sorted(known))) for name in unknown]
-        )
+        fixes = ((name, choices(name, sorted(known))) for name in unknown)
+        raise InputError([Problem("--metric", f"both arms have no {name!r}", fix) for name, fix in fixes])
     return [each for each in found if each.facts.metric in names]
 
 
@@ -132,9 +134,10 @@ def _line(arms: TwoArms, first: int, last: int, margin: float, level: float) -> 
     means: list[ArmMean] = []
     if min(units) >= 2:
         means = [arm_mean(each.values, each.weights, each.units, rate=facts.is_rate) for each in pair]
-    error = float(np.hypot(*(each.error for each in means))) if means else 0.0
+    error = math.hypot(*(each.error for each in means))
     difference = means[0].mean - means[1].mean if means else None
-    note, answer, low, high = "", "not yet", None, None
+    note, low, high = "", None, None
+    answer: ArmAnswer = "not yet"
     if min(units) < FEWEST_UNITS:
         note = f"{min(units)} units in one arm; {FEWEST_UNITS} are needed"
     elif error == 0:
@@ -172,7 +175,7 @@ def _progress(arms: TwoArms, error: float, first: int, last: int) -> float:
     if min(len(np.unique(each.units)) for each in target) < FEWEST_UNITS:
         return days / TARGET_DAYS
     errors = [arm_mean(each.values, each.weights, each.units, rate=arms.facts.is_rate).error for each in target]
-    then = float(np.hypot(*errors))
+    then = math.hypot(*errors)
     return (then / error) ** 2 if then > 0 else days / TARGET_DAYS
 
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from evalkit.errors import InputError, Problem
@@ -21,6 +22,9 @@ from evalkit.net.proxies import find_proxy
 from evalkit.net.retry import LOST_REPLY, TURNED_AWAY, ExchangeFailed, RetryPolicy, TimeLeft
 from evalkit.report.monitor.status import Alarm
 from evalkit.report.monitor.words import alarm_name, alarm_what, alarm_why
+
+if TYPE_CHECKING:
+    import aiohttp
 
 KEY_VARIABLE = "EVALKIT_WEBHOOK_KEY"
 SIGNATURE = "X-Evalkit-Signature"
@@ -102,11 +106,8 @@ async def send_alarms(
         for at in waiting:
             request = message_of(monitor.name, alarms[at], time, url, key)
             request = replace(request, proxy=find_proxy(url, env))
-            left = TimeLeft(LIMIT_S * (RETRIES + 1), "webhook")
             try:
-                await retried(
-                    lambda: send(session, request, _accepted, left, limit_s=LIMIT_S), _POLICY, left, sleep=sleep
-                )
+                await _deliver(session, request, sleep)
             except ExchangeFailed as failure:
                 # The address may be a secret itself.
                 failed.append(f"{urlsplit(url).hostname}: {failure.kind}{failure.after}")
@@ -116,6 +117,13 @@ async def send_alarms(
             # After each message, so that a kill repeats one at most.
             write_alerts(monitor.folder, alarms)
     return Sent(n=n, failed=tuple(failed), signed=bool(key))
+
+
+async def _deliver(
+    session: aiohttp.ClientSession, request: HttpRequest, sleep: Callable[[float], Awaitable[None]] | None
+) -> None:
+    left = TimeLeft(LIMIT_S * (RETRIES + 1), "webhook")
+    await retried(lambda: send(session, request, _accepted, left, limit_s=LIMIT_S), _POLICY, left, sleep=sleep)
 
 
 def message_of(monitor: str, alarm: Alarm, time: str, url: str, key: str) -> HttpRequest:
