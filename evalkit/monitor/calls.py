@@ -112,7 +112,9 @@ class RowReader:
         self._contexts, self._session, self._error, self._thumb = map(
             getter, (options.contexts, options.session, options.error, options.thumb)
         )
-        self._amounts = [(name, getter(getattr(options, name))) for name in AMOUNTS]
+        amounts = ((at, name, getattr(options, name)) for at, name in enumerate(AMOUNTS))
+        self._amounts = [(at, name, getter(column)) for at, name, column in amounts if column is not None]
+        self._unknown: list[float | None] = [None] * len(AMOUNTS)
 
     def read(self, row: Any, place: str) -> LoggedCall:
         """Read one row.
@@ -126,8 +128,10 @@ class RowReader:
         text = _id(self._id(row), options.id)
         at = _time(self._at(row), options, self._latest)
         session = self._session(row)
-        cohorts = tuple(_cohort(get(row)) for get in self._cohorts)
-        amounts = tuple(_amount(name, get(row)) for name, get in self._amounts)
+        cohorts = tuple([_cohort(get(row)) for get in self._cohorts])
+        amounts = self._unknown.copy()
+        for number, name, get in self._amounts:
+            amounts[number] = _amount(name, get(row))
         error = self._error(row)
         case = output = None
         if error is None or error is False or error == "":
@@ -139,8 +143,8 @@ class RowReader:
             cohorts,
             case,
             output,
-            _thumb(self._thumb(row), options),
-            amounts,
+            None if options.thumb is None else _thumb(self._thumb(row), options),
+            tuple(amounts),
             place,
         )
 
@@ -158,12 +162,14 @@ class RowReader:
         if answer is None:
             fix = "name the column of errors as `logs: {error: ...}` if the call failed"
             raise Refused(f"{options.output}: no answer; {fix}")
-        output = to_output(answer)
+        output = Output(text=answer) if type(answer) is str else to_output(answer)
         if isinstance(output, Failure):
             raise Refused(f"{options.output}: {_without_value(output.message)}; write a text or an output object")
         texts: tuple[str, ...] = ()
         origins: tuple[Origin, ...] = ()
-        if contexts is not None:
+        if type(contexts) is list and all([type(each) is str for each in contexts]):
+            texts = tuple(contexts)
+        elif contexts is not None:
             try:
                 texts, origins = read_contexts(options.contexts or "", contexts)
             except (ValueError, TypeError) as error:
@@ -181,7 +187,7 @@ def getter(column: str | None) -> Get:
     if column is None:
         return lambda row: None
     if "." not in column:
-        return lambda row: row.get(column)
+        return lambda row: row.get(column)  # a mapping of any kind, so no `itemgetter`
     parts = column.split(".")
 
     def find(row: Mapping[str, Any]) -> Any:

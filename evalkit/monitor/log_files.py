@@ -14,7 +14,7 @@ from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
 from evalkit.monitor.cursors import PACKED, Cursor, cursor_at, is_log, place_in
 
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 4 << 20
 STDIN = "-"
 _PIECE_BYTES = 1 << 20
 

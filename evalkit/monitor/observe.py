@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from evalkit.monitor.calls import AMOUNTS, DAY_S, LoggedCall
 from evalkit.monitor.cohort_values import CohortValues
-from evalkit.monitor.grading import ERROR, JUDGE_COST, THUMB, MonitorGraders, columns_of, cost_of
+from evalkit.monitor.grading import ERROR, JUDGE_COST, THUMB, MetricColumns, MonitorGraders, cost_of
 from evalkit.monitor.known_ids import KnownIds
 from evalkit.monitor.observations import MICRO, Observations
 from evalkit.monitor.sampling import (
@@ -149,20 +149,21 @@ class Observer:
             drafts.grades.append(grades)
             drafts.labels.append(labels)
             drafts.are_new.append(is_new)
-            failed = sum(getattr(each, "passed", None) is False for each in grades.values())
-            drafts.suspicion.append(float(failed + (call.thumb is False)))
+            if self.options.suspects:
+                failed = sum(getattr(each, "passed", None) is False for each in grades.values())
+                drafts.suspicion.append(float(failed + (call.thumb is False)))
         return drafts
 
     def _probabilities(self, drafts: _Drafts) -> list[float]:
         """Return the probability of each call: 1 for new values of a cohort, else that of the day's plan."""
-        strata = [
-            [f"{name}={value}" for name, value in zip(self.names, labels, strict=True)] for labels in drafts.labels
-        ]
+        kinds = Counter(zip(drafts.days, drafts.labels, strict=True))
+        strata = {
+            labels: [f"{name}={value}" for name, value in zip(self.names, labels, strict=True)] for _, labels in kinds
+        }
         seen: dict[int, Counter[str]] = {}
-        newest: dict[int, float] = {}
-        for day, stratum, call in zip(drafts.days, strata, drafts.calls, strict=True):
-            seen.setdefault(day, Counter())[SEPARATOR.join(stratum)] += 1
-            newest[day] = max(newest.get(day, 0.0), call.at)
+        for (day, labels), n in kinds.items():
+            seen.setdefault(day, Counter())[SEPARATOR.join(strata[labels])] += n
+        newest = {int(at // DAY_S): at for at in sorted(call.at for call in drafts.calls)}
         history = self.series.strata(min(seen) - WEEK * WEEKS, max(seen) + 1)
         plans: dict[int, InclusionPlan] = {}
         for day in sorted(seen):
@@ -173,7 +174,8 @@ class Observer:
                 calls = first_day_calls(seen[day] + before, elapsed)
             plans[day] = inclusion_plan(calls, self.options)
             history |= {(day, key): n + history.get((day, key), 0) for key, n in seen[day].items()}
-        found = [plans[day].pi(stratum) for day, stratum in zip(drafts.days, strata, strict=True)]
+        planned = {(day, labels): plans[day].pi(strata[labels]) for day, labels in kinds}
+        found = [planned[kind] for kind in zip(drafts.days, drafts.labels, strict=True)]
         found = with_suspicion(found, drafts.suspicion, self.options.suspects)
         return [1.0 if is_new else pi for is_new, pi in zip(drafts.are_new, found, strict=True)]
 
@@ -190,16 +192,14 @@ class Observer:
         return [task.result() for task in tasks]
 
     def _columns(self, drafts: _Drafts, spent: Mapping[int, float]) -> dict[str, Floats]:
-        n = len(drafts.calls)
-        columns = {facts.metric: np.full(n, np.nan) for facts in self.graders.facts}
-        every = (*self.graders.rules, *self.graders.judges)
+        found = MetricColumns(self.graders, len(drafts.calls))
+        columns = found.columns
         columns[ERROR] = np.array([float(call.case is None) for call in drafts.calls])
         columns[THUMB] = np.array([_nan(None if call.thumb is None else not call.thumb) for call in drafts.calls])
         for at, name in enumerate(AMOUNTS):
             columns[name] = np.array([_nan(call.amounts[at]) for call in drafts.calls])
         for at, grades in enumerate(drafts.grades):
-            for name, value in columns_of(grades, every):
-                columns[name][at] = value
+            found.fill(at, grades)
         for at, usd in spent.items():
             columns[JUDGE_COST][at] = usd
         return columns

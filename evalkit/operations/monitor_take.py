@@ -25,7 +25,7 @@ from evalkit.monitor.settings import Monitor, load_monitor
 from evalkit.monitor.store import MonitorStore
 from evalkit.systems.secrets import secrets_of, without_secrets
 
-BATCH_ROWS = 50_000
+BATCH_ROWS = 20_000
 """Rows after which a batch is written."""
 MOST_REFUSED = 0.1
 """Share of refused rows beyond which the figures say nothing about production."""
