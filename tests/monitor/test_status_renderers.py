@@ -142,7 +142,7 @@ def test_a_budget_is_exceeded_in_words() -> None:
     burn = {"was": 0.14, "now": 2.5, "n": 6.0, "statistic": 18.0, "threshold": 6.0, "per_year": None}
     spend = dataclasses.replace(ALARM, metric="spend_usd_per_hour", is_rate=False, **burn)  # type: ignore[arg-type]
     text = printed(dataclasses.replace(STATUS, alarms=(spend,)))
-    assert "2.50 in the last 6 hours, 18.0 times the pace of the budget" in text
+    assert "$2.50 an hour in the last 6 hours, 18.0 times the pace of the budget" in text
     assert "allowed: 6 times" in text
 
 
