@@ -24,10 +24,11 @@ def reference(
     years: Annotated[int, typer.Option(metavar="N", min=40, max=10_000, help="Years to simulate.")] = 200,
     json: Annotated[bool, typer.Option("--json", help="Print reference.json on stdout.")] = False,
 ) -> None:
-    """Set the period that later days are compared with, and simulate the thresholds of the alarms.
+    """Set the period that later days are compared with.
 
-    The period has whole weeks, in which all was well; four weeks or more are best. Alarms begin with the day after it,
-    and start anew with a new reference. It is never renewed by itself, so that a slow fall is seen.
+    Thresholds of the alarms are simulated from it. It has whole weeks, in which all was well; four or more are best.
+    Alarms begin with the day after it, and start anew with a new reference. It is never renewed by itself, so that a
+    slow fall is seen.
 
     Example: evalkit monitor reference support.yaml --from 2026-09-01 --to 2026-09-28
 
@@ -111,7 +112,7 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
     since: Annotated[str | None, typer.Option(metavar="DAYS", help="Only the last days: 14d, 4w.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON, and nothing else.")] = False,
 ) -> None:
-    """Compare two arms of the traffic, such as a canary with the release before it.
+    """Compare two arms of the traffic, such as two releases.
 
     You may look as often as you like, and stop when you like: the intervals hold at all looks, and for all metrics
     together. The answer is one of: worse, better by the margin, no worse than the margin, not yet.
