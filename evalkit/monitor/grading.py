@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -13,7 +11,7 @@ import numpy as np
 from evalkit.errors import InputError, Problem
 from evalkit.llm.budget import Budget, BudgetReached
 from evalkit.monitor.calls import AMOUNTS
-from evalkit.monitor.series import MetricFacts
+from evalkit.monitor.series import MetricFacts, digest_of_key
 from evalkit.monitor.settings import Monitor
 from evalkit.runner.chat_clients import judges_of, open_cache, unpriced
 from evalkit.runner.grading import GradeAll, Grader, grade_all
@@ -149,8 +147,7 @@ def _facts(rules: Sequence[Grader], judges: Sequence[Grader]) -> Iterator[Metric
 
 def _key(grader: Grader) -> str:
     """Return 12 hex digits of everything that a score depends on."""
-    parts = [dict(grader.key), grader.when and asdict(grader.when)]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    return digest_of_key(grader.key, None if grader.when is None else asdict(grader.when))
 
 
 def _needs(monitor: Monitor, graders: Sequence[Grader]) -> Iterator[Problem]:

@@ -6,6 +6,8 @@ metric has a score key: a judge with another model or rubric begins another seri
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
@@ -133,6 +135,16 @@ class Counts:
 
     strata: Mapping[tuple[int, str], int] = field(default_factory=dict)
     values: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+
+def digest_of_key(key: Mapping[str, str], when: Mapping[str, Any] | None = None) -> str:
+    """Return 12 hex digits of everything that a score depends on.
+
+    Args:
+        key: Score key of the metric.
+        when: The calls that the scorer applies to; `None` for all.
+    """
+    return hashlib.sha256(json.dumps([dict(key), when], sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def day_of(text: str) -> int:
@@ -292,6 +304,18 @@ class Series:
         limits = (None if limit is None else limit * HOURS for limit in (first, end))
         for cell in self.hours(stream, *limits):
             found[cell.day] = found[cell.day] + cell if cell.day in found else cell
+        return found
+
+    def by_day(self, first: int, end: int) -> dict[Stream, dict[int, WeightedSums]]:
+        """Return stream -> day -> sums of all streams, from the day `first` to the day before `end`."""
+        sums = ", ".join(f"SUM({name})" for name in _SUMS)
+        query = (
+            f"SELECT metric, cohort, score_key, hour / {HOURS} AS day, {sums} FROM cells "  # noqa: S608 - own names
+            "WHERE hour >= ? AND hour < ? GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
+        )
+        found: dict[Stream, dict[int, WeightedSums]] = {}
+        for metric, cohort, key, day, *row in self._rows(query, (first * HOURS, end * HOURS)):
+            found.setdefault(Stream(metric, cohort, key), {})[day] = _sums(tuple(row))
         return found
 
     def strata(self, first: int, end: int) -> dict[tuple[int, str], int]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from evalkit.disk.paths import project_of
-from evalkit.errors import InputError
+from evalkit.disk.paths import inside_project, project_of
+from evalkit.errors import InputError, what_and_fix
 from evalkit.formats.build import Builder
 from evalkit.formats.yaml_text import Path as Keys
 from evalkit.formats.yaml_text import parse
@@ -127,6 +127,8 @@ class AlarmOptions:
     """Expected false warnings, in the same form."""
     method: Literal["scan"] = "scan"
     """How changes are found."""
+    budget_usd_per_month: float | None = None
+    """US dollars that the system may cost in 30 days; alarms if the logged costs use it up too fast."""
 
     def __post_init__(self) -> None:
         """Reject rates that cannot be read."""
@@ -134,6 +136,8 @@ class AlarmOptions:
             if not _per_year(getattr(self, name)):
                 what = f"{getattr(self, name)!r} is not a rate above 0"
                 raise ValueError(f"{name}: {what}; write a number and its period, such as `0.05 per year`")
+        if self.budget_usd_per_month is not None and not 0 < self.budget_usd_per_month < float("inf"):
+            raise ValueError("budget_usd_per_month: must be above 0; remove the key to watch without a budget")
         if self.warnings_per_year < self.alarms_per_year:
             raise ValueError("warn: fewer false warnings than false alarms; write a larger rate, such as `1 per year`")
 
@@ -177,6 +181,8 @@ class MonitorOptions:
     """Cohorts to report by, which are columns of the logs, or name -> column."""
     judge: Mapping[str, Any] | None = None
     """The judge, as in a suite."""
+    calibrations: tuple[str, ...] = ()
+    """Records of `evalkit judge calibrate`, which show that the judge agrees with people."""
     vendors: Mapping[str, Any] = field(default_factory=dict)
     """Changes to the table of model vendors, as in a suite."""
     embedding: str | Mapping[str, Any] = "wordllama"
@@ -217,6 +223,7 @@ class Monitor:
     scorers: tuple[ScorerEntry, ...]
     variables: tuple[str, ...] = ()
     """Names of the environment variables that the monitor uses."""
+    calibration_files: tuple[Path, ...] = ()
     lines: Mapping[str, str] = field(default_factory=dict)
     """Dotted key -> `file:line:column`, for problems found after reading."""
 
@@ -295,6 +302,7 @@ def load_monitor(path: Path, shown: str | None = None) -> Monitor:
         if each.over is not None:
             what = "calls are graded one by one"
             builder.problem(("scorers", each.index, each.written, "over"), what, "remove it")
+    records = list(_records(builder, path.resolve().parent, options.calibrations if options else ()))
     check_strings(builder)
     if builder.problems or options is None:
         raise InputError(builder.problems)
@@ -308,7 +316,23 @@ def load_monitor(path: Path, shown: str | None = None) -> Monitor:
         scorers=scorers,
         variables=tuple(dict.fromkeys((*variables_of(value), *keys))),
         lines=lines_of_keys(builder.document),
+        calibration_files=tuple(records),
     )
+
+
+def _records(builder: Builder, folder: Path, names: Sequence[str]) -> Iterator[Path]:
+    """Yield the files of calibrations; one that is not there is a problem."""
+    for at, name in enumerate(names):
+        try:
+            file = inside_project(folder, name)
+        except ValueError as error:
+            builder.problem(("calibrations", at), *what_and_fix(error))
+            continue
+        if file.is_file():
+            yield file
+        else:
+            fix = "check the path, or write it with `evalkit judge calibrate RUN --out FILE`"
+            builder.problem(("calibrations", at), f"no file {name!r}", fix)
 
 
 def _per_year(text: str) -> float:

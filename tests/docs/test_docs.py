@@ -25,6 +25,7 @@ from evalkit.formats.build import Builder, key_of
 from evalkit.formats.yaml_text import parse
 from evalkit.gate.policy import CHECKS
 from evalkit.golden.fields import to_case
+from evalkit.monitor.settings import load_monitor
 from evalkit.scorers.agents.policy_file import read_policy
 from evalkit.scorers.registry import SCORERS
 from evalkit.suite.model import SuiteOptions
@@ -81,6 +82,10 @@ def test_every_suite_example_is_a_sound_suite(text: str, tmp_path: Path) -> None
     if set(value) == {"gate"}:
         (tmp_path / "gate.yaml").write_text(text, encoding="utf-8")
         assert load_gate(tmp_path / "gate.yaml", [Metric("correct", binary=True)], ["topic"])
+        return
+    if "logs" in value:
+        (tmp_path / "monitor.yaml").write_text(text, encoding="utf-8")
+        assert load_monitor(tmp_path / "monitor.yaml").name == value["name"]
         return
     if "golden" not in value:
         read_policy(text.encode(), "policy.yaml")
