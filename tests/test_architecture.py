@@ -15,7 +15,7 @@ RANKS = (
     {"traces"},
     {"trust", "scorers", "systems"},
     {"store", "imports"},
-    {"gate", "report"},
+    {"gate", "report", "guard"},
     {"suite", "ci", "analysis"},
     {"baselines"},
     {"runner"},
@@ -30,7 +30,7 @@ SCORER_ROOMS = {
     "rules": {"base"},
     "agents": {"base", "rules"},
     "embedding": {"base", "rules"},
-    "judges": {"base", "embedding"},
+    "judges": {"base", "embedding", "rules"},
     "libraries": {"base", "embedding", "judges"},
     "custom": {"base"},
     "registry": {"base", "custom", "libraries"},
@@ -38,7 +38,7 @@ SCORER_ROOMS = {
 }
 """Rooms of `evalkit/scorers/` and which of the others each may use.
 
-`base` knows the embedder by type only, and `embedding` of `rules` what a word is."""
+`base` knows the embedder by type only; `embedding` of `rules` what a word is, `judges` what a claim is about."""
 LATE = {
     "ragas",
     "deepeval",

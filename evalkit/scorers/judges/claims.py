@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from evalkit.scorers.base import Questions, Services, contexts_of
+from evalkit.formats.options import LATER
+from evalkit.scorers.base import Grades, Questions, Services, contexts_of
 from evalkit.scorers.judges.asking import NO_ENDPOINT, Question, ask, total_usage
 from evalkit.scorers.judges.identity import judge_key, judge_name
 from evalkit.scorers.judges.prompt import CHAT_LINES, framed, numbered, question_text, said_in
 from evalkit.scorers.judges.quotes import normalised, stands_in
 from evalkit.scorers.judges.verdicts import whole_number
-from evalkit.types import Case, Concern, Metric, Output, Score, Unscored, Usage
+from evalkit.scorers.rules.claim_types import claim_type, claims_score
+from evalkit.text.numbers import plural
+from evalkit.types import CLAIM_TYPES, Case, Concern, Metric, Output, Score, Unscored, Usage
 
 if TYPE_CHECKING:
     from evalkit.llm.client import ChatClient
@@ -71,12 +74,20 @@ class Claims:
     lists the claims. A second call decides for each claim whether the passages support it, contradict it or neither,
     and quotes the passage. A quote that no passage contains is sent back to the model twice; if it is still wrong, the
     case is unscored. An answer that claims nothing is unscored too. Needs the suite's `judge:` and contexts.
+
+    Each claim in `details` has a type, the first that fits: `citation` (names a source), `numerical` (has a figure or a
+    date), `faithfulness` (anything else, with contexts) or `factual` (without contexts). With `by_type: true` there is
+    a metric for each, such as `claims.numerical`, which is 1 if the answer has no unsupported or contradicted claim of
+    that type, and `claims.score`, which is 1 - (unsupported + 2 contradicted) / claims, at least 0. None of them has a
+    pass mark.
     """
 
     name: str = "claims"
     pass_at: float | None = field(default=None, metadata={"key": "pass"})
     """Smallest share of supported claims that passes, above 0 and at most 1. An answer with a contradicted claim always
     fails. Without it, the value has no pass mark."""
+    by_type: bool = field(default=False, metadata=LATER)
+    """Add `<name>.score`, and a metric for each type of claim."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "pass_at"
@@ -101,8 +112,11 @@ class BoundClaims:
         self.name = options.name
         self._pass_at = options.pass_at
         self._client = client
+        judge, concern = judge_name(client), options.concern
+        parts = ("score", *CLAIM_TYPES) if options.by_type else ()
         self.metrics = (
-            Metric(options.name, judge=judge_name(client), pass_at=options.pass_at, concern=options.concern),
+            Metric(options.name, judge=judge, pass_at=options.pass_at, concern=concern),
+            *(Metric(f"{options.name}.{part}", judge=judge, concern=concern) for part in parts),
         )
         self.key_parts: Mapping[str, str] = {**judge_key(client), "prompt": f"claims {CLAIMS_PROMPT_VERSION}"}
 
@@ -110,13 +124,29 @@ class BoundClaims:
         """Return two: one to list the claims, and one to check them if there are any."""
         return (Questions(self._client, 1, 2, 2),) if self._client else ()
 
-    async def score(self, case: Case, output: Output) -> Score | Unscored:
+    async def score(self, case: Case, output: Output) -> Grades:
         """Grade one answer."""
         return await self.score_repeat(case, output, 0)
 
-    async def score_repeat(self, case: Case, output: Output, repeat: int) -> Score | Unscored:
+    async def score_repeat(self, case: Case, output: Output, repeat: int) -> Grades:
         """Grade one answer of one repeat."""
-        return await self.opinion(case, output, repeat=repeat)
+        found = await self.opinion(case, output, repeat=repeat)
+        return found if len(self.metrics) == 1 else self._by_type(found)
+
+    def _by_type(self, found: Score | Unscored) -> tuple[Score | Unscored, ...]:
+        """Return the grade with one for each further metric."""
+        names = [metric.name for metric in self.metrics[1:]]
+        if isinstance(found, Unscored):
+            return (found, *(Unscored(name, found.kind, found.message) for name in names))
+        claims = found.details["claims"]
+        score = claims_score([one["verdict"] for one in claims])
+        parts = [Score(names[0], score or 0.0, None, found.reason)]
+        for name, kind in zip(names[1:], CLAIM_TYPES, strict=True):
+            of_kind = [one for one in claims if one["type"] == kind]
+            wrong = [one["claim"] for one in of_kind if one["verdict"] != "supported"]
+            reason = f"{len(of_kind) - len(wrong)} of {plural(len(of_kind), f'{kind} claim')} supported"
+            parts.append(Score(name, float(not wrong), None, "; not: ".join([reason, *wrong])))
+        return (found, *parts)
 
     async def opinion(self, case: Case, output: Output, sample: int = 0, repeat: int = 0) -> Score | Unscored:
         """Grade one answer once."""
@@ -172,7 +202,13 @@ class BoundClaims:
         faults = [f"{one.verdict.lower()}: {claims[one.claim - 1]}" for one in verdicts if one.verdict != "SUPPORTED"]
         reason = f"{said.count('SUPPORTED')} of {len(said)} claims supported" + "".join(f"; {each}" for each in faults)
         found = [
-            {"claim": claims[one.claim - 1], "verdict": one.verdict.lower(), "quote": one.quote} for one in verdicts
+            {
+                "claim": claims[one.claim - 1],
+                "type": claim_type(claims[one.claim - 1], has_contexts=True),
+                "verdict": one.verdict.lower(),
+                "quote": one.quote,
+            }
+            for one in verdicts
         ]
         return Score(self.name, value, passed, reason, {"model": model, "claims": found}, usage)
 
