@@ -69,24 +69,25 @@ def facts_score(facts: Sequence[Fact]) -> float | None:
 
 
 def _amounts(answer: str, sources: Sources, decimal: DecimalMark) -> Iterator[Fact]:
-    texts = [*sources.contexts, sources.question]
+    texts = (*sources.contexts, sources.question)
     dates, rest = find_dates(_URL.sub(" ; ", answer))
-    known = [date for text in texts for date in find_dates(text)[0]]
+    known = [date for text in texts for date in find_dates(text)[0]] if dates else []
     for date in dates:
         yield Fact(date.text, "numerical", "date", date.follows_from(known))
     numbers = list(find_numbers(NO_CLAIM.sub("; ", _CITED.sub("; ", rest)), decimal))
-    given = [number for text in texts for number in find_numbers(text, decimal)]
-    absent = {number.text for number in absent_numbers(numbers, given)}
+    given = (number for text in texts for number in find_numbers(text, decimal))
+    absent = {number.text for number in absent_numbers(numbers, given)} if numbers else set()
     for number in numbers:
         yield Fact(number.text, "numerical", "number", number.text not in absent)
 
 
 def _quotes(answer: str, sources: Sources, min_words: int) -> Iterator[Fact]:
-    texts = [collapse(compatible(without_marks(text))) for text in (*sources.contexts, sources.question)]
-    for match in _QUOTED.finditer(answer):
-        quote = next(filter(None, match.groups()))
-        if len(words(quote)) >= min_words:
-            yield Fact(quote, "faithfulness", "quote", any(_contains(text, quote) for text in texts))
+    quotes = [next(filter(None, match.groups())) for match in _QUOTED.finditer(answer)]
+    quotes = [quote for quote in quotes if len(words(quote)) >= min_words]
+    given = (*sources.contexts, sources.question) if quotes else ()
+    texts = [collapse(compatible(without_marks(text))) for text in given]
+    for quote in quotes:
+        yield Fact(quote, "faithfulness", "quote", any(_contains(text, quote) for text in texts))
 
 
 def _contains(text: str, quote: str) -> bool:
@@ -106,20 +107,19 @@ def _contains(text: str, quote: str) -> bool:
 
 def _cited(answer: str, sources: Sources) -> Iterator[Fact]:
     ids = {fold(name) for origin in sources.origins for name in (origin.id, origin.source) if name}
-    folded = [fold(text) for text in sources.contexts]
+    groups, addresses = _CITED.findall(answer), _URL.findall(answer)
+    folded = [fold(text) for text in sources.contexts] if groups or addresses else []
     positions = {str(number) for number in range(1, len(sources.contexts) + 1)}
-
-    def is_known(name: str) -> bool:
-        return name in ids or name in positions or any(has_words(text, name) for text in folded)
-
-    for match in _CITED.finditer(answer):
-        for name in bracketed_ids(match[1]):
-            plain = fold(name)
-            if plain and (any(map(str.isdigit, plain)) or plain in ids):
-                yield Fact(name, "citation", "source", is_known(plain))
-    for match in _URL.finditer(answer):
-        address = match[0].rstrip(_ENDS)
-        yield Fact(address, "citation", "source", fold(address) in ids or any(fold(address) in text for text in folded))
+    for name in (name for group in groups for name in bracketed_ids(group)):
+        plain = fold(name)
+        if plain in ids:
+            yield Fact(name, "citation", "source", True)
+        elif any(map(str.isdigit, plain)):
+            known = plain in positions or any(has_words(text, plain) for text in folded)
+            yield Fact(name, "citation", "source", known)
+    for address in (found.rstrip(_ENDS) for found in addresses):
+        plain = fold(address)
+        yield Fact(address, "citation", "source", plain in ids or any(plain in text for text in folded))
 
 
 @dataclass(frozen=True, kw_only=True)
