@@ -13,7 +13,7 @@ from evalkit.errors import RunError
 from evalkit.formats.turns import turn_cases
 from evalkit.llm.budget import BudgetReached
 from evalkit.runner.turn_grading import over_answers, over_turns
-from evalkit.scorers.base import Grade, Grades, OfWholeConversation, PerRepeat, Scorer
+from evalkit.scorers.base import AskAgain, Grade, Grades, OfWholeConversation, PerRepeat, Resampling, Scorer
 from evalkit.scorers.custom.returned import read_own
 from evalkit.suite.model import Fold, Over, When
 from evalkit.text.values import one_line, shown
@@ -70,10 +70,15 @@ class Grader:
         return self.when is None or self.when.matches(case, turn_cases(case) if self.over == "turn" else ())
 
 
-def grade_all(graders: Sequence[Grader]) -> GradeAll:
-    """Return a function that grades one output of one repeat with every grader, by metric name."""
+def grade_all(graders: Sequence[Grader], again: AskAgain | None = None) -> GradeAll:
+    """Return a function that grades one output of one repeat with every grader, by metric name.
+
+    Args:
+        graders: the scorers.
+        again: asks the system for further answers; `None` if stored answers are graded.
+    """
     metrics = [{metric.name: metric for metric in grader.scorer.metrics} for grader in graders]
-    paired = list(zip(graders, map(_scoring, graders), metrics, strict=True))
+    paired = list(zip(graders, (_scoring(grader, again) for grader in graders), metrics, strict=True))
 
     async def grade(case: Case, output: Output, repeat: int) -> Mapping[str, Grade]:
         grades: dict[str, Grade] = {}
@@ -143,11 +148,19 @@ def _turned(grade: Grade) -> Grade:
     return replace(grade, value=1.0 - grade.value, passed=passed, reason=f"not: {grade.reason}")
 
 
-def _scoring(grader: Grader) -> Scoring:
+def _scoring(grader: Grader, again: AskAgain | None) -> Scoring:
     scorer = grader.scorer
+    if isinstance(scorer, Resampling):
+        return partial(_score_again, scorer, again)
     if isinstance(scorer, PerRepeat):
         return scorer.score_repeat
     return lambda case, output, _: scorer.score(case, output)
+
+
+def _score_again(
+    scorer: Resampling, again: AskAgain | None, case: Case, output: Output, repeat: int
+) -> Grades | Awaitable[Grades]:
+    return scorer.score_again(case, output, repeat, again)
 
 
 def _is_ours(error: BaseException) -> bool:

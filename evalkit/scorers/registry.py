@@ -22,6 +22,7 @@ SCORERS: Mapping[str, str] = {
     "chrf": "rules.text_metrics:Chrf",
     "citation": "rules.citation:Citation",
     "claims": "judges.claims:Claims",
+    "consistency": "judges.consistency:Consistency",
     "contains": "rules.contains:Contains",
     "context_size": "rules.context_size:ContextSize",
     "cost": "rules.measured:Cost",
