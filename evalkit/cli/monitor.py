@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.cli.monitor_thresholds import thresholds
 from evalkit.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ monitor = typer.Typer(
 )
 
 MonitorFile = Annotated[Path, typer.Argument(metavar="MONITOR.yaml", help="File of the monitor.")]
+
+
+monitor.command()(thresholds)
 
 
 @monitor.callback()

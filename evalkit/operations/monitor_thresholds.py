@@ -15,6 +15,7 @@ from evalkit.golden.read import read_cases
 from evalkit.golden.source import GoldenSource, Reading
 from evalkit.guard.levels import Level, LevelFailed, all_levels
 from evalkit.guard.settings import ALL, Action, GuardSettings, LevelName, LevelThresholds, Promise, guard_text
+from evalkit.monitor.settings import load_monitor
 from evalkit.scorers.rules.rule import passages
 from evalkit.stats.conformal import block_thresholds, pass_threshold
 from evalkit.systems.output import to_output
@@ -73,7 +74,12 @@ class GuardThresholds:
 class GuardOptions:
     """What a guard has to keep."""
 
-    promise: Promise
+    false_block: float = 0.02
+    """Largest share of good answers that is blocked."""
+    bad_passed: float = 0.03
+    """Largest share of all answers that is bad and passes."""
+    confidence: float | None = 0.95
+    """Share of calibrations that keep `false_block`; `None` to keep it on average."""
     by: str | None = None
     """Cohort with a block threshold for each value."""
     on_timeout: Action = "warn"
@@ -81,9 +87,14 @@ class GuardOptions:
     def __post_init__(self) -> None:
         """Reject rates that are not shares."""
         for name in ("false_block", "bad_passed", "confidence"):
-            value = getattr(self.promise, name)
+            value = getattr(self, name)
             if value is not None and not 0 < value < 1:
-                raise ValueError(f"{name}: expected a share above 0 and below 1, got {value:g}; write 0.02")
+                raise ValueError(f"{name}: expected a share above 0 and below 1, got {value:g}; write 0.05")
+
+    @property
+    def promise(self) -> Promise:
+        """The rates."""
+        return Promise(false_block=self.false_block, bad_passed=self.bad_passed, confidence=self.confidence)
 
 
 def read_labelled(file: Path, shown: str, by: str | None) -> tuple[LabelledAnswer, ...]:
@@ -141,6 +152,34 @@ def _labelled(case: Case, by: str | None) -> LabelledAnswer | Problem:
     origins = case.origins if output.contexts is None else output.origins
     answer = Output(text=output.text, contexts=contexts, origins=origins)
     return LabelledAnswer(case=case, output=answer, good=good, cohort=case.cohorts[by] if by else ALL)
+
+
+async def monitor_thresholds(
+    monitor: Path,
+    labelled: Path,
+    options: GuardOptions,
+    *,
+    env: Mapping[str, str],
+    progress: Progress = lambda done, total: None,
+) -> GuardThresholds:
+    """Choose the thresholds of a guard with the judge and the cohorts of a monitor.
+
+    Args:
+        monitor: file of the monitor.
+        labelled: file of labelled answers.
+        options: what the guard has to keep.
+        env: environment with the key of the judge.
+        progress: called after each answer.
+
+    Raises:
+        InputError: a file cannot be used, or `options.by` is no cohort of the monitor.
+    """
+    found = load_monitor(monitor)
+    if options.by is not None and options.by not in found.cohorts:
+        known = ", ".join(found.cohorts) or "none; add `cohorts: [topic]`"
+        raise InputError(Problem("--by", f"{options.by!r} is not a cohort of {monitor}", f"its cohorts: {known}"))
+    judge = found.judge.chat if found.judge is not None else None
+    return await guard_thresholds(labelled, str(labelled), options, judge=judge, env=env, progress=progress)
 
 
 async def guard_thresholds(

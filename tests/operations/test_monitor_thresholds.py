@@ -11,12 +11,11 @@ import pytest
 
 import evalkit
 from evalkit.errors import InputError
-from evalkit.guard.settings import Promise
 from evalkit.llm.config import ChatConfig
 from evalkit.operations.monitor_thresholds import GuardOptions, GuardThresholds, guard_thresholds, report_lines
 from evalkit.testing import FakeModel
 
-OPTIONS = GuardOptions(promise=Promise(false_block=0.05, bad_passed=0.05, confidence=0.95))
+OPTIONS = GuardOptions(false_block=0.05, bad_passed=0.05)
 
 
 def row(n: int, good: bool, **changes: Any) -> dict[str, Any]:
@@ -85,7 +84,7 @@ def test_too_few_labels_block_nothing_and_say_how_many_are_missing(tmp_path: Pat
 def test_each_cohort_has_a_block_threshold_of_its_own(tmp_path: Path) -> None:
     """The small cohort blocks nothing."""
     rows = [row(n, n <= 100, topic="fees" if n % 4 else "cards") for n in range(1, 141)]
-    options = GuardOptions(promise=OPTIONS.promise, by="topic")
+    options = GuardOptions(false_block=0.05, bad_passed=0.05, by="topic")
     found = chosen(write(tmp_path, rows), options)
     at = found.settings.levels["rules"]
     assert at.block_below == {"fees": 0.5}
@@ -156,7 +155,7 @@ def test_a_file_without_a_good_answer_is_refused(tmp_path: Path) -> None:
 
 def test_a_row_without_the_cohort_is_refused(tmp_path: Path) -> None:
     """A missing value is not a cohort."""
-    options = GuardOptions(promise=OPTIONS.promise, by="topic")
+    options = GuardOptions(false_block=0.05, bad_passed=0.05, by="topic")
     with pytest.raises(InputError, match="no cohort `topic`"):
         chosen(write(tmp_path, [row(1, True, topic="a"), row(2, True)]), options)
 
@@ -164,4 +163,4 @@ def test_a_row_without_the_cohort_is_refused(tmp_path: Path) -> None:
 def test_rates_out_of_range_are_refused() -> None:
     """A share of 0 or 1 promises nothing."""
     with pytest.raises(ValueError, match="false_block"):
-        GuardOptions(promise=Promise(false_block=0, bad_passed=0.1))
+        GuardOptions(false_block=0)
