@@ -143,6 +143,18 @@ class Asking(Protocol):
 
 
 @runtime_checkable
+class CallsProject(Protocol):
+    """Options that may name a function of the project."""
+
+    @property
+    def calls_project(self) -> bool:
+        """Whether they name one."""
+
+    def own_file(self, project: Path) -> Path | None:
+        """Return the file of the project that holds it; `None` for an installed module, or if they name none."""
+
+
+@runtime_checkable
 class OfWholeConversation(Protocol):
     """A scorer that asks about a conversation as a whole, so that it cannot grade a single turn."""
 
