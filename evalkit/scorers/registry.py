@@ -60,6 +60,7 @@ SCORERS: Mapping[str, str] = {
     "tool_calls": "agents.tool_calls:ToolCalls",
     "tool_errors": "agents.tool_errors:ToolErrors",
     "trajectory": "agents.trajectory:Trajectory",
+    "verify": "judges.verification:Verify",
 }
 """Name in a suite -> `module:class` below `evalkit.scorers`."""
 ELSEWHERE: Mapping[str, str] = {
