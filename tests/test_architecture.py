@@ -51,6 +51,8 @@ LATE = {
     "wordllama",
     "genai_prices",
     "re2",
+    "transformers",
+    "torch",
 }
 FORBIDDEN = {"pickle", "marshal", "shelve", "nest_asyncio"}
 

@@ -24,6 +24,8 @@ def thresholds(  # noqa: PLR0913 - each is a flag of the command
     on_timeout: Annotated[
         Literal["pass", "warn", "block"], typer.Option(help="Action if the time is over or a level fails.")
     ] = "warn",
+    nli: Annotated[str | None, typer.Option(help="Local model for entailment: a folder, or a name on a hub.")] = None,
+    nli_revision: Annotated[str | None, typer.Option(help="Commit of a model on a hub.")] = None,
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("guard.json"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the guard as JSON.")] = False,
 ) -> None:
@@ -38,7 +40,13 @@ def thresholds(  # noqa: PLR0913 - each is a flag of the command
     Exit codes: 0, 2 if monitor, labels or flags cannot be used, 4 if the file cannot be written.
     """
     from evalkit.cli.progress import counted
-    from evalkit.operations.monitor_thresholds import GuardOptions, monitor_thresholds, report_lines
+    from evalkit.operations.monitor_thresholds import (
+        GuardOptions,
+        guard_models,
+        guard_thresholds,
+        nli_model,
+        report_lines,
+    )
 
     sure = None if on_average else confidence
     rates = {"false_block": false_block, "bad_passed": bad_passed, "confidence": sure}
@@ -47,8 +55,10 @@ def thresholds(  # noqa: PLR0913 - each is a flag of the command
     except ValueError as error:
         name, _, rest = str(error).partition(": ")
         raise InputError(Problem(f"--{name.replace('_', '-')}", *what_and_fix(rest))) from None
-    made = monitor_thresholds(file, labelled, options, env=os.environ, progress=counted("answers scored"))
-    found = asyncio.run(made)
+    named = nli_model(nli, nli_revision)
+    models = guard_models(file, options, nli=named, env=os.environ, root=out.parent)
+    progress = counted("answers scored")
+    found = asyncio.run(guard_thresholds(labelled, str(labelled), options, models=models, progress=progress))
     found.write(out)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(found.settings), indent=1))

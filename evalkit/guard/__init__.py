@@ -37,5 +37,5 @@ def load(path: str | Path, *, env: Mapping[str, str] | None = None) -> Guard:
     """
     file = Path(path)
     settings = read_guard(file, str(path))
-    levels = open_levels(settings, os.environ if env is None else env, str(path))
+    levels = open_levels(settings, os.environ if env is None else env, file.parent, str(path))
     return Guard(settings, levels)

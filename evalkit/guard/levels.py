@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -12,14 +12,24 @@ from evalkit.errors import InputError, Problem
 from evalkit.guard.settings import GuardSettings, LevelName
 from evalkit.scorers.base import Services
 from evalkit.scorers.judges.claims import Claims
-from evalkit.scorers.rules.claim_types import claims_score
+from evalkit.scorers.judges.local_entailment import (
+    LocalEntailment,
+    NliModel,
+    Probabilities,
+    deciding,
+    load_entailment,
+)
+from evalkit.scorers.rules.claim_types import claim_type, claims_score
 from evalkit.scorers.rules.facts import KnownFacts, Sources, facts_score, find_facts
+from evalkit.scorers.rules.length import sentences
 from evalkit.types import Case, ClaimType, Output, Unscored
 
 if TYPE_CHECKING:
     from evalkit.llm.client import ChatClient
     from evalkit.llm.config import ChatConfig
 
+MOST_PAIRS = 1_000
+"""Largest number of sentences x contexts for the local model."""
 ClaimVerdict = Literal["supported", "unsupported", "contradicted"]
 
 
@@ -97,6 +107,51 @@ class RulesLevel:
         """Do nothing."""
 
 
+class NliLevel:
+    """Asks a local model whether a context entails each sentence."""
+
+    name: LevelName = "nli"
+
+    def __init__(self, model: LocalEntailment) -> None:
+        self._model = model
+
+    @property
+    def key(self) -> Mapping[str, str]:
+        """The model."""
+        return {**self._model.key, "scorer": "sentences 1"}
+
+    async def check(self, case: Case, output: Output) -> Checked:
+        """Compare each sentence with each context; the context that entails it decides, else one that denies it."""
+        contexts = [text for text in output.contexts or () if text.strip()]
+        found = sentences(output.text)
+        if not contexts:
+            raise LevelFailed("missing_contexts: sentences are checked against contexts; there are none")
+        if len(found) * len(contexts) > MOST_PAIRS:
+            raise LevelFailed(f"nli_too_long: {len(found) * len(contexts)} pairs, at most {MOST_PAIRS} are compared")
+        pairs = [(context, sentence) for sentence in found for context in contexts]
+        try:
+            said = await asyncio.to_thread(self._model.entail, pairs)
+        except ValueError as error:
+            raise LevelFailed(f"nli_too_long: {error}") from None
+        n = len(contexts)
+        decided = (deciding(said[at * n : (at + 1) * n]) for at in range(len(found)))
+        claims = tuple(
+            CheckedClaim(sentence, claim_type(sentence, has_contexts=True), _verdict(given))
+            for sentence, given in zip(found, decided, strict=True)
+        )
+        return Checked(claims_score([claim.verdict for claim in claims]), claims)
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+def _verdict(given: Probabilities) -> ClaimVerdict:
+    entails, neutral, denies = given
+    if entails > max(neutral, denies):
+        return "supported"
+    return "contradicted" if denies > max(entails, neutral) else "unsupported"
+
+
 class JudgeLevel:
     """Asks a judge about each claim."""
 
@@ -150,28 +205,53 @@ class JudgeLevel:
             await client.__aexit__(None, None, None)
 
 
-def all_levels(judge: ChatConfig | None, env: Mapping[str, str]) -> tuple[Level, ...]:
-    """Return every level that can be asked, in order: the rules, and what is configured.
+@dataclass(frozen=True, kw_only=True)
+class GuardModels:
+    """The models that a guard may ask, and what opens them."""
 
-    Args:
-        judge: the judge, if there is one.
-        env: environment with its key.
-    """
-    return (RulesLevel(), *([] if judge is None else [JudgeLevel(judge, env)]))
+    judge: ChatConfig | None = None
+    nli: NliModel | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Environment with the key of the judge."""
+    root: Path = Path()
+    """Folder that the path of the local model is relative to."""
+
+    def levels(self, place: str) -> tuple[Level, ...]:
+        """Return every level that can be asked, in order.
+
+        Args:
+            place: names the local model in messages.
+
+        Raises:
+            InputError: the local model cannot be used.
+        """
+        levels: list[Level] = [RulesLevel()]
+        if self.nli is not None:
+            levels.append(NliLevel(load_entailment(self.nli, self.root, place)))
+        if self.judge is not None:
+            levels.append(JudgeLevel(self.judge, self.env))
+        return tuple(levels)
 
 
-def open_levels(settings: GuardSettings, env: Mapping[str, str], shown: str) -> tuple[Level, ...]:
+def open_levels(settings: GuardSettings, env: Mapping[str, str], root: Path, shown: str) -> tuple[Level, ...]:
     """Return the levels of a guard, in the order in which they are asked.
 
     Args:
         settings: of the guard.
         env: environment with the key of the judge.
+        root: folder of the guard's file.
         shown: name of the file in messages.
 
     Raises:
         InputError: a level's thresholds belong to other scores than those of this version and these models.
     """
-    levels = [level for level in all_levels(settings.judge, env) if level.name in settings.levels]
+    models = GuardModels(
+        judge=settings.judge if "judge" in settings.levels else None,
+        nli=settings.nli if "nli" in settings.levels else None,
+        env=env,
+        root=root,
+    )
+    levels = [level for level in models.levels(f"{shown} nli") if level.name in settings.levels]
     for level in levels:
         stored = settings.levels[level.name].key
         parts = sorted(part for part in {*stored, *level.key} if stored.get(part) != level.key.get(part))

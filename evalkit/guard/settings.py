@@ -12,6 +12,7 @@ from evalkit.disk.json_files import read_json, to_json
 from evalkit.errors import InputError, Problem
 from evalkit.formats.shapes import Faults, read
 from evalkit.llm.config import ChatConfig
+from evalkit.scorers.judges.local_entailment import NliModel
 
 GUARD_FORMAT = 1
 ALL = ""
@@ -64,16 +65,6 @@ class LevelThresholds:
         if block is not None and score < block:
             return "block"
         return "pass" if self.pass_from is not None and score >= self.pass_from else "warn"
-
-
-@dataclass(frozen=True, kw_only=True)
-class NliModel:
-    """A local model that decides entailment."""
-
-    path: str
-    """Folder of the weights, or their name on a hub."""
-    revision: str | None = None
-    """Commit of a model on a hub."""
 
 
 @dataclass(frozen=True, kw_only=True)

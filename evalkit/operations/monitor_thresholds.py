@@ -6,23 +6,20 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from evalkit.disk.files import sha256_of
 from evalkit.disk.writing import replacing
-from evalkit.errors import InputError, Problem, noting
+from evalkit.errors import InputError, Problem, noting, what_and_fix
 from evalkit.golden.read import read_cases
 from evalkit.golden.source import GoldenSource, Reading
-from evalkit.guard.levels import Level, LevelFailed, all_levels
+from evalkit.guard.levels import GuardModels, Level, LevelFailed
 from evalkit.guard.settings import ALL, Action, GuardSettings, LevelName, LevelThresholds, Promise, guard_text
 from evalkit.monitor.settings import load_monitor
+from evalkit.scorers.judges.local_entailment import NliModel
 from evalkit.scorers.rules.rule import passages
 from evalkit.stats.conformal import block_thresholds, pass_threshold
 from evalkit.systems.output import to_output
 from evalkit.types import Case, Failure, Output
-
-if TYPE_CHECKING:
-    from evalkit.llm.config import ChatConfig
 
 Progress = Callable[[int, int], None]
 """Called with the number of scored answers and the number of all, over every level."""
@@ -154,32 +151,44 @@ def _labelled(case: Case, by: str | None) -> LabelledAnswer | Problem:
     return LabelledAnswer(case=case, output=answer, good=good, cohort=case.cohorts[by] if by else ALL)
 
 
-async def monitor_thresholds(
-    monitor: Path,
-    labelled: Path,
-    options: GuardOptions,
-    *,
-    env: Mapping[str, str],
-    progress: Progress = lambda done, total: None,
-) -> GuardThresholds:
-    """Choose the thresholds of a guard with the judge and the cohorts of a monitor.
+def guard_models(
+    monitor: Path, options: GuardOptions, *, nli: NliModel | None, env: Mapping[str, str], root: Path
+) -> GuardModels:
+    """Return the models of a guard: the judge of a monitor, and a local model.
 
     Args:
         monitor: file of the monitor.
-        labelled: file of labelled answers.
         options: what the guard has to keep.
+        nli: local model for entailment.
         env: environment with the key of the judge.
-        progress: called after each answer.
+        root: folder of the guard's file, which the path of the model is relative to.
 
     Raises:
-        InputError: a file cannot be used, or `options.by` is no cohort of the monitor.
+        InputError: the monitor cannot be used, or `options.by` is not one of its cohorts.
     """
     found = load_monitor(monitor)
     if options.by is not None and options.by not in found.cohorts:
         known = ", ".join(found.cohorts) or "none; add `cohorts: [topic]`"
         raise InputError(Problem("--by", f"{options.by!r} is not a cohort of {monitor}", f"its cohorts: {known}"))
     judge = found.judge.chat if found.judge is not None else None
-    return await guard_thresholds(labelled, str(labelled), options, judge=judge, env=env, progress=progress)
+    return GuardModels(judge=judge, nli=nli, env=env, root=root)
+
+
+def nli_model(path: str | None, revision: str | None) -> NliModel | None:
+    """Return the local model that flags name.
+
+    Raises:
+        InputError: a flag cannot be used.
+    """
+    if path is None:
+        if revision is not None:
+            raise InputError(Problem("--nli-revision", "no model is named", "add --nli with its name on the hub"))
+        return None
+    try:
+        return NliModel(path=path, revision=revision)
+    except ValueError as error:
+        name, _, rest = str(error).partition(": ")
+        raise InputError(Problem("--nli" if name == "path" else "--nli-revision", *what_and_fix(rest))) from None
 
 
 async def guard_thresholds(
@@ -187,8 +196,7 @@ async def guard_thresholds(
     shown: str,
     options: GuardOptions,
     *,
-    judge: ChatConfig | None,
-    env: Mapping[str, str],
+    models: GuardModels,
     progress: Progress = lambda done, total: None,
 ) -> GuardThresholds:
     """Score labelled answers at every level, and choose the thresholds of each level.
@@ -197,15 +205,14 @@ async def guard_thresholds(
         labelled: file of labelled answers.
         shown: its name in messages.
         options: what the guard has to keep.
-        judge: the judge; `None` for a guard of rules alone.
-        env: environment with the key of the judge.
+        models: the models of the guard; none for rules alone.
         progress: called after each answer.
 
     Raises:
         InputError: the file cannot be used, or a level could score none of the good answers.
     """
     answers = read_labelled(labelled, shown, options.by)
-    levels = all_levels(judge, env)
+    levels = models.levels("--nli")
     n_done = 0
 
     def one_more() -> None:
@@ -219,7 +226,8 @@ async def guard_thresholds(
         levels={report.name: report.thresholds for report in reports},
         by=options.by,
         on_timeout=options.on_timeout,
-        judge=judge,
+        judge=models.judge,
+        nli=models.nli,
         labelled_sha256=sha256_of(labelled),
     )
     n_good = sum(answer.good for answer in answers)

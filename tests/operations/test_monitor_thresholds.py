@@ -11,6 +11,7 @@ import pytest
 
 import evalkit
 from evalkit.errors import InputError
+from evalkit.guard.levels import GuardModels
 from evalkit.llm.config import ChatConfig
 from evalkit.operations.monitor_thresholds import GuardOptions, GuardThresholds, guard_thresholds, report_lines
 from evalkit.testing import FakeModel
@@ -37,7 +38,7 @@ def write(folder: Path, rows: list[Any]) -> Path:
 
 def chosen(file: Path, options: GuardOptions = OPTIONS, judge: ChatConfig | None = None) -> GuardThresholds:
     """Choose the thresholds."""
-    return asyncio.run(guard_thresholds(file, file.name, options, judge=judge, env={}))
+    return asyncio.run(guard_thresholds(file, file.name, options, models=GuardModels(judge=judge)))
 
 
 def test_thresholds_from_rules(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from evalkit.scorers.base import AskAgain, Questions, Services
 from evalkit.scorers.judges.asking import NO_ENDPOINT, total_usage
 from evalkit.scorers.judges.entailment import Entailer, JudgeEntailer, same_meanings
 from evalkit.scorers.judges.identity import judge_key, judge_name
+from evalkit.scorers.judges.local_entailment import NliEntailer, NliModel, load_entailment
 from evalkit.scorers.rules.length import sentences
 from evalkit.scorers.rules.rule import check_share
 from evalkit.stats.meanings import meanings, semantic_entropy
@@ -33,7 +34,8 @@ class Consistency:
     the answer of 1 - P(contradiction), where P(contradiction) is the share of the other answers that contradict the
     sentence: 1 if none does. `<name>.entropy` is the semantic entropy of all answers, from 0 if they all mean the same
     to 1 if each means something else; two answers mean the same if they entail each other as answers to the question.
-    Both need the suite's `judge:`. The system must be sampled as in production: at temperature 0 it repeats itself.
+    Both need the suite's `judge:`, or `nli`. The system must be sampled as in production: at temperature 0 it repeats
+    itself.
 
     Calls of the system: 1 + `samples` for each answer. Questions to the judge: sentences x `samples`, and up to
     (`samples` + 1) x `samples` for the entropy. If a further answer fails, the case is unscored, and so is a
@@ -49,6 +51,8 @@ class Consistency:
     """Further answers of the system, 1 to 20."""
     min: float | None = None
     """Smallest value of `<name>` that passes."""
+    nli: NliModel | None = None
+    """A local model that decides entailment instead of the judge: `{path: models/nli}` (extra `nli`)."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "samples"
@@ -60,25 +64,35 @@ class Consistency:
         check_share("min", self.min)
 
     def bind(self, services: Services) -> BoundConsistency:
-        """Take the run's judge."""
-        return BoundConsistency(self, services.llm)
+        """Take the run's judge, or load the local model.
+
+        Raises:
+            InputError: the model cannot be used.
+        """
+        if self.nli is None:
+            return BoundConsistency(self, services.llm)
+        model = load_entailment(self.nli, services.root, "nli")
+        return BoundConsistency(self, None, NliEntailer(model, self.name))
 
 
 class BoundConsistency:
-    """`Consistency` with its judge; without one every grade is `no_judge_endpoint`."""
+    """`Consistency` with its judge or its local model; without one every grade is `no_judge_endpoint`."""
 
     version: ClassVar[str] = Consistency.version
     needs: frozenset[str] = frozenset()
 
-    def __init__(self, options: Consistency, client: ChatClient | None) -> None:
+    def __init__(self, options: Consistency, client: ChatClient | None, local: NliEntailer | None = None) -> None:
         self.name = options.name
         self._options, self._client = options, client
-        judge, concern = judge_name(client), options.concern
+        self._entailer: Entailer | None = local or (JudgeEntailer(client, options.name) if client else None)
+        named = f"nli:{options.nli.path}" if local is not None and options.nli is not None else None
+        judge, concern = named or judge_name(client), options.concern
         self.metrics = (
             Metric(options.name, judge=judge, pass_at=options.min, concern=concern),
             Metric(f"{options.name}.entropy", higher_is_better=False, judge=judge, concern=concern),
         )
-        self.key_parts: Mapping[str, str] = {**judge_key(client), "prompt": "entailment 1"}
+        asked = {**judge_key(client), "prompt": "entailment 1"}
+        self.key_parts: Mapping[str, str] = asked if local is None else local.model.key
 
     def questions(self, case: Case) -> tuple[Questions, ...]:
         """Return the questions; how many depends on the sentences of the answer and on equal answers."""
@@ -92,7 +106,7 @@ class BoundConsistency:
         self, case: Case, output: Output, repeat: int, again: AskAgain | None
     ) -> tuple[Score | Unscored, ...]:
         """Ask the system again, and compare the answers."""
-        if self._client is None:
+        if self._entailer is None:
             return self._unscored("no_judge_endpoint", NO_ENDPOINT)
         if "turns" in case.fields or conversation_of(case).user is not None:
             return self._unscored("conversation", "a later answer depends on what was said before")
@@ -105,10 +119,9 @@ class BoundConsistency:
         answers = await self._sampled(case, repeat, again)
         if isinstance(answers, Unscored):
             return self._unscored(answers.kind, answers.message)
-        entailer = JudgeEntailer(self._client, self.name)
         return (
-            await self._contradicted(entailer, case, found, answers),
-            await self._entropy(entailer, case, [output.text, *answers]),
+            await self._contradicted(self._entailer, case, found, answers),
+            await self._entropy(self._entailer, case, [output.text, *answers]),
         )
 
     async def _sampled(self, case: Case, repeat: int, again: AskAgain) -> tuple[str, ...] | Unscored:
