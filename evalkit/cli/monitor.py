@@ -47,6 +47,7 @@ def take(
     Exit codes: 0, 2 if monitor or logs cannot be used, 3 if more than 10 % of the rows were refused.
     """
     import asyncio
+    import gc
     import os
     import sys
     import time
@@ -62,6 +63,7 @@ def take(
         n = rebuild_series(file)
         typer.echo(f"made the series again from {n:,} batch{'es' if n != 1 else ''}")
         return
+    gc.set_threshold(100_000, 50, 50)  # calls are short-lived and hold no cycles
     request = TakeRequest(file=file, logs=logs or [], env=os.environ, now=time.time, stdin=sys.stdin.buffer)
     if not follow:
         taken = asyncio.run(take_logs(request))

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
 from evalkit.errors import InputError, Problem
 from evalkit.llm.budget import Budget, BudgetReached
 from evalkit.monitor.calls import AMOUNTS
@@ -17,9 +19,9 @@ from evalkit.runner.chat_clients import judges_of, open_cache, unpriced
 from evalkit.runner.grading import GradeAll, Grader, grade_all
 from evalkit.runner.names import metric_name_problems
 from evalkit.runner.prepare import bind_graders, open_services, placed_in_suite
-from evalkit.scorers.base import Asking, Grade
+from evalkit.scorers.base import Asking, Grade, Noted
 from evalkit.systems.base import Shared
-from evalkit.types import Case, Output, Score, Unscored
+from evalkit.types import Case, Output, Unscored
 
 ERROR, THUMB, JUDGE_COST = "error", "thumbs_down", "judge_cost_usd"
 PASSED, SCORED = ".passed", ".scored"
@@ -36,12 +38,14 @@ class MonitorGraders:
         judges: Those that ask one.
         facts: Of every metric that a call may have.
         budget: What judges may cost a day; `None` without a limit.
+        notices: What is worth a word about cache and scorers.
     """
 
     rules: tuple[Grader, ...]
     judges: tuple[Grader, ...]
     facts: tuple[MetricFacts, ...]
     budget: Budget | None = None
+    notices: tuple[str, ...] = ()
 
     @property
     def by_rules(self) -> GradeAll:
@@ -83,22 +87,41 @@ async def open_graders(monitor: Monitor, env: Mapping[str, str]) -> AsyncIterato
             raise InputError(placed_in_suite(suite, problem) for problem in problems)
         judges = tuple(each for each in graders if isinstance(each.scorer, Asking))
         rules = tuple(each for each in graders if each not in judges)
-        yield MonitorGraders(rules, judges, tuple(_facts(rules, judges)), budget)
+        notices = [each.scorer.notice for each in graders if isinstance(each.scorer, Noted)]
+        notices += [cache.problem] if cache is not None else []
+        said = tuple(dict.fromkeys(notice for notice in notices if notice))
+        yield MonitorGraders(rules, judges, tuple(_facts(rules, judges)), budget, said)
 
 
-def columns_of(grades: Mapping[str, Grade], graders: Sequence[Grader]) -> Iterator[tuple[str, float]]:
-    """Yield the metrics of a call: value, pass mark, and whether there is a grade."""
-    for grader in graders:
-        for metric in grader.metrics:
-            grade = grades.get(metric.name)
-            if isinstance(grade, Score):
-                yield metric.name + SCORED, 1.0
-                if metric.votes and grade.passed is not None:
-                    yield metric.name + PASSED, float(grade.passed)
-                if not (metric.votes and metric.binary):
-                    yield metric.name, float(grade.value)
-            elif grade is not None:
-                yield metric.name + SCORED, 0.0
+class MetricColumns:
+    """The metrics of some calls, by column: values, pass marks, and whether there is a grade."""
+
+    def __init__(self, graders: MonitorGraders, n: int) -> None:
+        """Begin with unknown values.
+
+        Args:
+            graders: Their metrics.
+            n: Number of calls.
+        """
+        self.columns = {facts.metric: np.full(n, np.nan) for facts in graders.facts}
+        of = self.columns.get
+        every = [metric for grader in (*graders.rules, *graders.judges) for metric in grader.metrics]
+        self._own = [(each.name, of(each.name + SCORED), of(each.name + PASSED), of(each.name)) for each in every]
+
+    def fill(self, at: int, grades: Mapping[str, Grade]) -> None:
+        """Write the grades of one call."""
+        for name, scored, passed, values in self._own:
+            grade = grades.get(name)
+            if grade is None or scored is None:
+                continue
+            if isinstance(grade, Unscored):
+                scored[at] = 0.0
+                continue
+            scored[at] = 1.0
+            if passed is not None and grade.passed is not None:
+                passed[at] = grade.passed
+            if values is not None:
+                values[at] = grade.value
 
 
 def cost_of(grades: Mapping[str, Grade]) -> float:

@@ -81,15 +81,14 @@ def write_observations(folder: Path, found: Observations) -> Path:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    known = {name: ~np.isnan(values) for name, values in found.metrics.items()}
     columns: dict[str, Any] = {
-        "id": pa.array(found.ids),
-        "unit": pa.array(found.units),
-        "at": pa.array(found.at).cast(pa.timestamp("us", "UTC")),
-        "pi": pa.array(found.pi),
-        "drawn": pa.array(found.drawn),
-        **{_COHORT + name: pa.array(values).dictionary_encode() for name, values in found.cohorts.items()},
-        **{_METRIC + name: pa.array(values, mask=~known[name]) for name, values in found.metrics.items()},
+        "id": _column(pa.uint64(), found.ids),
+        "unit": _column(pa.uint64(), found.units),
+        "at": _column(pa.timestamp("us", "UTC"), found.at),
+        "pi": _column(pa.float64(), found.pi),
+        "drawn": pa.Array.from_buffers(pa.bool_(), len(found), [None, _bits(found.drawn)]),
+        **{_COHORT + name: _labels(values) for name, values in found.cohorts.items()},
+        **{_METRIC + name: _column(pa.float64(), values) for name, values in found.metrics.items()},
     }
     record = {"format": _FORMAT, "batch": found.batch, "facts": [asdict(each) for each in found.facts]}
     table = pa.table(columns).replace_schema_metadata({_META: json.dumps(record).encode()})
@@ -135,6 +134,38 @@ def read_observations(file: Path) -> Observations:
         raise StoreError(f"{what}; restore it from a copy: it is written once and never changed") from error
 
 
+# Arrays are made of their buffers, because `pyarrow.array` imports pandas.
+
+
+def _column(kind: Any, values: NDArray[Any]) -> Any:
+    import pyarrow as pa
+
+    known = ~np.isnan(values) if values.dtype == np.float64 else None
+    bits = None if known is None or known.all() else _bits(known)
+    return pa.Array.from_buffers(kind, len(values), [bits, pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def _labels(values: Sequence[str]) -> Any:
+    import pyarrow as pa
+
+    codes = {value: code for code, value in enumerate(dict.fromkeys(values))}
+    texts = [value.encode("utf-8", "replace") for value in codes]
+    ends = np.cumsum([0, *map(len, texts)]).astype(np.int32)
+    names = pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(b"".join(texts)))
+    own = np.fromiter(map(codes.__getitem__, values), np.int32, len(values))
+    return pa.DictionaryArray.from_arrays(_column(pa.int32(), own), names)
+
+
+def _bits(known: NDArray[np.bool_]) -> Any:
+    import pyarrow as pa
+
+    return pa.py_buffer(np.packbits(known, bitorder="little").tobytes())
+
+
 def _array(table: Any, name: str) -> Any:
     column = table[name]
-    return column.to_numpy() if not column.null_count else column.to_pandas().to_numpy(dtype=np.float64)
+    if not column.null_count:
+        return column.to_numpy()
+    import pyarrow.compute as pc
+
+    return pc.fill_null(column, float("nan")).to_numpy()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 
 from evalkit.monitor.calls import AMOUNTS, DAY_S, LoggedCall
 from evalkit.monitor.cohort_values import CohortValues
-from evalkit.monitor.grading import ERROR, JUDGE_COST, THUMB, MonitorGraders, columns_of, cost_of
+from evalkit.monitor.grading import ERROR, JUDGE_COST, THUMB, MetricColumns, MonitorGraders, cost_of
 from evalkit.monitor.known_ids import KnownIds
 from evalkit.monitor.observations import MICRO, Observations
 from evalkit.monitor.sampling import (
@@ -29,7 +31,7 @@ from evalkit.monitor.sampling import (
 from evalkit.monitor.series import Series
 from evalkit.monitor.settings import SampleOptions
 from evalkit.scorers.base import Grade
-from evalkit.types import Row
+from evalkit.types import Case, Output, Row
 
 Floats = NDArray[np.float64]
 LEAST_ELAPSED = 1 / 24
@@ -122,15 +124,16 @@ class Observer:
         pis = self._probabilities(drafts)
         drawn = [call.case is not None and is_drawn(call.unit, pi) for call, pi in zip(calls, pis, strict=True)]
         chosen = [at for at, is_one in enumerate(drawn) if is_one]
+        cases = {at: _with_digest(case) for at in chosen if (case := calls[at].case) is not None}
         spent: dict[int, float] = {}
         if self.graders.judges:
-            judged = await self._by_judges([calls[at] for at in chosen])
+            judged = await self._by_judges([(case, calls[at].output) for at, case in cases.items()])
             for at, grades in zip(chosen, judged, strict=True):
                 drafts.grades[at] = {**drafts.grades[at], **grades}
                 spent[at] = cost_of(grades)
         rows: dict[int, list[Row]] = {}
         for at in chosen:
-            rows.setdefault(drafts.days[at], []).append(self._row(drafts, at, pis[at], batch))
+            rows.setdefault(drafts.days[at], []).append(self._row(drafts, at, cases[at], pis[at], batch))
         return Observed(
             days=self._by_day(batch, drafts, np.array(pis), np.array(drawn), self._columns(drafts, spent)),
             rows=rows,
@@ -149,20 +152,21 @@ class Observer:
             drafts.grades.append(grades)
             drafts.labels.append(labels)
             drafts.are_new.append(is_new)
-            failed = sum(getattr(each, "passed", None) is False for each in grades.values())
-            drafts.suspicion.append(float(failed + (call.thumb is False)))
+            if self.options.suspects:
+                failed = sum(getattr(each, "passed", None) is False for each in grades.values())
+                drafts.suspicion.append(float(failed + (call.thumb is False)))
         return drafts
 
     def _probabilities(self, drafts: _Drafts) -> list[float]:
         """Return the probability of each call: 1 for new values of a cohort, else that of the day's plan."""
-        strata = [
-            [f"{name}={value}" for name, value in zip(self.names, labels, strict=True)] for labels in drafts.labels
-        ]
+        kinds = Counter(zip(drafts.days, drafts.labels, strict=True))
+        strata = {
+            labels: [f"{name}={value}" for name, value in zip(self.names, labels, strict=True)] for _, labels in kinds
+        }
         seen: dict[int, Counter[str]] = {}
-        newest: dict[int, float] = {}
-        for day, stratum, call in zip(drafts.days, strata, drafts.calls, strict=True):
-            seen.setdefault(day, Counter())[SEPARATOR.join(stratum)] += 1
-            newest[day] = max(newest.get(day, 0.0), call.at)
+        for (day, labels), n in kinds.items():
+            seen.setdefault(day, Counter())[SEPARATOR.join(strata[labels])] += n
+        newest = {int(at // DAY_S): at for at in sorted(call.at for call in drafts.calls)}
         history = self.series.strata(min(seen) - WEEK * WEEKS, max(seen) + 1)
         plans: dict[int, InclusionPlan] = {}
         for day in sorted(seen):
@@ -173,33 +177,32 @@ class Observer:
                 calls = first_day_calls(seen[day] + before, elapsed)
             plans[day] = inclusion_plan(calls, self.options)
             history |= {(day, key): n + history.get((day, key), 0) for key, n in seen[day].items()}
-        found = [plans[day].pi(stratum) for day, stratum in zip(drafts.days, strata, strict=True)]
+        planned = {(day, labels): plans[day].pi(strata[labels]) for day, labels in kinds}
+        found = [planned[kind] for kind in zip(drafts.days, drafts.labels, strict=True)]
         found = with_suspicion(found, drafts.suspicion, self.options.suspects)
         return [1.0 if is_new else pi for is_new, pi in zip(drafts.are_new, found, strict=True)]
 
-    async def _by_judges(self, calls: Iterable[LoggedCall]) -> list[Mapping[str, Grade]]:
+    async def _by_judges(self, answers: Iterable[tuple[Case, Output | None]]) -> list[Mapping[str, Grade]]:
         room = asyncio.Semaphore(self.concurrency)
 
-        async def judge(call: LoggedCall) -> Mapping[str, Grade]:
-            assert call.case is not None and call.output is not None  # noqa: S101 - failed calls are not drawn
+        async def judge(case: Case, output: Output | None) -> Mapping[str, Grade]:
+            assert output is not None  # noqa: S101 - failed calls are not drawn
             async with room:
-                return await self.graders.by_judges(call.case, call.output)
+                return await self.graders.by_judges(case, output)
 
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(judge(call)) for call in calls]
+            tasks = [group.create_task(judge(*answer)) for answer in answers]
         return [task.result() for task in tasks]
 
     def _columns(self, drafts: _Drafts, spent: Mapping[int, float]) -> dict[str, Floats]:
-        n = len(drafts.calls)
-        columns = {facts.metric: np.full(n, np.nan) for facts in self.graders.facts}
-        every = (*self.graders.rules, *self.graders.judges)
+        found = MetricColumns(self.graders, len(drafts.calls))
+        columns = found.columns
         columns[ERROR] = np.array([float(call.case is None) for call in drafts.calls])
         columns[THUMB] = np.array([_nan(None if call.thumb is None else not call.thumb) for call in drafts.calls])
         for at, name in enumerate(AMOUNTS):
             columns[name] = np.array([_nan(call.amounts[at]) for call in drafts.calls])
         for at, grades in enumerate(drafts.grades):
-            for name, value in columns_of(grades, every):
-                columns[name][at] = value
+            found.fill(at, grades)
         for at, usd in spent.items():
             columns[JUDGE_COST][at] = usd
         return columns
@@ -236,13 +239,18 @@ class Observer:
             )
         return found
 
-    def _row(self, drafts: _Drafts, at: int, pi: float, batch: int) -> Row:
+    def _row(self, drafts: _Drafts, at: int, case: Case, pi: float, batch: int) -> Row:
         """Return a sampled call as a row: the mapped columns only, whatever else the log holds."""
         call = drafts.calls[at]
-        assert call.case is not None  # noqa: S101 - failed calls are not drawn
         labels = dict(zip(self.names, drafts.labels[at], strict=True))
-        kept = replace(call.case, cohorts=labels, fields={"at": call.at, "pi": pi, "batch": batch}, place=call.place)
+        kept = replace(case, cohorts=labels, fields={"at": call.at, "pi": pi, "batch": batch}, place=call.place)
         return Row(case=kept, output=call.output, scores=drafts.grades[at])
+
+
+def _with_digest(case: Case) -> Case:
+    """Return a case with the hash of its content, which rows and some judges need."""
+    content = json.dumps([case.id, case.question, *case.contexts])
+    return replace(case, digest=hashlib.sha256(content.encode()).hexdigest())
 
 
 def _nan(value: float | bool | None) -> float:

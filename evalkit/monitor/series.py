@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import astuple, dataclass, field, fields
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,6 +29,7 @@ LEAST = {"latency_s": 0.001, "cost_usd": 0.000_001}
 """Metrics whose cells have a histogram, and the upper end of its first bucket."""
 _FORMAT = 1
 _SUMS = [each.name for each in fields(WeightedSums)]
+_sums_in = attrgetter(*_SUMS)
 _ADDED = ", ".join(f"{name} = {name} + excluded.{name}" for name in _SUMS)
 _COLUMNS = ["metric", "cohort", "score_key", "hour", *_SUMS]
 _UPSERT = (
@@ -234,7 +236,7 @@ class Series:
     ) -> bool:
         if cursor.execute("INSERT OR IGNORE INTO batches VALUES (?)", (batch,)).rowcount == 0:
             return False
-        cursor.executemany(_UPSERT, ((*_key(each), *astuple(each.sums)) for each in cells))
+        cursor.executemany(_UPSERT, ((*_key(each), *_sums_in(each.sums)) for each in cells))
         for each in cells:
             if each.histogram is not None:
                 old = _histogram(cursor, each)
@@ -321,7 +323,8 @@ class Series:
 
 
 def _key(cell: SeriesCell) -> tuple[str, str, str, int]:
-    return (*astuple(cell.stream), cell.hour)
+    stream = cell.stream
+    return stream.metric, stream.cohort, stream.score_key, cell.hour
 
 
 def _histogram(cursor: sqlite3.Cursor, cell: SeriesCell) -> LogHistogram | None:

@@ -6,7 +6,8 @@ Every value y of the sample has the weight w = 1 / pi, where pi is the probabili
 from __future__ import annotations
 
 import math
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
+from operator import add, attrgetter
 from typing import Self
 
 import numpy as np
@@ -71,7 +72,7 @@ class WeightedSums:
 
     def __add__(self, other: WeightedSums) -> WeightedSums:
         """Return the sums of both samples."""
-        return WeightedSums(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+        return WeightedSums(*map(add, _values(self), _values(other)))
 
     @property
     def mean(self) -> float | None:
@@ -116,6 +117,9 @@ class WeightedSums:
             return least
         effect = self.variance / (self.spread * self.w2 / self.w**2)
         return most / max(1.0, effect)
+
+
+_values = attrgetter(*(each.name for each in fields(WeightedSums)))
 
 
 def weighted_rate(sums: WeightedSums, *, confidence_level: float = 0.95) -> Estimate:
