@@ -55,8 +55,12 @@ def thresholds(  # noqa: PLR0913 - each is a flag of the command
     except ValueError as error:
         name, _, rest = str(error).partition(": ")
         raise InputError(Problem(f"--{name.replace('_', '-')}", *what_and_fix(rest))) from None
+    if not out.parent.is_dir():
+        raise InputError(Problem("--out", f"{out.parent} is not a folder", "name a file in a folder that exists"))
     named = nli_model(nli, nli_revision)
     models = guard_models(file, options, nli=named, env=os.environ, root=out.parent)
+    if models.judge is not None:
+        typer.echo(visible(f"asks the judge {models.judge.model} twice about each answer"), err=True)
     progress = counted("answers scored")
     found = asyncio.run(guard_thresholds(labelled, str(labelled), options, models=models, progress=progress))
     found.write(out)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evalkit.disk.files import sha256_of
 from evalkit.disk.writing import replacing
-from evalkit.errors import InputError, Problem, noting, what_and_fix
+from evalkit.errors import InputError, Problem, StoreError, noting, what_and_fix
 from evalkit.golden.read import read_cases
 from evalkit.golden.source import GoldenSource, Reading
 from evalkit.guard.levels import GuardModels, Level, LevelFailed
@@ -62,9 +62,16 @@ class GuardThresholds:
     n_bad: int
 
     def write(self, file: Path) -> None:
-        """Write `guard.json`."""
-        with replacing(file) as text:
-            text.write(guard_text(self.settings))
+        """Write `guard.json`.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        try:
+            with replacing(file) as text:
+                text.write(guard_text(self.settings))
+        except OSError as error:
+            raise StoreError.of(file, error, "or name another file with --out") from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import evalkit
 from evalkit.cli.app import app
-from evalkit.errors import InputError
+from evalkit.errors import InputError, StoreError
 
 MONITOR = "name: support\nlogs: {format: jsonl}\nscorers: [facts]\ncohorts: [topic]\n"
 
@@ -68,6 +68,9 @@ def test_the_guard_as_json(project: Path) -> None:
     [
         (("--false-block", "2"), "--false-block: expected a share above 0 and below 1, got 2"),
         (("--confidence", "1"), "--confidence: expected a share"),
+        (("--out", "none/guard.json"), "--out: none is not a folder"),
+        (("--nli-revision", "a"), "--nli-revision: no model is named"),
+        (("--nli", "m", "--nli-revision", "a"), "--nli-revision: 'a' is not a commit"),
         (("--by", "country"), "--by: 'country' is not a cohort of support.yaml; its cohorts: topic"),
     ],
 )
@@ -76,6 +79,14 @@ def test_flags_that_cannot_be_used_exit_2(project: Path, flags: tuple[str, ...],
     code, output = called(*flags)
     assert (code, why in " ".join(output.split())) == (2, True), output
     assert not (project / "guard.json").exists()
+
+
+def test_a_file_that_cannot_be_written_exits_4(project: Path) -> None:
+    """With what to do."""
+    (project / "guard.json").mkdir()
+    ended = CliRunner().invoke(app, ["monitor", "thresholds", "support.yaml", "labelled.jsonl"])
+    assert isinstance(ended.exception, StoreError)
+    assert "or name another file with --out" in str(ended.exception)
 
 
 def test_a_bad_row_exits_2_with_its_place(project: Path) -> None:

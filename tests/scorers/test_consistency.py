@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from evalkit.runner.grading import Grader, grade_all
 from evalkit.scorers.base import AskAgain, Services
 from evalkit.scorers.judges.consistency import Consistency
 from evalkit.testing import FakeModel
-from evalkit.types import Case, Failure, Output, Score, Unscored, Usage
+from evalkit.types import Case, Failure, Message, Output, Score, Unscored, Usage
 
 CASE = Case(id="1", input="When does it open?")
 
@@ -42,6 +43,7 @@ def scored(
     text: str = "At 9. It is free.",
     case: Case = CASE,
     server: FakeModel | None = None,
+    output: Output | None = None,
     **given: Any,
 ) -> Any:
     """The two grades of one answer."""
@@ -51,7 +53,7 @@ def scored(
             config = ChatConfig(model="m", base_url=model.base_url, timeout_s=60, max_retries=0)
             async with ChatClient(config, env={}, sleep=no_wait) as client:
                 bound = Consistency(**given).bind(Services(Path(), llm=client))
-                found = await grade_all([Grader(bound)], again)(case, Output(text=text), 3)
+                found = await grade_all([Grader(bound)], again)(case, output or Output(text=text), 3)
                 return tuple(found.values())
 
     return asyncio.run(run())
@@ -82,6 +84,28 @@ def test_the_sentence_that_other_answers_contradict_is_named() -> None:
     assert value.details["sentences"][0] == {"text": "At 9", "contradiction": 0.75}
     assert [each["n"] for each in entropy.details["meanings"]] == [2, 2, 1]
     assert entropy.value == pytest.approx(0.655459, abs=1e-6)  # (2 x .4 ln 2.5 + .2 ln 5) / ln 5
+
+
+def test_an_answer_may_weigh_as_much_as_it_is_likely() -> None:
+    """Three answers of two meanings: .2 and .2 against .4 is one half each, so ln 2 / ln 3."""
+
+    def said(text: str, **details: Any) -> Output:
+        return Output(text=text, messages=(Message("assistant", text, details=details),))
+
+    def graded(*outputs: Output) -> Any:
+        left = list(outputs[1:])
+
+        async def again(case: Case, repeat: int) -> Output:
+            return left.pop(0)
+
+        return scored(again, outputs[0].text, output=outputs[0], samples=2, likelihoods=True)[1]
+
+    fifth, rest = math.log(0.2), math.log(0.4)
+    found = graded(said("At 9.", logprob=fifth), said("9, yes.", logprob=fifth), said("At 8.", logprob=rest))
+    assert found.value == pytest.approx(math.log(2) / math.log(3))
+    for bad in (said("At 8."), Output(text="At 8."), said("At 8.", logprob=0.5), said("At 8.", logprob="x")):
+        found = graded(said("At 9.", logprob=fifth), said("9, yes.", logprob=fifth), bad)
+        assert (found.kind, found.message[:6]) == ("no_likelihood", "1 of 3")
 
 
 def test_the_system_is_asked_as_later_repeats() -> None:

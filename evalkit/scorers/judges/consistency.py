@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -15,7 +16,7 @@ from evalkit.scorers.judges.identity import judge_key, judge_name
 from evalkit.scorers.judges.local_entailment import NliEntailer, NliModel, load_entailment
 from evalkit.scorers.rules.length import sentences
 from evalkit.scorers.rules.rule import check_share
-from evalkit.stats.meanings import meanings, semantic_entropy
+from evalkit.stats.meanings import meanings, semantic_entropy, weighted_entropy
 from evalkit.text.numbers import plural
 from evalkit.types import Case, Concern, Failure, Metric, Output, Score, Unscored, Usage
 
@@ -53,6 +54,9 @@ class Consistency:
     """Smallest value of `<name>` that passes."""
     nli: NliModel | None = None
     """A local model that decides entailment instead of the judge: `{path: models/nli}` (extra `nli`)."""
+    likelihoods: bool = False
+    """Weigh each answer by its likelihood in the entropy: the last of its `messages` has `logprob`, the sum of the
+    log-probabilities of its tokens."""
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "samples"
@@ -116,22 +120,22 @@ class BoundConsistency:
         if len(found) > MOST_SENTENCES:
             why = f"the answer has {len(found)} sentences, at most {MOST_SENTENCES} are compared"
             return self._unscored("too_long", why)
-        answers = await self._sampled(case, repeat, again)
-        if isinstance(answers, Unscored):
-            return self._unscored(answers.kind, answers.message)
+        sampled = await self._sampled(case, repeat, again)
+        if isinstance(sampled, Unscored):
+            return self._unscored(sampled.kind, sampled.message)
         return (
-            await self._contradicted(self._entailer, case, found, answers),
-            await self._entropy(self._entailer, case, [output.text, *answers]),
+            await self._contradicted(self._entailer, case, found, [each.text for each in sampled]),
+            await self._entropy(self._entailer, case, [output, *sampled]),
         )
 
-    async def _sampled(self, case: Case, repeat: int, again: AskAgain) -> tuple[str, ...] | Unscored:
+    async def _sampled(self, case: Case, repeat: int, again: AskAgain) -> tuple[Output, ...] | Unscored:
         answers = []
         for k in range(1, self._options.samples + 1):
             given = await again(case, repeat + k)
             why = f"{given.kind}: {given.message}" if isinstance(given, Failure) else given.fault
             if isinstance(given, Failure) or why:
                 return Unscored(self.name, "sample_failed", f"further answer {k} of {self._options.samples}: {why}")
-            answers.append(given.text)
+            answers.append(given)
         return tuple(answers)
 
     async def _contradicted(
@@ -159,17 +163,33 @@ class BoundConsistency:
         }
         return Score(self.name, value, passed, "; ".join([reason, *doubted]), details, total_usage(spent))
 
-    async def _entropy(self, entailer: Entailer, case: Case, answers: Sequence[str]) -> Score | Unscored:
+    async def _entropy(self, entailer: Entailer, case: Case, outputs: Sequence[Output]) -> Score | Unscored:
         name = self.metrics[1].name
-        plain = [" ".join(text.split()) for text in answers]
+        plain = [" ".join(output.text.split()) for output in outputs]
+        weights = [_logprob(output) for output in outputs]
+        if self._options.likelihoods and None in weights:
+            why = f"{weights.count(None)} of {len(weights)} answers have no `logprob` (at most 0) in their last message"
+            return Unscored(name, "no_likelihood", why)
         found = await same_meanings(entailer, case, plain)
         if isinstance(found, Unscored):
             return Unscored(name, found.kind, found.message, found.usage)
         alike, usage = found
         groups = sorted(meanings(plain, alike), key=len, reverse=True)
+        value = semantic_entropy([len(group) for group in groups])
+        if self._options.likelihoods:
+            known = [(text, weight) for text, weight in zip(plain, weights, strict=True) if weight is not None]
+            value = weighted_entropy([[weight for text, weight in known if text in group] for group in groups])
         reason = f"{plural(len(groups), 'meaning')} in {len(plain)} answers"
         details = {"meanings": [{"n": len(group), "text": group[0]} for group in groups]}
-        return Score(name, semantic_entropy([len(group) for group in groups]), None, reason, details, usage)
+        return Score(name, value, None, reason, details, usage)
 
     def _unscored(self, kind: str, message: str) -> tuple[Unscored, ...]:
         return tuple(Unscored(metric.name, kind, message) for metric in self.metrics)
+
+
+def _logprob(output: Output) -> float | None:
+    """Return the log-likelihood of an answer, `None` if the system does not report a possible one."""
+    found = output.messages[-1].details.get("logprob") if output.messages else None
+    if isinstance(found, bool) or not isinstance(found, int | float) or not -math.inf < found <= 0:
+        return None
+    return float(found)
