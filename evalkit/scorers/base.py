@@ -63,6 +63,10 @@ class PerRepeat(Protocol):
 class Resampling(Protocol):
     """A scorer that asks the system for more answers to the same case."""
 
+    @property
+    def more_answers(self) -> int:
+        """Further answers for each graded one."""
+
     def score_again(
         self, case: Case, output: Output, repeat: int, again: AskAgain | None
     ) -> Grades | Awaitable[Grades]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from judge_room import no_wait
+from typer.testing import CliRunner
 
+from evalkit.cli.app import app
 from evalkit.llm.budget import Budget, BudgetReached
 from evalkit.llm.client import ChatClient
 from evalkit.llm.config import ChatConfig
@@ -188,7 +191,7 @@ def test_options_out_of_range_are_refused(given: dict[str, Any]) -> None:
         Consistency(**given)
 
 
-def test_a_suite_asks_its_system_again(tmp_path: Path) -> None:
+def test_a_suite_asks_its_system_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From a suite to scores: a system that counts its calls, a judge, and stored scores."""
     from evalkit import run
 
@@ -197,6 +200,7 @@ def test_a_suite_asks_its_system_again(tmp_path: Path) -> None:
         "calls = []\n\ndef answer(input):\n    calls.append(input)\n    return f'At {len(calls)}.'\n", encoding="utf-8"
     )
     (tmp_path / "cases.jsonl").write_text('{"id": "a", "input": "When?"}\n', encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
     with FakeModel(judge) as server:
         (tmp_path / "suite.yaml").write_text(
             "name: s\ngolden: cases.jsonl\nsystem: {python: bot:answer}\n"
@@ -204,6 +208,8 @@ def test_a_suite_asks_its_system_again(tmp_path: Path) -> None:
             "scorers: [{consistency: {samples: 2}}]\ngate: [{latency_p95_s: {max: 60}}]\n",
             encoding="utf-8",
         )
+        estimated = CliRunner().invoke(app, ["run", "suite.yaml", "--dry-run"])
+        assert re.search(r"system\D+3\b", estimated.output), estimated.output
         ended = run(tmp_path / "suite.yaml", out=tmp_path / "out")
     (row,) = ended.rows()
     score, entropy = row.scores["consistency"], row.scores["consistency.entropy"]

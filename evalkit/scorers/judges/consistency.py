@@ -98,6 +98,11 @@ class BoundConsistency:
         asked = {**judge_key(client), "prompt": "entailment 1"}
         self.key_parts: Mapping[str, str] = asked if local is None else local.model.key
 
+    @property
+    def more_answers(self) -> int:
+        """The samples."""
+        return self._options.samples
+
     def questions(self, case: Case) -> tuple[Questions, ...]:
         """Return the questions; how many depends on the sentences of the answer and on equal answers."""
         return (Questions(self._client, 0, None, None),) if self._client else ()
