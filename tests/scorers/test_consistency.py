@@ -210,7 +210,7 @@ def test_a_suite_asks_its_system_again(tmp_path: Path, monkeypatch: pytest.Monke
         )
         estimated = CliRunner().invoke(app, ["run", "suite.yaml", "--dry-run"])
         assert re.search(r"system\D+3\b", estimated.output), estimated.output
-        ended = run(tmp_path / "suite.yaml", out=tmp_path / "out")
+        ended = run(tmp_path / "suite.yaml", out=tmp_path / "out", reports=False)
     (row,) = ended.rows()
     score, entropy = row.scores["consistency"], row.scores["consistency.entropy"]
     assert isinstance(score, Score) and isinstance(entropy, Score)
