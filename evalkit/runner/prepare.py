@@ -22,7 +22,6 @@ from evalkit.runner.addresses import addresses_of
 from evalkit.runner.case_checks import METRIC, checks_grader
 from evalkit.runner.chat_clients import Replies, Spending, judges_of, open_cache, open_client, unpriced, user_of
 from evalkit.runner.conversations import adds_ended, ended_grader, environment_problems
-from evalkit.runner.expected_states import open_replays, with_expected_states
 from evalkit.runner.grading import Grader
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
 from evalkit.runner.needs import missing, need_of
@@ -158,6 +157,8 @@ async def prepare(
     cache = open_cache(suite, env, stack, replies) if replies != "none" and asks_models else None
     services = await open_services(suite, shared, stack, (budget, cache), problems)
     if services is not None and any(entry.kind == "state" for entry in suite.scorers):
+        from evalkit.runner.expected_states import open_replays  # few suites need it
+
         services = replace(services, replays=await open_replays(suite, shared, stack))
     user = await _user(suite, shared, stack, (budget, cache), problems)
     graders = bind_graders(suite, services, problems) if services else []
@@ -176,7 +177,9 @@ async def prepare(
         known = [(file, file.relative_to(suite.root).as_posix()) for file in suite.learnt_files]
         golden = replace(golden, learnt=tuple(overlap(golden, known)))
         problems += metric_name_problems(graders)
-        if not unsound_environment:
+        if not unsound_environment and services is not None and services.replays is not None:
+            from evalkit.runner.expected_states import with_expected_states
+
             graders = await with_expected_states(suite, graders, golden, problems.append)
         graders += [checks] if golden.checks else []
         graders += [ended_grader(len(suite.scorers) + 1)] if adds_ended(suite) else []

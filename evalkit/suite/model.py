@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit.aggregate.cohorts import DERIVED_VALUES, check_mix
 from evalkit.aggregate.repeat_rules import check_rule
@@ -17,10 +17,12 @@ from evalkit.results import OVERALL
 from evalkit.suite.named_system import NamedSystem, of_run
 from evalkit.systems import CALLED
 from evalkit.systems.base import SystemConfig
-from evalkit.systems.conversation.mocks import Mocks
 from evalkit.systems.conversation.settings import ConversationSettings
 from evalkit.systems.replay import ReplaySystem
 from evalkit.types import KINDS, SEVERITIES, Case, Concern
+
+if TYPE_CHECKING:
+    from evalkit.systems.conversation.mocks import Mocks
 
 SUITE_VERSION = 1
 MAX_CONCURRENCY = 1_000
@@ -161,6 +163,9 @@ class SuiteOptions:
     """The systems whose gate decides; default: none, so that the systems are only compared."""
     primary: str = "pass_rate"
     """The metric of the comparison of systems."""
+    order: Literal["by_case", "by_system"] = "by_case"
+    """`by_case` runs each case on all systems in turn; `by_system` one system after the other, as for local models that
+    do not fit in memory together: their latencies cannot be compared."""
     scorers: tuple[Any, ...]
     """The scorers that grade each answer."""
     gate: tuple[Any, ...] = ()
@@ -315,6 +320,8 @@ class Suite:
     """The systems of a run of several, in their order; then `system` is that of the reference."""
     system_name: str = ""
     """Name of the system, if it is one of several."""
+    system_names: tuple[str, ...] = ()
+    """Names of all systems of a run of several."""
     label_files: tuple[Path, ...] = ()
     calibration_files: tuple[Path, ...] = ()
     learnt_files: tuple[Path, ...] = ()

@@ -138,13 +138,13 @@ def test_the_inputs_and_outputs_of_the_action_are_in_the_guide() -> None:
 def test_the_commands_of_the_readme_run_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every `evalkit ...` line of README and guides runs in a fresh project, top to bottom.
 
-    Those of compare.md, conversations.md, hallucinations.md and import.md are other projects, and what goes on until
-    Ctrl-C is left out: see their own tests.
+    Those of compare.md, conversations.md, hallucinations.md, import.md and monitoring.md are other projects, and what
+    goes on until Ctrl-C is left out: see their own tests.
     """
     (tmp_path / "pyproject.toml").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JUDGE_API_KEY", "key-for-tests")
-    others = ("compare.md", "conversations.md", "hallucinations.md", "import.md")
+    others = ("compare.md", "conversations.md", "hallucinations.md", "import.md", "monitoring.md")
     found = [block.values[0] for block in blocks("sh") if not str(block.id).startswith(others)]
     written = [line for text in found for line in text.splitlines() if line.startswith("evalkit ")]
     lines = [line for line in written if not {"--serve", "--watch"} & {*line.split()}]
@@ -212,6 +212,18 @@ gate:
 """
 
 
+SEVERAL = """\
+name: faq
+golden: golden.jsonl
+systems: {today: {replay: golden}, new: {replay: new.jsonl}}
+scorers: [exact, token_f1]
+cohorts: [topic]
+release: [new]
+gate:
+  - token_f1: {min: 0.1}
+"""
+
+
 @pytest.fixture(scope="module")
 def scripted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a suite and a first run, which the Python of the guides is run in."""
@@ -231,6 +243,9 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder in (root, root / "evals"):
         (folder / "golden.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     (root / "suite.yaml").write_text(SCRIPTED, encoding="utf-8")
+    (root / "several.yaml").write_text(SEVERAL, encoding="utf-8")
+    answers = [{"id": row["id"], "output": f"It is {row['answer']}."} for row in rows]
+    (root / "new.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers), encoding="utf-8")
     (root / "evals" / "suite.yaml").write_text(SCRIPTED, encoding="utf-8")
     labelled = [
         {"input": "q", "output": f"{i} EUR", "contexts": [f"It is {i % 100} EUR."], "good": i < 100} for i in range(120)

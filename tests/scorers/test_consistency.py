@@ -128,6 +128,7 @@ def test_the_system_is_asked_as_later_repeats() -> None:
     [
         (Failure("timeout", "no answer within 3 s"), "further answer 1 of 2: timeout: no answer within 3 s"),
         (Output(text="", fault="empty: nothing"), "further answer 1 of 2: empty: nothing"),
+        (Output(text="", text_known=False), "further answer 1 of 2: its text is unknown"),
     ],
 )
 def test_a_failed_sample_leaves_the_case_unscored(ended: Output | Failure, why: str) -> None:

@@ -138,6 +138,8 @@ class BoundConsistency:
         for k in range(1, self._options.samples + 1):
             given = await again(case, repeat + k)
             why = f"{given.kind}: {given.message}" if isinstance(given, Failure) else given.fault
+            if isinstance(given, Output) and not given.text_known:
+                why = "its text is unknown"
             if isinstance(given, Failure) or why:
                 return Unscored(self.name, "sample_failed", f"further answer {k} of {self._options.samples}: {why}")
             answers.append(given)
