@@ -14,9 +14,6 @@ State = Literal["scored", "unscored", "system_error", "skipped"]
 Verdict = Literal["failed", "passed", "scored", "unscored", "system_error", "skipped"]
 """Verdict of a run of a case, or of a case with all its runs; `scored` if no scorer has a pass mark."""
 
-ClaimType = Literal["citation", "numerical", "faithfulness", "factual"]
-"""What a claim of an answer is about: a source, a figure or date, the contexts, or the world."""
-CLAIM_TYPES: tuple[ClaimType, ...] = get_args(ClaimType)
 KINDS: tuple[Kind, ...] = ("golden", "adversarial", "regression", "canary")
 MOST = 10**12
 """Tokens, US dollars or seconds of one call from which a figure is implausible; smaller figures have finite sums."""

@@ -19,10 +19,10 @@ from evalkit.scorers.judges.local_entailment import (
     deciding,
     load_entailment,
 )
-from evalkit.scorers.rules.claim_types import claim_type, claims_score
+from evalkit.scorers.rules.claim_types import ClaimType, claim_type, claims_score
 from evalkit.scorers.rules.facts import KnownFacts, Sources, facts_score, find_facts
 from evalkit.scorers.rules.length import sentences
-from evalkit.types import Case, ClaimType, Output, Unscored
+from evalkit.types import Case, Output, Unscored
 
 if TYPE_CHECKING:
     from evalkit.llm.client import ChatClient

@@ -17,9 +17,9 @@ from evalkit.scorers.judges.knowledge import Knowledge, KnowledgeOptions, KnownP
 from evalkit.scorers.judges.prompt import CHAT_LINES, framed, numbered, question_text, said_in
 from evalkit.scorers.judges.quotes import normalised, stands_in
 from evalkit.scorers.judges.verdicts import whole_number
-from evalkit.scorers.rules.claim_types import claim_type, claims_score
+from evalkit.scorers.rules.claim_types import CLAIM_TYPES, ClaimType, claim_type, claims_score
 from evalkit.text.numbers import plural
-from evalkit.types import CLAIM_TYPES, Case, ClaimType, Concern, Metric, Output, Score, Unscored, Usage
+from evalkit.types import Case, Concern, Metric, Output, Score, Unscored, Usage
 
 if TYPE_CHECKING:
     from evalkit.llm.client import ChatClient

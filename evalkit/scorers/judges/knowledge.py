@@ -14,8 +14,8 @@ from evalkit.disk.files import sha256_of
 from evalkit.disk.project_code import SPELLING, load_callable, module_file, project_file, raised_at
 from evalkit.disk.sources import imported_files
 from evalkit.scorers.base import OwnProject
+from evalkit.scorers.rules.claim_types import ClaimType
 from evalkit.text.values import one_line, shown
-from evalkit.types import ClaimType
 
 HASH_HEX = 16
 MOST_PASSAGES = 20

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 from evalkit.scorers.rules.normalise import ascii_digits, words
-from evalkit.types import ClaimType
 
+ClaimType = Literal["citation", "numerical", "faithfulness", "factual"]
+"""What a claim of an answer is about: a source, a figure or date, the contexts, or the world."""
+CLAIM_TYPES: tuple[ClaimType, ...] = get_args(ClaimType)
 _CITATION = re.compile(
     r"\[[^\[\]\n]{0,40}\d[^\[\]\n]{0,40}\]|https?://|\bwww\.|§|\bdoi\b|\barxiv\b"
     r"|\b(?:art(?:icle|\.)|sec(?:tion|\.)|para(?:graph|\.)|clause|recital|directive|regulation|rule|annex)s?\s*\(?\d"

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from evalkit.scorers.rules.citation import bracketed_ids
+from evalkit.scorers.rules.claim_types import ClaimType
 from evalkit.scorers.rules.dates import find_dates
 from evalkit.scorers.rules.normalise import DecimalMark, collapse, compatible, find_numbers, fold, has_words, words
 from evalkit.scorers.rules.numbers import NO_CLAIM, absent_numbers
 from evalkit.scorers.rules.reading import without_marks
 from evalkit.scorers.rules.rule import no_contexts, passages, shown
 from evalkit.text.numbers import plural
-from evalkit.types import Case, ClaimType, Concern, Metric, Origin, Output, Score, Unscored
+from evalkit.types import Case, Concern, Metric, Origin, Output, Score, Unscored
 
 _QUOTED = re.compile(
     r"\u201c([^\u201c\u201d\n]+)\u201d|\u201e([^\u201e\u201c\u201d\n]+)[\u201c\u201d]|[«»]([^«»\n]+)[«»]"
