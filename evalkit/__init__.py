@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evalkit import guard
     from evalkit.analysis import to_pandas
     from evalkit.errors import EvalkitError, InputError
     from evalkit.operations.scripting import compare, decide, load_run, run, score
@@ -45,6 +46,7 @@ __all__ = [
     "__version__",
     "compare",
     "decide",
+    "guard",
     "load_run",
     "run",
     "score",
@@ -67,6 +69,8 @@ _ROOMS = {
 
 def __getattr__(name: str) -> Any:
     """Import a name on first use, so that `import evalkit` costs nothing."""
+    if name == "guard":
+        return import_module("evalkit.guard")
     room = next((room for room, names in _ROOMS.items() if name in names.split()), None)
     if room is None:
         raise AttributeError(f"module 'evalkit' has no attribute {name!r}")

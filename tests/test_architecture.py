@@ -15,7 +15,7 @@ RANKS = (
     {"traces"},
     {"trust", "scorers", "systems"},
     {"store", "imports"},
-    {"gate", "report"},
+    {"gate", "report", "guard"},
     {"suite", "ci", "analysis"},
     {"baselines"},
     {"runner"},
@@ -31,7 +31,7 @@ SCORER_ROOMS = {
     "rules": {"base"},
     "agents": {"base", "rules"},
     "embedding": {"base", "rules"},
-    "judges": {"base", "embedding"},
+    "judges": {"base", "embedding", "rules"},
     "libraries": {"base", "embedding", "judges"},
     "custom": {"base"},
     "registry": {"base", "custom", "libraries"},
@@ -39,7 +39,7 @@ SCORER_ROOMS = {
 }
 """Rooms of `evalkit/scorers/` and which of the others each may use.
 
-`base` knows the embedder by type only, and `embedding` of `rules` what a word is."""
+`base` knows the embedder by type only; `embedding` of `rules` what a word is, `judges` what a claim is about."""
 LATE = {
     "ragas",
     "deepeval",
@@ -51,6 +51,8 @@ LATE = {
     "wordllama",
     "genai_prices",
     "re2",
+    "transformers",
+    "torch",
 }
 FORBIDDEN = {"pickle", "marshal", "shelve", "nest_asyncio"}
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalkit.cli.monitor_status import MonitorFile, compare, reference, status
+from evalkit.cli.monitor_thresholds import thresholds
 from evalkit.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
@@ -14,10 +15,10 @@ monitor = typer.Typer(
     name="monitor", help="Watch the calls of a system in production.", rich_markup_mode=None, no_args_is_help=True
 )
 
-
 monitor.command()(reference)
 monitor.command()(status)
 monitor.command()(compare)
+monitor.command()(thresholds)
 
 
 @monitor.callback()

@@ -13,7 +13,7 @@ from evalkit.llm.prices import cost_usd
 from evalkit.operations.conversation_calls import conversation_calls
 from evalkit.operations.span import Span, add
 from evalkit.runner.conversation_key import conversation_key
-from evalkit.scorers.base import Asking
+from evalkit.scorers.base import Asking, Resampling
 from evalkit.systems.chat import ChatSystem
 from evalkit.types import Case, Row, Usage
 
@@ -112,7 +112,8 @@ def estimate(prepared: Prepared, work: Work, typical: Typical | None, notes: Ite
     judges = _judges(prepared)
     counted = _counted(prepared, work, judges)
     n_rows = sum(repeats for _, repeats in work.open)
-    called = 0 if suite.system_kind == "replay" else n_rows
+    n_again = _asked_again(prepared, counted) if suite.conversation is None else 0
+    called = 0 if suite.system_kind == "replay" else n_rows + n_again
     rows = typical.rows if typical is not None else ()
     conversations = conversation_calls(suite, work.open, rows)
     spent = {"system": _system(prepared, called, typical)}
@@ -133,7 +134,7 @@ def estimate(prepared: Prepared, work: Work, typical: Typical | None, notes: Ite
         n_grades=counted.grades.total(),
         concurrency=suite.options.concurrency,
         calls={
-            "system": conversations.system if called else Span.exactly(0),
+            "system": conversations.system + Span.exactly(n_again) if called else Span.exactly(0),
             **({} if prepared.user is None else {"user": conversations.user}),
             **dict(zip(_names(judges), counted.calls, strict=True)),
         },
@@ -149,6 +150,12 @@ def estimate(prepared: Prepared, work: Work, typical: Typical | None, notes: Ite
         typical=None if typical is None else f"{typical.source} ({len(typical.rows)} answers)",
         notes=tuple(notes),
     )
+
+
+def _asked_again(prepared: Prepared, counted: _Counted) -> int:
+    """Count the further answers that scorers ask the system for."""
+    asking = ((counted.grades[id(each)], each.scorer) for each in prepared.graders)
+    return sum(n * scorer.more_answers for n, scorer in asking if isinstance(scorer, Resampling))
 
 
 @dataclass

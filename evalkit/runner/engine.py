@@ -15,10 +15,10 @@ from itertools import islice
 from typing import Any
 
 from evalkit.errors import EvalkitError
-from evalkit.llm.budget import BudgetReached
+from evalkit.llm.budget import Budget, BudgetReached
 from evalkit.runner.grading import GradeAll
 from evalkit.systems.base import Answer
-from evalkit.types import Case, Failure, Row
+from evalkit.types import Case, Failure, Output, Row
 
 Work = Iterator[tuple[Case, int]]
 """The cases and repeats of a run."""
@@ -195,6 +195,26 @@ async def _run_all(meanwhile: _Meanwhile, worker: _Worker, concurrency: int) -> 
             aside.cancel()
     except* EvalkitError as errors:
         raise next(_leaves(errors)) from None
+
+
+def charged(answer: Answer, budget: Budget | None) -> Answer:
+    """Return the answers of a system to the questions of scorers: each is charged, and refused if the budget is spent.
+
+    Args:
+        answer: the system.
+        budget: of the run; `None` if it has none.
+    """
+    if budget is None:
+        return answer
+
+    async def ask(case: Case, repeat: int) -> Output | Failure:
+        budget.check()
+        found = await answer(case, repeat)
+        if isinstance(found, Output) and not found.replayed:
+            budget.add_answer(found.usage)
+        return found
+
+    return ask
 
 
 def answered_and_graded(answer: Answer, grade: GradeAll, scored_by: str = "") -> MakeRow:

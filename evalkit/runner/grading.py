@@ -13,7 +13,16 @@ from evalkit.errors import RunError
 from evalkit.formats.turns import lacks_texts, turn_cases
 from evalkit.llm.budget import BudgetReached
 from evalkit.runner.turn_grading import over_answers, over_turns
-from evalkit.scorers.base import Grade, Grades, OfWholeConversation, PerRepeat, Scorer, WithoutText
+from evalkit.scorers.base import (
+    AskAgain,
+    Grade,
+    Grades,
+    OfWholeConversation,
+    PerRepeat,
+    Resampling,
+    Scorer,
+    WithoutText,
+)
 from evalkit.scorers.custom.returned import read_own
 from evalkit.suite.model import Fold, Over, When
 from evalkit.text.values import one_line, shown
@@ -75,10 +84,15 @@ class Grader:
         return self.when is None or self.when.matches(case, turn_cases(case) if self.over == "turn" else ())
 
 
-def grade_all(graders: Sequence[Grader]) -> GradeAll:
-    """Return a function that grades one output of one repeat with every grader, by metric name."""
+def grade_all(graders: Sequence[Grader], again: AskAgain | None = None) -> GradeAll:
+    """Return a function that grades one output of one repeat with every grader, by metric name.
+
+    Args:
+        graders: the scorers.
+        again: asks the system for further answers; `None` if stored answers are graded.
+    """
     metrics = [{metric.name: metric for metric in grader.scorer.metrics} for grader in graders]
-    paired = list(zip(graders, map(_scoring, graders), metrics, strict=True))
+    paired = list(zip(graders, (_scoring(grader, again) for grader in graders), metrics, strict=True))
 
     async def grade(case: Case, output: Output, repeat: int) -> Mapping[str, Grade]:
         grades: dict[str, Grade] = {}
@@ -148,11 +162,13 @@ def _turned(grade: Grade) -> Grade:
     return replace(grade, value=1.0 - grade.value, passed=passed, reason=f"not: {grade.reason}")
 
 
-def _scoring(grader: Grader) -> Scoring:
+def _scoring(grader: Grader, again: AskAgain | None) -> Scoring:
     scorer = grader.scorer
     score: Scoring = lambda case, output, _: scorer.score(case, output)  # noqa: E731
     if isinstance(scorer, PerRepeat):
         score = scorer.score_repeat
+    if isinstance(scorer, Resampling):
+        score = partial(_score_again, scorer, again)
     if isinstance(scorer, WithoutText):
         return score
     reads_all = grader.over in (None, "conversation")
@@ -163,6 +179,12 @@ def _scoring(grader: Grader) -> Scoring:
         return [Unscored(metric.name, NO_TEXT, _NO_TEXT) for metric in scorer.metrics]
 
     return of_known_text
+
+
+def _score_again(
+    scorer: Resampling, again: AskAgain | None, case: Case, output: Output, repeat: int
+) -> Grades | Awaitable[Grades]:
+    return scorer.score_again(case, output, repeat, again)
 
 
 def _is_ours(error: BaseException) -> bool:

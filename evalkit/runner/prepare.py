@@ -26,9 +26,8 @@ from evalkit.runner.grading import Grader
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
 from evalkit.runner.needs import missing, need_of
 from evalkit.runner.unreachable_gates import CaseCounts, case_counts, reach_doubts, reach_problems
-from evalkit.scorers.base import Bindable, Noted, OverConversation, OwnProject, Scorer, Services
+from evalkit.scorers.base import Bindable, CallsProject, Noted, OverConversation, OwnProject, Scorer, Services
 from evalkit.scorers.custom.packages import check_scorer
-from evalkit.scorers.custom.python_scorer import PythonScorer
 from evalkit.scorers.registry import bind, score_key
 from evalkit.store.journal import read_rows
 from evalkit.suite.model import ScorerEntry, Suite, SuiteOptions, has_field
@@ -248,7 +247,7 @@ def _of_baseline(suite: Suite, problem: Problem) -> Problem:
 def own_scorers(suite: Suite) -> Iterator[Path]:
     """Yield the project's modules with scorers; editing one changes scores, not answers."""
     for entry in suite.scorers:
-        if isinstance(entry.options, PythonScorer) and (file := entry.options.own_file(suite.root)):
+        if isinstance(entry.options, CallsProject) and (file := entry.options.own_file(suite.root)):
             yield file
 
 
@@ -347,7 +346,7 @@ async def _open_services(suite: Suite, shared: Shared, stack: AsyncExitStack, sp
             await stack.enter_async_context(embedder)
     clients = [await stack.enter_async_context(open_client(config, shared, spending)) for config in judges_of(suite)]
     llm, panel = (clients[0], tuple(clients[1:])) if clients else (None, ())
-    own = any(isinstance(entry.options, PythonScorer) for entry in suite.scorers)
+    own = any(isinstance(entry.options, CallsProject) and entry.options.calls_project for entry in suite.scorers)
     project = None
     if own:
         code = await stack.enter_async_context(own_code(suite.options.concurrency))

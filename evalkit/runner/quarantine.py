@@ -145,7 +145,7 @@ async def _ask(asked: dict[str, Any], rows: int) -> None:
         repeats = sorted({repeat for _, repeat in keys})
         cases = ((case, repeat) for case in prepared.golden.open() for repeat in repeats)
         work = (each for each in cases if (each[0].digest, each[1]) in keys)
-        make_row = answered_and_graded(answer, grade_all(prepared.graders), Scoring(prepared.graders, {}).id)
+        make_row = answered_and_graded(answer, grade_all(prepared.graders, answer), Scoring(prepared.graders, {}).id)
         await run_cases(work, make_row, keep, concurrency=asked["concurrency"], stop=Stop())
 
 

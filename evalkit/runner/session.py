@@ -21,8 +21,8 @@ from evalkit.runner.alternation import MOST_TIMED_CASES, alternating
 from evalkit.runner.chat_clients import given_up_note
 from evalkit.runner.conversations import open_system
 from evalkit.runner.earlier import EarlierRows
-from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, run_cases
-from evalkit.runner.grading import grade_all
+from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, charged, run_cases
+from evalkit.runner.grading import GradeAll, grade_all
 from evalkit.runner.old_cases import open_former, with_former
 from evalkit.runner.plan import Key, drawn, plan
 from evalkit.runner.quarantine import DEATHS, Quarantine
@@ -154,8 +154,12 @@ class Session:
 
     def _maker(self, answer: Answer) -> MakeRow:
         """Return the function that makes the rows of this run."""
-        grade = grade_all(self.prepared.graders)
-        return self._noted(answered_and_graded(answer, grade, self.earlier.scoring.id))
+        return self._noted(answered_and_graded(answer, self._grade(answer), self.earlier.scoring.id))
+
+    def _grade(self, answer: Answer) -> GradeAll:
+        """Return the function that grades the answers of a system."""
+        again = None if self.answered else charged(answer, self.prepared.budget)
+        return grade_all(self.prepared.graders, again)
 
     def _tell_foreign(self) -> None:
         """Report how many cached replies were not signed with this key."""
@@ -222,7 +226,7 @@ class Session:
         n_timed = self.expected if terms.asks_both else MOST_TIMED_CASES
         timed = drawn(golden.open(), n_timed, options.seed, among=self.chosen)
         async with open_system(old_system, self.prepared) as answer:
-            ask_old = answered_and_graded(answer, grade_all(self.prepared.graders))
+            ask_old = answered_and_graded(answer, self._grade(answer))
             with Journal(self.folder.old_rows_file) as old_journal:
                 keep_old = partial(self._keep_old, journal=old_journal)
                 paired = alternating(make_row, ask_old, keep_old, timed, options.repeat if terms.asks_both else 1)
@@ -244,7 +248,7 @@ class Session:
         async with open_system(suite.baseline_system, prepared) as answer:
             with Journal(self.folder.old_rows_file) as journal:
                 work = iter(self._again(asked, done))
-                make_row = answered_and_graded(answer, grade_all(prepared.graders))
+                make_row = answered_and_graded(answer, self._grade(answer))
                 keep = partial(self._keep_old, journal=journal)
                 await run_cases(work, make_row, keep, concurrency=suite.options.concurrency, stop=self.stop)
         if self.stop.signal is not None:
@@ -257,7 +261,7 @@ class Session:
         if not work or self.stop.reason is not None:
             return
         self.watcher.note(f"removed or edited cases are run in their old form too: {len(cases)}")
-        make_row = answered_and_graded(answer, grade_all(self.prepared.graders), self.earlier.scoring.id)
+        make_row = answered_and_graded(answer, self._grade(answer), self.earlier.scoring.id)
         concurrency = self.prepared.suite.options.concurrency
         with Journal(self.folder.former_rows_file) as journal:
             keep = partial(self._keep_old, journal=journal)

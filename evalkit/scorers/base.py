@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
-from evalkit.types import Case, Concern, Metric, Output, Score, Unscored
+from evalkit.types import Case, Concern, Failure, Metric, Output, Score, Unscored
 
 if TYPE_CHECKING:
     from evalkit.formats.expected_state import Replayed
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Grade = Score | Unscored
 Grades = Grade | Sequence[Grade]
+AskAgain = Callable[[Case, int], Awaitable[Output | Failure]]
+"""(case, repeat) -> another answer of the system that gave the graded one."""
 
 
 @runtime_checkable
@@ -55,6 +57,20 @@ class PerRepeat(Protocol):
 
     def score_repeat(self, case: Case, output: Output, repeat: int) -> Grades | Awaitable[Grades]:
         """Grade `output` of one repeat; `score` is `score_repeat` of repeat 0."""
+
+
+@runtime_checkable
+class Resampling(Protocol):
+    """A scorer that asks the system for more answers to the same case."""
+
+    @property
+    def more_answers(self) -> int:
+        """Further answers for each graded one."""
+
+    def score_again(
+        self, case: Case, output: Output, repeat: int, again: AskAgain | None
+    ) -> Grades | Awaitable[Grades]:
+        """Grade `output` of one repeat; without `again` the answers are stored ones, and no system can be asked."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +144,18 @@ class Asking(Protocol):
 
     def questions(self, case: Case) -> Sequence[Questions]:
         """Return the questions to each judge when an answer to `case` is graded."""
+
+
+@runtime_checkable
+class CallsProject(Protocol):
+    """Options that may name a function of the project."""
+
+    @property
+    def calls_project(self) -> bool:
+        """Whether they name one."""
+
+    def own_file(self, project: Path) -> Path | None:
+        """Return the file of the project that holds it; `None` for an installed module, or if they name none."""
 
 
 @runtime_checkable

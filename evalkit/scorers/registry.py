@@ -22,6 +22,7 @@ SCORERS: Mapping[str, str] = {
     "chrf": "rules.text_metrics:Chrf",
     "citation": "rules.citation:Citation",
     "claims": "judges.claims:Claims",
+    "consistency": "judges.consistency:Consistency",
     "contains": "rules.contains:Contains",
     "context_size": "rules.context_size:ContextSize",
     "cost": "rules.measured:Cost",
@@ -29,6 +30,7 @@ SCORERS: Mapping[str, str] = {
     "efficiency": "agents.steps:Efficiency",
     "exact": "rules.exact:Exact",
     "fabricated_calls": "agents.fabricated_calls:FabricatedCalls",
+    "facts": "rules.facts:KnownFacts",
     "geval": "judges.geval:GEval",
     "groundedness": "rules.overlap:Groundedness",
     "json": "rules.json_schema:Json",
@@ -58,6 +60,7 @@ SCORERS: Mapping[str, str] = {
     "tool_calls": "agents.tool_calls:ToolCalls",
     "tool_errors": "agents.tool_errors:ToolErrors",
     "trajectory": "agents.trajectory:Trajectory",
+    "verify": "judges.verification:Verify",
 }
 """Name in a suite -> `module:class` below `evalkit.scorers`."""
 ELSEWHERE: Mapping[str, str] = {
@@ -74,6 +77,7 @@ ELSEWHERE: Mapping[str, str] = {
     "llm_rubric": "judge",
     "mrr": "retrieval",
     "ndcg": "retrieval",
+    "numbers_in_contexts": "numbers",
     "pii": "leak",
     "similar": "similarity",
     "state_equals": "state",

@@ -1,7 +1,7 @@
 """Semantic entropy: how many meanings several answers to one question have.
 
-Source: Kuhn 2023, arXiv 2302.09664; Farquhar 2024, Nature 630:625, the discrete form. Groups are stricter than those of
-the authors' code, which compares an answer with the first member of a group alone.
+Source: Kuhn 2023, arXiv 2302.09664; Farquhar 2024, Nature 630:625, the discrete form and that with likelihoods. Groups
+are stricter than those of the authors' code, which compares an answer with the first member of a group alone.
 """
 
 from __future__ import annotations
@@ -46,3 +46,24 @@ def semantic_entropy(sizes: Sequence[int]) -> float:
     if len(sizes) in (1, total):
         return float(len(sizes) > 1)
     return math.fsum(size / total * math.log(total / size) for size in sizes) / math.log(total)
+
+
+def weighted_entropy(groups: Sequence[Sequence[float]]) -> float:
+    """Return -sum p_c ln p_c over ln M, where p_c is the share of the likelihood of meaning c; from 0 to 1.
+
+    Args:
+        groups: ln p of each answer, by meaning; M answers in all, at least 2, each ln p finite and at most 0.
+
+    Raises:
+        ValueError: There are fewer than two answers, a meaning without answers, or an impossible ln p.
+    """
+    every = [one for group in groups for one in group]
+    if len(every) < 2 or not all(groups):
+        raise ValueError("groups: give at least two answers, and no meaning without answers")
+    if not all(-math.inf < one <= 0 for one in every):
+        raise ValueError("groups: a log-likelihood is not a finite number of at most 0")
+    best = max(every)  # so that at least one likelihood does not vanish
+    parts = [math.fsum(math.exp(one - best) for one in group) for group in groups]
+    whole = math.fsum(parts)
+    found = math.fsum(part / whole * math.log(whole / part) for part in parts if part > 0) / math.log(len(every))
+    return min(1.0, max(0.0, found))

@@ -1,5 +1,6 @@
 """What the documents show runs: commands, suites, tables made by the program, workflows."""
 
+import asyncio
 import dataclasses
 import hashlib
 import importlib.util
@@ -25,7 +26,9 @@ from evalkit.formats.build import Builder, key_of
 from evalkit.formats.yaml_text import parse
 from evalkit.gate.policy import CHECKS
 from evalkit.golden.fields import to_case
+from evalkit.guard.levels import GuardModels
 from evalkit.monitor.settings import load_monitor
+from evalkit.operations.monitor_thresholds import GuardOptions, guard_thresholds
 from evalkit.scorers.agents.policy_file import read_policy
 from evalkit.scorers.registry import SCORERS
 from evalkit.suite.model import SuiteOptions
@@ -135,13 +138,13 @@ def test_the_inputs_and_outputs_of_the_action_are_in_the_guide() -> None:
 def test_the_commands_of_the_readme_run_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every `evalkit ...` line of README and guides runs in a fresh project, top to bottom.
 
-    Those of compare.md, conversations.md, import.md and monitoring.md are other projects, and what goes on until Ctrl-C
-    is left out: see their own tests.
+    Those of compare.md, conversations.md, hallucinations.md, import.md and monitoring.md are other projects, and what
+    goes on until Ctrl-C is left out: see their own tests.
     """
     (tmp_path / "pyproject.toml").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JUDGE_API_KEY", "key-for-tests")
-    others = ("compare.md", "conversations.md", "import.md", "monitoring.md")
+    others = ("compare.md", "conversations.md", "hallucinations.md", "import.md", "monitoring.md")
     found = [block.values[0] for block in blocks("sh") if not str(block.id).startswith(others)]
     written = [line for text in found for line in text.splitlines() if line.startswith("evalkit ")]
     lines = [line for line in written if not {"--serve", "--watch"} & {*line.split()}]
@@ -244,6 +247,13 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     answers = [{"id": row["id"], "output": f"It is {row['answer']}."} for row in rows]
     (root / "new.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers), encoding="utf-8")
     (root / "evals" / "suite.yaml").write_text(SCRIPTED, encoding="utf-8")
+    labelled = [
+        {"input": "q", "output": f"{i} EUR", "contexts": [f"It is {i % 100} EUR."], "good": i < 100} for i in range(120)
+    ]
+    (root / "labelled.jsonl").write_text("".join(json.dumps(row) + "\n" for row in labelled), encoding="utf-8")
+    options = GuardOptions(false_block=0.05, bad_passed=0.05)
+    made = guard_thresholds(root / "labelled.jsonl", "labelled.jsonl", options, models=GuardModels())
+    asyncio.run(made).write(root / "guard.json")
     ran = run_python(root, 'from evalkit import run; run("suite.yaml", out="reports/first")')
     assert ran.returncode == 0, ran.stderr
     return root

@@ -34,6 +34,7 @@ def test_share_of_supported_claims() -> None:
     assert score.reason == "1 of 2 claims supported; unsupported: It is due on Mondays."
     assert score.details["claims"][0] == {
         "claim": "The fee is 10 EUR.",
+        "type": "numerical",
         "verdict": "supported",
         "quote": "the fee is 10  EUR",
     }

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.stats.meanings import meanings, semantic_entropy
+from evalkit.stats.meanings import meanings, semantic_entropy, weighted_entropy
 
 texts = st.lists(st.sampled_from("abcdef"), min_size=2, max_size=10)
 pairs = st.sets(st.sampled_from([frozenset(pair) for pair in combinations("abcdef", 2)]))
@@ -118,3 +118,35 @@ def test_against_every_partition(answers: list[str], alike: set[frozenset[str]])
     first = next(groups for groups in partitions(len(ordered)) if is_complete(ordered, groups, alike))
     expected = [tuple(t for t, g in zip(ordered, first, strict=True) if g == at) for at in range(max(first) + 1)]
     assert list(meanings(answers, alike)) == expected
+
+
+def test_likelihoods_worked_by_hand() -> None:
+    """P = .2, .2 | .4 of three answers: shares .5, .5, so ln 2 / ln 3. Likelihoods of e^-800 do not vanish."""
+    groups = [[math.log(0.2), math.log(0.2)], [math.log(0.4)]]
+    assert weighted_entropy(groups) == pytest.approx(math.log(2) / math.log(3))
+    assert weighted_entropy([[one - 800 for one in group] for group in groups]) == pytest.approx(0.6309297535714575)
+    assert weighted_entropy([[-1.0, -5.0]]) == 0
+    assert weighted_entropy([[-1.0], [-2000.0]]) == 0
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=5).filter(lambda sizes: sum(sizes) > 1), st.floats(-500, 0))
+def test_equal_likelihoods_give_the_discrete_form(sizes: list[int], log: float) -> None:
+    """Then each answer has the same weight."""
+    assert weighted_entropy([[log] * size for size in sizes]) == pytest.approx(semantic_entropy(sizes), abs=1e-9)
+
+
+@given(st.lists(st.lists(st.floats(-700, 0), min_size=1, max_size=4), min_size=2, max_size=4))
+def test_the_weighted_entropy_lies_between_0_and_1(groups: list[list[float]]) -> None:
+    """And the order of the meanings does not matter."""
+    found = weighted_entropy(groups)
+    assert 0 <= found <= 1
+    assert weighted_entropy(groups[::-1]) == pytest.approx(found, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "groups", [[], [[-1.0]], [[-1.0], []], [[-1.0], [0.5]], [[-1.0], [-math.inf]], [[-1.0], [math.nan]]]
+)
+def test_likelihoods_that_cannot_be_are_refused(groups: list[list[float]]) -> None:
+    """A missing one is not 0."""
+    with pytest.raises(ValueError, match="groups"):
+        weighted_entropy(groups)

@@ -87,6 +87,7 @@ class PythonScorer:
 
     version: ClassVar[str] = "1"
     shorthand: ClassVar[str] = "call"
+    calls_project: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not SPELLING.fullmatch(self.call):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from evalkit.scorers.judges.asking import Question, ask
+from evalkit.scorers.judges.asking import Question, ask, total_usage
 from evalkit.scorers.judges.claims import FENCE
 from evalkit.scorers.judges.prompt import framed, judge_messages, question_text, said_in
 from evalkit.types import Case, Unscored, Usage
@@ -43,9 +46,77 @@ ENTAILMENT_REMINDER = (
 class Entailment:
     """A judge's opinion on one direction."""
 
-    holds: bool
+    relation: Literal["entailment", "contradiction", "neutral"]
     reason: str
     usage: Usage
+
+    @property
+    def holds(self) -> bool:
+        """Whether the second answer follows from the first."""
+        return self.relation == "entailment"
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """How two texts relate, as probabilities that sum to 1; a judge gives one of them 1."""
+
+    entailment: float
+    neutral: float
+    contradiction: float
+    usage: Usage | None = None
+
+
+class Entailer(Protocol):
+    """Decides whether one answer to a question entails another."""
+
+    async def relate(self, case: Case, first: str, second: str) -> Relation | Unscored:
+        """Return how `second` relates to `first`, both given to the input of `case`."""
+
+
+@dataclass(frozen=True)
+class JudgeEntailer:
+    """Asks a judge."""
+
+    client: ChatClient
+    metric: str
+    """Named in failures."""
+
+    async def relate(self, case: Case, first: str, second: str) -> Relation | Unscored:
+        """Ask one question."""
+        found = await entails(self.client, entailment_question(self.metric, case, first, second))
+        if isinstance(found, Unscored):
+            return found
+        said = {name: float(found.relation == name) for name in ("entailment", "neutral", "contradiction")}
+        return Relation(**said, usage=found.usage)
+
+
+async def same_meanings(
+    entailer: Entailer, case: Case, answers: Sequence[str]
+) -> tuple[frozenset[frozenset[str]], Usage | None] | Unscored:
+    """Return the pairs of different texts that entail each other, and the usage.
+
+    The second direction is asked if the first holds: if entailment is the likeliest relation.
+    """
+
+    async def alike(pair: tuple[str, str]) -> tuple[bool, Usage | None] | Unscored:
+        usage = None
+        for first, second in (pair, pair[::-1]):
+            found = await entailer.relate(case, first, second)
+            if isinstance(found, Unscored):
+                return found
+            usage = total_usage([usage, found.usage])
+            if found.entailment <= max(found.neutral, found.contradiction):
+                return False, usage
+        return True, usage
+
+    pairs = list(combinations(sorted(set(answers)), 2))
+    verdicts = await asyncio.gather(*map(alike, pairs))
+    failed = next((each for each in verdicts if isinstance(each, Unscored)), None)
+    if failed is not None:
+        return failed
+    known = [each for each in verdicts if not isinstance(each, Unscored)]
+    same = frozenset(frozenset(pair) for pair, (holds, _) in zip(pairs, known, strict=True) if holds)
+    return same, total_usage([usage for _, usage in known])
 
 
 def entailment_question(metric: str, case: Case, first: str, second: str) -> Question:
@@ -75,7 +146,7 @@ async def entails(client: ChatClient, question: Question) -> Entailment | Unscor
     parsed = await ask(client, question)
     if isinstance(parsed, Unscored):
         return parsed
-    return Entailment(parsed.value.relation == "entailment", parsed.value.reason, parsed.usage)
+    return Entailment(parsed.value.relation, parsed.value.reason, parsed.usage)
 
 
 @functools.cache

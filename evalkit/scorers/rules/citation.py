@@ -69,7 +69,7 @@ class Citation(PassFail):
         """Extract each citation from the answer and look it up."""
         found = compile_pattern("pattern", self.pattern).finditer(well_formed(output.text))
         groups = [match[1] or "" for match in found]
-        cited = [id_ for group in groups for id_ in _bracketed(group)] if self.pattern == BRACKETS else groups
+        cited = [id_ for group in groups for id_ in bracketed_ids(group)] if self.pattern == BRACKETS else groups
         contexts = passages(case, output)
         if self.in_contexts and contexts is None:
             return no_contexts(self.name)
@@ -102,7 +102,7 @@ class Citation(PassFail):
         return ids
 
 
-def _bracketed(text: str) -> list[str]:
+def bracketed_ids(text: str) -> list[str]:
     """Return the ids within brackets: the first word, and other words except places such as `p. 4`."""
     pieces = [piece.split() for piece in _BETWEEN.split(text.partition(":")[0]) if piece.strip()]
     first = [piece[0] for piece in pieces[:1]]

@@ -61,4 +61,9 @@ def count(text: str, unit: Literal["words", "characters", "sentences"]) -> int:
         return len(words(text))
     if unit == "characters":
         return len(text.strip())
-    return sum(1 for part in _SENTENCE_END.split(text) if words(part))
+    return len(sentences(text))
+
+
+def sentences(text: str) -> tuple[str, ...]:
+    """Split a text into sentences without their end marks; parts without a word are left out."""
+    return tuple(part.strip() for part in _SENTENCE_END.split(text) if words(part))

@@ -13,7 +13,7 @@ from evalkit.scorers.rules.normalise import DecimalMark, Number, find_numbers
 from evalkit.scorers.rules.rule import Share, check_share, no_contexts, no_reference, passages, shown
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
-_NO_CLAIM = re.compile(r"^\s*\d{1,3}[.)]\s|\[\d{1,3}\]", re.MULTILINE)
+NO_CLAIM = re.compile(r"^\s*\d{1,3}[.)]\s|\[\d{1,3}\]", re.MULTILINE)
 """Pattern of numbers in list items and citations, which are ignored."""
 
 
@@ -63,7 +63,7 @@ class Numbers(Share):
 
     def score(self, case: Case, output: Output) -> tuple[Score | Unscored, ...]:
         """Look up each number of the answer."""
-        answer = self._find(_NO_CLAIM.sub("; ", output.text))
+        answer = self._find(NO_CLAIM.sub("; ", output.text))
         question = self._find(case.question) if self.allow_input else []
         if self.against == "contexts":
             contexts = passages(case, output)
@@ -81,7 +81,7 @@ class Numbers(Share):
         return list(find_numbers(text, self.decimal))
 
     def _supported(self, answer: Sequence[Number], given: Sequence[Number]) -> Score:
-        invented = _absent(answer, given, self.tolerance)
+        invented = absent_numbers(answer, given, self.tolerance)
         share = 1 - len(invented) / len(answer) if answer else 1.0
         texts = [number.text for number in invented]
         reason = (
@@ -96,13 +96,13 @@ class Numbers(Share):
         )
 
     def _recall(self, answer: Sequence[Number], wanted: Sequence[Number]) -> Score:
-        missing = [number.text for number in _absent(wanted, answer, self.tolerance)]
+        missing = [number.text for number in absent_numbers(wanted, answer, self.tolerance)]
         share = 1 - len(missing) / len(wanted) if wanted else 1.0
         reason = f"{len(wanted) - len(missing)} of {len(wanted)} numbers of the reference named"
         return Score(f"{self.name}.recall", share, None, f"{reason}; not {shown(missing)}" if missing else reason)
 
 
-def _absent(numbers: Sequence[Number], among: Iterable[Number], tolerance: float) -> list[Number]:
+def absent_numbers(numbers: Sequence[Number], among: Iterable[Number], tolerance: float = 0.0) -> list[Number]:
     """Return the numbers that have no equal among others, within a relative tolerance."""
     values = sorted({value for number in among for value in number.readings})
     share = Decimal(str(tolerance))
