@@ -67,6 +67,7 @@ COMMANDS = {
     "judge": Listed("judge", "Probe and calibrate judges."),
     "labels": Listed("labels", "Draw answers to label, and import labels."),
     "golden": Listed("golden", "Describe golden sets."),
+    "monitor": Listed("monitor", "Watch the calls of a system in production."),
     "cache": Listed("cache", "Manage cached judge replies."),
 }
 

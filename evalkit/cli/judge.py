@@ -67,7 +67,7 @@ def tournament(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the pairs and the intervals.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Let the suite's judge choose between the answers of several systems.
+    """Let the judge choose between answers of several systems.
 
     Each case gives one random cycle through its systems, so the judge is asked as often as there are answers. The
     figures are a diagnosis and never gate. No system is called.

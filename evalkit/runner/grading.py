@@ -26,6 +26,8 @@ NO_TEXT = "no_text"
 """Kind of `Unscored` for an answer whose text nobody recorded."""
 _NO_TEXT = "the text of the answer is unknown: it was stored or traced without content"
 _SLACK = 1e-9
+_ONE = (Score, Unscored)
+"""Types of a single grade, which need not be awaited."""
 
 
 @dataclass(frozen=True)
@@ -108,9 +110,9 @@ async def _asked(
 ) -> Iterator[Grade]:
     try:
         given = score()
-        if inspect.isawaitable(given):
+        if not isinstance(given, _ONE) and inspect.isawaitable(given):
             given = await given
-        grades = (given,) if isinstance(given, Score | Unscored) else tuple(given)
+        grades = (given,) if isinstance(given, _ONE) else tuple(given)
         if grader.package:
             grades = tuple(read_own(grade) for grade in grades)
         if grader.negated:

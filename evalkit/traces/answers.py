@@ -72,6 +72,23 @@ class TracedAnswers:
     notes: tuple[Problem, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class TracedCall:
+    """What one trace shows of one call.
+
+    Attributes:
+        asked: What the user said last; `None` if the trace does not hold it.
+        history: The chat up to the question, if there is one.
+        output: The answer; its text may be unknown.
+        failure: Why the root failed; `None` if it did not.
+    """
+
+    asked: str | None
+    history: tuple[Message, ...]
+    output: Output
+    failure: str | None
+
+
 @dataclass(slots=True)
 class _Turn:
     asked: str | None
@@ -202,6 +219,19 @@ def _output(turns: Sequence[_Turn], steps: Sequence[Step], waiting: Sequence[Per
     )
 
 
+def call_of_trace(trace: TraceTree) -> TracedCall:
+    """Return the call that a trace shows, whatever conversation it is part of."""
+    turns = _turns([trace])
+    calls = calls_of_trace(trace)
+    steps, waiting = _steps(turns, {trace.id: calls})
+    output = _output(turns, steps, waiting)
+    if calls.are_known and not any(step.kind == "tool" for step in steps):
+        output = replace(output, tool_calls=())
+    history = user_texts(trace)
+    several = sum(message.role == "user" for message in history) > 1
+    return TracedCall(turns[0].asked, history if several else (), output, _failure(trace))
+
+
 def traced_output(tree: TraceTree, text: str | None, latency_s: float | None) -> Output:
     """Return the answer of one trace; its text is `None` if the trace does not hold it."""
     calls = calls_of_trace(tree)
@@ -279,6 +309,7 @@ def _latency(traces: Sequence[TraceTree]) -> float | None:
 def _verdicts(traces: Sequence[TraceTree]) -> Iterator[Feedback]:
     """Yield the verdicts; those on the root of a trace are about the answer."""
     for trace in traces:
+        whole = trace.root, trace.top
         for at, own in enumerate(trace.meanings):
             for each in own.verdicts:
-                yield replace(each, of_the_answer=True) if at in (trace.root, trace.top) else each
+                yield replace(each, of_the_answer=True) if at in whole else each
