@@ -25,7 +25,7 @@ from evalkit.stats.differences import of_pairs, simultaneous, two_sided_p
 from evalkit.stats.factors import interaction_p
 from evalkit.stats.frontier import frontier
 from evalkit.stats.system_ranks import covariance_of_means, rank_intervals, shrunken_winner, surely_better
-from evalkit.stats.tournament import Choices, cycle, preferences
+from evalkit.stats.tournament import Choices, cycle, fitted, preferences
 from evalkit.types import Metric
 
 Floats = np.ndarray
@@ -170,12 +170,18 @@ def tournaments(job: tuple[str, int, int]) -> Rates:
     setting, runs, seed = job
     n, every = int(setting.split(" ")[0]), "all pairs" in setting
     rng, k = np.random.default_rng(seed), 6
-    truth = 0.25 * (np.arange(k) - (k - 1) / 2)
+    centre = 0.25 * (np.arange(k) - (k - 1) / 2)
+    # What is estimated is preferred over all cases, so the true strengths are those of the mean choices.
+    moves, weights = np.polynomial.hermite_e.hermegauss(31)
+    gaps = centre[:, None] - centre[None, :] + 0.3
+    won = 1 / (1 + np.exp(-(gaps[..., None] + 0.5 * np.sqrt(2) * moves))) @ (weights / weights.sum())
+    away = 1e6 * (1 - np.eye(k))
+    truth, _ = fitted(away, away * won)
     found = dict.fromkeys(("calls", "SE of a strength", "covered", "best one named"), 0.0)
     for _ in range(runs):
         rows = []
         for case in range(n):
-            own = truth + rng.normal(0, 0.5, k)
+            own = centre + rng.normal(0, 0.5, k)
             for a, b in itertools.permutations(range(k), 2) if every else cycle(range(k), rng):
                 p = 1 / (1 + np.exp(-(own[a] - own[b] + 0.3)))
                 tie, u = 0.4 * min(p, 1 - p), rng.random()
@@ -202,7 +208,7 @@ PARTS: dict[str, tuple[Callable[[tuple[str, int, int]], Rates], tuple[str, ...],
     "Tournament": (
         tournaments,
         tuple(f"{n} cases, {how}" for n in (60, 200) for how in ("all pairs", "one cycle")),
-        60,
+        150,
     ),
     "Interaction": (interactions, ("n = 100", "n = 500"), 400),
 }
