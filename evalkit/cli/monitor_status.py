@@ -21,9 +21,7 @@ def reference(
     first: Annotated[str, typer.Option("--from", metavar="DATE", help="First day, in UTC: 2026-09-01.")],
     last: Annotated[str, typer.Option("--to", metavar="DATE", help="Last day; it belongs to the period.")],
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the simulated years.")] = 0,
-    years: Annotated[
-        int, typer.Option(metavar="N", min=40, max=10_000, help="Years to simulate.")
-    ] = 200,
+    years: Annotated[int, typer.Option(metavar="N", min=40, max=10_000, help="Years to simulate.")] = 200,
     json: Annotated[bool, typer.Option("--json", help="Print reference.json on stdout.")] = False,
 ) -> None:
     """Set the period that later days are compared with, and simulate the thresholds of the alarms.
@@ -53,6 +51,9 @@ def status(  # noqa: PLR0913 - typer reads the flags from the signature
     file: MonitorFile,
     since: Annotated[str, typer.Option(metavar="DAYS", help="Length of the period that is shown: 7d, 4w.")] = "7d",
     json: Annotated[bool, typer.Option("--json", help="Print the status as JSON, and nothing else.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page with the trends of all streams, one file.")
+    ] = None,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the status as Markdown.")] = None,
     prom: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write gauges for Prometheus' text file collector.")
@@ -82,6 +83,7 @@ def status(  # noqa: PLR0913 - typer reads the flags from the signature
     from evalkit.operations.monitor_status import StatusRequest, days_of, monitor_status
     from evalkit.operations.monitor_webhook import check_webhook, send_alarms
     from evalkit.report.monitor.console import print_status
+    from evalkit.report.monitor.html import status_html
     from evalkit.report.monitor.markdown import status_markdown
     from evalkit.report.monitor.prometheus import status_prometheus
     from evalkit.report.monitor.record import status_json
@@ -90,8 +92,9 @@ def status(  # noqa: PLR0913 - typer reads the flags from the signature
     if webhook is not None:
         check_webhook(webhook, os.environ)
     output = CommandOutput(json=json, verbose=verbose)
-    found = monitor_status(StatusRequest(file=file, now=now, days=days, embedder=question_embedder()))
-    for target, text in ((markdown, status_markdown), (prom, status_prometheus)):
+    request = StatusRequest(file=file, now=now, days=days, embedder=question_embedder(), with_history=html is not None)
+    found = monitor_status(request)
+    for target, text in ((html, status_html), (markdown, status_markdown), (prom, status_prometheus)):
         if target is not None:
             with replacing(target) as opened:
                 opened.write(text(found))

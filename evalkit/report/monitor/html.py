@@ -135,7 +135,7 @@ def _words(status: Status) -> dict[str, Any]:
 
 
 def _groups(status: Status, history: History) -> Iterator[_Group]:
-    """Yield the metrics in their order, in which all calls come first, then cohorts with an alarm; others are folded."""
+    """Yield the metrics, each with all calls first, then the cohorts with an alarm; other cohorts are folded."""
     found: dict[str, list[_Card]] = {}
     for number, trend in enumerate(history.trends):
         if any(part.points for part in trend.parts):
