@@ -78,7 +78,6 @@ def status(  # noqa: PLR0913 - typer reads the flags from the signature
     import time
 
     from evalkit.cli.output import CommandOutput
-    from evalkit.disk.writing import replacing
     from evalkit.operations.monitor_reference import question_embedder
     from evalkit.operations.monitor_status import StatusRequest, days_of, monitor_status
     from evalkit.operations.monitor_webhook import check_webhook, send_alarms
@@ -96,8 +95,7 @@ def status(  # noqa: PLR0913 - typer reads the flags from the signature
     found = monitor_status(request)
     for target, text in ((html, status_html), (markdown, status_markdown), (prom, status_prometheus)):
         if target is not None:
-            with replacing(target) as opened:
-                opened.write(text(found))
+            _write(target, text(found))
     if json:
         typer.echo(status_json(found), nl=False)
     else:
@@ -144,6 +142,22 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
     else:
         print_arms(found, CommandOutput().results)
     raise typer.Exit(found.exit_code)
+
+
+def _write(target: Path, text: str) -> None:
+    """Write a file of the status, whole or not at all.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    from evalkit.disk.writing import replacing
+    from evalkit.errors import StoreError
+
+    try:
+        with replacing(target) as file:
+            file.write(text)
+    except OSError as error:
+        raise StoreError(f"{target}: {error.strerror}; name a file that can be written") from error
 
 
 def _show_reference(made: MadeReference) -> None:

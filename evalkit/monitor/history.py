@@ -161,8 +161,16 @@ def _trend(request: HistoryRequest, by_day: ByDay, name: Names, first: str) -> S
 
 def _change(period: WatchPeriod, old: Stream, new: Stream, day: int) -> str:
     """Return the change of the score key in words."""
+    streams = period.reference.streams if period.reference else ()
     before, after = (each.judge if each else "" for each in (_facts(period, old), _facts(period, new)))
-    return KeyChange(metric=new.metric, old=old.score_key, new=new.score_key, day=day, judges=(before, after)).what
+    return KeyChange(
+        metric=new.metric,
+        old=old.score_key,
+        new=new.score_key,
+        day=day,
+        is_known=any(each.stream == new for each in streams),
+        judges=(before, after),
+    ).what
 
 
 def _kinds(request: HistoryRequest) -> SampleKinds:
