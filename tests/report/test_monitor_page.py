@@ -192,6 +192,26 @@ def test_cohorts_without_an_alarm_are_folded() -> None:
     assert "more cohort" not in status_html(with_history(trends=many))
 
 
+def test_metrics_without_cohorts_share_a_section() -> None:
+    """Each would have a line of its own for a single drawing; one with an alarm stays by itself."""
+    trends = (samples.trend("error", ""), samples.trend("citation.passed", ""), samples.trend("correctness.passed", ""))
+    words = words_of(status_html(with_history(trends=trends)))
+    assert "error lower is better ! warning all calls" in words
+    others = words[words.index("Other metrics all calls") :]
+    assert others.index("citation.passed 90% [85, 94] on 2026-11-15 ; higher is better") < others.index(
+        "correctness.passed 89% [84, 93] on 2026-11-15 ; higher is better; judge gpt-5, whose agreement"
+    )
+
+
+def test_a_statistic_below_0_has_a_minus() -> None:
+    """And one that rounds to 0 has none."""
+    status = samples.status()
+    lines = tuple(replace(status.streams[2], statistic=value) for value in (-0.04, -1.26))
+    words = words_of(status_html(replace(status, streams=lines)))
+    assert "] 0.0 in 5 d" in words
+    assert "] −1.3 in 5 d" in words
+
+
 def test_a_quiet_monitor_is_as_short_as_it_can_be() -> None:
     """Without alarms, streams, inputs, spend, or a judge, the sections are left out or say so."""
     past: History = replace(samples.history(), trends=(), n_more=0, sample=None, coverage=())

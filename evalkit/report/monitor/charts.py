@@ -11,12 +11,14 @@ from evalkit.report.monitor.history import DayPoint, History, StreamTrend, Trend
 from evalkit.report.monitor.status import Alarm
 from evalkit.report.monitor.words import ALL_CALLS, style_for
 from evalkit.text.escaping import visible
-from evalkit.text.numbers import Style, figure, plural
+from evalkit.text.numbers import DECIMAL_FROM_N, Style, figure, plural
 
 _WIDTH, _HEIGHT = 360, 132
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 352, 14, 114
 _PAD = 0.06
 """Free space above and below the figures, relative to their range."""
+_NARROW = 0.1
+"""Range of a scale of rates below which its ends have a decimal."""
 _DOT, _LAST_DOT, _MARK = 1.8, 3.5, 5.0
 _TONES = {"alarm": "block", "warning": "warn", "quiet": "pass", "not watched": "ungated"}
 
@@ -86,7 +88,7 @@ def described_trend(trend: StreamTrend) -> str:
     for part in trend.parts:
         said += [part.what] if part.what else []
         if part.was is not None:
-            said.append(f"mean of the reference {figure(part.was, style, 1_000)}")
+            said.append(f"mean of the reference {figure(part.was, style, DECIMAL_FROM_N)}")
     for alarm in trend.alarms:
         until = f" until {alarm.ended}" if alarm.ended else ", which lasts"
         said.append(f"{alarm.level} since {alarm.began}{until}")
@@ -111,10 +113,11 @@ def _ground(frame: _Frame, reference: tuple[str, str] | None, ends: tuple[float,
         left, right = frame.edges(*reference)
         place = f'x="{left:.1f}" y="{_TOP}" width="{right - left:.1f}" height="{_BOTTOM - _TOP}"'
         yield f'<rect class="reference" {place}/>'
+    n = DECIMAL_FROM_N if ends[1] - ends[0] < _NARROW else 0
     for value in dict.fromkeys(ends):
         y = frame.y(value)
         yield f'<line class="axis" x1="{_LEFT}" x2="{_RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield f'<text x="{_LEFT - 4}" y="{y + 3.5:.1f}" text-anchor="end">{escape(figure(value, style))}</text>'
+        yield f'<text x="{_LEFT - 4}" y="{y + 3.5:.1f}" text-anchor="end">{escape(figure(value, style, n))}</text>'
 
 
 def _part(frame: _Frame, part: TrendPart) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from evalkit.report.html import environment, joined_script, policy_of, read_asset
@@ -12,7 +12,7 @@ from evalkit.report.monitor import words
 from evalkit.report.monitor.charts import stream_svg
 from evalkit.report.monitor.history import History, StreamTrend
 from evalkit.report.monitor.status import MonitorState, Status, StreamLine, StreamState
-from evalkit.text.numbers import Style, estimated, figure, style_of
+from evalkit.text.numbers import DECIMAL_FROM_N, MINUS, Style, estimated, figure, style_of
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MOST_STREAMS = 1_000
 _UNFOLDED = 3
 """Drawings of a metric that are shown unfolded; more if they have an alarm."""
+_OTHERS = "Other metrics"
 _SCRIPTS = ("visible.js", "parts.js", "monitor/monitor.js")
 _TONES: Mapping[MonitorState | StreamState, str] = {
     "alarm": "block",
@@ -55,6 +56,7 @@ class _Card:
 
     number: int
     title: str
+    note: str
     trend: StreamTrend
     drawing: Markup
     rows: tuple[_DayRow, ...]
@@ -62,9 +64,9 @@ class _Card:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Group:
-    """The drawings of one metric."""
+    """The drawings of one metric, or those of metrics with a single drawing."""
 
-    metric: str
+    title: str
     note: str
     shown: tuple[_Card, ...]
     folded: tuple[_Card, ...]
@@ -127,7 +129,8 @@ def _words(status: Status) -> dict[str, Any]:
         "now_of": words.now_of,
         "finds_of": words.finds_of,
         "name_parts": _BREAKABLE.split,
-        "rate": lambda value: figure(value, Style("rate"), 1_000),
+        "statistic": lambda value: f"{value:.1f}".replace("-0.0", "0.0").replace("-", MINUS),
+        "share": lambda value: figure(value, Style("rate"), DECIMAL_FROM_N),
         "estimated_rate": lambda estimate: estimated(estimate, Style("rate")),
         "usd": lambda value: figure(value, Style("usd")),
         "amount": lambda metric, value: figure(value, style_of(metric)),
@@ -135,21 +138,23 @@ def _words(status: Status) -> dict[str, Any]:
 
 
 def _groups(status: Status, history: History) -> Iterator[_Group]:
-    """Yield the metrics, each with all calls first, then the cohorts with an alarm; other cohorts are folded."""
+    """Yield the metrics, each with all calls first, then cohorts with an alarm; of the others, some are folded."""
     found: dict[str, list[_Card]] = {}
     for number, trend in enumerate(history.trends):
         if any(part.points for part in trend.parts):
             found.setdefault(trend.metric, []).append(_card(number, trend, history, status.reference))
     lines = {line.metric: line for line in reversed(status.streams)}
+    single: list[_Card] = []
     for metric, cards in found.items():
-        lasting = sum(card.trend.state in ("alarm", "warning") for card in cards[1:])
-        n_shown = max(_UNFOLDED, 1 + lasting)
-        yield _Group(
-            metric=metric,
-            note=_note(lines.get(metric), cards[0].trend),
-            shown=tuple(cards[:n_shown]),
-            folded=tuple(cards[n_shown:]),
-        )
+        note = _note(lines.get(metric), cards[0].trend)
+        lasting = sum(card.trend.state in ("alarm", "warning") for card in cards)
+        if len(cards) == 1 and not lasting:
+            single.append(replace(cards[0], title=metric, note=note))
+            continue
+        shown = max(_UNFOLDED, 1 + lasting)
+        yield _Group(title=metric, note=note, shown=tuple(cards[:shown]), folded=tuple(cards[shown:]))
+    if single:
+        yield _Group(title=_OTHERS, note=words.ALL_CALLS, shown=tuple(single), folded=())
 
 
 def _note(line: StreamLine | None, trend: StreamTrend) -> str:
@@ -166,6 +171,7 @@ def _card(number: int, trend: StreamTrend, history: History, reference: tuple[st
     return _Card(
         number=number,
         title=trend.cohort or words.ALL_CALLS,
+        note="",
         trend=trend,
         drawing=Markup(stream_svg(trend, history, reference)),  # noqa: S704 - our own drawing
         rows=_rows(trend),
