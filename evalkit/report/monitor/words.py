@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evalkit.report.monitor.status import Alarm, AmountLine, InputLine, MonitorState, SpendLine, Status, StreamLine
-from evalkit.text.numbers import DECIMAL_FROM_N, Style, estimated, figure, limit, plural, style_of
+from evalkit.text.numbers import DECIMAL_FROM_N, Style, estimated, figure, plural, style_of
 
 ALL_CALLS = "all calls"
 STATES: dict[MonitorState, str] = {
@@ -122,8 +122,3 @@ def input_words(line: InputLine) -> str:
     index = "" if line.psi is None else f", PSI {line.psi:.2f}"
     most = f": {line.what}" if line.moved and line.what else ""
     return f"inputs by {line.name}: {verdict} (p {line.p:.2g}{index}){most}"
-
-
-def margin_words(margin: float, *, is_rate: bool) -> str:
-    """Return a margin in the unit of a metric."""
-    return limit(margin, Style("rate") if is_rate else Style("number"))
