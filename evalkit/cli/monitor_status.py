@@ -52,6 +52,9 @@ def status(  # noqa: PLR0913 - typer reads the flags from the signature
     file: MonitorFile,
     since: Annotated[str, typer.Option(metavar="DAYS", help="Length of the period that is shown: 7d, 4w.")] = "7d",
     json: Annotated[bool, typer.Option("--json", help="Print the status as JSON, and nothing else.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page with the trends of all streams, one file.")
+    ] = None,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the status as Markdown.")] = None,
     prom: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write gauges for Prometheus' text file collector.")
@@ -76,11 +79,11 @@ def status(  # noqa: PLR0913 - typer reads the flags from the signature
     import time
 
     from evalkit.cli.output import CommandOutput
-    from evalkit.disk.writing import replacing
     from evalkit.operations.monitor_reference import question_embedder
     from evalkit.operations.monitor_status import StatusRequest, days_of, monitor_status
     from evalkit.operations.monitor_webhook import check_webhook, send_alarms
     from evalkit.report.monitor.console import print_status
+    from evalkit.report.monitor.html import status_html
     from evalkit.report.monitor.markdown import status_markdown
     from evalkit.report.monitor.prometheus import status_prometheus
     from evalkit.report.monitor.record import status_json
@@ -89,11 +92,11 @@ def status(  # noqa: PLR0913 - typer reads the flags from the signature
     if webhook is not None:
         check_webhook(webhook, os.environ)
     output = CommandOutput(json=json, verbose=verbose)
-    found = monitor_status(StatusRequest(file=file, now=now, days=days, embedder=question_embedder()))
-    for target, text in ((markdown, status_markdown), (prom, status_prometheus)):
+    request = StatusRequest(file=file, now=now, days=days, embedder=question_embedder(), with_history=html is not None)
+    found = monitor_status(request)
+    for target, text in ((html, status_html), (markdown, status_markdown), (prom, status_prometheus)):
         if target is not None:
-            with replacing(target) as opened:
-                opened.write(text(found))
+            _write(target, text(found))
     if json:
         typer.echo(status_json(found), nl=False)
     else:
@@ -140,6 +143,22 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
     else:
         print_arms(found, CommandOutput().results)
     raise typer.Exit(found.exit_code)
+
+
+def _write(target: Path, text: str) -> None:
+    """Write a file of the status, whole or not at all.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    from evalkit.disk.writing import replacing
+    from evalkit.errors import StoreError
+
+    try:
+        with replacing(target) as file:
+            file.write(text)
+    except OSError as error:
+        raise StoreError(f"{target}: {error.strerror}; name a file that can be written") from error
 
 
 def _show_reference(made: MadeReference) -> None:

@@ -117,7 +117,7 @@ def _watched_line(
         judge=facts.judge if facts else "",
         trusted=period.trusts(stream.stream),
         was=stream.mean,
-        now=_estimate(sums, stream.is_rate),
+        now=stream_estimate(sums, stream.is_rate),
         state=state,
         statistic=statistic[0],
         window=statistic[1],
@@ -144,7 +144,7 @@ def _unwatched_line(period: WatchPeriod, stream: Stream, facts: MetricFacts) -> 
             judge=facts.judge,
             trusted=period.trusts(stream),
             was=None,
-            now=_estimate(sums, facts.is_rate),
+            now=stream_estimate(sums, facts.is_rate),
             state="not watched",
             statistic=None,
             window=0,
@@ -155,7 +155,8 @@ def _unwatched_line(period: WatchPeriod, stream: Stream, facts: MetricFacts) -> 
         )
 
 
-def _estimate(sums: WeightedSums, is_rate: bool) -> Estimate:
+def stream_estimate(sums: WeightedSums, is_rate: bool) -> Estimate:
+    """Return the rate or the mean of a stream with its 95 % interval."""
     return weighted_rate(sums) if is_rate else weighted_average(sums)
 
 

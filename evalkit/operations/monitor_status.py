@@ -13,6 +13,7 @@ import numpy as np
 from evalkit.disk.paths import shown_path
 from evalkit.errors import ExitCode, InputError, Problem
 from evalkit.monitor.alarms import SPEND, merge_known, read_alerts, write_alerts
+from evalkit.monitor.history import HistoryRequest, monitor_history
 from evalkit.monitor.inputs import TextVectors, cohort_counts, embedded_days, input_lines
 from evalkit.monitor.judge_trust import distrust
 from evalkit.monitor.key_changes import KeyChange, key_changes
@@ -55,6 +56,7 @@ class StatusRequest:
         days: Length of the period that is shown.
         seed: Of the permutations of days.
         embedder: Embeds the questions; `None` to leave out the test of their mean.
+        with_history: Add what the page shows: the days of the streams, the failing kinds of the sample, coverage.
     """
 
     file: Path
@@ -62,6 +64,7 @@ class StatusRequest:
     days: int = WEEK
     seed: int = 0
     embedder: TextVectors | None = None
+    with_history: bool = False
 
 
 def days_of(text: str) -> int:
@@ -122,6 +125,13 @@ def _status(request: StatusRequest, monitor: Monitor, series: Series, period: Wa
     inputs = _inputs(request, monitor, series, period)
     reasons = tuple(_cannot_say(period, changes, newest, int(request.now // 3600)))
     state = _state(shown, reasons, inputs, spend)
+    lines = stream_lines(period, watched, changes_found(reference) if reference else (), shown, changes)
+    history = None
+    if request.with_history:
+        asked = HistoryRequest(
+            folder=monitor.folder, keep=monitor.options.keep, series=series, period=period, lines=lines, alarms=merged
+        )
+        history = monitor_history(asked)
     return Status(
         monitor=monitor.name,
         checked=datetime.fromtimestamp(request.now, UTC).isoformat(timespec="seconds"),
@@ -138,12 +148,13 @@ def _status(request: StatusRequest, monitor: Monitor, series: Series, period: Wa
         alarms_per_year=reference.alarms_per_year if reference else options.alarms_per_year,
         warnings_per_year=reference.warnings_per_year if reference else options.warnings_per_year,
         alarms=shown,
-        streams=stream_lines(period, watched, changes_found(reference) if reference else (), shown, changes),
+        streams=lines,
         amounts=tuple(amount_lines(period, series)),
         spend=spend,
         inputs=inputs,
         notes=tuple(_notes(period, changes, spend)),
         next=tuple(_next_steps(request.file, period, changes, shown)),
+        history=history,
     )
 
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from watch_lab import Lab, look, make_lab, refer, trust_judge
 
 from evalkit.cli.app import app
+from evalkit.errors import StoreError
 from evalkit.monitor.settings import load_monitor
 from evalkit.report.monitor.prometheus import status_prometheus
 
@@ -65,6 +66,12 @@ def test_the_commands_of_the_guide_run(guide: Lab) -> None:
             assert output.startswith("ALARM  support: ")
     assert "evalkit_alarm" in Path("evalkit.prom").read_text(encoding="utf-8")
     assert Path("status.md").read_text(encoding="utf-8").startswith("# Alarm: support\n")
+    page = Path("status.html").read_text(encoding="utf-8")
+    assert "<title>ALARM: support – evalkit</title>" in page
+    # Neither question nor answer of a call that failed, though its id is there.
+    assert "call-" in page
+    assert "about cards and accounts" not in page
+    assert "an answer" not in page
     # The record of the same moment has the same alarms.
     code, output = called("evalkit monitor status monitor.yaml --json")
     record = json.loads(output)
@@ -89,6 +96,16 @@ def test_the_exit_codes_are_those_of_the_guide(quiet: Lab, monkeypatch: pytest.M
         assert fix in said, line
     (quiet.folder / "reference.json").unlink()
     assert called("evalkit monitor status support.yaml")[0] == 3
+
+
+def test_a_file_that_cannot_be_written_is_named(quiet: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the fix, and without a traceback."""
+    monkeypatch.chdir(quiet.file.parent)
+    monkeypatch.setattr(time, "time", lambda: quiet.now)
+    for flag in ("--html", "--markdown", "--prom"):
+        ended = CliRunner().invoke(app, ["monitor", "status", "support.yaml", flag, "none/status"])
+        assert isinstance(ended.exception, StoreError), flag
+        assert str(ended.exception) == "none/status: No such file or directory; name a file that can be written"
 
 
 def test_a_reference_is_printed_with_its_thresholds(quiet: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

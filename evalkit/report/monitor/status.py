@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from evalkit.report.next_steps import NextStep
 from evalkit.results import Estimate
 from evalkit.stats.burn_rate import BurnRate
+
+if TYPE_CHECKING:
+    from evalkit.report.monitor.history import History
 
 AlarmLevel = Literal["alarm", "warning"]
 MonitorState = Literal["alarm", "warning", "quiet", "cannot say"]
@@ -154,6 +157,8 @@ class Status:
     notes: tuple[str, ...]
     """Changes of judges, missing days, what is not watched."""
     next: tuple[NextStep, ...]
+    history: History | None = None
+    """For the page; `None` if it was not asked for."""
 
     @property
     def lasting(self) -> tuple[Alarm, ...]:
