@@ -1,4 +1,4 @@
-"""`evalkit golden`: describe a golden set."""
+"""`evalkit golden`: describe a golden set, and find near-duplicates in it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,12 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalkit.cli.suite_file import SuiteFile, named_or_nearest
-from evalkit.text.escaping import visible
+from evalkit.text.escaping import cut, on_one_line, visible
 
 if TYPE_CHECKING:
     from evalkit.operations.coverage import GoldenCoverage
+    from evalkit.operations.dedup import Deduplicated
 
-golden = typer.Typer(name="golden", help="Describe golden sets.", rich_markup_mode=None, no_args_is_help=True)
+_PAIR_WIDTH = 160
+"""Number of characters that are shown of a case."""
+golden = typer.Typer(
+    name="golden",
+    help="Describe golden sets and find near-duplicates in them.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
 
 
 @golden.callback()
@@ -43,6 +51,90 @@ def coverage(
         _print_json(found)
     else:
         _print(found)
+
+
+GoldenFile = Annotated[Path, typer.Argument(help="Golden set, such as golden/cases.jsonl.")]
+
+
+@golden.command()
+def dedup(
+    set: GoldenFile,
+    accept: Annotated[
+        Path | None, typer.Option(help="Pairs that you accept, as --json prints them: put each into one cluster.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the pairs as JSON.")] = False,
+) -> None:
+    """List pairs of cases with nearly the same input.
+
+    A pair that differs in a number, a negation, a capitalised word or the contexts is a `variant`: another meaning is
+    likely. Any other is `same`. No case is removed. With --accept, the cases of the listed pairs get the same
+    `cluster`, so that they are not counted as independent.
+
+    Example: evalkit golden dedup golden/cases.jsonl --json > pairs.json
+
+    Exit codes: 0, 2 if set or pairs cannot be used.
+    """
+    from evalkit.operations.dedup import accept_duplicates, find_duplicates
+    from evalkit.text.numbers import plural
+
+    if accept is not None:
+        done = accept_duplicates(set, accept)
+        for name, ids in done.clusters.items():
+            typer.echo(visible(f"{name}: {', '.join(ids)}"))
+        typer.echo(
+            f"{plural(done.n_pairs, 'pair')} accepted, {plural(done.n_changed, 'row')} of {set} changed", err=True
+        )
+        return
+    found = find_duplicates(set)
+    if json:
+        _print_pairs_json(set, found)
+    else:
+        _print_pairs(set, found)
+
+
+def _print_pairs(file: Path, found: "Deduplicated") -> None:
+    from evalkit.text.numbers import plural
+
+    for pair in found.open_pairs:
+        why = f": {', '.join(pair.differences)}" if pair.differences else ""
+        typer.echo(f"{pair.kind} ({pair.jaccard:.2f}){why}")
+        for each in (pair.first, pair.second):
+            typer.echo("  " + cut(on_one_line(f"{each.place} {each.id}: {each.text}"), _PAIR_WIDTH))
+    n_same = sum(pair.kind == "same" for pair in found.open_pairs)
+    n_variants = len(found.open_pairs) - n_same
+    typer.echo(f"{plural(len(found.open_pairs), 'pair')} in {plural(found.n_cases, 'case')}: {n_same} same, ", nl=False)
+    typer.echo(plural(n_variants, "variant"))
+    if found.n_accepted:
+        typer.echo(f"{plural(found.n_accepted, 'other pair')} in one cluster already")
+    if not found.complete:
+        typer.echo("the set holds many cases of one template, so pairs may be missing", err=True)
+    if found.open_pairs:
+        typer.echo(f"to count pairs as one: evalkit golden dedup {file} --json > pairs.json, remove the pairs that are")
+        typer.echo(f"not duplicates from it, then: evalkit golden dedup {file} --accept pairs.json")
+
+
+def _print_pairs_json(file: Path, found: "Deduplicated") -> None:
+    import json
+
+    pairs = [
+        {
+            "a": pair.first.id,
+            "b": pair.second.id,
+            "kind": pair.kind,
+            "jaccard": round(pair.jaccard, 4),
+            "differences": list(pair.differences),
+            "texts": [pair.first.text, pair.second.text],
+        }
+        for pair in found.open_pairs
+    ]
+    record = {
+        "set": str(file),
+        "cases": found.n_cases,
+        "complete": found.complete,
+        "accepted": found.n_accepted,
+        "pairs": pairs,
+    }
+    typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
 
 
 def _print(found: "GoldenCoverage") -> None:
