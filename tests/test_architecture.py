@@ -19,6 +19,7 @@ RANKS = (
     {"suite", "ci", "analysis"},
     {"baselines"},
     {"runner"},
+    {"monitor"},
     {"operations"},
     {"cli", "pytest_plugin", "__init__", "__main__", "testing"},
 )

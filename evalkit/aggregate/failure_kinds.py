@@ -161,19 +161,35 @@ def _vectors(texts: Sequence[str]) -> tuple[Floats, list[str]]:
 
 
 def _centres(vectors: Floats) -> Floats:
-    """Return the mean vectors of the largest clusters by average linkage."""
-    from scipy.cluster.hierarchy import fcluster, linkage
-    from scipy.spatial.distance import squareform
-
-    apart = np.clip(1 - vectors @ vectors.T, 0, 1).round(9)
-    np.fill_diagonal(apart, 0)
-    joined = linkage(squareform((apart + apart.T) / 2, checks=False), "average")
-    labels = fcluster(joined, _APART, "distance")
+    """Return the mean vectors of the largest clusters."""
+    labels = _average_linkage(np.clip(1 - vectors @ vectors.T, 0, 1).round(9), _APART)
     counts = Counter(labels.tolist())
     first = {label: int(np.flatnonzero(labels == label)[0]) for label in counts}
     largest = sorted(counts, key=lambda label: (-counts[label], first[label]))[:MOST_CLUSTERS]
     means = [vectors[labels == label].mean(axis=0) for label in largest if counts[label] >= _SMALLEST]
     return np.array([mean / max(float(np.linalg.norm(mean)), 1e-12) for mean in means])
+
+
+def _average_linkage(distances: Floats, most: float) -> Ints:
+    """Join the nearest two clusters until all are farther apart than `most`; return the cluster of each item.
+
+    The distance of two clusters is the mean over their pairs of items (UPGMA; Sokal and Michener 1958), the same as
+    `fcluster(linkage(..., "average"), most, "distance")` of scipy, whose import takes longer than all reports of a run.
+    """
+    apart, labels = distances.copy(), np.arange(len(distances))
+    np.fill_diagonal(apart, np.inf)
+    sizes = np.ones(len(apart))
+    while len(apart):
+        kept, joined = sorted(np.unravel_index(int(apart.argmin()), apart.shape))
+        if not apart[kept, joined] <= most:
+            break
+        mean = (sizes[kept] * apart[kept] + sizes[joined] * apart[joined]) / (sizes[kept] + sizes[joined])
+        mean[kept] = np.inf
+        apart[kept], apart[:, kept] = mean, mean
+        apart[joined], apart[:, joined] = np.inf, np.inf
+        sizes[kept] += sizes[joined]
+        labels[labels == joined] = kept
+    return labels
 
 
 def _marks(vectors: Floats, inside: Bools, vocabulary: Sequence[str], text: str) -> tuple[str, ...]:

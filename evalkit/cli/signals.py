@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
@@ -25,13 +25,15 @@ from evalkit.disk.files import read_file
 from evalkit.disk.paths import shown_path
 from evalkit.errors import ExitCode
 from evalkit.operations.run import Request, Result, run_suite
-from evalkit.operations.run_systems import SystemsResult, run_systems
 from evalkit.runner.engine import Stop
 from evalkit.runner.event_loop import run_to_end
 from evalkit.runner.session import Interrupted, Watcher
 from evalkit.store.folder import RunFolder
 from evalkit.suite.parse import load_suite
 from evalkit.systems.secrets import names_in, redact, secrets_of
+
+if TYPE_CHECKING:
+    from evalkit.operations.run_systems import SystemsResult
 
 T = TypeVar("T")
 DRAIN_S = 8.0
@@ -51,6 +53,8 @@ def run_each_stoppable(request: Request, output: CommandOutput, progress: str) -
     async def run(watcher: Watcher, stop: Stop, own: Request) -> Result | SystemsResult:
         suite = load_suite(own.suite)
         if suite.systems:
+            from evalkit.operations.run_systems import run_systems
+
             return await run_systems(suite, own, watcher, stop, os.environ)
         return await run_suite(own, watcher, stop, os.environ, suite)
 

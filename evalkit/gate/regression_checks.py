@@ -89,16 +89,22 @@ def sight(tested: Sequence[Tested]) -> str:
         return f"{what} would be found 4 times in 5 {alone} where cases break one by one, {together} where clusters do"
     if _smallest_drop(first) is None and not any(_power(first, drop) >= 0.005 for drop in SHOWN_DROPS):
         return f"too few cases to find {what} of any size ({plural(len(first.gate.cases), 'case')})"
-    chances = [f"{100 * drop:g} % of its range {_power(first, drop):.0%} of the time" for drop in SHOWN_DROPS]
+    chances = [
+        f"one of {_sized(first, drop * _reach(first.gate))} in {_power(first, drop):.0%}" for drop in SHOWN_DROPS
+    ]
     smallest = _in_words(first, _smallest_drop(first))
-    return f"{what} would be found 4 times in 5 {smallest}; one of {', one of '.join(chances)}"
+    return f"{what} would be found 4 times in 5 {smallest}, {' and '.join(chances)} of runs"
 
 
 def _in_words(tested: Tested, smallest: float | None) -> str:
     if smallest is None:
         return "at no size"
+    return f"from {_sized(tested, smallest)} on"
+
+
+def _sized(tested: Tested, drop: float) -> str:
     metric = tested.gate.metric
-    return f"from {difference(smallest, style_of(metric.name, metric), len(tested.gate.cases))} on"
+    return difference(drop, style_of(metric.name, metric), len(tested.gate.cases))
 
 
 def _smallest_drop(tested: Tested, *, together: bool = True) -> float | None:

@@ -23,7 +23,6 @@ from evalkit.gate.earlier_decisions import (
     of_stored_rows,
     write_decision,
 )
-from evalkit.operations.score import answered_by, answers_of
 from evalkit.results import Decision, Summary
 from evalkit.runner.chat_clients import Replies
 from evalkit.runner.conversations import open_system
@@ -196,6 +195,7 @@ async def plan_run(
         InputError: reports every problem of suite, data, flags and baseline.
         NothingSelected: no case is left.
     """
+    from evalkit.operations.score import answered_by, answers_of
     from evalkit.suite.parse import load_suite
 
     refuse_places(request.written)

@@ -13,16 +13,12 @@ from evalkit.errors import InputError, Problem
 from evalkit.formats.turns import without_history
 from evalkit.runner.conversation_key import conversation_key
 from evalkit.runner.grading import Grader
-from evalkit.scorers.agents.ended import ConversationEnded
 from evalkit.scorers.registry import score_key
 from evalkit.suite.model import Suite
 from evalkit.systems import CALLED
 from evalkit.systems.base import Answer, Shared, SystemConfig
 from evalkit.systems.chat import ChatSystem
 from evalkit.systems.command import CommandSystem
-from evalkit.systems.conversation.environment import MakeEnvironment
-from evalkit.systems.conversation.loop import ConversationSetup, Simulate, conversing, directly
-from evalkit.systems.conversation.mocks import MockEnvironment
 from evalkit.systems.http import HttpSystem
 from evalkit.systems.python import PythonSystem
 from evalkit.systems.threads import own_code
@@ -30,6 +26,8 @@ from evalkit.types import Case, Failure, Output
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
+    from evalkit.systems.conversation.environment import MakeEnvironment
+    from evalkit.systems.conversation.loop import Simulate
 
 
 def adds_ended(suite: Suite) -> bool:
@@ -44,6 +42,8 @@ def ended_grader(index: int) -> Grader:
     Args:
         index: position of the grader, after those of the suite.
     """
+    from evalkit.scorers.agents.ended import ConversationEnded
+
     scorer = ConversationEnded()
     return Grader(scorer, key=score_key("ended", scorer, scorer), index=index)
 
@@ -86,6 +86,8 @@ async def open_system(system: SystemConfig, prepared: Prepared) -> AsyncIterator
         if conversation is None or not isinstance(system, CALLED):
             yield _without_earlier_steps(answer)
             return
+        from evalkit.systems.conversation.loop import ConversationSetup, conversing
+
         make, run = await open_environment(prepared.suite, prepared.shared, stack)
         setup = ConversationSetup(
             settings=conversation.settings,
@@ -125,6 +127,9 @@ async def open_environment(
     Raises:
         InputError: its class cannot be loaded.
     """
+    from evalkit.systems.conversation.loop import directly
+    from evalkit.systems.conversation.mocks import MockEnvironment
+
     conversation = suite.conversation
     environment = conversation.settings.environment if conversation is not None else None
     if conversation is not None and conversation.mocks is not None:

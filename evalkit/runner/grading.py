@@ -23,6 +23,8 @@ GradeAll = Callable[[Case, Output, int], Awaitable[Mapping[str, Grade]]]
 Scoring = Callable[[Case, Output, int], Grades | Awaitable[Grades]]
 """Grades one output of one repeat."""
 _SLACK = 1e-9
+_ONE = (Score, Unscored)
+"""Types of a single grade, which need not be awaited."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,9 @@ async def _asked(
 ) -> Iterator[Grade]:
     try:
         given = score()
-        if inspect.isawaitable(given):
+        if not isinstance(given, _ONE) and inspect.isawaitable(given):
             given = await given
-        grades = (given,) if isinstance(given, Score | Unscored) else tuple(given)
+        grades = (given,) if isinstance(given, _ONE) else tuple(given)
         if grader.package:
             grades = tuple(read_own(grade) for grade in grades)
         if grader.negated:

@@ -22,7 +22,6 @@ from evalkit.runner.addresses import addresses_of
 from evalkit.runner.case_checks import METRIC, checks_grader
 from evalkit.runner.chat_clients import Replies, Spending, judges_of, open_cache, open_client, unpriced, user_of
 from evalkit.runner.conversations import adds_ended, ended_grader, environment_problems
-from evalkit.runner.expected_states import open_replays, with_expected_states
 from evalkit.runner.grading import Grader
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
 from evalkit.runner.needs import missing, need_of
@@ -157,11 +156,13 @@ async def prepare(
     problems += unpriced(suite)
     asks_models = bool(judges_of(suite)) or user_of(suite) is not None
     cache = open_cache(suite, env, stack, replies) if replies != "none" and asks_models else None
-    services = await _services(suite, shared, stack, (budget, cache), problems)
+    services = await open_services(suite, shared, stack, (budget, cache), problems)
     if services is not None and any(entry.kind == "state" for entry in suite.scorers):
+        from evalkit.runner.expected_states import open_replays  # few suites need it
+
         services = replace(services, replays=await open_replays(suite, shared, stack))
     user = await _user(suite, shared, stack, (budget, cache), problems)
-    graders = _graders(suite, services, problems) if services else []
+    graders = bind_graders(suite, services, problems) if services else []
     checks = checks_grader(len(suite.scorers))
     golden, counts = None, case_counts(suite, [*graders, checks] if graders else [])
     try:
@@ -177,7 +178,9 @@ async def prepare(
         known = [(file, file.relative_to(suite.root).as_posix()) for file in suite.learnt_files]
         golden = replace(golden, learnt=tuple(overlap(golden, known)))
         problems += metric_name_problems(graders)
-        if not unsound_environment:
+        if not unsound_environment and services is not None and services.replays is not None:
+            from evalkit.runner.expected_states import with_expected_states
+
             graders = await with_expected_states(suite, graders, golden, problems.append)
         graders += [checks] if golden.checks else []
         graders += [ended_grader(len(suite.scorers) + 1)] if adds_ended(suite) else []
@@ -188,7 +191,7 @@ async def prepare(
         suite, counts if golden else case_counts(suite, graders), problems
     )
     if problems or golden is None or services is None:
-        raise InputError(_placed(suite, problem) for problem in problems)
+        raise InputError(placed_in_suite(suite, problem) for problem in problems)
     fingerprint = suite.system.fingerprint(shared)
     doubts = (*reach_doubts(suite, counts, has_judge=bool(judges_of(suite))), *_misspelt_tools(suite, graders))
     return Prepared(suite, golden, tuple(graders), shared, fingerprint, process, services, budget, cache, user, doubts)
@@ -249,7 +252,8 @@ def own_scorers(suite: Suite) -> Iterator[Path]:
             yield file
 
 
-def _graders(suite: Suite, services: Services, problems: list[Problem]) -> list[Grader]:
+def bind_graders(suite: Suite, services: Services, problems: list[Problem]) -> list[Grader]:
+    """Bind the scorers of a suite; the problems of those that cannot be bound are noted."""
     graders = []
     for entry in suite.scorers:
         try:
@@ -307,7 +311,7 @@ def _grader(suite: Suite, entry: ScorerEntry, scorer: Scorer) -> Grader:
     )
 
 
-async def _services(
+async def open_services(
     suite: Suite, shared: Shared, stack: AsyncExitStack, spending: Spending, problems: list[Problem]
 ) -> Services | None:
     """Open the services that scorers share; `None`, with the problems noted, if that fails."""
@@ -380,7 +384,7 @@ def _reach(suite: Suite, counts: CaseCounts, problems: Sequence[Problem]) -> lis
     return list(reach_problems(suite, counts, has_judge=bool(judges_of(suite))))
 
 
-def _placed(suite: Suite, problem: Problem) -> Problem:
+def placed_in_suite(suite: Suite, problem: Problem) -> Problem:
     """Add file and line to a problem whose place is a suite key such as `system.python`."""
     key = re.match(r"[a-z_]+", problem.place)
     known = problem.place.startswith(suite.golden_shown) or _LINE.search(problem.place)

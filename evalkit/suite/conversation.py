@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evalkit.disk.files import Unfit, read_file
 from evalkit.disk.project_code import SPELLING
@@ -12,8 +12,10 @@ from evalkit.errors import InputError, Problem
 from evalkit.formats.build import Builder
 from evalkit.formats.yaml_text import MAX_BYTES, Document, parse_data
 from evalkit.suite.model import SuiteConversation
-from evalkit.systems.conversation.mocks import Mocks
-from evalkit.systems.conversation.settings import ConversationSettings
+
+if TYPE_CHECKING:
+    from evalkit.systems.conversation.mocks import Mocks
+    from evalkit.systems.conversation.settings import ConversationSettings
 
 _PATH = ("conversation",)
 _ENVIRONMENT = (*_PATH, "environment")
@@ -51,6 +53,8 @@ def read_settings(
 
 
 def _mocks(builder: Builder, file: Path, shown: str) -> Mocks | None:
+    from evalkit.systems.conversation.mocks import Mocks
+
     try:
         value, marks = parse_data(read_file(file), shown, MAX_BYTES)
     except InputError as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit.aggregate.cohorts import DERIVED_VALUES, check_mix
 from evalkit.aggregate.repeat_rules import check_rule
@@ -17,10 +17,12 @@ from evalkit.results import OVERALL
 from evalkit.suite.named_system import NamedSystem, of_run
 from evalkit.systems import CALLED
 from evalkit.systems.base import SystemConfig
-from evalkit.systems.conversation.mocks import Mocks
 from evalkit.systems.conversation.settings import ConversationSettings
 from evalkit.systems.replay import ReplaySystem
 from evalkit.types import KINDS, SEVERITIES, Case, Concern
+
+if TYPE_CHECKING:
+    from evalkit.systems.conversation.mocks import Mocks
 
 SUITE_VERSION = 1
 MAX_CONCURRENCY = 1_000

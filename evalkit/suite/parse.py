@@ -51,7 +51,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         InputError: reports every problem of the file.
     """
     shown = shown or str(path)
-    data = _bytes(path, shown)
+    data = file_bytes(path, shown)
     builder = Builder(parse(data, shown))
     options = builder.build(SuiteOptions, builder.document.value, ()) or usable(builder)
     root = project_of(path.resolve().parent)
@@ -59,12 +59,12 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     files = _Files(builder, path.resolve().parent, root)
     golden_file = files.resolve(golden.path, ("golden",)) if golden.path else None
     learnt = [files.resolve(name, ("golden", "trained_on", i)) for i, name in enumerate(golden.trained_on)]
-    vendors = _vendors(builder, options.vendors)
+    vendors = read_vendors(builder, options.vendors)
 
     def placed(given: Any, at: Steps) -> Any:
-        return _placed(builder, model_options(given), "model", vendors, at)
+        return placed_model(builder, model_options(given), "model", vendors, at)
 
-    judge = _judge(builder, options.judge, placed)
+    judge = read_judge(builder, options.judge, placed)
     conversation = read_settings(builder, options.conversation, root, files.resolve, placed)
     systems = read_systems(builder, options, lambda value, at: _system(builder, value, vendors, at))
     system_kind, system = "", None
@@ -112,7 +112,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         calibration_files=tuple(file for file in records if file),
         learnt_files=tuple(file for file in learnt if file),
         conversation=conversation,
-        lines=_lines(builder.document),
+        lines=lines_of_keys(builder.document),
         variables=tuple(dict.fromkeys((*variables_of(builder.document.value), *keys))),
         stated_repeat=options.repeat,
     )
@@ -154,9 +154,19 @@ def _few_entries(builder: Builder, options: SuiteOptions) -> SuiteOptions:
     return options
 
 
-def _bytes(path: Path, shown: str) -> bytes:
+def file_bytes(path: Path, shown: str, kind: str = "suite") -> bytes:
+    """Read a YAML file.
+
+    Args:
+        path: the file.
+        shown: its name in messages.
+        kind: what the file is, in messages.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     if path.is_dir():
-        raise InputError(Problem(shown, "a folder, not a suite file", f"name the file, such as {shown}/suite.yaml"))
+        raise InputError(Problem(shown, f"a folder, not a {kind} file", f"name the file, such as {shown}/{kind}.yaml"))
     try:
         return read_file(path)
     except FileNotFoundError:
@@ -218,13 +228,15 @@ def _shown(files: Iterable[Path], root: Path) -> tuple[list[Path], list[str]]:
     return there, [_relative(file, root) for file in there]
 
 
-def _lines(document: Document) -> dict[str, str]:
+def lines_of_keys(document: Document) -> dict[str, str]:
+    """Map each dotted key of a document to `file:line:column`."""
     return {dotted(path): f"{document.source}:{line}:{column}" for path, (line, column) in document.marks.items()}
 
 
-def _judge(
+def read_judge(
     builder: Builder, value: Mapping[str, Any] | None, placed: Callable[[Any, Steps], Any]
 ) -> JudgeConfig | None:
+    """Build the judge of `judge:`, or note its problems; `placed` adds the address of a model's vendor."""
     if value is None:
         return None
     path = ("judge",)
@@ -252,11 +264,11 @@ def _system(builder: Builder, value: Any, vendors: Vendors, path: Steps = ("syst
         builder.problem(path, what, "write {python: module:function}, {http: https://...} ...")
         return "", None
     if kinds[0] == "chat":
-        value = _placed(builder, value, "chat", vendors, path, skip=("dialect",))
+        value = placed_model(builder, value, "chat", vendors, path, skip=("dialect",))
     return kinds[0], builder.build(SYSTEMS[kinds[0]], value, path)
 
 
-def _vendors(builder: Builder, given: Mapping[str, Any]) -> Vendors:
+def read_vendors(builder: Builder, given: Mapping[str, Any]) -> Vendors:
     """Return the table of vendors with the suite's changes and additions."""
     vendors = dict(VENDORS)
     for name, value in given.items():
@@ -268,7 +280,7 @@ def _vendors(builder: Builder, given: Mapping[str, Any]) -> Vendors:
     return vendors
 
 
-def _placed(
+def placed_model(
     builder: Builder, value: Any, key: str, vendors: Vendors, path: Steps, *, skip: tuple[str, ...] = ()
 ) -> Any:
     """Return the options of a model with the address of its vendor."""
@@ -329,7 +341,7 @@ def load_gate(path: Path, metrics: Sequence[Metric], cohorts: Collection[str]) -
         InputError: with every problem of the file.
     """
     shown = str(path)
-    builder = Builder(parse(_bytes(path, shown), shown))
+    builder = Builder(parse(file_bytes(path, shown), shown))
     value = builder.document.value
     if not isinstance(value, Mapping) or set(value) != {"gate"} or not isinstance(value["gate"], list):
         raise InputError(Problem(f"{shown}:1", "not a gate", "write `gate: [{no_regression: {by: [topic]}}]` alone"))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from evalkit.aggregate.failure_kinds import MOST_TEXTS, FailureGroups, FailureKind
+from evalkit.aggregate.failure_kinds import MOST_TEXTS, FailureGroups, FailureKind, _average_linkage
 from evalkit.types import NO_INPUT, Case, Failure, Output, Row, Score, Unscored, verdict_of
 
 REFUSALS = "I cannot help with this request, please contact the branch"
@@ -142,3 +145,17 @@ def test_faults_of_the_model_are_kinds_of_their_own() -> None:
         ("failed", "out_of_tokens", 2),
         ("failed", "keywords", 1),
     ]
+
+
+@settings(deadline=None, max_examples=60)
+@given(n=st.integers(0, 40), seed=st.integers(0, 2**32 - 1), most=st.floats(0.05, 1.2))
+def test_average_linkage_joins_the_items_that_scipy_joins(n: int, seed: int, most: float) -> None:
+    """Two items are in one cluster if and only if they are in one cluster of scipy's average linkage."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import pdist, squareform
+
+    points = np.random.default_rng(seed).normal(size=(n, 3))
+    distances = squareform(pdist(points)) if n > 1 else np.zeros((n, n))
+    expected = fcluster(linkage(squareform(distances), "average"), most, "distance") if n > 1 else np.arange(n)
+    found = _average_linkage(distances, most)
+    assert (found[:, None] == found).tolist() == (expected[:, None] == expected).tolist()

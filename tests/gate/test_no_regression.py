@@ -74,8 +74,8 @@ def test_a_comparison_says_which_drops_it_could_have_seen():
     told = [a_decision(each, NoRegression(), baseline=each).comparison.sight for each in (small, large)]
     check = the_check(a_decision(large, NoRegression(), baseline=large))
     assert f"4 times in 5 from {100 * check.smallest_drop:.1f} pts on" in told[1]
-    assert told[1].endswith("one of 5 % of its range 100% of the time, one of 10 % of its range 100% of the time")
-    assert "one of 5 % of its range 100%" not in told[0]
+    assert told[1].endswith(" pts on, one of 5.0 pts in 100% and one of 10.0 pts in 100% of runs")
+    assert "one of 5 pts in 100%" not in told[0]
     few = frozen(passing(6, 6))
     assert (
         "too few cases to find a drop of pass_rate overall of any size (6 cases)"

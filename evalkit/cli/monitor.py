@@ -1,0 +1,123 @@
+"""`evalkit monitor`: watch the calls of a system in production."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evalkit.errors import ExitCode, InputError, Problem
+
+if TYPE_CHECKING:
+    from evalkit.operations.monitor_take import Taken
+
+monitor = typer.Typer(
+    name="monitor", help="Watch the calls of a system in production.", rich_markup_mode=None, no_args_is_help=True
+)
+
+MonitorFile = Annotated[Path, typer.Argument(metavar="MONITOR.yaml", help="File of the monitor.")]
+
+
+@monitor.callback()
+def _group() -> None:
+    """Watch the calls of a system in production."""
+
+
+@monitor.command()
+def take(
+    file: MonitorFile,
+    logs: Annotated[
+        list[str] | None, typer.Argument(metavar="[LOGS]...", help="Log files, folders that grow, - for stdin.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Look again and again, until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="Time between looks of --follow.")] = 60,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Make series.sqlite again; no log is read.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON, one line a look.")] = False,
+) -> None:
+    """Take new calls from logs, grade them, and keep the figures.
+
+    Scorers that ask no judge grade every call. Those that ask one grade a sample. Each call counts once, also if the
+    command was killed, or if the log was rotated.
+
+    Example: evalkit monitor take support.yaml logs/
+
+    Exit codes: 0, 2 if monitor or logs cannot be used, 3 if more than 10 % of the rows were refused.
+    """
+    import asyncio
+    import gc
+    import os
+    import sys
+    import time
+
+    from evalkit.cli.stopping import until_stopped
+    from evalkit.operations.monitor_take import TakeRequest
+    from evalkit.operations.monitor_take import follow as follow_logs
+    from evalkit.operations.monitor_take import rebuild as rebuild_series
+    from evalkit.operations.monitor_take import take as take_logs
+
+    _check(logs or [], follow=follow, rebuild=rebuild)
+    if rebuild:
+        n = rebuild_series(file)
+        typer.echo(f"made the series again from {n:,} batch{'es' if n != 1 else ''}")
+        return
+    gc.set_threshold(100_000, 50, 50)  # calls are short-lived and hold no cycles
+    request = TakeRequest(file=file, logs=logs or [], env=os.environ, now=time.time, stdin=sys.stdin.buffer)
+    if not follow:
+        taken = asyncio.run(take_logs(request))
+        _show(taken, as_json=json)
+        if not taken.is_enough:
+            raise typer.Exit(ExitCode.NO_DECISION)
+        return
+    with until_stopped() as stopped:
+        within = asyncio.to_thread
+        asyncio.run(
+            follow_logs(
+                request,
+                lambda seconds: within(stopped.within, seconds),
+                every,
+                lambda found: _show(found, as_json=json),
+            )
+        )
+    stopped.leave()
+
+
+def _check(logs: list[str], *, follow: bool, rebuild: bool) -> None:
+    """Refuse flags that do not go together.
+
+    Raises:
+        InputError: says which.
+    """
+    if rebuild and (logs or follow):
+        raise InputError(Problem("--rebuild", "no log is read", "leave out the logs and --follow"))
+    if not rebuild and not logs:
+        raise InputError(Problem("LOGS", "no logs given", "name files or a folder, or `-` for standard input"))
+    if follow and "-" in logs:
+        what = "standard input ends, and is read once"
+        raise InputError(Problem("--follow", what, "leave it out, or name a file or a folder"))
+
+
+def _show(taken: "Taken", *, as_json: bool) -> None:
+    import dataclasses
+    import json
+
+    from evalkit.text.escaping import visible
+
+    if as_json:
+        record = {name: value for name, value in dataclasses.asdict(taken).items() if name not in ("refused", "notes")}
+        record |= {"n_read": taken.n_read, "refused": [*map(str, taken.refused)]}
+        record["notes"] = [f"{each.place}: {each.what}" for each in taken.notes]
+        typer.echo(json.dumps(record))
+        return
+    for note in taken.notes:
+        typer.echo(visible(f"note {note.place}: {note.what}"), err=True)
+    for problem in taken.refused:
+        typer.echo(visible(f"refused {problem}"), err=True)
+    if taken.n_refused > len(taken.refused):
+        typer.echo(f"refused {taken.n_refused - len(taken.refused):,} more rows", err=True)
+    counts = f"{taken.n_scored:,} scored, {taken.n_refused:,} refused, {taken.n_double:,} double"
+    typer.echo(f"read {taken.n_read:,} rows: {counts}")
+    if taken.n_sampled:
+        cost = f" for ${taken.spent_usd:.4g}" if taken.spent_usd else ""
+        judged = f", {taken.n_judged:,} judged{cost}" if taken.n_judged else ""
+        typer.echo(f"sampled {taken.n_sampled:,} calls{judged}")
+    if taken.n_forgotten:
+        typer.echo(f"deleted the texts of {taken.n_forgotten} day{'s' if taken.n_forgotten != 1 else ''}")

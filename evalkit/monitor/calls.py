@@ -1,0 +1,268 @@
+"""Read one logged call from a row of a log; a row that cannot be read is refused with its place."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from evalkit.formats.contexts import read_contexts
+from evalkit.formats.fields import read_amount, read_count
+from evalkit.formats.messages import read_messages
+from evalkit.monitor.settings import LogOptions, Monitor
+from evalkit.systems.output import to_output
+from evalkit.types import Case, Failure, Origin, Output
+
+DAY_S = 86_400.0
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
+_MOST_ID = 1_000
+_MOST_COHORT = 200
+_THUMBS: Mapping[Any, bool] = {"up": True, "down": False, 1: True, -1: False, False: False}
+MISSING = "(missing)"
+"""Value of a cohort that a call does not have."""
+AMOUNTS = ("latency_s", "cost_usd", "steps", "tool_errors", "input_tokens", "output_tokens")
+"""Figures that the log itself holds."""
+
+
+class Refused(ValueError):
+    """A row that is not a call: `what; fix`. The text repeats no value of the row."""
+
+
+class LoggedCall(NamedTuple):
+    """One call of the system in production.
+
+    Attributes:
+        id: Hash of its id, 64 bits.
+        unit: Hash of its session, or of its id, with the salt of the draw; 64 bits.
+        at: Seconds since 1970.
+        cohorts: Value of each cohort of the monitor.
+        case: What was asked; `None` if the call failed.
+        output: The answer; `None` if the call failed.
+        thumb: Whether the user was content; `None` if unknown.
+        amounts: As `AMOUNTS`; `None` where unknown.
+        place: File and line.
+    """
+
+    id: int
+    unit: int
+    at: float
+    cohorts: tuple[str, ...]
+    case: Case | None
+    output: Output | None
+    thumb: bool | None
+    amounts: tuple[float | None, ...]
+    place: str
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Hashes ids of calls and sessions, so that neither is stored.
+
+    Attributes:
+        name: Name of the monitor, part of the hash of ids.
+        salt: Text that the draw depends on.
+        by_session: Whether whole sessions are drawn.
+    """
+
+    name: bytes
+    salt: bytes
+    by_session: bool
+
+    @classmethod
+    def of(cls, monitor: Monitor) -> Identity:
+        """Return the hashes of a monitor."""
+        return cls(monitor.name.encode(), monitor.salt.encode(), monitor.options.sample.unit == "session")
+
+    def id_of(self, text: str) -> int:
+        """Return the hash of an id."""
+        return hash64(self.name, text)
+
+    def unit_of(self, text: str, session: str | None) -> int:
+        """Return the hash of the unit that is drawn; it decides on the draw."""
+        return hash64(self.salt, f"s {session}" if self.by_session and session else f"c {text}")
+
+
+def hash64(salt: bytes, text: str) -> int:
+    """Return the first 8 bytes of blake2b(salt | text) as a number."""
+    data = salt + b"\0" + text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
+
+
+class RowReader:
+    """Reads rows with the columns of a monitor."""
+
+    def __init__(self, monitor: Monitor, now: float) -> None:
+        """Set the columns.
+
+        Args:
+            monitor: Names them.
+            now: Seconds since 1970; calls more than a day later are refused.
+        """
+        self._options = monitor.options.logs
+        self._identity = Identity.of(monitor)
+        self._names = tuple(monitor.cohorts)
+        self._cohorts = [getter(column) for column in monitor.cohorts.values()]
+        self._latest = now + DAY_S
+        options = self._options
+        self._id, self._at, self._input, self._output = map(
+            getter, (options.id, options.at, options.input, options.output)
+        )
+        self._contexts, self._session, self._error, self._thumb = map(
+            getter, (options.contexts, options.session, options.error, options.thumb)
+        )
+        amounts = ((at, name, getattr(options, name)) for at, name in enumerate(AMOUNTS))
+        self._amounts = [(at, name, getter(column)) for at, name, column in amounts if column is not None]
+        self._unknown: list[float | None] = [None] * len(AMOUNTS)
+
+    def read(self, row: Any, place: str) -> LoggedCall:
+        """Read one row.
+
+        Raises:
+            Refused: it is not a call.
+        """
+        if not isinstance(row, Mapping):
+            raise Refused("not an object; write one JSON object a line")
+        options = self._options
+        text = _id(self._id(row), options.id)
+        at = _time(self._at(row), options, self._latest)
+        session = self._session(row)
+        cohorts = tuple([_cohort(get(row)) for get in self._cohorts])
+        amounts = self._unknown.copy()
+        for number, name, get in self._amounts:
+            amounts[number] = _amount(name, get(row))
+        error = self._error(row)
+        case = output = None
+        if error is None or error is False or error == "":
+            case, output = self._asked(row, text, cohorts)
+        return LoggedCall(
+            self._identity.id_of(text),
+            self._identity.unit_of(text, None if session is None else _id(session, options.session or "")),
+            at,
+            cohorts,
+            case,
+            output,
+            None if options.thumb is None else _thumb(self._thumb(row), options),
+            tuple(amounts),
+            place,
+        )
+
+    def _asked(self, row: Mapping[str, Any], text: str, cohorts: tuple[str, ...]) -> tuple[Case, Output]:
+        options = self._options
+        asked, answer, contexts = self._input(row), self._output(row), self._contexts(row)
+        given: Any = asked
+        if type(asked) is not str:
+            try:
+                given = read_messages(options.input, asked)
+            except (ValueError, TypeError):
+                given = None
+            if not given:
+                raise Refused(f"{options.input}: no text and no list of messages; name the column of the question")
+        if answer is None:
+            fix = "name the column of errors as `logs: {error: ...}` if the call failed"
+            raise Refused(f"{options.output}: no answer; {fix}")
+        output = Output(text=answer) if type(answer) is str else to_output(answer)
+        if isinstance(output, Failure):
+            raise Refused(f"{options.output}: {_without_value(output.message)}; write a text or an output object")
+        texts: tuple[str, ...] = ()
+        origins: tuple[Origin, ...] = ()
+        if type(contexts) is list and all([type(each) is str for each in contexts]):
+            texts = tuple(contexts)
+        elif contexts is not None:
+            try:
+                texts, origins = read_contexts(options.contexts or "", contexts)
+            except (ValueError, TypeError) as error:
+                raise Refused(f"{_without_value(error)}; write a list of texts") from None
+        labels = dict(zip(self._names, cohorts, strict=True))
+        case = Case(id=text, input=given, contexts=texts, origins=origins, cohorts=labels, fields=row)
+        return case, output
+
+
+Get = Callable[[Mapping[str, Any]], Any]
+
+
+def getter(column: str | None) -> Get:
+    """Return the function that finds a column in a row, also as a path of objects; `None` if it is not there."""
+    if column is None:
+        return lambda row: None
+    if "." not in column:
+        return lambda row: row.get(column)  # a mapping of any kind, so no `itemgetter`
+    parts = column.split(".")
+
+    def find(row: Mapping[str, Any]) -> Any:
+        if column in row:
+            return row[column]
+        found: Any = row
+        for part in parts:
+            if not isinstance(found, Mapping):
+                return None
+            found = found.get(part)
+        return found
+
+    return find
+
+
+def _id(value: Any, column: str) -> str:
+    if type(value) is int:
+        return str(value)
+    if type(value) is not str or not value or len(value) > _MOST_ID:
+        what = "missing" if value is None or value == "" else f"no text of up to {_MOST_ID:,} characters"
+        raise Refused(f"{column}: {what}; every call needs an id of its own")
+    return value
+
+
+def _time(value: Any, options: LogOptions, latest: float) -> float:
+    fix = "write ISO 8601 such as 2026-09-01T08:30:00Z, or seconds since 1970"
+    if type(value) is str:
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            raise Refused(f"{options.at}: no time; {fix}") from None
+        at = (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
+    elif type(value) in (int, float):
+        at = float(value) if abs(value) < 1e18 else float("inf")
+    elif isinstance(value, datetime):
+        at = (value if value.tzinfo is not None else value.replace(tzinfo=UTC)).timestamp()
+    else:
+        raise Refused(f"{options.at}: {'missing' if value is None else 'no time'}; {fix}")
+    if not _EARLIEST <= at <= latest:
+        raise Refused(f"{options.at}: before the year 2000, or more than a day ahead of the clock; {fix}")
+    return at
+
+
+def _cohort(value: Any) -> str:
+    if type(value) is str:
+        return value if 0 < len(value) <= _MOST_COHORT and value.isprintable() and "|" not in value else MISSING
+    if type(value) is bool:
+        return str(value).lower()
+    return str(value) if type(value) is int else MISSING
+
+
+def _amount(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    if type(value) is float and 0 <= value < 1e9:
+        return value
+    try:
+        found = read_amount(name, value) if name in ("latency_s", "cost_usd") else read_count(name, value)
+    except (ValueError, TypeError) as error:
+        raise Refused(f"{_without_value(error)}; write a number of at least 0, or null if it is unknown") from None
+    return None if found is None else float(found)
+
+
+def _thumb(value: Any, options: LogOptions) -> bool | None:
+    if value is None or value == "" or (value == 0 and value is not False):
+        return None
+    try:
+        found = _THUMBS.get(value)
+    except TypeError:
+        found = None
+    if found is None:
+        raise Refused(f"{options.thumb}: no rating; write `up` or `down`, 1 or -1, true or false, or null")
+    return found
+
+
+def _without_value(said: object) -> str:
+    """Return the text of an error up to the value that it repeats, which may be private."""
+    return str(said).partition(", got ")[0].partition("; ")[0]

@@ -1,0 +1,158 @@
+"""Bind the scorers of a monitor: rules for every call, judges for the sample."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from evalkit.errors import InputError, Problem
+from evalkit.llm.budget import Budget, BudgetReached
+from evalkit.monitor.calls import AMOUNTS
+from evalkit.monitor.series import MetricFacts, digest_of_key
+from evalkit.monitor.settings import Monitor
+from evalkit.runner.chat_clients import judges_of, open_cache, unpriced
+from evalkit.runner.grading import GradeAll, Grader, grade_all
+from evalkit.runner.names import metric_name_problems
+from evalkit.runner.prepare import bind_graders, open_services, placed_in_suite
+from evalkit.scorers.base import Asking, Grade
+from evalkit.systems.base import Shared
+from evalkit.types import Case, Output, Unscored
+
+ERROR, THUMB, JUDGE_COST = "error", "thumbs_down", "judge_cost_usd"
+PASSED, SCORED = ".passed", ".scored"
+
+_RATES = {ERROR, THUMB}
+
+
+@dataclass(frozen=True)
+class MonitorGraders:
+    """The bound scorers of a monitor.
+
+    Attributes:
+        rules: Those that ask no judge.
+        judges: Those that ask one.
+        facts: Of every metric that a call may have.
+        budget: What judges may cost a day; `None` without a limit.
+    """
+
+    rules: tuple[Grader, ...]
+    judges: tuple[Grader, ...]
+    facts: tuple[MetricFacts, ...]
+    budget: Budget | None = None
+
+    @property
+    def by_rules(self) -> GradeAll:
+        """Grades one answer with every rule."""
+        return grade_all(self.rules)
+
+    async def by_judges(self, case: Case, output: Output) -> Mapping[str, Grade]:
+        """Grade one answer with every judge; beyond the budget every metric is unscored."""
+        try:
+            return await grade_all(self.judges)(case, output, 0)
+        except BudgetReached as error:
+            names = [metric.name for grader in self.judges if grader.applies(case) for metric in grader.metrics]
+            return {name: Unscored(name, "budget", str(error)) for name in names}
+
+
+@asynccontextmanager
+async def open_graders(monitor: Monitor, env: Mapping[str, str]) -> AsyncIterator[MonitorGraders]:
+    """Bind the scorers, and open the judge with its cache.
+
+    Args:
+        monitor: Names them.
+        env: The environment, for keys.
+
+    Raises:
+        InputError: reports every scorer that cannot grade logged calls.
+    """
+    suite = monitor.suite
+    shared = Shared(monitor.path.parent, monitor.root, monitor.options.concurrency, dict(env))
+    problems: list[Problem] = list(unpriced(suite))
+    limit = monitor.options.sample.budget_usd_per_day
+    budget = None if limit is None else Budget(limit)
+    async with AsyncExitStack() as stack:
+        cache = open_cache(suite, env, stack, "taken") if judges_of(suite) else None
+        services = await open_services(suite, shared, stack, (budget, cache), problems)
+        graders = bind_graders(suite, services, problems) if services else []
+        problems += metric_name_problems(graders)
+        problems += _needs(monitor, graders)
+        if problems:
+            raise InputError(placed_in_suite(suite, problem) for problem in problems)
+        judges = tuple(each for each in graders if isinstance(each.scorer, Asking))
+        rules = tuple(each for each in graders if each not in judges)
+        yield MonitorGraders(rules, judges, tuple(_facts(rules, judges)), budget)
+
+
+class MetricColumns:
+    """The metrics of some calls, by column: values, pass marks, and whether there is a grade."""
+
+    def __init__(self, graders: MonitorGraders, n: int) -> None:
+        """Begin with unknown values.
+
+        Args:
+            graders: Their metrics.
+            n: Number of calls.
+        """
+        self.columns = {facts.metric: np.full(n, np.nan) for facts in graders.facts}
+        of = self.columns.get
+        every = [metric for grader in (*graders.rules, *graders.judges) for metric in grader.metrics]
+        self._own = [(each.name, of(each.name + SCORED), of(each.name + PASSED), of(each.name)) for each in every]
+
+    def fill(self, at: int, grades: Mapping[str, Grade]) -> None:
+        """Write the grades of one call."""
+        for name, scored, passed, values in self._own:
+            grade = grades.get(name)
+            if grade is None or scored is None:
+                continue
+            if isinstance(grade, Unscored):
+                scored[at] = 0.0
+                continue
+            scored[at] = 1.0
+            if passed is not None and grade.passed is not None:
+                passed[at] = grade.passed
+            if values is not None:
+                values[at] = grade.value
+
+
+def cost_of(grades: Mapping[str, Grade]) -> float:
+    """Return the US dollars of the judges' replies that were not cached; those of unknown price add nothing."""
+    usages = [grade.usage for grade in grades.values() if grade.usage is not None]
+    return sum(usage.cost_usd for usage in usages if usage.cost_usd is not None and not usage.cached)
+
+
+def _facts(rules: Sequence[Grader], judges: Sequence[Grader]) -> Iterator[MetricFacts]:
+    for name in (ERROR, THUMB, *AMOUNTS):
+        yield MetricFacts(name, "", name in _RATES, higher_is_better=False)
+    if judges:
+        yield MetricFacts(JUDGE_COST, "", is_rate=False, higher_is_better=False, is_judged=True)
+    for grader in (*rules, *judges):
+        is_judged, key = grader in judges, _key(grader)
+        for metric in grader.metrics:
+            about = {"is_judged": is_judged, "judge": metric.judge or ""}
+            yield MetricFacts(metric.name + SCORED, key, **about)  # type: ignore[arg-type]
+            if metric.votes:
+                yield MetricFacts(metric.name + PASSED, key, **about)  # type: ignore[arg-type]
+            if not (metric.votes and metric.binary):
+                better = {"is_rate": metric.binary, "higher_is_better": metric.higher_is_better}
+                yield MetricFacts(metric.name, key, **better, **about)  # type: ignore[arg-type]
+
+
+def _key(grader: Grader) -> str:
+    """Return 12 hex digits of everything that a score depends on."""
+    return digest_of_key(grader.key, None if grader.when is None else asdict(grader.when))
+
+
+def _needs(monitor: Monitor, graders: Sequence[Grader]) -> Iterator[Problem]:
+    """Yield the scorers that need what logs do not hold."""
+    options = monitor.options.logs
+    for grader in graders:
+        place = f"scorers[{grader.index}]"
+        if "reference" in grader.scorer.needs:
+            what = f"{grader.scorer.name} needs a reference, which logged calls do not have"
+            yield Problem(place, what, "remove it")
+        if "contexts" in grader.scorer.needs and options.format != "otlp" and options.contexts is None:
+            what = f"{grader.scorer.name} needs contexts"
+            yield Problem(place, what, "name their column: `logs: {contexts: ...}`")

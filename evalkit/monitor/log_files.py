@@ -1,0 +1,174 @@
+"""Read whole lines of growing logs in blocks, each with the cursor that follows it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from evalkit.disk.files import Unfit, open_file
+from evalkit.disk.paths import shown_path
+from evalkit.errors import InputError, Problem
+from evalkit.monitor.cursors import PACKED, Cursor, cursor_at, is_log, place_in
+
+BLOCK_BYTES = 4 << 20
+STDIN = "-"
+_PIECE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class LogBlock:
+    """Some whole lines of one log.
+
+    Attributes:
+        shown: The log in messages.
+        first: Number of the first line, from 1.
+        lines: Without their line feeds.
+        ends: Byte after each line.
+        cursor: Cursor after the last line; `None` for standard input, which has none.
+    """
+
+    shown: str
+    first: int
+    lines: Sequence[bytes]
+    ends: Sequence[int]
+    cursor: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogNote:
+    """Something about a log that is no error: a rotation, or a line that is not yet whole."""
+
+    place: str
+    what: str
+
+
+def log_paths(given: Iterable[str]) -> list[Path]:
+    """Return the files that are named, and those of folders that are; `-` is left out.
+
+    Files of a folder are ordered by the time of their last change, so that rotated ones come first.
+
+    Raises:
+        InputError: reports every path that cannot be read.
+    """
+    problems: list[Problem] = []
+    found: dict[Path, None] = {}
+    for name in given:
+        path = Path(name)
+        if name == STDIN:
+            continue
+        if path.is_dir():
+            try:
+                found |= dict.fromkeys(_of_folder(path))
+            except OSError as error:
+                problems.append(Problem(name, f"cannot be read: {error.strerror}", "check its permissions"))
+        elif not path.exists():
+            problems.append(Problem(name, "no such file or folder", "check the path"))
+        elif path.suffix in PACKED:
+            fix = f"unpack it: `gzip -dc {name} | evalkit monitor take MONITOR.yaml -`"
+            problems.append(Problem(name, "a packed file", fix))
+        else:
+            found[path] = None
+    if problems:
+        raise InputError(problems)
+    return list(found)
+
+
+def _of_folder(folder: Path) -> list[Path]:
+    known = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if is_log(entry.name) and stat.S_ISREG(entry.stat().st_mode):
+                known.append((entry.stat().st_mtime_ns, entry.name))
+    return [folder / name for _, name in sorted(known)]
+
+
+def read_log(path: Path, cursors: Mapping[str, Cursor], notes: list[LogNote]) -> Iterator[LogBlock]:
+    """Yield the new whole lines of a file.
+
+    Args:
+        path: The file.
+        cursors: Of the files that were read, by name.
+        notes: Gets what is worth a word about the file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    shown = shown_path(path)
+    try:
+        with open_file(path) as file:
+            yield from _new_lines(file, shown, cursors, notes)
+    except Unfit as error:
+        raise InputError(Problem(shown, str(error.strerror), "name a log with one call a line")) from None
+    except FileNotFoundError:
+        return  # rotated away since the folder was listed; it is read under its new name
+    except OSError as error:
+        raise InputError(Problem(shown, f"cannot be read: {error.strerror}", "check its permissions")) from None
+
+
+def _new_lines(file: BinaryIO, shown: str, cursors: Mapping[str, Cursor], notes: list[LogNote]) -> Iterator[LogBlock]:
+    place = place_in(file, cursors.values())
+    if place.begin == "truncated":
+        notes.append(LogNote(shown, "truncated or replaced since it was read: it is read from the beginning"))
+    elif place.begin == "moved":
+        notes.append(LogNote(f"{shown}:{place.lines + 1}", "a copy of a log that was read up to here"))
+    size = os.fstat(file.fileno()).st_size
+    file.seek(place.offset)
+    read = _limited(file, size - place.offset)
+    at, line = place.offset, place.lines + 1
+    for block in _blocks(read, shown, line, at, notes, is_whole=False):
+        at, line = block.ends[-1], block.first + len(block.lines)
+        yield LogBlock(block.shown, block.first, block.lines, block.ends, cursor_at(file, at, line - 1))
+
+
+def read_stream(stream: BinaryIO, notes: list[LogNote]) -> Iterator[LogBlock]:
+    """Yield the lines of standard input, the last one also without a line feed."""
+    pieces = iter(lambda: stream.read(_PIECE_BYTES), b"")
+    yield from _blocks(pieces, "<stdin>", 1, 0, notes, is_whole=True)
+
+
+def _limited(file: BinaryIO, n_bytes: int) -> Iterator[bytes]:
+    while n_bytes > 0 and (piece := file.read(min(_PIECE_BYTES, n_bytes))):
+        n_bytes -= len(piece)
+        yield piece
+
+
+def _blocks(
+    pieces: Iterator[bytes], shown: str, line: int, at: int, notes: list[LogNote], *, is_whole: bool
+) -> Iterator[LogBlock]:
+    """Cut pieces into blocks of whole lines."""
+    kept: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        kept.append(piece)
+        size += len(piece)
+        if size < BLOCK_BYTES or b"\n" not in piece:
+            continue
+        data = b"".join(kept)
+        end = data.rfind(b"\n") + 1
+        block = _block(shown, line, at, data[:end])
+        kept, size = [data[end:]], len(data) - end
+        at, line = at + end, line + len(block.lines)
+        yield block
+    data = b"".join(kept)
+    if is_whole and data and not data.endswith(b"\n"):
+        data += b"\n"
+    end = data.rfind(b"\n") + 1
+    if end:
+        block = _block(shown, line, at, data[:end])
+        line += len(block.lines)
+        yield block
+    if len(data) > end:
+        notes.append(LogNote(f"{shown}:{line}", "the last line has no line feed yet: it is read once it has one"))
+
+
+def _block(shown: str, line: int, at: int, data: bytes) -> LogBlock:
+    lines = data.split(b"\n")[:-1]
+    ends = []
+    for each in lines:
+        at += len(each) + 1
+        ends.append(at)
+    return LogBlock(shown, line, lines, ends, None)

@@ -1,0 +1,249 @@
+"""Turn logged calls into observations: drop doubles, grade by rules, draw the sample, ask the judge."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.monitor.calls import AMOUNTS, DAY_S, LoggedCall
+from evalkit.monitor.cohort_values import CohortValues
+from evalkit.monitor.grading import ERROR, JUDGE_COST, THUMB, MetricColumns, MonitorGraders, cost_of
+from evalkit.monitor.known_ids import KnownIds
+from evalkit.monitor.observations import MICRO, Observations
+from evalkit.monitor.sampling import (
+    SEPARATOR,
+    WEEK,
+    WEEKS,
+    InclusionPlan,
+    expected_calls,
+    first_day_calls,
+    inclusion_plan,
+    is_drawn,
+    with_suspicion,
+)
+from evalkit.monitor.series import Series
+from evalkit.monitor.settings import SampleOptions
+from evalkit.scorers.base import Grade
+from evalkit.types import Row
+
+Floats = NDArray[np.float64]
+LEAST_ELAPSED = 1 / 24
+"""Share of its first day that a monitor takes to have passed at least."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """The calls of a batch.
+
+    Attributes:
+        days: By day, doubles left out.
+        rows: Day -> sampled calls with their texts.
+        n_double: Calls that were known.
+        n_judged: Calls that judges graded.
+        spent_usd: What judges cost.
+        newest: Seconds since 1970 of the newest call; `None` of no calls.
+    """
+
+    days: Sequence[Observations] = ()
+    rows: Mapping[int, Sequence[Row]] = field(default_factory=dict)
+    n_double: int = 0
+    n_judged: int = 0
+    spent_usd: float = 0.0
+    newest: float | None = None
+
+    @property
+    def n(self) -> int:
+        """Number of calls."""
+        return sum(map(len, self.days))
+
+
+@dataclass
+class _Drafts:
+    """The calls of a batch while they are graded."""
+
+    calls: Sequence[LoggedCall]
+    days: Sequence[int]
+    grades: list[Mapping[str, Grade]] = field(default_factory=list)
+    labels: list[tuple[str, ...]] = field(default_factory=list)
+    are_new: list[bool] = field(default_factory=list)
+    suspicion: list[float] = field(default_factory=list)
+
+
+def without_doubles(calls: Sequence[LoggedCall], ids: KnownIds) -> list[LoggedCall]:
+    """Return the calls whose ids are not known of the days around, each once: the first counts.
+
+    Raises:
+        StoreError: the ids cannot be read.
+    """
+    keys = np.array([call.id for call in calls], np.uint64)
+    days = np.array([int(call.at // DAY_S) for call in calls], np.int64)
+    fresh = np.zeros(len(calls), np.bool_)
+    fresh[np.unique(keys, return_index=True)[1]] = True
+    for day in np.unique(days).tolist():
+        own = np.flatnonzero(fresh & (days == day))
+        fresh[own[ids.are_known(day, keys[own])]] = False
+    return [calls[at] for at in np.flatnonzero(fresh).tolist()]
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Grades and draws calls.
+
+    Attributes:
+        graders: The scorers.
+        options: Of the sample.
+        names: Of the cohorts.
+        values: Counts the values of the cohorts.
+        series: With the calls of earlier days.
+        concurrency: Answers that judges grade at once.
+    """
+
+    graders: MonitorGraders
+    options: SampleOptions
+    names: Sequence[str]
+    values: CohortValues
+    series: Series
+    concurrency: int = 16
+
+    async def observe(self, batch: int, calls: Sequence[LoggedCall]) -> Observed:
+        """Grade and draw the calls of a batch, doubles left out.
+
+        Raises:
+            StoreError: the series cannot be read.
+        """
+        if not calls:
+            return Observed()
+        drafts = await self._by_rules(calls)
+        pis = self._probabilities(drafts)
+        drawn = [call.case is not None and is_drawn(call.unit, pi) for call, pi in zip(calls, pis, strict=True)]
+        chosen = [at for at, is_one in enumerate(drawn) if is_one]
+        spent: dict[int, float] = {}
+        if self.graders.judges:
+            judged = await self._by_judges([calls[at] for at in chosen])
+            for at, grades in zip(chosen, judged, strict=True):
+                drafts.grades[at] = {**drafts.grades[at], **grades}
+                spent[at] = cost_of(grades)
+        rows: dict[int, list[Row]] = {}
+        for at in chosen:
+            rows.setdefault(drafts.days[at], []).append(self._row(drafts, at, pis[at], batch))
+        return Observed(
+            days=self._by_day(batch, drafts, np.array(pis), np.array(drawn), self._columns(drafts, spent)),
+            rows=rows,
+            n_judged=len(spent),
+            spent_usd=sum(spent.values()),
+            newest=max(call.at for call in calls),
+        )
+
+    async def _by_rules(self, calls: Sequence[LoggedCall]) -> _Drafts:
+        grade, drafts = self.graders.by_rules, _Drafts(calls, [int(call.at // DAY_S) for call in calls])
+        for call in calls:
+            grades: Mapping[str, Grade] = {}
+            if call.case is not None and call.output is not None and self.graders.rules:
+                grades = await grade(call.case, call.output, 0)
+            labels, is_new = self.values.labels(call.cohorts)
+            drafts.grades.append(grades)
+            drafts.labels.append(labels)
+            drafts.are_new.append(is_new)
+            if self.options.suspects:
+                failed = sum(getattr(each, "passed", None) is False for each in grades.values())
+                drafts.suspicion.append(float(failed + (call.thumb is False)))
+        return drafts
+
+    def _probabilities(self, drafts: _Drafts) -> list[float]:
+        """Return the probability of each call: 1 for new values of a cohort, else that of the day's plan."""
+        kinds = Counter(zip(drafts.days, drafts.labels, strict=True))
+        strata = {
+            labels: [f"{name}={value}" for name, value in zip(self.names, labels, strict=True)] for _, labels in kinds
+        }
+        seen: dict[int, Counter[str]] = {}
+        for (day, labels), n in kinds.items():
+            seen.setdefault(day, Counter())[SEPARATOR.join(strata[labels])] += n
+        newest = {int(at // DAY_S): at for at in sorted(call.at for call in drafts.calls)}
+        history = self.series.strata(min(seen) - WEEK * WEEKS, max(seen) + 1)
+        plans: dict[int, InclusionPlan] = {}
+        for day in sorted(seen):
+            calls = expected_calls(day, history)
+            if calls is None:
+                before = Counter({stratum: n for (each, stratum), n in history.items() if each == day})
+                elapsed = min(1.0, max(LEAST_ELAPSED, newest[day] / DAY_S - day))
+                calls = first_day_calls(seen[day] + before, elapsed)
+            plans[day] = inclusion_plan(calls, self.options)
+            history |= {(day, key): n + history.get((day, key), 0) for key, n in seen[day].items()}
+        planned = {(day, labels): plans[day].pi(strata[labels]) for day, labels in kinds}
+        found = [planned[kind] for kind in zip(drafts.days, drafts.labels, strict=True)]
+        found = with_suspicion(found, drafts.suspicion, self.options.suspects)
+        return [1.0 if is_new else pi for is_new, pi in zip(drafts.are_new, found, strict=True)]
+
+    async def _by_judges(self, calls: Iterable[LoggedCall]) -> list[Mapping[str, Grade]]:
+        room = asyncio.Semaphore(self.concurrency)
+
+        async def judge(call: LoggedCall) -> Mapping[str, Grade]:
+            assert call.case is not None and call.output is not None  # noqa: S101 - failed calls are not drawn
+            async with room:
+                return await self.graders.by_judges(call.case, call.output)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(judge(call)) for call in calls]
+        return [task.result() for task in tasks]
+
+    def _columns(self, drafts: _Drafts, spent: Mapping[int, float]) -> dict[str, Floats]:
+        found = MetricColumns(self.graders, len(drafts.calls))
+        columns = found.columns
+        columns[ERROR] = np.array([float(call.case is None) for call in drafts.calls])
+        columns[THUMB] = np.array([_nan(None if call.thumb is None else not call.thumb) for call in drafts.calls])
+        for at, name in enumerate(AMOUNTS):
+            columns[name] = np.array([_nan(call.amounts[at]) for call in drafts.calls])
+        for at, grades in enumerate(drafts.grades):
+            found.fill(at, grades)
+        for at, usd in spent.items():
+            columns[JUDGE_COST][at] = usd
+        return columns
+
+    def _by_day(
+        self,
+        batch: int,
+        drafts: _Drafts,
+        pis: Floats,
+        drawn: NDArray[np.bool_],
+        columns: Mapping[str, Floats],
+    ) -> list[Observations]:
+        of_day = np.array(drafts.days)
+        ids = np.array([call.id for call in drafts.calls], np.uint64)
+        units = np.array([call.unit for call in drafts.calls], np.uint64)
+        at = np.array([round(call.at * MICRO) for call in drafts.calls], np.int64)
+        found = []
+        for day in np.unique(of_day).tolist():
+            own = np.flatnonzero(of_day == day)
+            labels = [drafts.labels[one] for one in own.tolist()]
+            found.append(
+                Observations(
+                    batch=batch,
+                    day=day,
+                    ids=ids[own],
+                    units=units[own],
+                    at=at[own],
+                    pi=pis[own],
+                    drawn=drawn[own],
+                    cohorts={name: [each[where] for each in labels] for where, name in enumerate(self.names)},
+                    metrics={name: values[own] for name, values in columns.items()},
+                    facts=self.graders.facts,
+                )
+            )
+        return found
+
+    def _row(self, drafts: _Drafts, at: int, pi: float, batch: int) -> Row:
+        """Return a sampled call as a row: the mapped columns only, whatever else the log holds."""
+        call = drafts.calls[at]
+        assert call.case is not None  # noqa: S101 - failed calls are not drawn
+        labels = dict(zip(self.names, drafts.labels[at], strict=True))
+        kept = replace(call.case, cohorts=labels, fields={"at": call.at, "pi": pi, "batch": batch}, place=call.place)
+        return Row(case=kept, output=call.output, scores=drafts.grades[at])
+
+
+def _nan(value: float | bool | None) -> float:
+    return np.nan if value is None else float(value)

@@ -1,0 +1,174 @@
+"""Hold everything that a status is computed from, and list its streams and amounts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from evalkit.monitor.key_changes import KeyChange
+from evalkit.monitor.reference import Reference, ReferenceStream
+from evalkit.monitor.series import ALL, HOURS, MetricFacts, Series, Stream
+from evalkit.monitor.streams import CUT_METRICS, SCORED, ByDay, cut_name, is_watched
+from evalkit.monitor.watch_days import WatchedDays
+from evalkit.report.monitor.status import Alarm, AmountLine, StreamLine, StreamState
+from evalkit.results import Estimate
+from evalkit.stats.log_histogram import LogHistogram
+from evalkit.stats.weighted_sums import WeightedSums, weighted_average, weighted_rate
+
+CALLS = Stream("error")
+"""The stream that has a value for every call."""
+Finds = Sequence[tuple[float | None, float | None]]
+_ORDER: Mapping[StreamState, int] = {"alarm": 0, "warning": 1, "quiet": 2, "not watched": 2}
+
+
+@dataclass(frozen=True, eq=False)
+class WatchPeriod:
+    """The figures of a monitor up to a day."""
+
+    facts: Mapping[tuple[str, str], MetricFacts]
+    """(metric, score key) -> what is known of it."""
+    distrusted: Mapping[tuple[str, str], str]
+    """(metric, score key) of judges that are not trusted -> why."""
+    reference: Reference | None
+    first: int
+    """First day that is shown, since 1970."""
+    last: int
+    """Last whole day."""
+    by_day: ByDay
+
+    def total(self, stream: Stream) -> WeightedSums:
+        """Return the sums of a stream over the days that are shown."""
+        sums = WeightedSums()
+        for day, each in self.by_day.get(stream, {}).items():
+            if self.first <= day <= self.last:
+                sums += each
+        return sums
+
+    def trusts(self, stream: Stream) -> bool:
+        """Return whether no judge gives the scores of a stream, or a trusted one."""
+        return (stream.metric, stream.score_key) not in self.distrusted
+
+    @property
+    def judged(self) -> int:
+        """Calls of the sample in the days that are shown."""
+        return max((self.total(each).n for each in self.by_day if self._is_coverage(each)), default=0)
+
+    def coverages(self) -> Iterator[tuple[str, float]]:
+        """Yield each scorer with the share of its calls that it graded."""
+        for stream in self.by_day:
+            mean = self.total(stream).mean
+            if stream.metric.endswith(SCORED) and stream.cohort == ALL and mean is not None:
+                yield stream.metric.removesuffix(SCORED), mean
+
+    def _is_coverage(self, stream: Stream) -> bool:
+        facts = self.facts.get((stream.metric, stream.score_key))
+        return facts is not None and facts.is_judged and stream.cohort == ALL and stream.metric.endswith(SCORED)
+
+
+def stream_lines(
+    period: WatchPeriod,
+    watched: WatchedDays | None,
+    finds: Finds,
+    alarms: Sequence[Alarm],
+    changes: Sequence[KeyChange],
+) -> tuple[StreamLine, ...]:
+    """List the streams of the reference and of the days that are shown, those with an alarm first.
+
+    Args:
+        period: The figures.
+        watched: The scanned days; `None` without a day after the reference.
+        finds: For each stream of the reference, the change found within 7 and within 30 days.
+        alarms: All alarms, the worst first.
+        changes: Score keys that were replaced; their streams are not listed.
+    """
+    states = {
+        Stream(each.metric, each.cohort, each.score_key): each.level for each in reversed(alarms) if each.ended is None
+    }
+    replaced = {(each.metric, each.old) for each in changes}
+    streams = period.reference.streams if period.reference else ()
+    lines = []
+    for row, each in enumerate(streams):
+        if (each.metric, each.score_key) not in replaced:
+            statistic = watched.last_statistic(row) if watched else (None, 0)
+            lines.append(_watched_line(period, each, statistic, finds[row], states.get(each.stream, "quiet")))
+    known = {each.stream for each in streams}
+    for stream in period.by_day:
+        facts = period.facts.get((stream.metric, stream.score_key))
+        if stream not in known and facts is not None and is_watched(facts, stream.cohort):
+            lines += _unwatched_line(period, stream, facts)
+    return tuple(sorted(lines, key=lambda each: (_ORDER[each.state], each.metric, each.cohort, each.score_key)))
+
+
+def _watched_line(
+    period: WatchPeriod,
+    stream: ReferenceStream,
+    statistic: tuple[float | None, int],
+    finds: tuple[float | None, float | None],
+    state: StreamState,
+) -> StreamLine:
+    facts = period.facts.get((stream.metric, stream.score_key))
+    sums = period.total(stream.stream)
+    return StreamLine(
+        metric=stream.metric,
+        cohort=stream.cohort,
+        score_key=stream.score_key,
+        is_rate=stream.is_rate,
+        higher_is_better=stream.higher_is_better,
+        judge=facts.judge if facts else "",
+        trusted=period.trusts(stream.stream),
+        was=stream.mean,
+        now=_estimate(sums, stream.is_rate),
+        state=state,
+        statistic=statistic[0],
+        window=statistic[1],
+        finds_7=finds[0],
+        finds_30=finds[1],
+        a_day=stream.a_day,
+        note="" if statistic[0] is not None else "too few answers since the reference",
+    )
+
+
+def _unwatched_line(period: WatchPeriod, stream: Stream, facts: MetricFacts) -> Iterator[StreamLine]:
+    sums = period.total(stream)
+    if sums.n:
+        yield StreamLine(
+            metric=stream.metric,
+            cohort=stream.cohort,
+            score_key=stream.score_key,
+            is_rate=facts.is_rate,
+            higher_is_better=facts.higher_is_better,
+            judge=facts.judge,
+            trusted=period.trusts(stream),
+            was=None,
+            now=_estimate(sums, facts.is_rate),
+            state="not watched",
+            statistic=None,
+            window=0,
+            finds_7=None,
+            finds_30=None,
+            a_day=sums.n_eff / (period.last - period.first + 1),
+            note="not in the reference" if period.reference else "no reference",
+        )
+
+
+def _estimate(sums: WeightedSums, is_rate: bool) -> Estimate:
+    return weighted_rate(sums) if is_rate else weighted_average(sums)
+
+
+def amount_lines(period: WatchPeriod, series: Series) -> Iterator[AmountLine]:
+    """Yield the quantiles of latency and cost of the days that are shown."""
+    cuts = period.reference.cuts if period.reference else {}
+    for metric in CUT_METRICS:
+        found: LogHistogram | None = None
+        for each in series.hours(Stream(metric), period.first * HOURS, (period.last + 1) * HOURS):
+            if each.histogram is not None:
+                found = each.histogram if found is None else found + each.histogram
+        if found is not None:
+            yield AmountLine(
+                metric=metric,
+                n=found.n,
+                p50=found.quantile(0.5),
+                p95=found.quantile(0.95),
+                was_p50=cuts.get(cut_name(metric, "p50")),
+                was_p95=cuts.get(cut_name(metric, "p95")),
+            )

@@ -1,0 +1,235 @@
+"""Keep what a monitor took: observations, texts of the sample, the journal of batches, ids and series."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from evalkit.disk.files import sha256_of
+from evalkit.errors import InputError, Problem, StoreError
+from evalkit.monitor.batches import AGAIN, Batch, BatchJournal
+from evalkit.monitor.cells import cells_of, strata_of
+from evalkit.monitor.cursors import Cursor
+from evalkit.monitor.known_ids import IDS, KnownIds
+from evalkit.monitor.observations import (
+    Observations,
+    observations_file,
+    read_observations,
+    stored_files,
+    write_observations,
+)
+from evalkit.monitor.sampled_texts import cut_texts, delete_texts
+from evalkit.monitor.series import SERIES, Counts, Series, SeriesCell, day_of
+
+try:
+    import fcntl
+except ImportError:  # no such locks on Windows: there nothing keeps two processes out of one monitor
+    fcntl = None  # type: ignore[assignment]
+
+LOCK = ".lock"
+_END, _LAST, _NEWEST = "journal_end", "last_batch", "newest"
+_CURSOR, _SAMPLED, _SPENT = "cursor ", "sampled ", "spent "
+
+
+@dataclass(frozen=True)
+class StoreState:
+    """What the next batch goes on from.
+
+    Attributes:
+        last: Number of the last batch; 0 if there is none.
+        newest: Seconds since 1970 of the newest call; `None` if there is none.
+        cursors: Of the logs, by name.
+        values: (cohort, hash of a value) -> calls.
+        sampled: Date -> bytes of the texts of that day.
+        spent: Date -> US dollars that judges cost.
+    """
+
+    last: int = 0
+    newest: float | None = None
+    cursors: Mapping[str, Cursor] = field(default_factory=dict)
+    values: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    sampled: Mapping[str, int] = field(default_factory=dict)
+    spent: Mapping[str, float] = field(default_factory=dict)
+
+
+class MonitorStore:
+    """The folder of a monitor, locked for one process that takes."""
+
+    def __init__(self, folder: Path, *, is_rebuilt: bool = False) -> None:
+        """Set the folder; it is made and locked on entry.
+
+        Args:
+            folder: Of the monitor.
+            is_rebuilt: Whether series and ids are deleted, for `rebuild`.
+        """
+        self.folder, self._is_rebuilt = folder, is_rebuilt
+        self.ids = KnownIds(folder)
+
+    def __enter__(self) -> Self:
+        """Lock the folder, and finish or undo what a killed process began.
+
+        Raises:
+            InputError: another process takes.
+            StoreError: the disk refuses, or a file was altered.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            ignored = self.folder / ".gitignore"
+            if not ignored.exists():
+                ignored.write_text("*\n", encoding="utf-8")
+            self._lock = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise StoreError.of(self.folder, error, AGAIN) from error
+        try:
+            self._take_lock()
+            self._journal = BatchJournal(self.folder)
+            try:
+                if self._is_rebuilt:
+                    self._delete_series()
+                self.series = Series(self.folder / SERIES)
+                if not self._is_rebuilt:
+                    self._recover()
+            except BaseException:
+                self._journal.close()
+                raise
+        except BaseException:
+            os.close(self._lock)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Release the folder."""
+        self.series.close()
+        self._journal.close()
+        os.close(self._lock)
+
+    def _take_lock(self) -> None:
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            what = "another process takes logs into this monitor"
+            raise InputError(Problem(str(self.folder), what, "wait for it to end, or stop it")) from None
+
+    def state(self) -> StoreState:
+        """Return what the next batch goes on from.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        found = self.series.state()
+
+        def named(start: str) -> dict[str, str]:
+            return {name.removeprefix(start): value for name, value in found.items() if name.startswith(start)}
+
+        return StoreState(
+            last=int(found.get(_LAST, "0")),
+            newest=float(found[_NEWEST]) if _NEWEST in found else None,
+            cursors={name: Cursor.decoded(value) for name, value in named(_CURSOR).items()},
+            values=self.series.values(),
+            sampled={date: int(value) for date, value in named(_SAMPLED).items()},
+            spent={date: float(value) for date, value in named(_SPENT).items()},
+        )
+
+    def commit(self, batch: Batch, observed: Sequence[Observations]) -> None:
+        """Make a batch count; its texts are written.
+
+        Args:
+            batch: Its line, whose `files` are filled in here.
+            observed: Its calls by day.
+
+        Raises:
+            StoreError: it cannot be written; the batch does not count then, or is finished by the next process.
+        """
+        files = {}
+        for each in observed:
+            file = write_observations(self.folder, each)
+            files[file.parent.name.removeprefix("day=")] = sha256_of(file)
+        batch = replace(batch, files=files)
+        self._apply(batch, observed, self._journal.append(batch))
+
+    def rebuild(self, progress: Callable[[int], object] = lambda number: None) -> int:
+        """Make series and ids from the journal and the observations, and return the number of batches.
+
+        Args:
+            progress: Called with the number of each batch.
+
+        Raises:
+            StoreError: a file is missing or was altered.
+        """
+        n = 0
+        for batch, end in self._journal.after(0):
+            self._apply(batch, self._read(batch), end)
+            progress(batch.number)
+            n += 1
+        self._recover()
+        return n
+
+    def forget(self, first_text: int, first_ids: int) -> int:
+        """Delete the texts before one day and the ids before another, and return the number of days deleted."""
+        self.ids.forget(first_ids)
+        return delete_texts(self.folder, first_text)
+
+    def _delete_series(self) -> None:
+        for file in (SERIES, f"{SERIES}-wal", f"{SERIES}-shm"):
+            (self.folder / file).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / IDS, ignore_errors=True)
+
+    def _recover(self) -> None:
+        offset = int(self.series.state().get(_END, "0"))
+        for batch, end in self._journal.after(offset):
+            self._apply(batch, self._read(batch), end)
+        state = self.state()
+        for _, number, file in stored_files(self.folder):
+            if number > state.last:
+                file.unlink(missing_ok=True)
+        for draft in self.folder.glob("*/day=*/.*.tmp"):
+            draft.unlink(missing_ok=True)
+        cut_texts(self.folder, state.sampled)
+
+    def _read(self, batch: Batch) -> list[Observations]:
+        found = []
+        for date, digest in sorted(batch.files.items()):
+            file = observations_file(self.folder, day_of(date), batch.number)
+            try:
+                known = sha256_of(file)
+            except OSError as error:
+                raise StoreError.of(file, error, "or restore it from a copy") from error
+            if known != digest:
+                raise StoreError(f"{file}: altered since it was written; restore it from a copy")
+            found.append(read_observations(file))
+        return found
+
+    def _apply(self, batch: Batch, observed: Sequence[Observations], end: int) -> None:
+        """Add the ids and figures of a batch of the journal."""
+        cells: list[SeriesCell] = []
+        strata: dict[tuple[int, str], int] = {}
+        for each in sorted(observed, key=lambda each: each.day):
+            self.ids.add(each.day, each.batch, each.ids)
+            cells += cells_of(each)
+            strata |= strata_of(each)
+        facts = observed[0].facts if observed else ()
+        known = self.series.state()
+        spent = {date: float(known.get(_SPENT + date, "0")) + usd for date, usd in batch.spent.items()}
+        newest = [
+            each for each in (batch.newest, float(known[_NEWEST]) if _NEWEST in known else None) if each is not None
+        ]
+        state = {
+            _END: str(end),
+            _LAST: str(batch.number),
+            **({_NEWEST: repr(max(newest))} if newest else {}),
+            **{_CURSOR + name: value for name, value in batch.cursors.items()},
+            **{_SAMPLED + date: str(size) for date, size in batch.sampled.items()},
+            **{_SPENT + date: json.dumps(usd) for date, usd in spent.items()},
+        }
+        values = {(cohort, value): n for cohort, value, n in batch.values}
+        self.series.add(batch.number, cells, facts, Counts(strata, values), state)

@@ -1,0 +1,139 @@
+"""Choose the streams that are watched, and sum them by day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evalkit.monitor.series import ALL, HOURS, MetricFacts, Series, Stream
+from evalkit.stats.scan import Bools, DailySums, is_weekend
+from evalkit.stats.weighted_sums import WeightedSums
+
+SCORED = ".scored"
+"""End of the name of the rate of answers that have a score."""
+CUT_SHARES = {"p50": 0.50, "p95": 0.95}
+CUT_METRICS = ("latency_s", "cost_usd")
+"""Amounts that are watched as the share of calls above the reference's quantiles."""
+MEANS = ("steps", "tool_errors")
+"""Figures of the log that are watched as means over all calls."""
+SHOWN_ONLY = ("input_tokens", "output_tokens", "judge_cost_usd")
+"""Figures of the log that are never watched: cost and length follow from them."""
+THURSDAY = 3
+"""Weekday of 1 January 1970, where Monday is 0."""
+
+ByDay = Mapping[Stream, Mapping[int, WeightedSums]]
+Cuts = Mapping[str, float]
+"""Name of a stream of shares, such as `latency_s_above_p95` -> the amount that it counts from."""
+
+
+@dataclass(frozen=True, eq=False)
+class DayTable:
+    """Sums of several streams over the same days."""
+
+    streams: tuple[Stream, ...]
+    first: int
+    """First day, since 1970."""
+    days: tuple[Mapping[int, WeightedSums], ...]
+    """Day -> sums of each stream; days without values are absent."""
+    length: int
+
+    @property
+    def weekend(self) -> Bools:
+        """True for a Saturday or Sunday, shape (days,)."""
+        return is_weekend(self.first + THURSDAY, self.length)
+
+    def sums(self, effects: Sequence[float]) -> DailySums:
+        """Return the sums for the scan.
+
+        Args:
+            effects: Design effect of clusters of each stream, at least 1, by which sums of w^2 are multiplied.
+        """
+        shape = (len(self.streams), self.length)
+        weights, squares, totals = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        for row, (found, effect) in enumerate(zip(self.days, effects, strict=True)):
+            for day, each in found.items():
+                at = day - self.first
+                weights[row, at], squares[row, at], totals[row, at] = each.w, each.w2 * effect, each.wy
+        return DailySums(weights, squares, totals)
+
+    def total(self, row: int, first: int | None = None) -> WeightedSums:
+        """Return the sums of a stream over all days, or from the day `first` on."""
+        sums = WeightedSums()
+        for day, each in self.days[row].items():
+            sums += each if first is None or day >= first else WeightedSums()
+        return sums
+
+
+def is_watched(facts: MetricFacts, cohort: str) -> bool:
+    """Return whether alarms look at a metric in a cohort ("" for all calls)."""
+    if facts.metric in SHOWN_ONLY or facts.metric in CUT_METRICS:
+        return False
+    if facts.metric in MEANS:
+        return cohort == ALL
+    if facts.metric.endswith(SCORED):
+        return facts.is_judged and cohort == ALL
+    return True
+
+
+def cut_name(metric: str, quantile: str) -> str:
+    """Return the name of the share of calls above a quantile of the reference, such as `latency_s_above_p95`."""
+    return f"{metric}_above_{quantile}"
+
+
+def cut_facts(name: str) -> MetricFacts:
+    """Return what is known of a share of calls above a quantile."""
+    return MetricFacts(name, higher_is_better=False)
+
+
+def find_cuts(series: Series, first: int, end: int) -> dict[str, float]:
+    """Return the quantiles of the amounts of a reference period, by the name of their stream."""
+    cuts: dict[str, float] = {}
+    for metric in CUT_METRICS:
+        cells = [each.histogram for each in series.hours(Stream(metric), first * HOURS, end * HOURS)]
+        known = [each for each in cells if each is not None]
+        if known:
+            merged = known[0]
+            for each in known[1:]:
+                merged += each
+            for name, share in CUT_SHARES.items():
+                if (amount := merged.quantile(share)) is not None:
+                    cuts[cut_name(metric, name)] = amount
+    return cuts
+
+
+def day_table(by_day: ByDay, streams: Iterable[Stream], first: int, end: int) -> DayTable:
+    """Choose streams, from the day `first` to the day before `end`; those without a cell have no day."""
+    chosen = tuple(streams)
+    days = tuple({day: sums for day, sums in by_day.get(each, {}).items() if first <= day < end} for each in chosen)
+    return DayTable(chosen, first, days, end - first)
+
+
+def read_days(series: Series, cuts: Cuts, first: int, end: int) -> ByDay:
+    """Return stream -> day -> sums of all streams, the shares of calls above the cuts among them.
+
+    Args:
+        series: Of the monitor.
+        cuts: Of the reference.
+        first: First day, since 1970.
+        end: The day after the last.
+    """
+    shares = _shares_above(series, cuts, first, end)
+    return {**series.by_day(first, end), **{Stream(name): days for name, days in shares.items()}}
+
+
+def _shares_above(series: Series, cuts: Cuts, first: int, end: int) -> dict[str, dict[int, WeightedSums]]:
+    """Return stream -> day -> sums of the calls above each cut; every call counts once."""
+    found: dict[str, dict[int, WeightedSums]] = {name: {} for name in cuts}
+    for metric in CUT_METRICS:
+        own = {name: amount for name, amount in cuts.items() if name.startswith(f"{metric}_above_")}
+        for cell in series.hours(Stream(metric), first * HOURS, end * HOURS) if own else ():
+            if cell.histogram is None:
+                continue
+            n = cell.histogram.n
+            for name, amount in own.items():
+                above = float(cell.histogram.above(amount))
+                sums = WeightedSums(n, n, float(n), float(n), above, above, float(n), above, above)
+                found[name][cell.day] = found[name].get(cell.day, WeightedSums()) + sums
+    return found

@@ -1,0 +1,238 @@
+"""Say how a monitored system is doing: figures, alarms, and what cannot be said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from evalkit.disk.paths import shown_path
+from evalkit.errors import ExitCode
+from evalkit.monitor.alarms import SPEND, merge_known, read_alerts, write_alerts
+from evalkit.monitor.inputs import TextVectors, cohort_counts, embedded_days, input_lines
+from evalkit.monitor.judge_trust import distrust
+from evalkit.monitor.key_changes import KeyChange, key_changes
+from evalkit.monitor.period import CALLS, WatchPeriod, amount_lines, stream_lines
+from evalkit.monitor.reference import read_reference
+from evalkit.monitor.series import HOURS, Series, date_of, day_of
+from evalkit.monitor.settings import Monitor, load_monitor
+from evalkit.monitor.spending import spend_alarm, spend_line
+from evalkit.monitor.streams import THURSDAY, day_table, read_days
+from evalkit.monitor.watch_days import WatchedDays, alarms_of, watch_days, with_examples
+from evalkit.operations.monitor_reference import SHORTEST_DAYS, USUAL_DAYS, changes_found, nothing_taken, open_series
+from evalkit.report.monitor.status import Alarm, InputLine, MonitorState, SpendLine, Status
+from evalkit.report.next_steps import NextStep
+from evalkit.stats.burn_rate import TIMES_LAST_WEEK
+from evalkit.trust.calibration_files import read_calibrations
+
+COVERAGE = 0.90
+"""Share of the calls of a scorer that must have a grade."""
+SILENT_HOURS = 48
+WEEK = 7
+_NAMED = 3
+"""Days or streams that a note names."""
+_EXIT: Mapping[MonitorState, ExitCode] = {
+    "alarm": ExitCode.BLOCKED,
+    "cannot say": ExitCode.NO_DECISION,
+    "warning": ExitCode.APPROVED,
+    "quiet": ExitCode.APPROVED,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusRequest:
+    """What to look at.
+
+    Attributes:
+        file: File of the monitor.
+        now: Seconds since 1970.
+        days: Length of the period that is shown.
+        seed: Of the permutations of days.
+        embedder: Embeds the questions; `None` to leave out the test of their mean.
+    """
+
+    file: Path
+    now: float
+    days: int = WEEK
+    seed: int = 0
+    embedder: TextVectors | None = None
+
+
+def monitor_status(request: StatusRequest) -> Status:
+    """Compute the status, and keep the alarms in `alerts.json`.
+
+    Raises:
+        InputError: The monitor, its reference or its alerts cannot be used.
+        StoreError: The disk refuses, or a file of the monitor was altered.
+    """
+    monitor = load_monitor(request.file)
+    reference = read_reference(monitor.folder)
+    with open_series(monitor, request.file) as series:
+        newest = series.newest_hour()
+        if newest is None:
+            raise nothing_taken(monitor, request.file)
+        last = min(newest, int(request.now // 3600)) // HOURS - 1
+        first = last - request.days + 1
+        since = min(first, reference.last + 1) if reference else first
+        facts = {(each.metric, each.score_key): each for each in series.facts()}
+        records = read_calibrations(monitor.calibration_files, monitor.root)
+        period = WatchPeriod(
+            facts=facts,
+            distrusted={key: why for key, each in facts.items() if (why := distrust(each, records))},
+            reference=reference,
+            first=first,
+            last=last,
+            by_day=read_days(series, reference.cuts if reference else {}, since, last + 1),
+        )
+        return _status(request, monitor, series, period, newest)
+
+
+def _status(request: StatusRequest, monitor: Monitor, series: Series, period: WatchPeriod, newest: int) -> Status:
+    reference, options = period.reference, monitor.options.alarms
+    streams = reference.streams if reference else ()
+    changes = key_changes(period.by_day, period.facts.values(), [(each.metric, each.score_key) for each in streams])
+    watched = _watched(period, changes)
+    spend = spend_line(series, options.budget_usd_per_month, newest, period.first)
+    found = [*(alarms_of(watched, period.trusts) if watched else ()), *spend_alarm(spend, newest)]
+    since = date_of(reference.last + 1 if reference else period.last)
+    merged = merge_known(found, read_alerts(monitor.folder), date_of(period.last), since)
+    merged = tuple(with_examples(each, monitor.folder, day_of) if each.ended is None else each for each in merged)
+    write_alerts(monitor.folder, merged)
+    recent = (each for each in merged if each.ended is None or each.ended >= date_of(period.first))
+    shown = tuple(sorted(recent, key=_worst_first))
+    inputs = _inputs(request, monitor, series, period)
+    reasons = tuple(_cannot_say(period, changes, newest, int(request.now // 3600)))
+    state = _state(shown, reasons, inputs, spend)
+    return Status(
+        monitor=monitor.name,
+        checked=datetime.fromtimestamp(request.now, UTC).isoformat(timespec="seconds"),
+        state=state,
+        exit_code=int(_EXIT[state]),
+        cannot_say=reasons,
+        reference=reference.dates if reference else None,
+        first=date_of(period.first),
+        last=date_of(period.last),
+        calls=period.total(CALLS).n,
+        judged=period.judged,
+        alarm_threshold=reference.alarm_threshold if reference else None,
+        warning_threshold=reference.warning_threshold if reference else None,
+        alarms_per_year=reference.alarms_per_year if reference else options.alarms_per_year,
+        warnings_per_year=reference.warnings_per_year if reference else options.warnings_per_year,
+        alarms=shown,
+        streams=stream_lines(period, watched, changes_found(reference) if reference else (), shown, changes),
+        amounts=tuple(amount_lines(period, series)),
+        spend=spend,
+        inputs=inputs,
+        notes=tuple(_notes(period, changes, spend)),
+        next=tuple(_next_steps(request.file, period, changes, shown)),
+    )
+
+
+def _watched(period: WatchPeriod, changes: Sequence[KeyChange]) -> WatchedDays | None:
+    reference = period.reference
+    if reference is None or period.last <= reference.last:
+        return None
+    table = day_table(period.by_day, [each.stream for each in reference.streams], reference.last + 1, period.last + 1)
+    return watch_days(reference, table, changes)
+
+
+def _state(
+    shown: Sequence[Alarm], reasons: Sequence[str], inputs: Sequence[InputLine], spend: SpendLine | None
+) -> MonitorState:
+    lasting = {each.level for each in shown if each.ended is None}
+    if "alarm" in lasting:
+        return "alarm"
+    if reasons:
+        return "cannot say"
+    return "warning" if lasting or _is_dearer(spend) or any(each.moved for each in inputs) else "quiet"
+
+
+def _is_dearer(spend: SpendLine | None) -> bool:
+    return spend is not None and spend.times_last_week is not None and spend.times_last_week > TIMES_LAST_WEEK
+
+
+def _worst_first(alarm: Alarm) -> tuple[bool, bool, float]:
+    return (alarm.ended is not None, alarm.level == "warning", -alarm.statistic / alarm.threshold)
+
+
+def _cannot_say(period: WatchPeriod, changes: Sequence[KeyChange], newest: int, now: int) -> Iterator[str]:
+    """Yield why quiet would not mean that all is well; `newest` and `now` are hours."""
+    if period.reference is None:
+        yield "there is no reference yet"
+    for change in changes:
+        yield f"{change.what}, and the new one has no reference"
+    if now - newest > SILENT_HOURS:
+        yield f"the newest call is {(now - newest) // HOURS} days old"
+    elif not period.total(CALLS).n:
+        yield f"there are no calls from {date_of(period.first)} to {date_of(period.last)}"
+    for name, share in period.coverages():
+        if share < COVERAGE:
+            yield f"{name} graded {share:.0%} of its calls, less than {COVERAGE:.0%}"
+    in_use = {(each.metric, each.score_key) for each in period.by_day if period.total(each).n}
+    whys = (why for key, why in sorted(period.distrusted.items()) if key in in_use)
+    yield from (f"the judge is not trusted: {why}" for why in dict.fromkeys(whys))
+
+
+def _inputs(request: StatusRequest, monitor: Monitor, series: Series, period: WatchPeriod) -> tuple[InputLine, ...]:
+    """Compare the questions of the last week with those of the reference."""
+    reference, start = period.reference, period.last - WEEK + 1
+    if reference is None or start <= reference.last:
+        return ()
+    week = list(range(start, period.last + 1))
+    days = np.array([*range(reference.first, reference.last + 1), *week])
+    counts = cohort_counts(series.strata(reference.first, period.last + 1), days.tolist())
+    counts = [each for each in counts if each.counts[-WEEK:].any()]
+    texts = None
+    if request.embedder is not None and reference.inputs.days and reference.inputs.embedder == request.embedder.name:
+        now = embedded_days(monitor.folder, week, request.embedder)
+        texts = (reference.inputs, now) if now.days else None
+    rng = np.random.default_rng(request.seed)
+    return input_lines(counts, texts, days >= start, (days + THURSDAY) % 7 >= 5, rng=rng)
+
+
+def _notes(period: WatchPeriod, changes: Sequence[KeyChange], spend: SpendLine | None) -> Iterator[str]:
+    for change in changes:
+        yield f"{change.what}: its alarms start anew, and its figures are not compared with those before"
+    seen = period.by_day.get(CALLS, {})
+    missing = [date_of(day) for day in range(period.first, period.last + 1) if day not in seen]
+    if 0 < len(missing) <= period.last - period.first:
+        yield f"no calls on {_few(missing)}"
+    if spend is not None and _is_dearer(spend):
+        yield f"the last hour cost {spend.times_last_week:.1f} times as much as the same hour of last week"
+    if period.reference is not None and period.reference.left_out:
+        yield f"not watched, too few answers in the reference: {_few(sorted(period.reference.left_out))}"
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{'; '.join(names[:_NAMED])}{more}"
+
+
+def _next_steps(
+    file: Path, period: WatchPeriod, changes: Sequence[KeyChange], shown: Sequence[Alarm]
+) -> Iterator[NextStep]:
+    lasting = [each for each in shown if each.ended is None]
+    examples = next((each.examples for each in lasting if each.examples), ())
+    if examples:
+        yield NextStep(f"read the calls that failed: {', '.join(examples)}")
+    if any(each.metric == SPEND for each in lasting):
+        yield NextStep("look for what the calls of the last hours have in common, by cohort")
+    elif lasting:
+        yield NextStep(f"look for what changed shortly before {lasting[0].began}: release, prompt, model, documents")
+    first = max((each.day for each in changes), default=period.last - USUAL_DAYS + 1)
+    weeks = (period.last - first + 1) // 7
+    if (period.reference is None or changes) and 7 * weeks >= SHORTEST_DAYS:
+        last = date_of(first + 7 * weeks - 1)
+        command = f"evalkit monitor reference {shown_path(file)} --from {date_of(first)} --to {last}"
+        yield NextStep("make a reference of weeks in which all was well", command)
+    elif changes:
+        date = date_of(first + SHORTEST_DAYS - 1)
+        yield NextStep(f"make a reference of the new judge when {date} is over; until then, read samples by hand")
+    if period.distrusted:
+        yield NextStep(
+            "show that the judge agrees with people, and name the record in the monitor (`calibrations:`)",
+            "evalkit judge calibrate RUN --out judge.json",
+        )

@@ -1,0 +1,274 @@
+"""Take new calls from production logs: grade all by rules and the sample by judges, and keep the figures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from evalkit.disk.paths import shown_path
+from evalkit.errors import InputError, Problem, gathered
+from evalkit.monitor.batches import Batch
+from evalkit.monitor.call_source import SHOWN_REFUSALS, Chunk, Refusals, json_calls, parquet_calls
+from evalkit.monitor.calls import DAY_S, LoggedCall, RowReader
+from evalkit.monitor.cohort_values import CohortValues
+from evalkit.monitor.grading import MonitorGraders, open_graders
+from evalkit.monitor.known_ids import BACK_DAYS
+from evalkit.monitor.log_files import STDIN, LogNote, log_paths, read_log, read_stream
+from evalkit.monitor.observe import Observed, Observer, without_doubles
+from evalkit.monitor.sampled_texts import append_texts
+from evalkit.monitor.series import date_of
+from evalkit.monitor.settings import Monitor, load_monitor
+from evalkit.monitor.store import MonitorStore
+from evalkit.systems.secrets import secrets_of, without_secrets
+
+BATCH_ROWS = 20_000
+"""Rows after which a batch is written."""
+MOST_REFUSED = 0.1
+"""Share of refused rows beyond which the figures say nothing about production."""
+LATE_S = 48 * 3_600.0
+"""Seconds that a call may be older than the newest call of earlier takes."""
+Within = Callable[[float], Awaitable[bool]]
+"""Waits so many seconds, and returns whether to end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What one look at the logs took.
+
+    Attributes:
+        n_read: Rows read: scored, refused and double ones.
+        n_scored: Calls that count now.
+        n_refused: Rows that are no calls, or too late.
+        n_double: Calls whose id was known.
+        n_sampled: Calls in the sample.
+        n_judged: Those that judges graded.
+        spent_usd: What judges cost, where their price is known.
+        n_forgotten: Days whose texts were deleted.
+        refused: Some of the refused rows.
+        notes: What is worth a word about the logs.
+    """
+
+    n_scored: int = 0
+    n_refused: int = 0
+    n_double: int = 0
+    n_sampled: int = 0
+    n_judged: int = 0
+    spent_usd: float = 0.0
+    n_forgotten: int = 0
+    refused: tuple[Problem, ...] = ()
+    notes: tuple[LogNote, ...] = ()
+
+    @property
+    def n_read(self) -> int:
+        """Rows read."""
+        return self.n_scored + self.n_refused + self.n_double
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether at least 90 % of the rows are calls that count, here or before."""
+        return self.n_refused <= MOST_REFUSED * self.n_read
+
+    def plus(self, counts: Mapping[str, int], observed: Observed, refused: Sequence[Problem]) -> Taken:
+        """Add a batch."""
+        return replace(
+            self,
+            n_scored=self.n_scored + counts["scored"],
+            n_refused=self.n_refused + counts["refused"],
+            n_double=self.n_double + counts["double"],
+            n_sampled=self.n_sampled + sum(map(len, observed.rows.values())),
+            n_judged=self.n_judged + observed.n_judged,
+            spent_usd=self.spent_usd + observed.spent_usd,
+            refused=(*self.refused, *refused)[:SHOWN_REFUSALS],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeRequest:
+    """What to take.
+
+    Attributes:
+        file: File of the monitor.
+        logs: Files and folders; `-` is `stdin`.
+        env: The environment, for keys.
+        now: Returns the seconds since 1970.
+        stdin: Standard input.
+    """
+
+    file: Path
+    logs: Sequence[str]
+    env: Mapping[str, str]
+    now: Callable[[], float]
+    stdin: BinaryIO | None = None
+
+
+async def take(request: TakeRequest) -> Taken:
+    """Read the new calls of the logs once.
+
+    Raises:
+        InputError: the logs or the scorers cannot be used, or another process takes.
+        StoreError: the disk refuses, or a file of the monitor was altered.
+    """
+    async with _opened(request) as look:
+        return await look()
+
+
+async def follow(request: TakeRequest, within: Within, every: float, show: Callable[[Taken], object]) -> None:
+    """Read the new calls every so many seconds, until `within` says to end.
+
+    Args:
+        request: What to take.
+        within: Waits.
+        every: Seconds between two looks.
+        show: Called after each look.
+
+    Raises:
+        InputError, StoreError: as `take`.
+    """
+    async with _opened(request) as look:
+        while True:
+            show(await look())
+            if await within(every):
+                return
+
+
+def rebuild(file: Path, progress: Callable[[int], object] = lambda number: None) -> int:
+    """Make the series of a monitor again from its observations, and return the number of batches.
+
+    Args:
+        file: File of the monitor.
+        progress: Called with the number of each batch.
+
+    Raises:
+        InputError: the monitor cannot be used, or another process takes.
+        StoreError: a file is missing or was altered.
+    """
+    with MonitorStore(load_monitor(file).folder, is_rebuilt=True) as store:
+        return store.rebuild(progress)
+
+
+@asynccontextmanager
+async def _opened(request: TakeRequest) -> AsyncIterator[Callable[[], Awaitable[Taken]]]:
+    """Open monitor, folder and judges, and give the function that looks at the logs once."""
+    problems: list[Problem] = []
+    with gathered(problems):
+        monitor = load_monitor(request.file, shown_path(request.file))
+    with gathered(problems):
+        log_paths(request.logs)
+    if problems:
+        raise InputError(problems)
+    async with open_graders(monitor, request.env) as graders:
+        with MonitorStore(monitor.folder) as store:
+            yield lambda: _Look(request, monitor, store, graders).run()
+
+
+class _Look:
+    """One look at the logs."""
+
+    def __init__(self, request: TakeRequest, monitor: Monitor, store: MonitorStore, graders: MonitorGraders) -> None:
+        self._request, self._monitor, self._store = request, monitor, store
+        self._before = store.state()
+        if graders.budget is not None:
+            graders.budget.spent_usd = self._before.spent.get(self._today, 0.0)
+        self._observer = Observer(
+            graders=graders,
+            options=monitor.options.sample,
+            names=tuple(monitor.cohorts),
+            values=CohortValues(tuple(monitor.cohorts), monitor.salt, self._before.values),
+            series=store.series,
+            concurrency=monitor.options.concurrency,
+        )
+        self._secrets = secrets_of(request.env, monitor.variables)
+        self._taken = Taken()
+        self._notes: list[LogNote] = []
+
+    @property
+    def _today(self) -> str:
+        return date_of(int(self._request.now() // DAY_S))
+
+    @property
+    def _first_text(self) -> int:
+        """The first day whose texts are kept."""
+        return int(self._request.now() // DAY_S) - self._monitor.options.keep.days
+
+    async def run(self) -> Taken:
+        """Read, grade and store the new calls."""
+        waiting: list[Chunk] = []
+        for chunk in self._chunks():
+            waiting.append(chunk)
+            if sum(len(each.calls) + each.n_refused for each in waiting) >= BATCH_ROWS:
+                await self._batch(waiting)
+                waiting = []
+        await self._batch(waiting)
+        return replace(self._taken, notes=tuple(self._notes), n_forgotten=self._forget())
+
+    def _chunks(self) -> Iterator[Chunk]:
+        request = self._request
+        reader = RowReader(self._monitor, request.now())
+        cursors = dict(self._before.cursors)
+        for path in log_paths(request.logs):
+            if self._monitor.options.logs.format == "parquet":
+                found = parquet_calls(path, reader, cursors, self._notes)
+            else:
+                found = json_calls(read_log(path, cursors, self._notes), reader)
+            for chunk in found:
+                cursors |= {cursor.name: cursor for cursor in chunk.cursors}
+                yield chunk
+        if STDIN in request.logs and request.stdin is not None:
+            yield from json_calls(read_stream(request.stdin, self._notes), reader)
+
+    async def _batch(self, chunks: Sequence[Chunk]) -> None:
+        """Grade and store the calls of some chunks, all of them or none."""
+        if not any(chunk.calls or chunk.n_refused or chunk.cursors for chunk in chunks):
+            return
+        await asyncio.sleep(0)  # a look can be cancelled between two batches
+        refusals = Refusals.of(chunks)
+        in_time = self._in_time([call for chunk in chunks for call in chunk.calls], refusals)
+        fresh = without_doubles(in_time, self._store.ids)
+        number = self._store.state().last + 1
+        observed = await self._observer.observe(number, fresh)
+        sampled = {}
+        if self._monitor.options.keep.text == "sampled":
+            for day, rows in observed.rows.items():
+                if day < self._first_text:
+                    continue
+                clean = without_secrets(list(rows), self._secrets)
+                sampled[date_of(day)] = append_texts(self._store.folder, day, clean)
+        counts = {"scored": len(fresh), "refused": refusals.n, "double": len(in_time) - len(fresh)}
+        batch = Batch(
+            number=number,
+            files={},
+            cursors={cursor.name: cursor.encoded() for chunk in chunks for cursor in chunk.cursors},
+            values=self._observer.values.settle(),
+            sampled=sampled,
+            spent={self._today: observed.spent_usd} if observed.spent_usd else {},
+            newest=observed.newest,
+            counts=counts,
+        )
+        self._store.commit(batch, observed.days)
+        self._taken = self._taken.plus(counts, observed, refusals.shown)
+
+    def _in_time(self, calls: Sequence[LoggedCall], refusals: Refusals) -> list[LoggedCall]:
+        """Return the calls that are not too late, and count the others as refused."""
+        newest = self._before.newest
+        if newest is None:
+            return list(calls)
+        what = "more than 48 hours older than the newest call of earlier takes"
+        fix = "take logs in the order of time, or begin a monitor with another name"
+        kept = []
+        for call in calls:
+            if call.at >= newest - LATE_S:
+                kept.append(call)
+            else:
+                refusals.add(call.place, f"{what}; {fix}")
+        return kept
+
+    def _forget(self) -> int:
+        """Delete old texts and old ids, and return the number of days whose texts were deleted."""
+        today = int(self._request.now() // DAY_S)
+        newest = self._store.state().newest
+        oldest = today if newest is None else int((newest - LATE_S) // DAY_S)
+        return self._store.forget(self._first_text, oldest - BACK_DAYS - 1)

@@ -1,0 +1,1 @@
+"""Show what a monitor found: the values, and their renderers, which compute nothing."""
