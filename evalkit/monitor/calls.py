@@ -128,7 +128,7 @@ class RowReader:
         text = _id(self._id(row), options.id)
         at = _time(self._at(row), options, self._latest)
         session = self._session(row)
-        cohorts = tuple([_cohort(get(row)) for get in self._cohorts])
+        cohorts = tuple([cohort_value(get(row)) for get in self._cohorts])
         amounts = self._unknown.copy()
         for number, name, get in self._amounts:
             amounts[number] = _amount(name, get(row))
@@ -226,12 +226,28 @@ def _time(value: Any, options: LogOptions, latest: float) -> float:
         at = (value if value.tzinfo is not None else value.replace(tzinfo=UTC)).timestamp()
     else:
         raise Refused(f"{options.at}: {'missing' if value is None else 'no time'}; {fix}")
+    return _plausible(at, options.at, latest, fix)
+
+
+def check_time(at: float | None, name: str, now: float) -> float:
+    """Return the seconds since 1970 of a call.
+
+    Raises:
+        Refused: they are missing, before the year 2000, or more than a day ahead of the clock.
+    """
+    if at is None:
+        raise Refused(f"{name}: missing; every call needs a time")
+    return _plausible(at, name, now + DAY_S, "check the clock of the emitter")
+
+
+def _plausible(at: float, name: str, latest: float, fix: str) -> float:
     if not _EARLIEST <= at <= latest:
-        raise Refused(f"{options.at}: before the year 2000, or more than a day ahead of the clock; {fix}")
+        raise Refused(f"{name}: before the year 2000, or more than a day ahead of the clock; {fix}")
     return at
 
 
-def _cohort(value: Any) -> str:
+def cohort_value(value: Any) -> str:
+    """Return the value of a cohort as a text; `MISSING` if it is none, or not a plain one."""
     if type(value) is str:
         return value if 0 < len(value) <= _MOST_COHORT and value.isprintable() and "|" not in value else MISSING
     if type(value) is bool:

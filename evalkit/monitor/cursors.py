@@ -26,6 +26,8 @@ class Cursor:
         lines: Lines read.
         head: Hash of the first bytes, at most 4 KiB, of those read.
         tail: Hash of the last bytes read, at most 4 KiB.
+        taken: Traces after the offset that were taken, by their ids: some of their lines also hold traces that were not
+            complete.
     """
 
     device: int
@@ -34,6 +36,7 @@ class Cursor:
     lines: int
     head: str
     tail: str
+    taken: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -47,7 +50,8 @@ class Cursor:
     @classmethod
     def decoded(cls, text: str) -> Cursor:
         """Decode `encoded`."""
-        return cls(**json.loads(text))
+        record = json.loads(text)
+        return cls(**{**record, "taken": tuple(record["taken"])})
 
 
 @dataclass(frozen=True, slots=True)

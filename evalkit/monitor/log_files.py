@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -122,6 +122,24 @@ def _new_lines(file: BinaryIO, shown: str, cursors: Mapping[str, Cursor], notes:
     for block in _blocks(read, shown, line, at, notes, is_whole=False):
         at, line = block.ends[-1], block.first + len(block.lines)
         yield LogBlock(block.shown, block.first, block.lines, block.ends, cursor_at(file, at, line - 1))
+
+
+def cursor_in(path: Path, like: Cursor, offset: int, lines: int, taken: Iterable[str]) -> Cursor | None:
+    """Return a cursor at an earlier line of a file; `None` if the path no longer leads to it.
+
+    Args:
+        path: The file.
+        like: Another cursor of it.
+        offset: Byte at which the line begins.
+        lines: Lines before it.
+        taken: Traces after it that were taken.
+    """
+    try:
+        with open_file(path) as file:
+            found = cursor_at(file, offset, lines)
+    except OSError:
+        return None
+    return replace(found, taken=tuple(sorted(taken))) if found.name == like.name else None
 
 
 def read_stream(stream: BinaryIO, notes: list[LogNote]) -> Iterator[LogBlock]:

@@ -23,6 +23,7 @@ from evalkit.monitor.sampled_texts import append_texts
 from evalkit.monitor.series import date_of
 from evalkit.monitor.settings import Monitor, load_monitor
 from evalkit.monitor.store import MonitorStore
+from evalkit.monitor.trace_source import TraceLog, TraceReader
 from evalkit.systems.secrets import secrets_of, without_secrets
 
 BATCH_ROWS = 20_000
@@ -206,10 +207,18 @@ class _Look:
         return replace(self._taken, notes=tuple(self._notes), n_forgotten=self._forget())
 
     def _chunks(self) -> Iterator[Chunk]:
-        request = self._request
-        reader = RowReader(self._monitor, request.now())
+        request, now = self._request, self._request.now()
+        reader = RowReader(self._monitor, now)
         cursors = dict(self._before.cursors)
-        for path in log_paths(request.logs):
+        stream = request.stdin if STDIN in request.logs else None
+        paths = log_paths(request.logs)
+        if self._monitor.options.logs.format == "otlp":
+            traces = TraceReader(self._monitor, now, cursors, self._notes)
+            logs = [TraceLog(path, read_log(path, cursors, self._notes), _quiet(path, now)) for path in paths]
+            piped = [] if stream is None else [TraceLog(None, read_stream(stream, self._notes), float("inf"))]
+            yield from traces.chunks([*logs, *piped])
+            return
+        for path in paths:
             if self._monitor.options.logs.format == "parquet":
                 found = parquet_calls(path, reader, cursors, self._notes)
             else:
@@ -217,8 +226,8 @@ class _Look:
             for chunk in found:
                 cursors |= {cursor.name: cursor for cursor in chunk.cursors}
                 yield chunk
-        if STDIN in request.logs and request.stdin is not None:
-            yield from json_calls(read_stream(request.stdin, self._notes), reader)
+        if stream is not None:
+            yield from json_calls(read_stream(stream, self._notes), reader)
 
     async def _batch(self, chunks: Sequence[Chunk]) -> None:
         """Grade and store the calls of some chunks, all of them or none."""
@@ -272,3 +281,11 @@ class _Look:
         newest = self._store.state().newest
         oldest = today if newest is None else int((newest - LATE_S) // DAY_S)
         return self._store.forget(self._first_text, oldest - BACK_DAYS - 1)
+
+
+def _quiet(path: Path, now: float) -> float:
+    """Return the seconds since a file last grew; those of a file that has gone are endless."""
+    try:
+        return now - path.stat().st_mtime
+    except OSError:
+        return float("inf")

@@ -64,6 +64,27 @@ class TracedAnswers:
     notes: tuple[Problem, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class TracedCall:
+    """What one trace shows of one call.
+
+    Attributes:
+        asked: What the user said last; `None` if the trace does not hold it.
+        history: The chat up to the question, if there is one.
+        output: The answer; `None` if the trace does not hold it.
+        steps: What the system did.
+        latency_s: Seconds of the root; `None` if unknown.
+        failed: Whether the root ended with an error.
+    """
+
+    asked: str | None
+    history: tuple[Message, ...]
+    output: Output | None
+    steps: tuple[Step, ...]
+    latency_s: float | None
+    failed: bool
+
+
 @dataclass(slots=True)
 class _Turn:
     asked: str | None
@@ -178,6 +199,25 @@ def _output(turns: Sequence[_Turn], steps: Sequence[Step], waiting: Sequence[Per
         messages=tuple(_messages(turns)) if len(turns) > 1 else None,
         interrupt=_interrupt(waiting[0]) if waiting else None,
         latency_s=_latency(traces),
+    )
+
+
+def call_of_trace(trace: TraceTree) -> TracedCall:
+    """Return the call that a trace shows, whatever conversation it is part of."""
+    turns = _turns([trace])
+    calls = calls_of_trace(trace)
+    steps, waiting = _steps(turns, {trace.id: calls})
+    output = _output(turns, steps, waiting)
+    if output is not None and calls.are_known and not any(step.kind == "tool" for step in steps):
+        output = replace(output, tool_calls=())
+    history = user_texts(trace)
+    return TracedCall(
+        asked=turns[0].asked,
+        history=history if sum(message.role == "user" for message in history) > 1 else (),
+        output=output,
+        steps=tuple(steps),
+        latency_s=_latency([trace]),
+        failed=trace.spans[trace.root].failed,
     )
 
 

@@ -38,6 +38,17 @@ def read_spans(sources: Sequence[SourceFile]) -> TracedSpans:
     return reader.spans()
 
 
+def trace_ids(record: Any) -> frozenset[str]:
+    """Return the ids of the traces that one record has spans or logs of."""
+    reader, found = _Reader(), set()
+    scopes = (("resourceSpans", "scopeSpans", "spans"), ("resourceLogs", "scopeLogs", "logRecords"))
+    for resources, scope, items in scopes if isinstance(record, Mapping) else ():
+        for resource in reader.items("", record, resources):
+            for each in reader.items("", resource, scope):
+                found |= {_hex(item.get("traceId"), 32)[0] for item in reader.items("", each, items)}
+    return frozenset(found - {""})
+
+
 class _Reader:
     """Collects spans, the log records about them, and what cannot be read."""
 
@@ -52,14 +63,14 @@ class _Reader:
         if not isinstance(record, Mapping) or not any(key in record for key in RESOURCES):
             self._note(place, "neither spans nor logs", 'a record of OTLP/JSON begins with {"resourceSpans": ...}')
             return
-        for resource in self._items(place, record, "resourceSpans"):
+        for resource in self.items(place, record, "resourceSpans"):
             shared = _shared(resource)
-            for scope in self._items(place, resource, "scopeSpans"):
-                for span in self._items(place, scope, "spans"):
+            for scope in self.items(place, resource, "scopeSpans"):
+                for span in self.items(place, scope, "spans"):
                     self._span(source, place, span, shared)
-        for resource in self._items(place, record, "resourceLogs"):
-            for scope in self._items(place, resource, "scopeLogs"):
-                for log in self._items(place, scope, "logRecords"):
+        for resource in self.items(place, record, "resourceLogs"):
+            for scope in self.items(place, resource, "scopeLogs"):
+                for log in self.items(place, scope, "logRecords"):
                     self._log(source, place, log)
 
     def spans(self) -> TracedSpans:
@@ -77,7 +88,8 @@ class _Reader:
     def _note(self, place: str, what: str, fix: str) -> None:
         self._notes.setdefault(Problem(place, what, fix))
 
-    def _items(self, place: str, value: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
+    def items(self, place: str, value: Mapping[str, Any], key: str) -> Iterator[Mapping[str, Any]]:
+        """Yield the objects of a list, and note what is none."""
         given = value.get(key)
         for item in given if isinstance(given, list) else ():
             if isinstance(item, Mapping):
@@ -89,19 +101,11 @@ class _Reader:
 
     def _id(self, source: SourceFile, value: Any, n_digits: int) -> str:
         """Return an id in lower case, also one in base64; empty if it is none."""
-        if isinstance(value, str) and re.fullmatch(f"[0-9a-fA-F]{{{n_digits}}}", value):
-            found = value.lower()
-        else:
-            try:
-                raw = base64.b64decode(value, validate=True) if isinstance(value, str) else b""
-            except (binascii.Error, ValueError):
-                raw = b""
-            if len(raw) != n_digits // 2:
-                return ""
-            found = raw.hex()
+        found, is_hex = _hex(value, n_digits)
+        if found and not is_hex:
             what = "ids in base64, which OTLP/JSON writes in hex: they are read"
             self._note(source.shown, what, "export it with an exporter of OTLP/JSON")
-        return found if found.strip("0") else ""
+        return found
 
     def _span(self, source: SourceFile, place: str, value: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
         trace, own = self._id(source, value.get("traceId"), 32), self._id(source, value.get("spanId"), 16)
@@ -149,6 +153,17 @@ class _Reader:
             self._note(place, f"{fault} of a log record", "export it again")
         self._log_places.setdefault(key, place)
         self._logs.setdefault(key, []).append(SpanEvent(name, time, attributes, body))
+
+
+def _hex(value: Any, n_digits: int) -> tuple[str, bool]:
+    """Return an id in hex, empty if it is none, and whether it was written so; else it is in base64."""
+    if isinstance(value, str) and re.fullmatch(f"[0-9a-fA-F]{{{n_digits}}}", value):
+        return value.lower() if value.strip("0") else "", True
+    try:
+        raw = base64.b64decode(value, validate=True) if isinstance(value, str) else b""
+    except (binascii.Error, ValueError):
+        raw = b""
+    return raw.hex() if len(raw) == n_digits // 2 and any(raw) else "", False
 
 
 def _text(value: Any) -> str:
