@@ -1,4 +1,4 @@
-"""`evalkit golden`: describe a golden set, and find near-duplicates in it."""
+"""`evalkit golden`: describe a golden set, find near-duplicates in it, add cases and prove them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +16,7 @@ _PAIR_WIDTH = 160
 """Number of characters that are shown of a case."""
 golden = typer.Typer(
     name="golden",
-    help="Describe golden sets and find near-duplicates in them.",
+    help="Describe golden sets, find near-duplicates, add cases from runs.",
     rich_markup_mode=None,
     no_args_is_help=True,
 )
@@ -90,6 +90,104 @@ def dedup(
         _print_pairs_json(set, found)
     else:
         _print_pairs(set, found)
+
+
+Because = Annotated[str, typer.Option(help="Why it is added, such as INC-42.")]
+ReviewedBy = Annotated[str, typer.Option("--reviewed-by", metavar="NAME", help="Who looked at the case.")]
+SeverityOption = Annotated[str, typer.Option(help="low, medium, high or critical.")]
+ReferenceOption = Annotated[str | None, typer.Option(help="The right answer.")]
+NeedsReference = Annotated[
+    bool, typer.Option("--needs-reference", help="The right answer is written later; until then the case never counts.")
+]
+NamesFile = Annotated[
+    Path | None, typer.Option("--names", help="Names that are personal data, one a line; implies --deidentify.")
+]
+NewId = Annotated[str | None, typer.Option("--id", help="Id of the case in the set. Default: the one that it has.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be added, and write nothing.")]
+
+
+@golden.command()
+def add(  # noqa: PLR0913 - each is a flag
+    set: GoldenFile,
+    from_: Annotated[str, typer.Option("--from", metavar="RUN:CASE", help="Stored run and id of its case.")],
+    because: Because,
+    reviewed_by: ReviewedBy,
+    kind: Annotated[str, typer.Option(help="golden, adversarial, regression or canary.")] = "regression",
+    severity: SeverityOption = "medium",
+    origin: Annotated[str, typer.Option(help="incident, expert, production, synthetic or public.")] = "incident",
+    reference: ReferenceOption = None,
+    needs_reference: NeedsReference = False,
+    deidentify: Annotated[
+        bool, typer.Option("--deidentify", help="Replace personal data by placeholders such as [EMAIL_1].")
+    ] = False,
+    names: NamesFile = None,
+    id: NewId = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Add a case of a stored run to a golden set.
+
+    The case is refused if nothing says what a right answer is, if personal data or secrets are in it, or if it is
+    nearly the same as a case of the set.
+
+    Example: evalkit golden add golden/cases.jsonl --from latest:aml-01 --because INC-42 --reviewed-by ana
+
+    Exit codes: 0, 2 with every reason why the case is refused.
+    """
+    from datetime import UTC, datetime
+
+    from evalkit.cli.added_case import add_and_show
+    from evalkit.operations.add_case import Review, case_of_run
+
+    review = Review(
+        because=because,
+        reviewed_by=reviewed_by,
+        today=datetime.now(UTC).date(),
+        severity=severity,
+        kind=kind,
+        origin=origin,
+        reference=reference,
+        needs_reference=needs_reference,
+        names=names,
+        replace_data=deidentify,
+        id=id,
+    )
+    add_and_show(case_of_run(from_, review, set), dry_run=dry_run)
+
+
+@golden.command()
+def prove(
+    set: GoldenFile,
+    case: Annotated[str | None, typer.Argument(help="Id of the case. Default: list all regression cases.")] = None,
+    failed: Annotated[str | None, typer.Option(metavar="RUN", help="Run of the version before the fix.")] = None,
+    passed: Annotated[str | None, typer.Option(metavar="RUN", help="Run of the fixed version.")] = None,
+) -> None:
+    """Record that the version before a fix failed a regression case, and the fixed one passed it.
+
+    Without a case, list the regression cases and whether they are proven.
+
+    Example: evalkit golden prove golden/cases.jsonl aml-01 --failed before --passed latest
+
+    Exit codes: 0, 2 if the runs do not prove it.
+    """
+    from datetime import UTC, datetime
+
+    from evalkit.errors import InputError, Problem
+    from evalkit.operations.add_case import prove_case, regression_cases
+
+    if case is None:
+        if failed is not None or passed is not None:
+            raise InputError(Problem("CASE", "no case given", "name the id of the case that the runs prove"))
+        for each in regression_cases(set):
+            since = f"since {each.since}" if each.since else "no day in `since`"
+            proof = each.proof
+            state = f"proven on {proof.at} by {proof.failed.run} and {proof.passed.run}" if proof else "not proven"
+            typer.echo(visible(f"{each.case.id}: {state}, {since}"))
+        return
+    if failed is None or passed is None:
+        fix = "name the run of the version before the fix, and that of the fixed one"
+        raise InputError(Problem("--failed" if failed is None else "--passed", "not given", fix))
+    proof, file = prove_case(set, case, failed, passed, datetime.now(UTC).date())
+    typer.echo(visible(f"{proof.id}: failed in {proof.failed.run}, passed in {proof.passed.run}; kept in {file}"))
 
 
 def _print_pairs(file: Path, found: "Deduplicated") -> None:

@@ -10,8 +10,7 @@ from typing import Any
 from evalkit.disk.json_files import read_json
 from evalkit.errors import InputError, Problem, noting
 from evalkit.golden.near_duplicates import NearPair, NearPairs, near_duplicates, near_text
-from evalkit.golden.read import open_golden
-from evalkit.golden.source import GoldenSource
+from evalkit.golden.read import read_all
 from evalkit.golden.write import refuse_other_kinds, set_fields
 from evalkit.types import Case
 
@@ -51,7 +50,7 @@ def find_duplicates(file: Path) -> Deduplicated:
     Raises:
         InputError: reports every problem of the set.
     """
-    cases = _cases(file)
+    cases = read_all(file, str(file))
     found: NearPairs = near_duplicates([near_text(case) for case in cases])
     clusters = {case.id: case.cluster for case in cases}
     pairs = [pair for pair in found.pairs if not _in_one(clusters, pair.first.id, pair.second.id)]
@@ -77,7 +76,7 @@ def accept_duplicates(file: Path, accepted: Path) -> AcceptedPairs:
         InputError: reports every problem of both files; the set is unchanged.
     """
     refuse_other_kinds(file, str(file))
-    cases = _cases(file)
+    cases = read_all(file, str(file))
     pairs = _accepted(accepted, {case.id for case in cases})
     changes: dict[int, dict[str, str]] = {}
     clusters: dict[str, tuple[str, ...]] = {}
@@ -90,11 +89,6 @@ def accept_duplicates(file: Path, accepted: Path) -> AcceptedPairs:
     if changes:
         set_fields(file, str(file), changes)
     return AcceptedPairs(n_pairs=len(pairs), clusters=clusters, n_changed=len(changes))
-
-
-def _cases(file: Path) -> list[Case]:
-    golden = open_golden(GoldenSource(path=file.name, make_ids=True), file, str(file))
-    return list(golden.open())
 
 
 def _in_one(clusters: Mapping[str, str | None], one: str, other: str) -> bool:
