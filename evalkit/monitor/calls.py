@@ -24,6 +24,7 @@ MISSING = "(missing)"
 """Value of a cohort that a call does not have."""
 AMOUNTS = ("latency_s", "cost_usd", "steps", "tool_errors", "input_tokens", "output_tokens")
 """Figures that the log itself holds."""
+_REAL = ("latency_s", "cost_usd")
 
 
 class Refused(ValueError):
@@ -258,10 +259,11 @@ def cohort_value(value: Any) -> str:
 def _amount(name: str, value: Any) -> float | None:
     if value is None:
         return None
-    if type(value) is float and 0 <= value < 1e9:
+    is_real = name in _REAL
+    if is_real and type(value) is float and 0 <= value < 1e9:
         return value
     try:
-        found = read_amount(name, value) if name in ("latency_s", "cost_usd") else read_count(name, value)
+        found = read_amount(name, value) if is_real else read_count(name, value)
     except (ValueError, TypeError) as error:
         raise Refused(f"{_without_value(error)}; write a number of at least 0, or null if it is unknown") from None
     return None if found is None else float(found)

@@ -17,7 +17,7 @@ from evalkit.runner.chat_clients import judges_of, open_cache, unpriced
 from evalkit.runner.grading import GradeAll, Grader, grade_all
 from evalkit.runner.names import metric_name_problems
 from evalkit.runner.prepare import bind_graders, open_services, placed_in_suite
-from evalkit.scorers.base import Asking, Grade
+from evalkit.scorers.base import Asking, Grade, Noted
 from evalkit.systems.base import Shared
 from evalkit.types import Case, Output, Unscored
 
@@ -36,12 +36,14 @@ class MonitorGraders:
         judges: Those that ask one.
         facts: Of every metric that a call may have.
         budget: What judges may cost a day; `None` without a limit.
+        notices: What is worth a word about cache and scorers.
     """
 
     rules: tuple[Grader, ...]
     judges: tuple[Grader, ...]
     facts: tuple[MetricFacts, ...]
     budget: Budget | None = None
+    notices: tuple[str, ...] = ()
 
     @property
     def by_rules(self) -> GradeAll:
@@ -83,7 +85,10 @@ async def open_graders(monitor: Monitor, env: Mapping[str, str]) -> AsyncIterato
             raise InputError(placed_in_suite(suite, problem) for problem in problems)
         judges = tuple(each for each in graders if isinstance(each.scorer, Asking))
         rules = tuple(each for each in graders if each not in judges)
-        yield MonitorGraders(rules, judges, tuple(_facts(rules, judges)), budget)
+        notices = [each.scorer.notice for each in graders if isinstance(each.scorer, Noted)]
+        notices += [cache.problem] if cache is not None else []
+        said = tuple(dict.fromkeys(notice for notice in notices if notice))
+        yield MonitorGraders(rules, judges, tuple(_facts(rules, judges)), budget, said)
 
 
 class MetricColumns:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,7 +31,7 @@ from evalkit.monitor.sampling import (
 from evalkit.monitor.series import Series
 from evalkit.monitor.settings import SampleOptions
 from evalkit.scorers.base import Grade
-from evalkit.types import Row
+from evalkit.types import Case, Output, Row
 
 Floats = NDArray[np.float64]
 LEAST_ELAPSED = 1 / 24
@@ -122,15 +124,16 @@ class Observer:
         pis = self._probabilities(drafts)
         drawn = [call.case is not None and is_drawn(call.unit, pi) for call, pi in zip(calls, pis, strict=True)]
         chosen = [at for at, is_one in enumerate(drawn) if is_one]
+        cases = {at: _with_digest(case) for at in chosen if (case := calls[at].case) is not None}
         spent: dict[int, float] = {}
         if self.graders.judges:
-            judged = await self._by_judges([calls[at] for at in chosen])
+            judged = await self._by_judges([(case, calls[at].output) for at, case in cases.items()])
             for at, grades in zip(chosen, judged, strict=True):
                 drafts.grades[at] = {**drafts.grades[at], **grades}
                 spent[at] = cost_of(grades)
         rows: dict[int, list[Row]] = {}
         for at in chosen:
-            rows.setdefault(drafts.days[at], []).append(self._row(drafts, at, pis[at], batch))
+            rows.setdefault(drafts.days[at], []).append(self._row(drafts, at, cases[at], pis[at], batch))
         return Observed(
             days=self._by_day(batch, drafts, np.array(pis), np.array(drawn), self._columns(drafts, spent)),
             rows=rows,
@@ -179,16 +182,16 @@ class Observer:
         found = with_suspicion(found, drafts.suspicion, self.options.suspects)
         return [1.0 if is_new else pi for is_new, pi in zip(drafts.are_new, found, strict=True)]
 
-    async def _by_judges(self, calls: Iterable[LoggedCall]) -> list[Mapping[str, Grade]]:
+    async def _by_judges(self, answers: Iterable[tuple[Case, Output | None]]) -> list[Mapping[str, Grade]]:
         room = asyncio.Semaphore(self.concurrency)
 
-        async def judge(call: LoggedCall) -> Mapping[str, Grade]:
-            assert call.case is not None and call.output is not None  # noqa: S101 - failed calls are not drawn
+        async def judge(case: Case, output: Output | None) -> Mapping[str, Grade]:
+            assert output is not None  # noqa: S101 - failed calls are not drawn
             async with room:
-                return await self.graders.by_judges(call.case, call.output)
+                return await self.graders.by_judges(case, output)
 
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(judge(call)) for call in calls]
+            tasks = [group.create_task(judge(*answer)) for answer in answers]
         return [task.result() for task in tasks]
 
     def _columns(self, drafts: _Drafts, spent: Mapping[int, float]) -> dict[str, Floats]:
@@ -236,13 +239,18 @@ class Observer:
             )
         return found
 
-    def _row(self, drafts: _Drafts, at: int, pi: float, batch: int) -> Row:
+    def _row(self, drafts: _Drafts, at: int, case: Case, pi: float, batch: int) -> Row:
         """Return a sampled call as a row: the mapped columns only, whatever else the log holds."""
         call = drafts.calls[at]
-        assert call.case is not None  # noqa: S101 - failed calls are not drawn
         labels = dict(zip(self.names, drafts.labels[at], strict=True))
-        kept = replace(call.case, cohorts=labels, fields={"at": call.at, "pi": pi, "batch": batch}, place=call.place)
+        kept = replace(case, cohorts=labels, fields={"at": call.at, "pi": pi, "batch": batch}, place=call.place)
         return Row(case=kept, output=call.output, scores=drafts.grades[at])
+
+
+def _with_digest(case: Case) -> Case:
+    """Return a case with the hash of its content, which rows and some judges need."""
+    content = json.dumps([case.id, case.question, *case.contexts])
+    return replace(case, digest=hashlib.sha256(content.encode()).hexdigest())
 
 
 def _nan(value: float | bool | None) -> float:

@@ -184,7 +184,7 @@ class _Look:
         )
         self._secrets = secrets_of(request.env, monitor.variables)
         self._taken = Taken()
-        self._notes: list[LogNote] = []
+        self._notes = [LogNote(monitor.name, notice) for notice in graders.notices]
 
     @property
     def _today(self) -> str:

@@ -48,8 +48,20 @@ def test_streams_facts_and_strata_are_kept(tmp_path: Path) -> None:
     other = Stream("citation.passed", "topic=cards", "def")
     facts = MetricFacts("citation.passed", "abc", is_judged=True, judge="gpt-4o")
     with Series(tmp_path / "series.sqlite") as series:
-        series.add(1, [cell(CARDS, 1, [1]), cell(other, 1, [0])], [facts], Counts({(0, "topic=cards"): 5}, {("topic", "cards"): 5}), {"end": "1"})
-        series.add(2, [], [facts], Counts({(0, "topic=cards"): 2, (1, "topic=loans"): 1}, {("topic", "cards"): 2}), {"end": "2"})
+        series.add(
+            1,
+            [cell(CARDS, 1, [1]), cell(other, 1, [0])],
+            [facts],
+            Counts({(0, "topic=cards"): 5}, {("topic", "cards"): 5}),
+            {"end": "1"},
+        )
+        series.add(
+            2,
+            [],
+            [facts],
+            Counts({(0, "topic=cards"): 2, (1, "topic=loans"): 1}, {("topic", "cards"): 2}),
+            {"end": "2"},
+        )
     with Series(tmp_path / "series.sqlite") as series:
         assert series.streams() == [CARDS, other]
         assert series.facts() == [facts]
