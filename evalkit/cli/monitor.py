@@ -1,10 +1,10 @@
 """`evalkit monitor`: watch the calls of a system in production."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.cli.monitor_status import MonitorFile, compare, reference, status
 from evalkit.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
@@ -14,7 +14,10 @@ monitor = typer.Typer(
     name="monitor", help="Watch the calls of a system in production.", rich_markup_mode=None, no_args_is_help=True
 )
 
-MonitorFile = Annotated[Path, typer.Argument(metavar="MONITOR.yaml", help="File of the monitor.")]
+
+monitor.command()(reference)
+monitor.command()(status)
+monitor.command()(compare)
 
 
 @monitor.callback()

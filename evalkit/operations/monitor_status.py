@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.disk.paths import shown_path
-from evalkit.errors import ExitCode
+from evalkit.errors import ExitCode, InputError, Problem
 from evalkit.monitor.alarms import SPEND, merge_known, read_alerts, write_alerts
 from evalkit.monitor.inputs import TextVectors, cohort_counts, embedded_days, input_lines
 from evalkit.monitor.judge_trust import distrust
@@ -32,6 +33,8 @@ COVERAGE = 0.90
 """Share of the calls of a scorer that must have a grade."""
 SILENT_HOURS = 48
 WEEK = 7
+LONGEST_DAYS = 366
+_DAYS = re.compile(r"(?P<number>[0-9]{1,4})(?P<unit>[dw])")
 _NAMED = 3
 """Days or streams that a note names."""
 _EXIT: Mapping[MonitorState, ExitCode] = {
@@ -59,6 +62,19 @@ class StatusRequest:
     days: int = WEEK
     seed: int = 0
     embedder: TextVectors | None = None
+
+
+def days_of(text: str) -> int:
+    """Read a number of days, such as `7d` or `4w`.
+
+    Raises:
+        InputError: It is not one, or not 1 to 366 days.
+    """
+    found = _DAYS.fullmatch(text.strip())
+    days = int(found["number"]) * (WEEK if found["unit"] == "w" else 1) if found else 0
+    if not 1 <= days <= LONGEST_DAYS:
+        raise InputError(Problem("--since", f"{text!r} is not a number of days", "write 7d, or 4w; at most 366d"))
+    return days
 
 
 def monitor_status(request: StatusRequest) -> Status:

@@ -11,7 +11,13 @@ import numpy as np
 from evalkit.monitor.cells import cells_of, strata_of
 from evalkit.monitor.observations import Observations, write_observations
 from evalkit.monitor.sampled_texts import append_texts
-from evalkit.monitor.series import SERIES, Counts, MetricFacts, Series, day_of
+from evalkit.monitor.series import SERIES, Counts, MetricFacts, Series, date_of, day_of, digest_of_key
+from evalkit.operations.monitor_reference import MadeReference, ReferenceRequest, make_reference
+from evalkit.operations.monitor_status import StatusRequest, monitor_status
+from evalkit.report.monitor.status import Status
+from evalkit.results import OVERALL, Agreement, Estimate, Trust
+from evalkit.trust.calibration import Calibration
+from evalkit.trust.calibration_files import write_calibration
 from evalkit.types import Case, Output, Row, Score
 
 DAY_S = 86_400
@@ -23,7 +29,9 @@ logs: {format: jsonl}
 cohorts: [topic]
 scorers: [citation]
 """
-RULE, JUDGE, OTHER_JUDGE = "aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"
+RULE = "aaaaaaaaaaaa"
+JUDGE_PARTS = {"judge": "gpt-4o", "rubric": "r"}
+JUDGE, OTHER_JUDGE = digest_of_key(JUDGE_PARTS), digest_of_key({**JUDGE_PARTS, "judge": "gpt-5"})
 
 
 @dataclass
@@ -133,6 +141,38 @@ class Lab:
         )
         score = Score("citation", passed, passed=bool(passed), reason="")
         return Row(case=case, output=Output(text="an answer"), scores={"citation": score})
+
+
+def trust_judge(lab: Lab, trust: Trust = "trusted", parts: dict[str, str] | None = None) -> None:
+    """Write a record of the judge's agreement with people, and name it in the monitor."""
+    kappa = Estimate(value=0.8, low=0.7, high=0.9, n=200)
+    agreement = Agreement(
+        metric="correctness", judge="gpt-4o", rater_kind="person", cohort=OVERALL, kappa=kappa, trust=trust
+    )
+    record = Calibration(
+        source="judge.json",
+        run_id="run",
+        created="2026-05-01",
+        metric="correctness",
+        key=parts or JUDGE_PARTS,
+        labels={},
+        agreement=(agreement,),
+    )
+    write_calibration(lab.file.with_name("judge.json"), record)
+    text = lab.file.read_text(encoding="utf-8")
+    if "calibrations:" not in text:
+        lab.file.write_text(text + "calibrations: [judge.json]\n", encoding="utf-8")
+
+
+def refer(lab: Lab, **settings: object) -> MadeReference:
+    """Make a reference of the first four weeks."""
+    given: dict[str, object] = {"first": FIRST, "last": date_of(lab.first + 27), "now": lab.now, "years": 40}
+    return make_reference(ReferenceRequest(file=lab.file, **given | settings))  # type: ignore[arg-type]
+
+
+def look(lab: Lab, **settings: object) -> Status:
+    """Look at the monitor a minute after its last day."""
+    return monitor_status(StatusRequest(file=lab.file, **{"now": lab.now} | settings))  # type: ignore[arg-type]
 
 
 def make_lab(folder: Path, more: str = "", **settings: object) -> Lab:

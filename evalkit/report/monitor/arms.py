@@ -81,7 +81,8 @@ def print_arms(found: ArmComparison, console: Console) -> None:
     from rich.text import Text
 
     answers = [line.answer for line in found.lines]
-    worst = next((each for each in ("worse", "not yet", "no worse", "better") if each in answers), "not yet")
+    order: tuple[ArmAnswer, ...] = ("worse", "not yet", "no worse", "better")
+    worst = next((each for each in order if each in answers), order[1])
     title = f"  {one_line(found.arm, 60)} against {one_line(found.against, 60)}"
     console.print(Text(ANSWERS[worst].upper(), _COLOURS[worst]).append(title, "bold"))
     margin = limit(found.margin, style_for("", is_rate=True))

@@ -12,7 +12,6 @@ STATES: dict[MonitorState, str] = {
     "quiet": "QUIET",
     "cannot say": "CANNOT SAY",
 }
-_TIMES = 5
 
 
 def headline(status: Status) -> str:
@@ -49,7 +48,8 @@ def alarm_what(alarm: Alarm) -> str:
     before, now = (figure(value, style, max(DECIMAL_FROM_N, round(alarm.n))) for value in (alarm.was, alarm.now))
     if alarm.per_year is None:
         hours = "hour" if alarm.n == 1 else f"{alarm.n:.0f} hours"
-        return f"{now} in the last {hours}, {alarm.statistic:.1f} times the pace of the budget"
+        usd = figure(alarm.now, Style("usd"))
+        return f"{usd} an hour in the last {hours}, {alarm.statistic:.1f} times the pace of the budget"
     return f"{before} → {now} in {plural(alarm.window, 'day')}, {plural(round(alarm.n), 'effective answer')}"
 
 
