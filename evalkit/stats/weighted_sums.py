@@ -18,6 +18,8 @@ from evalkit.stats.bounds import wilson_bounds
 from evalkit.stats.quantiles import two_sided_z
 
 METHOD = "weighted by inclusion probability"
+ENOUGH_KISH = 300
+"""Effective values from which a design effect below 1 counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +107,20 @@ class WeightedSums:
         """Number of equally weighted independent values with the same information; 0 of no values.
 
         It is Kish's (sum w)^2 / sum w^2, divided by the design effect of the clusters: their variance over the variance
-        that independent values would have, at least 1. Where no value differs from the others, the variance says
-        nothing, and every cluster counts once: (sum w)^2 / sum over clusters of (sum w)^2.
+        that independent values would have. The effect counts only if it is above 1, or if Kish's number is at least
+        300: a draw by suspicion makes it smaller than 1, but few values do not show that well enough. The number never
+        exceeds n. Where no value differs from the others, the variance says nothing, and every cluster counts once:
+        (sum w)^2 / sum over clusters of (sum w)^2.
 
         Source: Kish 1965, Survey Sampling, sections 5.4 and 11.7.
         """
         if self.w <= 0:
             return 0.0
-        least, most = self.w**2 / self.c2, self.w**2 / self.w2
-        if self.spread is None or self.variance is None or self.spread <= 0:
+        least, kish = self.w**2 / self.c2, self.w**2 / self.w2
+        if self.spread is None or self.variance is None or self.spread <= 0 or self.variance <= 0:
             return least
-        effect = self.variance / (self.spread * self.w2 / self.w**2)
-        return most / max(1.0, effect)
+        found = self.spread / self.variance
+        return min(float(self.n), found if kish >= ENOUGH_KISH else min(kish, found))
 
 
 _values = attrgetter(*(each.name for each in fields(WeightedSums)))

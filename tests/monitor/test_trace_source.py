@@ -1,0 +1,169 @@
+"""Calls from traces: one a trace, once it is complete, whichever lines and files its spans come in."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from monitor_lab import MonitorLab
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "traces"))
+
+from trace_lab import document, model, span
+
+from evalkit.monitor.calls import AMOUNTS
+from evalkit.monitor.sampled_texts import sampled_rows
+from evalkit.monitor.series import day_of
+
+TEXT = """\
+name: shop
+logs: {format: otlp}
+cohorts: {tier: app.tier}
+scorers: [{length: {max: 12}}]
+"""
+NOW = 1_700_000_000.0
+FIRST = day_of("2023-11-14")
+
+
+def trace(number: int) -> str:
+    """The id of a trace."""
+    return f"{number:032x}"
+
+
+def line(*spans: dict[str, Any]) -> str:
+    """One export."""
+    return json.dumps(document(*spans))
+
+
+def root(number: int, at: int = 0, **more: Any) -> dict[str, Any]:
+    """The span that begins a trace: an agent."""
+    attributes = {"gen_ai.operation.name": "invoke_agent", "app.tier": "gold", "gen_ai.conversation.id": f"c{number}"}
+    return span(1, 0, attributes, name="invoke_agent", trace=trace(number), at=(at, at + 5), **more)
+
+
+def reply(number: int, at: int = 1, said: str | None = "hello") -> dict[str, Any]:
+    """The call of its model."""
+    return model(2, 1, said, trace=trace(number), at=(at, at + 1))
+
+
+def tool(number: int, at: int = 2, *, failed: bool = False) -> dict[str, Any]:
+    """The call of a tool."""
+    attributes = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
+    status = {"status": {"code": 2, "message": "no such page"}} if failed else {}
+    return span(3, 1, attributes, name="execute_tool search", trace=trace(number), at=(at, at + 1), **status)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> MonitorLab:
+    """A monitor of traces, an hour after the first of them."""
+    made = MonitorLab(tmp_path, TEXT)
+    made.now = NOW + 3_600
+    return made
+
+
+def export(lab: MonitorLab, *lines: str, name: str = "traces.jsonl", age: float = 3_600) -> None:
+    """Append exports to a log that last grew some seconds ago."""
+    file = lab.log(lines, name)
+    os.utime(file, (lab.now - age, lab.now - age))
+
+
+def test_a_trace_is_one_call(lab: MonitorLab) -> None:
+    """Question, answer, session, cohort, steps, tool errors, tokens and seconds."""
+    export(lab, line(reply(1), tool(1), tool(1, failed=True) | {"spanId": f"{4:016x}"}), line(root(1)))
+    taken = lab.take()
+    assert (taken.n_read, taken.n_scored, taken.notes) == (1, 1, ())
+    (found,) = lab.observed()
+    amounts = {name: found.metrics[name][0] for name in AMOUNTS}
+    assert (amounts["steps"], amounts["tool_errors"], amounts["latency_s"]) == (2, 1, 5)
+    assert (amounts["input_tokens"], amounts["output_tokens"]) == (10, 2)
+    (row,) = sampled_rows(lab.folder, [FIRST])
+    assert row.output is not None
+    assert (row.case.input, row.output.text, row.case.fields["at"]) == ("hi", "hello", NOW)
+    assert len(lab.observed()[0].cohorts["tier"]) == 1
+
+
+def test_a_trace_waits_for_its_root_and_counts_once(lab: MonitorLab) -> None:
+    """While a log grows, spans without their root are not a call; others of the same line count meanwhile."""
+    export(lab, line(reply(1), root(2, -100), reply(2, -99)), age=1)
+    first = lab.take()
+    assert (first.n_scored, first.n_double) == (1, 0)
+    assert lab.take().n_read == 0
+    export(lab, line(root(1)))
+    last = lab.take()
+    assert (last.n_scored, last.n_double, last.n_refused) == (1, 0, 0)
+    assert lab.take().n_read == 0
+    assert len(set(lab.ids())) == 2
+
+
+def test_spans_of_a_trace_may_be_in_two_files(lab: MonitorLab) -> None:
+    """As after a rotation of the collector's file."""
+    export(lab, line(reply(1)), name="a.jsonl")
+    export(lab, line(root(1)), name="b.jsonl")
+    assert lab.take().n_scored == 1
+
+
+def test_a_trace_without_a_root_is_refused_after_ten_minutes(lab: MonitorLab) -> None:
+    """With its place."""
+    export(lab, line(reply(1)), age=500)
+    assert lab.take().n_read == 0
+    export(lab, line(root(2, 700), reply(2, 701)), age=500)
+    taken = lab.take()
+    assert (taken.n_scored, taken.n_refused) == (1, 1)
+    assert trace(1) in taken.refused[0].place
+    assert "is missing" in taken.refused[0].what
+
+
+def test_a_failed_root_is_a_failed_call(lab: MonitorLab) -> None:
+    """It has no answer, and is not graded."""
+    export(lab, line(root(1, status={"code": 2, "message": "timeout"}), reply(1, said=None)))
+    assert lab.take().n_scored == 1
+    (found,) = lab.observed()
+    assert found.metrics["error"].tolist() == [1.0]
+    assert not found.drawn.any()
+
+
+def test_traces_without_texts_or_models_are_said(lab: MonitorLab) -> None:
+    """A trace of a health check is no call; one whose emitter recorded no content is refused with the fix."""
+    health = span(1, 0, {"http.route": "/health"}, name="GET /health", trace=trace(9))
+    export(lab, line(health), line(root(1), reply(1, said=None)), "{broken", json.dumps({"x": 1}))
+    taken = lab.take()
+    assert (taken.n_scored, taken.n_refused) == (0, 3)
+    said = " ".join(map(str, taken.refused))
+    assert "not JSON" in said
+    assert "neither spans nor logs" in said
+    assert "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT" in said
+    assert "1 traces without a model" in " ".join(note.what for note in taken.notes)
+
+
+def test_ids_in_base64_are_those_in_hex(lab: MonitorLab) -> None:
+    """A trace whose line has its id in base64 is not counted twice."""
+    import base64
+
+    def coded(each: dict[str, Any]) -> dict[str, Any]:
+        keys = {"traceId", "spanId", "parentSpanId"} & each.keys()
+        return {**each, **{key: base64.b64encode(bytes.fromhex(each[key])).decode() for key in keys}}
+
+    export(lab, line(coded(root(1)), coded(reply(1))), age=1)
+    assert lab.take().n_scored == 0
+    os.utime(lab.logs / "traces.jsonl", (lab.now - 60, lab.now - 60))
+    assert lab.take().n_scored == 1
+    assert lab.take().n_read == 0
+
+
+def test_waiting_lines_are_bounded(lab: MonitorLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond 64 MiB, incomplete traces are taken as they are: refused without a root."""
+    monkeypatch.setattr("evalkit.monitor.trace_source.MOST_WAITING_BYTES", 1_000)
+    export(lab, *(line(reply(number)) for number in range(1, 50)), age=1)
+    taken = lab.take()
+    assert (taken.n_scored, taken.n_refused) == (0, 49)
+
+
+def test_a_stream_ends_and_all_its_traces_with_it(lab: MonitorLab) -> None:
+    """Standard input does not grow."""
+    data = "\n".join([line(reply(1)), line(root(1)), line(reply(2))]).encode()
+    taken = lab.take("-", stdin=data)
+    assert (taken.n_scored, taken.n_refused) == (1, 1)
