@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.cli.monitor_incident import incident
 from evalkit.cli.monitor_status import MonitorFile, compare, reference, status
 from evalkit.errors import ExitCode, InputError, Problem
 
@@ -18,6 +19,7 @@ monitor = typer.Typer(
 monitor.command()(reference)
 monitor.command()(status)
 monitor.command()(compare)
+monitor.command()(incident)
 
 
 @monitor.callback()

@@ -21,9 +21,7 @@ def reference(
     first: Annotated[str, typer.Option("--from", metavar="DATE", help="First day, in UTC: 2026-09-01.")],
     last: Annotated[str, typer.Option("--to", metavar="DATE", help="Last day; it belongs to the period.")],
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the simulated years.")] = 0,
-    years: Annotated[
-        int, typer.Option(metavar="N", min=40, max=10_000, help="Years to simulate.")
-    ] = 200,
+    years: Annotated[int, typer.Option(metavar="N", min=40, max=10_000, help="Years to simulate.")] = 200,
     json: Annotated[bool, typer.Option("--json", help="Print reference.json on stdout.")] = False,
 ) -> None:
     """Set the period that later days are compared with, and simulate the thresholds of the alarms.

@@ -25,6 +25,7 @@ from evalkit.formats.build import Builder, key_of
 from evalkit.formats.yaml_text import parse
 from evalkit.gate.policy import CHECKS
 from evalkit.golden.fields import to_case
+from evalkit.monitor.settings import load_monitor
 from evalkit.scorers.agents.policy_file import read_policy
 from evalkit.scorers.registry import SCORERS
 from evalkit.suite.model import SuiteOptions
@@ -82,6 +83,10 @@ def test_every_suite_example_is_a_sound_suite(text: str, tmp_path: Path) -> None
         (tmp_path / "gate.yaml").write_text(text, encoding="utf-8")
         assert load_gate(tmp_path / "gate.yaml", [Metric("correct", binary=True)], ["topic"])
         return
+    if "logs" in value:
+        (tmp_path / "monitor.yaml").write_text(text, encoding="utf-8")
+        assert load_monitor(tmp_path / "monitor.yaml").name == value["name"]
+        return
     if "golden" not in value:
         read_policy(text.encode(), "policy.yaml")
         return
@@ -130,13 +135,13 @@ def test_the_inputs_and_outputs_of_the_action_are_in_the_guide() -> None:
 def test_the_commands_of_the_readme_run_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every `evalkit ...` line of README and guides runs in a fresh project, top to bottom.
 
-    Those of compare.md, conversations.md and import.md are other projects, and what goes on until Ctrl-C is left out:
-    see their own tests.
+    Those of compare.md, conversations.md, import.md and monitoring.md are other projects, and what goes on until Ctrl-C
+    is left out: see their own tests.
     """
     (tmp_path / "pyproject.toml").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JUDGE_API_KEY", "key-for-tests")
-    others = ("compare.md", "conversations.md", "import.md")
+    others = ("compare.md", "conversations.md", "import.md", "monitoring.md")
     found = [block.values[0] for block in blocks("sh") if not str(block.id).startswith(others)]
     written = [line for text in found for line in text.splitlines() if line.startswith("evalkit ")]
     lines = [line for line in written if not {"--serve", "--watch"} & {*line.split()}]

@@ -52,6 +52,8 @@ class Lab:
     """US dollars of an hour."""
     graded: float = 1.0
     """Share of the sample that the judge graded."""
+    v2: float | None = None
+    """Share of the calls that version v2 answers; `None` in a monitor without versions."""
     question: Callable[[int], str] = lambda at: f"question {at % 40} about cards and accounts"
 
     @property
@@ -104,7 +106,7 @@ class Lab:
             at=at.astype(np.int64) * 1_000_000,
             pi=np.full(n, self.pi),
             drawn=drawn,
-            cohorts={"topic": topics.tolist()},
+            cohorts={"topic": topics.tolist(), **self._versions(rng, n)},
             metrics=metrics,
             facts=self.facts(),
         )
@@ -116,6 +118,9 @@ class Lab:
         if texts:
             rows = [self._row(day, at, metrics["citation.passed"][at], str(topics[at])) for at in np.flatnonzero(drawn)]
             append_texts(self.folder, day, rows)
+
+    def _versions(self, rng: np.random.Generator, n: int) -> dict[str, list[str]]:
+        return {} if self.v2 is None else {"version": np.where(rng.random(n) < self.v2, "v2", "v1").tolist()}
 
     def facts(self) -> Sequence[MetricFacts]:
         """What is known of the metrics."""
