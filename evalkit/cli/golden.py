@@ -102,6 +102,9 @@ NeedsReference = Annotated[
 NamesFile = Annotated[
     Path | None, typer.Option("--names", help="Names that are personal data, one a line; implies --deidentify.")
 ]
+CohortsOption = Annotated[
+    list[str] | None, typer.Option("--cohort", metavar="NAME=VALUE", help="Cohort of the case; repeatable.")
+]
 NewId = Annotated[str | None, typer.Option("--id", help="Id of the case in the set. Default: the one that it has.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be added, and write nothing.")]
 
@@ -121,6 +124,7 @@ def add(  # noqa: PLR0913 - each is a flag
         bool, typer.Option("--deidentify", help="Replace personal data by placeholders such as [EMAIL_1].")
     ] = False,
     names: NamesFile = None,
+    cohort: CohortsOption = None,
     id: NewId = None,
     dry_run: DryRun = False,
 ) -> None:
@@ -150,6 +154,7 @@ def add(  # noqa: PLR0913 - each is a flag
         names=names,
         replace_data=deidentify,
         id=id,
+        cohorts=tuple(cohort or ()),
     )
     add_and_show(case_of_run(from_, review, set), dry_run=dry_run)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from evalkit.cli.golden import DryRun, NeedsReference, ReferenceOption, ReviewedBy, SeverityOption
+from evalkit.cli.golden import CohortsOption, DryRun, NeedsReference, ReferenceOption, ReviewedBy, SeverityOption
 from evalkit.cli.monitor_status import MonitorFile
 
 
@@ -19,6 +19,7 @@ def incident(  # noqa: PLR0913 - each is a flag
     reference: ReferenceOption = None,
     needs_reference: NeedsReference = False,
     names: Annotated[Path | None, typer.Option("--names", help="Names that are personal data, one a line.")] = None,
+    cohort: CohortsOption = None,
     dry_run: DryRun = False,
 ) -> None:
     """Make a regression case of a sampled call.
@@ -45,6 +46,7 @@ def incident(  # noqa: PLR0913 - each is a flag
         reference=reference,
         needs_reference=needs_reference,
         names=names,
+        cohorts=tuple(cohort or ()),
     )
     found = incident_case(file, id, review, to)
     if found.failed:

@@ -42,6 +42,8 @@ class Review:
     """Whether personal data are replaced by placeholders instead of refused."""
     id: str | None = None
     """Id of the case in the set; default: the one that it has."""
+    cohorts: tuple[str, ...] = ()
+    """Cohorts that it has besides its own, or instead: `name=value`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,9 @@ def reviewed_case(row: dict[str, object], source: dict[str, str], review: Review
     row |= {"kind": review.kind, "severity": review.severity}
     if review.id is not None:
         row["id"] = review.id
+    if review.cohorts:
+        own = row.get("cohorts")
+        row["cohorts"] = {**(own if isinstance(own, dict) else {}), **dict(map(_cohort, review.cohorts))}
     if review.reference is not None:
         row["reference"] = review.reference
     if review.needs_reference:
@@ -160,8 +165,18 @@ def _check(review: Review) -> None:
         )
         if given not in known
     ]
+    problems += [
+        Problem("--cohort", f"{each!r} is not NAME=VALUE", "write --cohort risk=high")
+        for each in review.cohorts
+        if not all(_cohort(each))
+    ]
     if problems:
         raise InputError(problems)
+
+
+def _cohort(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name.strip(), value.strip()
 
 
 def _texts(review: Review) -> Iterator[tuple[str, str]]:

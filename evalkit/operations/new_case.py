@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,7 @@ def new_case(row: Mapping[str, Any], file: Path, *, names: NameList = NO_NAMES, 
     case = to_case(made, place, lambda what, fix: problems.append(Problem(place, what, fix)))
     pairs = [] if case is None else [*nearest(near_text(case), map(near_text, known))]
     problems += _faults(made, place, names, pairs)
+    problems += _lacking_cohorts(made, place, known)
     if problems:
         raise InputError(problems)
     variants = tuple(pair for pair in pairs if pair.kind == "variant")
@@ -131,6 +132,15 @@ def _faults(row: Mapping[str, Any], place: str, names: NameList, pairs: list[Nea
     if not expects and row.get(NEEDS_REFERENCE) is not True:
         fix = "give --reference TEXT, or --needs-reference to write it later"
         yield Problem(place, "nothing says what a right answer is", fix)
+
+
+def _lacking_cohorts(row: Mapping[str, Any], place: str, known: Sequence[Case]) -> Iterator[Problem]:
+    """Yield the cohorts that every case of the set has and the row lacks: a suite that reports by one refuses it."""
+    own = row.get("cohorts")
+    common = set.intersection(*(set(case.cohorts) for case in known)) if known else set()
+    for name in sorted(common - set(own if isinstance(own, dict) else ())):
+        what = f"no cohort {name!r}, which every case of the set has"
+        yield Problem(place, what, f"give --cohort {name}=VALUE")
 
 
 def _is_own(name: str, value: object) -> bool:
