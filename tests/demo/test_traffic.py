@@ -54,7 +54,7 @@ def test_personal_data_can_be_removed(days: list[tuple[datetime.date, list[Traff
     from suites.compliance.traffic import NAMES
 
     names = NameList.of(NAMES)
-    asked = [call.question for _, calls in days for call in calls]
+    asked = [call.question for _, calls in days for call in calls][:1_000]
     kinds = Counter(kind for question in asked for kind in kinds_left(question, names))
     assert set(kinds) == {"EMAIL", "PHONE", "IBAN", "NAME"}
     assert 0.04 < sum(kinds.values()) / len(asked) < 0.08
