@@ -19,14 +19,18 @@ from pathlib import Path
 
 import numpy as np
 
+from evalkit.aggregate.system_columns import SystemColumns
+from evalkit.gate.best_system import Standings
 from evalkit.stats.differences import of_pairs, simultaneous, two_sided_p
 from evalkit.stats.factors import interaction_p
 from evalkit.stats.frontier import frontier
 from evalkit.stats.system_ranks import covariance_of_means, rank_intervals, shrunken_winner, surely_better
+from evalkit.types import Metric
 
 Floats = np.ndarray
 Rates = Mapping[str, float]
 PASSING, LEVEL = 0.85, 0.05
+MARGINS = (0.0, 0.02)
 POINT = 0.01
 
 
@@ -90,6 +94,27 @@ def winners(job: tuple[str, int, int]) -> Rates:
     return found
 
 
+def gated(job: tuple[str, int, int]) -> Rates:
+    """Count the runs in which the last of k systems is blocked by `best`; the others are equal, and better by a step.
+
+    The gate is that of the package, with the margins of its columns.
+    """
+    setting, runs, seed = job
+    n, k, step = parts_of(setting)
+    rng = np.random.default_rng(seed)
+    steps = np.array([0.0] * (k - 1) + [step * POINT])
+    found = dict.fromkeys((f"within {margin:g}" for margin in MARGINS), 0.0)
+    cases, metric = tuple(f"{at:04}" for at in range(n)), Metric(name="pass_rate", binary=True)
+    for _ in range(runs):
+        values = drawn(n, steps, rng)
+        named = (SystemColumns(name=f"s{at:02}", cases=cases, metric=metric, values=values[:, at]) for at in range(k))
+        standings = Standings(tuple(named), int(rng.integers(2**31)))
+        gaps = [standings.gaps[f"s{k - 1:02}", f"s{at:02}"] for at in range(k - 1)]
+        for margin in MARGINS:
+            found[f"within {margin:g}"] += any(gap.low is not None and gap.low > margin for gap in gaps)
+    return found
+
+
 FRONT = {
     # quality below the best in points, relative cost, relative latency
     "A, best": (0, 1.0, 1.0),
@@ -137,9 +162,11 @@ def interactions(job: tuple[str, int, int]) -> Rates:
 
 EQUAL = tuple(f"n = {n}, k = {k}" for n in (100, 500) for k in (2, 4, 6, 12))
 APART = tuple(f"n = {n}, k = {k}, step {step}" for n in (100, 500) for k in (2, 6, 12) for step in (1, 3))
+GATED = tuple(f"n = {n}, k = {k}, step {step}" for n in (100, 500) for k in (3, 6) for step in (0, 2, 5, 10))
 PARTS: dict[str, tuple[Callable[[tuple[str, int, int]], Rates], tuple[str, ...], int]] = {
     "Equal systems": (ranks, EQUAL, 1000),
     "Each system 1 or 3 points below the one before": (ranks, APART, 300),
+    "The gate best": (gated, GATED, 300),
     "Winner's figure": (winners, tuple(f"n = {n}, k = {k}" for n in (100, 500) for k in (3, 6, 12)), 2000),
     "Frontier": (fronts, ("n = 100", "n = 500"), 200),
     "Interaction": (interactions, ("n = 100", "n = 500"), 400),

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evalkit.analysis import to_pandas
     from evalkit.errors import EvalkitError, InputError
-    from evalkit.operations.scripting import Run, compare, decide, load_run, run, score
+    from evalkit.operations.scripting import compare, decide, load_run, run, score
+    from evalkit.operations.scripting_results import Run, SystemRuns
     from evalkit.results import Decision, Estimate, Summary
     from evalkit.scorers.base import Scorer
     from evalkit.systems.conversation.environment import ToolError
@@ -36,6 +37,7 @@ __all__ = [
     "Scorer",
     "Step",
     "Summary",
+    "SystemRuns",
     "ToolCall",
     "ToolError",
     "Unscored",
@@ -53,7 +55,8 @@ __all__ = [
 _ROOMS = {
     "evalkit.analysis": "to_pandas",
     "evalkit.errors": "EvalkitError InputError",
-    "evalkit.operations.scripting": "Run compare decide load_run run score",
+    "evalkit.operations.scripting": "compare decide load_run run score",
+    "evalkit.operations.scripting_results": "Run SystemRuns",
     "evalkit.results": "Decision Estimate Summary",
     "evalkit.scorers.base": "Scorer",
     "evalkit.systems.conversation.environment": "ToolError",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit.results import Estimate
 from evalkit.store.folder import RunFolder
 from evalkit.store.index import sorted_rows
+from evalkit.store.systems_folder import SystemsFolder
 from evalkit.types import Row, Unscored
 
 if TYPE_CHECKING:
@@ -26,13 +27,20 @@ def to_pandas(folder: str | os.PathLike[str]) -> pd.DataFrame:
 
     Columns: `case_id`, `repeat`, `kind`, `severity`, `cohort.<name>` for each cohort, `state`, `metric`, `value`,
     `passed`, `unscored` (the kind), `latency_s`. Ids stay text; unknown values are missing (`pd.NA`), never 0. A case
-    without any grade has one line without a metric.
+    without any grade has one line without a metric. The folder of a run of several systems has the column `system` too.
 
     Raises:
         InputError: the folder is not a run.
     """
     import pandas as pd
 
+    several = SystemsFolder(Path(folder))
+    if several.exists:
+        each = several.read()
+        frames = {own.name: to_pandas(several.folder_of(each, own.name).path) for own in each.systems}
+        named = (frame.assign(system=name).astype({"system": "string"}) for name, frame in frames.items())
+        whole = pd.concat(named, ignore_index=True)
+        return whole[["system", *(name for name in whole if name != "system")]]
     run = RunFolder(Path(folder))
     run.manifest()
     lines = [line for row in sorted_rows(run.rows_file)() for line in _lines(row)]

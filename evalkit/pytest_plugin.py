@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from evalkit.operations.scripting import Run
+    from evalkit.operations.scripting_results import Run, SystemRuns
     from evalkit.results import Decision
 
 Gate = Callable[..., "Decision"]
@@ -45,9 +45,13 @@ def evalkit_gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
     return gate
 
 
-def _words(ended: Run) -> str:
+def _words(ended: Run | SystemRuns) -> str:
+    from evalkit.operations.scripting_results import SystemRuns
     from evalkit.store.folder import REPORT
 
-    decision = ended.decision
-    reasons = [f"- {reason}" for reason in decision.reasons[:SHOWN_REASONS]] if decision is not None else []
-    return "\n".join([f"{ended.manifest.suite}: {ended.outcome}", *reasons, str(ended.folder / REPORT)])
+    if isinstance(ended, SystemRuns):
+        suite, said = ended.suite, ended.reasons or ("no system is under `release:`, so nothing is decided",)
+    else:
+        suite, said = ended.manifest.suite, ended.decision.reasons if ended.decision is not None else ()
+    reasons = [f"- {reason}" for reason in said[:SHOWN_REASONS]]
+    return "\n".join([f"{suite}: {ended.outcome}", *reasons, str(ended.folder / REPORT)])

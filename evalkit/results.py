@@ -9,6 +9,7 @@ from typing import Literal
 from evalkit.types import Metric
 
 Outcome = Literal["approved", "approved with conditions", "blocked", "no decision"]
+WORST_FIRST: tuple[Outcome, ...] = ("blocked", "no decision", "approved with conditions", "approved")
 CheckOutcome = Literal["pass", "warn", "block", "insufficient evidence", "no decision"]
 Trust = Literal["trusted", "provisional", "untrusted"]
 KAPPA_FLOOR = 0.6

@@ -176,6 +176,8 @@ class Output:
     """The answer of the system to one case."""
 
     text: str
+    text_known: bool = True
+    """False if the answer has a text that nobody recorded, as in a trace without content; `text` is then empty."""
     contexts: tuple[str, ...] | None = None
     """Passages that the system reports, best first; `None` if it reports none."""
     origins: tuple[Origin, ...] = ()

@@ -132,6 +132,8 @@ def test_a_command_parses_calls_and_prints() -> None:
 
 AS_WRITTEN = {
     "build_embedder": "options of a suite, as they are written there",
+    "read_judge": "options of a suite, or of a monitor",
+    "read_vendors": "options of a suite, or of a monitor",
     "own_name": "options of a suite",
     "with_vendor": "options of a suite",
     "hints_of": "types of the fields of a class",

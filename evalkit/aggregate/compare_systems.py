@@ -108,6 +108,7 @@ def compare_systems(  # noqa: PLR0913 - what a comparison depends on besides the
         cohorts=tuple(_cohort_differences(table, names.index(reference))),
         disagreements=_disagreements(table),
         notes=tuple(notes_of(table, ranked, matrix, interleaved=interleaved)),
+        interleaved=interleaved,
     )
 
 

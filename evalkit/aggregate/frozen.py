@@ -146,11 +146,16 @@ class FrozenFrame:
         return self.n_repeats if self.planned_repeats is None else self.planned_repeats
 
 
-def freeze(frame: Frame) -> FrozenFrame:
-    """Sort the rows by case id and repeat, keep the last row of each key, and fold repeats into cases."""
+def freeze(frame: Frame, *, planned: bool = False) -> FrozenFrame:
+    """Sort the rows by case id and repeat, keep the last row of each key, and fold repeats into cases.
+
+    Args:
+        frame: the rows.
+        planned: whether to leave out the rows that come from running suspect cases again.
+    """
     content = bytes(frame.content)
     keys = [content[start : start + KEY_BYTES] for start in range(0, len(content), KEY_BYTES)]
-    order = _sorted_rows(frame, keys)
+    order = _sorted_rows(frame, keys, frame.planned_repeats if planned else None)
     count = len(frame.metrics)
     raw = np.frombuffer(bytes(frame.status), np.uint8).reshape(len(frame), count)[order].astype(np.int64)
     values = np.array(frame.values, np.float64).reshape(len(frame), count)[order]
@@ -203,8 +208,12 @@ def freeze(frame: Frame) -> FrozenFrame:
     )
 
 
-def _sorted_rows(frame: Frame, keys: list[bytes]) -> Ints:
-    last = {(key, repeat): i for i, (key, repeat) in enumerate(zip(keys, frame.repeats, strict=True))}
+def _sorted_rows(frame: Frame, keys: list[bytes], repeats_of_case: int | None) -> Ints:
+    last = {
+        (key, repeat): i
+        for i, (key, repeat) in enumerate(zip(keys, frame.repeats, strict=True))
+        if repeats_of_case is None or repeat < repeats_of_case
+    }
     ids, repeats = frame.ids, frame.repeats
     return np.array(sorted(last.values(), key=lambda i: (ids[i], keys[i], repeats[i])), np.int64)
 

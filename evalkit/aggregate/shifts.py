@@ -40,7 +40,7 @@ def _contexts(output: Output) -> float | None:
 
 MEASURES: Mapping[str, tuple[str, _Measure]] = {
     "contexts": ("contexts", _contexts),
-    "answer length": ("characters", lambda output: len(output.text)),
+    "answer length": ("characters", lambda output: len(output.text) if output.text_known else None),
     "output tokens": ("tokens", _tokens),
     "latency": ("s", _seconds),
 }

@@ -68,6 +68,8 @@ def columns_of_run(
 ) -> SystemColumns:
     """Read the columns of one system from its run, such as `load_run(...).frame`.
 
+    Suspect cases were run again on two of the systems alone; these rows are left out, or they would favour one.
+
     Args:
         frame: the run.
         name: name of the system.
@@ -79,7 +81,7 @@ def columns_of_run(
     Raises:
         ValueError: the run has no such metric, or it is not a mean over cases.
     """
-    frozen = freeze(frame)
+    frozen = freeze(frame, planned=True)
     metric, values, status = _primary(frozen, primary)
     names = dict(zip(frame.ids, frame.clusters, strict=True))
     has_marks = frozen.n_passed + frozen.n_failed > 0

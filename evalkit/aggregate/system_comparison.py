@@ -116,3 +116,5 @@ class SystemComparison:
     """Ids of cases that some systems pass and others fail, most divided first."""
     notes: tuple[str, ...] = ()
     """What a reader must know, such as systems without a rank."""
+    interleaved: bool = True
+    """Whether the systems were called in turn, so that their latencies can be compared."""

@@ -21,7 +21,7 @@ from evalkit.golden.read import GoldenSet, read_cases
 from evalkit.results import Amendment
 from evalkit.store.folder import BASELINES, RunFolder, is_name
 from evalkit.store.git import PREFIX
-from evalkit.suite.rules import golden_source, options_of_text, rules_of_options
+from evalkit.suite.rules import golden_source, options_of_text, rules_of_options, system_names_of_text
 from evalkit.text.numbers import plural
 
 if TYPE_CHECKING:
@@ -309,6 +309,7 @@ def _of_commit(base: Base, suite: Suite) -> RulesBefore:
     if golden.path is not None:
         golden = replace(golden, path=posixpath.normpath(posixpath.join(folder, golden.path)))
     rules = rules_of_options(options, read, folder or ".")
+    rules = replace(rules, systems=system_names_of_text(text, file))
     return RulesBefore(rules=rules, since=base.shown, found=(*found, *_root(base, own)), base=base, golden=golden)
 
 

@@ -9,7 +9,7 @@ from evalkit.cli.monitor_status import MonitorFile, compare, reference, status
 from evalkit.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
-    from evalkit.operations.monitor_take import Taken
+    from evalkit.operations.monitor_take import TakenCalls
 
 monitor = typer.Typer(
     name="monitor", help="Watch the calls of a system in production.", rich_markup_mode=None, no_args_is_help=True
@@ -100,7 +100,7 @@ def _check(logs: list[str], *, follow: bool, rebuild: bool) -> None:
         raise InputError(Problem("--follow", what, "leave it out, or name a file or a folder"))
 
 
-def _show(taken: "Taken", *, as_json: bool) -> None:
+def _show(taken: "TakenCalls", *, as_json: bool) -> None:
     import dataclasses
     import json
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from evalkit.cli.child_process import promise
 from evalkit.cli.output import NO_FILES, CommandOutput, Files
 from evalkit.disk.paths import shown_path
-from evalkit.errors import ExitCode
 from evalkit.operations.run_systems import SystemsResult
 from evalkit.store.folder import DECISION, REPORT
 
@@ -34,9 +33,7 @@ def show_systems(result: SystemsResult, output: CommandOutput, *, reports: bool,
         if file is not None:
             fix = f"`evalkit report {shown_path(result.results[released[0]].folder.path)}` writes that of one"
             output.say(f"skipped {file}: it shows one system, and here are {len(released)}; {fix}")
-    # A block is said by the gates, whatever else is not decided.
-    reasons = result.undecided if result.exit_code == ExitCode.NO_DECISION else ()
-    suite = result.run.suite_file
+    suite, reasons = result.run.suite_file, result.shown_reasons
     comparison = compared_view(folder, result.comparison, suite=suite, reports=reports, reasons=reasons)
     if files.summary is not None:
         append_systems_to(files.summary, comparison)

@@ -24,12 +24,11 @@ from evalkit.cli.progress import Reporter
 from evalkit.disk.files import read_file
 from evalkit.disk.paths import shown_path
 from evalkit.errors import ExitCode
-from evalkit.operations.run import Request, Result, run_suite
+from evalkit.operations.run import Request, Result, run_each, run_suite
 from evalkit.runner.engine import Stop
 from evalkit.runner.event_loop import run_to_end
 from evalkit.runner.session import Interrupted, Watcher
 from evalkit.store.folder import RunFolder
-from evalkit.suite.parse import load_suite
 from evalkit.systems.secrets import names_in, redact, secrets_of
 
 if TYPE_CHECKING:
@@ -49,16 +48,7 @@ def run_stoppable(request: Request, output: CommandOutput, progress: str) -> Res
 
 def run_each_stoppable(request: Request, output: CommandOutput, progress: str) -> Result | SystemsResult:
     """Run one system or several to the end, or leave with the exit code of the signal that stopped it."""
-
-    async def run(watcher: Watcher, stop: Stop, own: Request) -> Result | SystemsResult:
-        suite = load_suite(own.suite)
-        if suite.systems:
-            from evalkit.operations.run_systems import run_systems
-
-            return await run_systems(suite, own, watcher, stop, os.environ)
-        return await run_suite(own, watcher, stop, os.environ, suite)
-
-    return _to_end(request, output, progress, run)
+    return _to_end(request, output, progress, lambda watcher, stop, own: run_each(own, watcher, stop, os.environ))
 
 
 def _to_end(

@@ -1,4 +1,4 @@
-"""Find the text that a label is about."""
+"""Find the text that a label is about, and the one that people see."""
 
 from __future__ import annotations
 
@@ -22,3 +22,8 @@ def labelled_text(case: Case, output: Output) -> str:
     messages = [each for each in output.messages or () if each.role in ("user", "assistant")]
     said = [[message.role, message.content] for message in messages]
     return json.dumps([said, did], ensure_ascii=False, sort_keys=True)
+
+
+def shown_text(output: Output) -> str:
+    """Return the text of an answer as reports show it."""
+    return output.text if output.text_known else "(the text of the answer is unknown)"

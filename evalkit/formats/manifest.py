@@ -157,6 +157,9 @@ class Rules:
     release: Sequence[str] = ()
     """Systems of a run of several whose gates decide; not written, as `reference`, if the suite names none."""
     reference: str = ""
+    systems: Sequence[str] = ()
+    """Names of all systems of a run of several; empty in rules of an earlier version, as `primary`."""
+    primary: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +241,7 @@ class Manifest:
 
 _REQUIRED: Required = {Metric: {each.name for each in fields(Metric)} - {"diagnostic", "pass_at", "concern"}}
 """Keys that a record must have although the class has a default, because the default would be a guess."""
-_LATER_RULES = ("conversation", "vendors", "release", "reference")
+_LATER_RULES = ("conversation", "vendors", "release", "reference", "systems", "primary")
 """Rules that earlier versions did not write."""
 
 
@@ -252,7 +255,7 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
         del record["rules"]["conversation"]
     if manifest.rules is not None and manifest.rules.vendors is None:
         del record["rules"]["vendors"]
-    for key in ("release", "reference"):
+    for key in ("release", "reference", "systems", "primary"):
         if manifest.rules is not None and not record["rules"][key]:
             del record["rules"][key]
     if not manifest.system.name:

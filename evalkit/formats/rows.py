@@ -122,6 +122,8 @@ def _case_dict(case: Case) -> dict[str, Any]:
 def output_record(output: Output) -> dict[str, Any]:
     """Return an output as rows store it, without fields that the system did not report."""
     data: dict[str, Any] = {"text": output.text}
+    if not output.text_known:
+        data["text_known"] = False
     if output.usage is not None:
         data["usage"] = usage_record(output.usage)
     if output.user_usage is not None:

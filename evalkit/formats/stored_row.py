@@ -86,6 +86,7 @@ class _StoredOutput(msgspec.Struct, frozen=True, kw_only=True):
     """An `Output` whose steps may be any mappings, as in earlier versions."""
 
     text: str
+    text_known: bool = True
     contexts: tuple[str | dict[str, Any], ...] | None = None
     usage: Usage | None = None
     user_usage: Usage | None = None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from evalkit.errors import Problem
 from evalkit.formats.shapes import Faults, read
 
 SYSTEMS_FORMAT = 1
+BY_CASE, BY_SYSTEM = "by_case", "by_system"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,8 @@ class SystemsRun:
     release: tuple[str, ...] = ()
     """The systems whose gates give the exit code."""
     primary: str = "pass_rate"
+    order: Literal["by_case", "by_system"] = "by_case"
+    """Whether all systems were asked each case in turn, so that their latencies can be compared."""
     started_at: str = ""
     """ISO 8601."""
     command: str = ""

@@ -61,15 +61,16 @@ def with_all_answers(output: Output, case: Case) -> Output:
     if not held:
         return output
     text = "\n\n".join(turn.text for turn in held if turn.text)
+    output = replace(output, text=text, text_known=all(turn.text_known for turn in held))
     if all(turn.contexts is None for turn in held):
-        return replace(output, text=text, contexts=None, origins=())
+        return replace(output, contexts=None, origins=())
     found: dict[str, Origin | None] = {}
     for turn in held:
         origins = turn.origins or (None,) * len(turn.contexts or ())
         for context, origin in zip(turn.contexts or (), origins, strict=True):
             found.setdefault(context, origin)
     known = tuple(origin for origin in found.values() if origin is not None)
-    return replace(output, text=text, contexts=tuple(found), origins=known if len(known) == len(found) else ())
+    return replace(output, contexts=tuple(found), origins=known if len(known) == len(found) else ())
 
 
 def turn_starts(case: Case, messages: Sequence[Message]) -> list[int]:
@@ -95,6 +96,11 @@ def n_turns(case: Case, output: Output) -> int | None:
         return len(turn_starts(case, output.messages))
     turns = [step.turn for step in output.trajectory or ()] + [call.turn for call in output.tool_calls or ()]
     return max((turn for turn in turns if turn is not None), default=None)
+
+
+def lacks_texts(output: Output) -> bool:
+    """Return True if a message of the output has a text that nobody recorded."""
+    return any(message.details.get("text_known") is False for message in output.messages or ())
 
 
 def without_history(case: Case, output: Output) -> Output:
@@ -153,6 +159,7 @@ def _output_of(output: Output, number: int, messages: Sequence[Message], start: 
     is_last = number == n_turns
     return Output(
         text=last.content,
+        text_known=last.details.get("text_known") is not False,
         contexts=known.contexts,
         origins=known.origins,
         usage=known.usage,

@@ -12,7 +12,7 @@ from evalkit.gate.suite_changes import NONE, is_number, part_changes, shown
 from evalkit.results import KAPPA_FLOOR, Amendment, Comparison, Decision
 
 _LESS_IS_LOOSER = ("min", "beats_by", "by_cohort_min", "alpha")
-_MORE_IS_LOOSER = ("max", "margin", "max_slowdown", "max_cost_ratio")
+_MORE_IS_LOOSER = ("max", "margin", "within", "max_slowdown", "max_cost_ratio")
 _FEWER_ARE_LOOSER = ("by", "critical", "metrics")
 _UNTIL_GIVEN = {"metrics", "by"}
 """Keys of `no_regression` that mean "all" if they are not given."""

@@ -15,6 +15,7 @@ from evalkit.types import QUARANTINED
 if TYPE_CHECKING:
     from evalkit.aggregate.frame import Frame
     from evalkit.aggregate.frozen import FrozenFrame
+    from evalkit.gate.best_system import Contender
     from evalkit.gate.decide import NeedsRepeats
     from evalkit.gate.pairing import Baseline
     from evalkit.gate.policy import Policy
@@ -37,6 +38,8 @@ class Terms:
     """Short name of the baseline; empty if nothing is compared."""
     same_run: bool = False
     """Whether the baseline is a system of the same run, which was asked by turns with this one."""
+    contender: Contender | None = None
+    """The systems of the run, if there are several and a check compares all of them."""
     labels: tuple[Label, ...] = ()
     kappa_floors: Mapping[str, float] = field(default_factory=dict)
     calibrations: tuple[Calibration, ...] = ()
@@ -113,6 +116,7 @@ def assess(
         baseline=terms.baseline,
         partial=terms.partial or _unfinished(frozen, expected, terms.policy.repeats),
         seed=terms.seed,
+        contender=terms.contender,
         final=final,
     )
     if isinstance(decision, Decision):

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.errors import ExitCode
+from evalkit.gate.best_system import Contender, best_checks
 from evalkit.gate.checks import CANARY_RUNS, canaries_to_repeat, canary_checks, coverage_checks, failure_checks
 from evalkit.gate.comparison_plan import ComparisonPlan, trial_of
 from evalkit.gate.critical_cases import RUNS
 from evalkit.gate.findings import Finding, finding
 from evalkit.gate.no_regression import escalated_cases, regression_finding, suspects_to_repeat
 from evalkit.gate.pairing import Baseline
-from evalkit.gate.policy import ADD_GATE, NO_GATE, Canary, Failures, NoRegression, Policy, Threshold
+from evalkit.gate.policy import ADD_GATE, NO_GATE, Best, Canary, Failures, NoRegression, Policy, Threshold
 from evalkit.gate.regression import MORE_RUNS
 from evalkit.gate.thresholds import threshold_finding
 from evalkit.results import PARTIAL_RUN, CheckOutcome, Decision, Outcome, Summary
@@ -45,6 +46,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
     baseline: Baseline | None,
     partial: str | None,
     seed: int,
+    contender: Contender | None = None,
     final: bool = False,
 ) -> Decision | NeedsRepeats:
     """Judge a run by its policy; pure, so the same rows give the same decision.
@@ -56,6 +58,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
         baseline: the stored run that `no_regression` names, `None` if none is saved yet.
         partial: the part of the suite that was run (such as `--limit 10`), `None` for all of it.
         seed: seed of the sign flips.
+        contender: the systems of the run, if there are several.
         final: nothing can be run again, so decide with the rows at hand.
 
     Returns:
@@ -68,7 +71,12 @@ def decide(  # noqa: PLR0913 - what a decision depends on
     waiting = None if final or partial is not None else _to_repeat(frame, summary, policy, baseline, seed)
     if waiting is not None:
         return waiting
-    findings = _findings(frame, summary, policy, baseline, seed, partial=partial is not None)
+    best = (check for check in policy.checks if isinstance(check, Best))
+    findings = [
+        *_findings(frame, summary, policy, baseline, seed, partial=partial is not None),
+        *(finding(best_checks(frame, summary, check, contender)) for check in best),
+        finding(coverage_checks(summary, policy.coverage, policy.critical_in(frame.cohorts))),
+    ]
     checks = tuple(check for finding in findings for check in finding.checks)
     ranked = sorted((pair for finding in findings for pair in finding.reasons), key=_importance)
     reasons = tuple(dict.fromkeys(sentence for _, sentence in ranked))
@@ -126,7 +134,6 @@ def _findings(
     frame: FrozenFrame, summary: Summary, policy: Policy, baseline: Baseline | None, seed: int, *, partial: bool
 ) -> list[Finding]:
     """Collect all findings, regressions first, because regressions name causes and absolute limits only symptoms."""
-    critical = policy.critical_in(frame.cohorts)
     found = [
         regression_finding(frame, summary, baseline, _trial(check, policy, frame, baseline, seed), partial=partial)
         for check in policy.checks
@@ -139,7 +146,7 @@ def _findings(
             found.append(finding(canary_checks(frame, summary, check)))
         elif isinstance(check, Threshold):
             found.append(threshold_finding(frame, summary, check))
-    return [*found, finding(coverage_checks(summary, policy.coverage, critical))]
+    return found
 
 
 def _importance(reason: tuple[CheckOutcome, str]) -> int:

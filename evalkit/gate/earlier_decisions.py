@@ -100,6 +100,19 @@ def of_answers(folder: RunFolder, root: Path) -> EarlierDecisions:
     )
 
 
+def of_compared(folder: RunFolder, root: Path) -> EarlierDecisions:
+    """Collect the changes to another system's rows of the same run, which this decision compares with.
+
+    Raises:
+        InputError: it is not a run folder.
+        StoreError: it cannot be read.
+    """
+    before = found_in(folder, root)
+    name, fix = folder.manifest().system.name, "run the suite again"
+    changes = (each for each in before.deciding() if not each.startswith(DECISION))
+    return EarlierDecisions(withheld=tuple(f"the run of {name}: {each}; {fix}" for each in changes))
+
+
 def of_resumed(before: ChangesSince) -> EarlierDecisions:
     """Collect the earlier blocks and changes of a resumed run, which ran its own rows again but not the baseline's."""
     sealed = (before.seal,) if before.seal else ()

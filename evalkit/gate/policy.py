@@ -181,12 +181,35 @@ class NoRegression:
             raise ValueError("baseline: `latest` is another run each time; name a saved baseline such as `main`")
 
 
-Item = Threshold | Failures | Canary | Coverage | NoRegression
+@dataclass(frozen=True, kw_only=True)
+class Best:
+    """Block a release system that is surely worse than another system of the run by more than `within`.
+
+    The metric is the suite's `primary`, overall. The 95 % intervals of the differences between all systems hold
+    together; it blocks if such an interval lies beyond `within`. It needs `systems:` or `matrix:`, and `release:`.
+    """
+
+    shorthand: ClassVar[str] = "within"
+    within: float = 0.0
+    """Accepted distance to the best system, in units of the metric: 0.02 is 2 points of a pass rate."""
+    on_fail: OnFail = "block"
+    why: str = ""
+    """Reason for the limit, shown in the release decision; it does not affect the decision."""
+
+    def __post_init__(self) -> None:
+        """Reject a distance that is not one."""
+        _choice("on_fail", self.on_fail, ("block", "warn"))
+        if not 0 <= self.within < math.inf:
+            raise ValueError(f"within: {self.within:g} is negative or not a number; write one such as 0.02")
+
+
+Item = Threshold | Failures | Canary | Coverage | NoRegression | Best
 CHECKS: Mapping[str, type[Item]] = {
     "failures": Failures,
     "canary": Canary,
     "coverage": Coverage,
     "no_regression": NoRegression,
+    "best": Best,
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from evalkit.formats.manifest import Rules
-from evalkit.gate.policy import PASS_METRICS
+from evalkit.gate.policy import CHECKS, PASS_METRICS, Best
 from evalkit.results import Amendment
 
 Scorers = Mapping[str, Mapping[str, Any]]
@@ -16,6 +16,7 @@ _POLICY = "policy"
 """Key of the rules of a policy file among the options of its scorer."""
 _PARTS = ("system", "judge", "embedding", "golden", "sample", "calibrations", "conversation")
 _NO_RULE = ("why", "description")
+_BEST = next(name for name, check in CHECKS.items() if check is Best)
 _SPENDING = ("budget_usd", "deadline_s")
 
 
@@ -44,6 +45,18 @@ def _released(before: Rules, after: Rules) -> Iterator[Amendment]:
     if before.reference != after.reference:
         was, now = before.reference or NONE, after.reference or NONE
         yield Amendment(what="reference", before=was, after=now, loosens=True)
+    yield from _rivals(before, after)
+
+
+def _rivals(before: Rules, after: Rules) -> Iterator[Amendment]:
+    """Yield systems that `best` no longer compares with, and another metric of it."""
+    if not any(item == _BEST or (isinstance(item, Mapping) and _BEST in item) for item in before.gate):
+        return
+    gone = [name for name in before.systems if name not in after.systems]
+    if gone:
+        yield Amendment(what="systems", before=shown(before.systems), after=shown(after.systems), loosens=True)
+    if before.primary and before.primary != after.primary:
+        yield Amendment(what="primary", before=before.primary, after=after.primary or NONE, loosens=True)
 
 
 def shown(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from evalkit.golden.names import KNOWN_FIELDS, plain_name, trimmed
 
 NAMELESS = "column"
 """Start of the name of an unnamed column in messages."""
+_MOST_NAME = 1_000
+"""Maximum length of a column's name; the header of a longer one may be a whole prompt."""
 _NO_NAME, _RENAME = "it has no name", "give it a name of its own"
 Kind = Literal["cells", "typed", "records"]
 """`cells`: a header and cells of text; `typed`: columns with types of their own; `records`: keys in each row."""
@@ -30,6 +33,10 @@ class RawTable:
     """What separates the cells of a CSV file; empty for other files, and until it is known."""
     left_out: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     """Column that is left out -> line of its first value, the reason, and the fix if the column is needed."""
+    by_position: bool = False
+    """Whether a column without a name of its own is read under its position, `column 5`, and not left out."""
+    names: dict[str, str] = field(default_factory=dict)
+    """Column -> its name in the header, in their order."""
 
     def leave_out(self, column: str, line: int, why: str, fix: str) -> None:
         """Record once that a column is left out."""
@@ -56,7 +63,17 @@ def named_columns(cells: Sequence[str], table: RawTable, note: Note) -> Columns:
     if known:
         note(Problem(place, f"the header has {counts[known[0]]} columns called {known[0]!r}", "name each column once"))
         return ()
+    if table.by_position:
+        own = [name and counts[name] == 1 and len(name) <= _MOST_NAME for name in names]
+        keys = [name if own[at] else _positional(at + 1, counts) for at, name in enumerate(names)]
+        table.names = dict(zip(keys, names, strict=True))
+        return [(key, "") for key in keys]
     return [(name or f"{NAMELESS} {at}", _unusable(name, counts)) for at, name in enumerate(names, 1)]
+
+
+def _positional(number: int, taken: Mapping[str, int]) -> str:
+    """Return the name of a column by its position, with more blanks if a column is called so."""
+    return next(name for n in itertools.count(1) if (name := f"{NAMELESS}{' ' * n}{number}") not in taken)
 
 
 def _unusable(name: str, counts: Mapping[str, int]) -> str:

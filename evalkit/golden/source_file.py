@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -47,6 +47,7 @@ class SourceFile:
         lines: Line of each row.
         marks: Positions of the parts of a YAML document.
         unknown: How many numbers are NaN or Infinity; they are read as null.
+        columns: Column of a table -> its name in the header, in their order. They differ if two columns have one name.
     """
 
     shown: str
@@ -56,6 +57,7 @@ class SourceFile:
     lines: tuple[int, ...] = ()
     marks: Mapping[Keys, tuple[int, int]] = field(default_factory=dict)
     unknown: int = 0
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, *keys: str | int) -> str:
         """Return the place of a value: file, line where it is known, and path."""
@@ -110,8 +112,8 @@ def _opened(path: Path, shown: str, name: str) -> SourceFile:
     if head in ZIP:
         return SourceFile(shown, "archive", None, path)
     if name.endswith((".csv", ".tsv")):
-        table = RawTable(shown, "cells")
-        return _of_rows(path, shown, "table", partial(_table, path, table))
+        table = RawTable(shown, "cells", by_position=True)
+        return replace(_of_rows(path, shown, "table", partial(_table, path, table)), columns=table.names)
     text = text_of(path, shown, None, SAVE_AS_UTF8, MAX_JSON_BYTES)
     if name.endswith((".yaml", ".yml")):
         value, marks = parse_foreign(text.encode(), shown, MAX_YAML_BYTES)

@@ -16,6 +16,7 @@ from evalkit.imports.suite_scorers import suite_scorers
 _CAMEL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _PATH_KEY = re.compile(r"[\w-]+")
 _BLOBS = ("inline_data", "file_data", "executable_code", "code_execution_result")
+_OF_SESSIONS = {"expected_tool_use", "reference", "expected_intermediate_agent_responses"}
 _FREE = ("state", "final_session_state", "args")
 """Keys whose values keep the user's own names."""
 
@@ -23,12 +24,16 @@ _FREE = ("state", "final_session_state", "args")
 def is_eval_set(source: SourceFile) -> bool:
     """Tell whether a file is an eval set."""
     value = source.value
+    if isinstance(value, list):
+        rows = value[0].get("data") if value and isinstance(value[0], Mapping) and "data" in value[0] else value
+        first = rows[0] if isinstance(rows, list) and rows else None
+        return isinstance(first, Mapping) and "query" in first and bool(_OF_SESSIONS & first.keys())
     return isinstance(value, Mapping) and bool({"eval_cases", "evalCases"} & value.keys())
 
 
 def read_eval_set(source: SourceFile, limit: int | None = None) -> Imported:
     """Read an eval set: each case is a conversation, scripted or with a simulated user."""
-    value = _snake(source.value)
+    value = _of_sessions(source.value) if isinstance(source.value, list) else _snake(source.value)
     found = Collector(source)
     wanted: list[list[FoundScorer]] = []
     cases = value.get("eval_cases")
@@ -54,6 +59,45 @@ def read_eval_set(source: SourceFile, limit: int | None = None) -> Imported:
         rubrics=shared.rubrics,
         found={"case": len(found.cases) + found.n_lost},
     )
+
+
+def _of_sessions(sessions: list[Any]) -> dict[str, Any]:
+    """Return sessions, as ADK wrote them before eval sets, in the form of an eval set.
+
+    Source: `google.adk.evaluation.local_eval_sets_manager.convert_eval_set_to_pydantic_schema`.
+    """
+    named = [each for each in sessions if isinstance(each, Mapping) and "data" in each]
+    return {"eval_cases": [_of_session(each) for each in (named or [{"data": sessions}])]}
+
+
+def _of_session(session: Mapping[str, Any]) -> dict[str, Any]:
+    turns = session.get("data")
+    talk = [_of_query(_mapping(each)) for each in (turns if isinstance(turns, list) else [])]
+    return {
+        "eval_id": session.get("name"),
+        "conversation": talk,
+        "session_input": {"state": _mapping(session.get("initial_session")).get("state")},
+    }
+
+
+def _of_query(turn: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **turn,
+        "user_content": {"parts": [{"text": turn.get("query")}]},
+        "final_response": {"parts": [{"text": turn.get("reference")}]},
+    }
+
+
+def _used(value: Any) -> list[dict[str, Any]] | None:
+    """Return the calls that ADK expected of a turn before eval sets; `None` if there is no list of them."""
+    if not isinstance(value, list):
+        return None
+    return [
+        {"name": each.get("tool_name", each.get("name")), "args": each.get("tool_input", each.get("args"))}
+        if isinstance(each, Mapping)
+        else {"name": each}
+        for each in value
+    ]
 
 
 def _scorers(rows: list[dict[str, Any]]) -> list[FoundScorer]:
@@ -125,6 +169,10 @@ def _turn(found: Collector, at: int, number: int, value: Any) -> dict[str, Any] 
         turn["reference"] = answer
     data = _mapping(given.get("intermediate_data"))
     uses = data.get("tool_uses", _called(data.get("invocation_events")))
+    uses = _used(given.get("expected_tool_use")) if uses is None else uses
+    if given.get("expected_intermediate_agent_responses"):
+        fix = "write a check of the answer for what matters"
+        found.lose(place, "`expected_intermediate_agent_responses` has no counterpart", fix)
     if uses is not None:
         calls = found.calls(place, uses, "args") if uses != [] else []
         turn.update({} if calls is None else {"expected_tool_calls": calls})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,13 +79,15 @@ class Collector:
         others = value.items() if isinstance(value, Mapping) else [("metadata", value)] if value not in NOTHING else []
         fields.update({own_field(str(key)): each for key, each in others if key not in cohorts and each not in NOTHING})
 
-    def calls(self, place: str, value: Any, arguments: str, result: str = "") -> list[dict[str, Any]] | None:
+    def calls(
+        self, place: str, value: Any, arguments: str | Sequence[str], result: str = ""
+    ) -> list[dict[str, Any]] | None:
         """Return tool calls in our form; `None`, with a loss, if they are not calls.
 
         Args:
             place: of the calls.
             value: a list of calls.
-            arguments: the source's name of the arguments.
+            arguments: the source's name of the arguments, or its names in several versions.
             result: the source's name of the result.
         """
         items = value if isinstance(value, list) else [value]
@@ -94,7 +96,8 @@ class Collector:
             return None
         made = []
         for each in items:
-            given = each.get(arguments)
+            names = (arguments,) if isinstance(arguments, str) else arguments
+            given = next((each[name] for name in names if each.get(name) is not None), None)
             if given is not None and not isinstance(given, Mapping):
                 self.lose(place, f"arguments of {each['name'][:60]} that are not a mapping", "write them as a mapping")
             call: dict[str, Any] = {"name": each["name"], "arguments": given if isinstance(given, Mapping) else {}}

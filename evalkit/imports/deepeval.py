@@ -15,6 +15,7 @@ _OWN = {"actual_output", "expected_output", "retrieval_context", "expected_tools
 """Columns of which other tools have at most one."""
 _JSON = ("turns", "tools_called", "expected_tools", "additional_metadata", "custom_column_key_values", "expectations")
 """Columns that hold JSON in a table."""
+_ARGUMENTS = ("inputParameters", "input_parameters")
 _SEPARATOR = "|"
 """Separates passages in a table and in JSON Lines."""
 _READ = frozenset(
@@ -92,7 +93,7 @@ def read_single(
     if answered is None:
         fields["contexts"] = passages
     if row.get("expected_tools") is not None:
-        fields["expected_tool_calls"] = found.calls(f"{place} expected_tools", row["expected_tools"], "inputParameters")
+        fields["expected_tool_calls"] = found.calls(f"{place} expected_tools", row["expected_tools"], _ARGUMENTS)
     _others(found, fields, row)
     case_id = found.case(place, row.get("name"), fields)
     if answered is None:
@@ -103,7 +104,7 @@ def read_single(
     if passages is not None:
         output["contexts"] = passages
     if row.get("tools_called") is not None:
-        calls = found.calls(f"{place} tools_called", row["tools_called"], "inputParameters", "output")
+        calls = found.calls(f"{place} tools_called", row["tools_called"], _ARGUMENTS, "output")
         output.update({} if calls is None else {"tool_calls": calls})
     if usage := _usage(row):
         output["usage"] = usage
@@ -177,11 +178,7 @@ def _message(found: Collector, at: int, number: int, turn: Any) -> dict[str, Any
         found.lose(place, "a turn that is neither the user's nor the assistant's", "write its `role`")
         return None
     message: dict[str, Any] = {"role": turn["role"], "content": turn.get("content")}
-    calls = (
-        []
-        if turn.get("tools_called") is None
-        else found.calls(place, turn["tools_called"], "inputParameters", "output")
-    )
+    calls = [] if turn.get("tools_called") is None else found.calls(place, turn["tools_called"], _ARGUMENTS, "output")
     for key in _MCP:
         if turn.get(key):
             called = found.calls(place, turn[key], "args", "result") if key == _MCP[0] else None

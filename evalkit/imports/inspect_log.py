@@ -21,7 +21,7 @@ _GRADES = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
 _DECISIONS = {"approve": "approved", "modify": "edited", "reject": "rejected", "terminate": "rejected"}
 _MOST_VALUES = 2 * MAX_VALUES
 """Maximum number of values in all members of an archive."""
-_ATTACHED = "attachment://"
+_ATTACHED, _IN_TRANSCRIPT = "attachment://", "tc://"
 _NEEDS = ("sandbox", "files", "setup")
 """Keys of a sample that need the machine it ran on."""
 _CODE = "write a `python` scorer: docs/own-scorers.md"
@@ -166,7 +166,7 @@ def _case(found: Collector, place: str, sample: Mapping[str, Any], checks: _Scor
 def _output(found: Collector, place: str, case_id: str, repeat: int, sample: Mapping[str, Any]) -> None:
     recorded = _recorded(sample)
     given = _mapping(sample.get("output"))
-    text = given.get("completion")
+    text = _completion(given, sample)
     error = _mapping(sample.get("error")).get("message") or given.get("error")
     if error or not isinstance(text, str):
         said = str(error or "no output")[:2000]
@@ -187,6 +187,16 @@ def _output(found: Collector, place: str, case_id: str, repeat: int, sample: Map
     if limit := _mapping(sample.get("limit")).get("type"):
         output["stop"] = f"limit: {limit}"
     found.output(place, case_id, repeat=repeat, output=output, recorded=recorded)
+
+
+def _completion(output: Mapping[str, Any], sample: Mapping[str, Any]) -> Any:
+    """Return the answer; logs of 2024 have it in the first choice alone."""
+    choices = _list(output.get("choices"))
+    if "completion" in output or not choices:
+        return output.get("completion")
+    content = _content(_mapping(_mapping(choices[0]).get("message")).get("content"), sample)
+    parts = [part["text"] for part in _list(content) if isinstance(part.get("text"), str)]
+    return content if isinstance(content, str) else "\n".join(parts)
 
 
 def _message(value: Any, sample: Mapping[str, Any]) -> Any:
@@ -220,15 +230,24 @@ def _content(value: Any, sample: Mapping[str, Any]) -> Any:
 
 def _attached(text: str, sample: Mapping[str, Any]) -> str:
     """Return a text that a log stores apart from its message."""
-    found = (
-        _mapping(sample.get("attachments")).get(text.removeprefix(_ATTACHED)) if text.startswith(_ATTACHED) else None
-    )
+    found = None
+    if text.startswith(_ATTACHED):
+        found = _mapping(sample.get("attachments")).get(text.removeprefix(_ATTACHED))
+    elif text.startswith(_IN_TRANSCRIPT):
+        stored = _mapping(_mapping(sample.get("transcript")).get("content"))
+        found = stored.get(text.removeprefix(_IN_TRANSCRIPT))
     return found if isinstance(found, str) else text
+
+
+def _events_of(sample: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the events, which logs of 2024 have in a transcript."""
+    given = sample.get("events", _mapping(sample.get("transcript")).get("events"))
+    return [each for each in _list(given) if isinstance(each, Mapping)]
 
 
 def _steps(found: Collector, place: str, sample: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the steps that the events record."""
-    events = [each for each in _list(sample.get("events")) if isinstance(each, Mapping)]
+    events = _events_of(sample)
     began = next((at for each in events if (at := _time(each.get("timestamp"))) is not None), None)
     steps: list[dict[str, Any]] = []
     for event in events:
@@ -280,13 +299,18 @@ def _time(value: Any) -> float | None:
 
 
 def _usage(sample: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the tokens of all models together."""
+    """Return the tokens of all models together; without a count for each model, those of all calls."""
     models = _mapping(sample.get("model_usage"))
-    counts = [_tokens(_mapping(each)) for each in models.values()]
+    used = [(str(name), each) for name, each in models.items()]
+    if not models:
+        calls = [each for each in _events_of(sample) if each.get("event") == "model"]
+        used = [(str(call.get("model") or ""), _mapping(call.get("output")).get("usage")) for call in calls]
+    counts = [_tokens(_mapping(each)) for _, each in used]
     if not counts or not all(counts):
         return {}
     total = {name: sum(each[name] for each in counts) for name in ("input_tokens", "output_tokens")}
-    return {**total, **({"model": next(iter(models))} if len(models) == 1 else {})}
+    names = {name for name, _ in used if name}
+    return {**total, **({"model": names.pop()} if len(names) == 1 else {})}
 
 
 def _tokens(usage: Mapping[str, Any]) -> dict[str, int]:
@@ -299,12 +323,14 @@ def _tokens(usage: Mapping[str, Any]) -> dict[str, int]:
 def _recorded(sample: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the scorers of inspect said; C, I, P and N as the numbers that inspect counts."""
     found = {}
-    for name, score in _mapping(sample.get("scores")).items():
+    for name, score in _mapping(sample.get("scores", {"score": sample.get("score")})).items():
         given = _mapping(score)
-        value = given.get("value")
-        number = _GRADES.get(value, value) if isinstance(value, str) else value
         texts = {key: given[key] for key in ("answer", "explanation") if isinstance(given.get(key), str)}
-        found[own_field(name)] = {"value": number, **texts}
+        value = given.get("value")
+        parts = {f"{name}.{key}": each for key, each in value.items()} if isinstance(value, Mapping) else {name: value}
+        for part, each in parts.items() if given else ():
+            number = _GRADES.get(each, each) if isinstance(each, str) else each
+            found[own_field(part)] = {"value": number, **texts}
     return found
 
 

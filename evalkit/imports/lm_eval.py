@@ -13,6 +13,10 @@ from evalkit.imports.imported import Imported
 _QUESTIONS = ("question", "query", "input", "prompt", "text")
 """Keys of a document that hold the question."""
 _REPEATS = 100
+_KEYS = frozenset(
+    "doc_id doc target arguments resps filtered_resps filter metrics doc_hash prompt_hash target_hash".split()
+)
+"""Keys of a sample that are not its metrics, which versions before 0.4.5 do not list."""
 
 
 def is_samples(source: SourceFile) -> bool:
@@ -95,5 +99,5 @@ def _is_choice(row: Mapping[str, Any]) -> bool:
 
 def _recorded(row: Mapping[str, Any]) -> dict[str, Any]:
     names = row.get("metrics")
-    given = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
-    return {own_field(name): row[name] for name in given if is_number(row.get(name))}
+    given = [name for name in names if isinstance(name, str)] if isinstance(names, list) else [*row.keys() - _KEYS]
+    return {own_field(name): row[name] for name in sorted(given) if is_number(row.get(name))}

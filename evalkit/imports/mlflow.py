@@ -49,12 +49,13 @@ def read_traces(source: SourceFile, limit: int | None = None) -> Imported:
     sessions: set[str] = set()
     for _, place, row in found.rows(limit):
         info, data = _mapping(row.get("info")), _mapping(row.get("data"))
-        spans = [each for each in _list(data.get("spans")) if isinstance(each, Mapping)]
+        spans = [_renamed(each) for each in _list(data.get("spans")) if isinstance(each, Mapping)]
         root = next((span for span in spans if not span.get("parent_span_id")), None)
         if root is None:
             found.lose(place, "a trace without a root span", "export whole traces", "case")
             continue
-        session = str(_mapping(info.get("trace_metadata")).get("mlflow.trace.session") or "")
+        metadata = _mapping(info.get("trace_metadata", info.get("request_metadata")))
+        session = str(metadata.get("mlflow.trace.session") or "")
         if session in sessions:
             found.lose(place, f"another trace of the session {session[:60]!r}: each is a case of its own", "join them")
         sessions |= {session} - {""}
@@ -63,22 +64,36 @@ def read_traces(source: SourceFile, limit: int | None = None) -> Imported:
         found.metadata(fields, {key: value for key, value in tags.items() if not key.startswith("mlflow.")})
         notes = [each for each in _list(info.get("assessments")) if isinstance(each, Mapping)]
         _expect(fields, notes)
-        case_id = found.case(place, info.get("trace_id"), fields)
+        case_id = found.case(place, info.get("trace_id", info.get("request_id")), fields)
         text = answer_text(_value(root, "mlflow.spanOutputs"))
         recorded = _recorded(notes)
         failure = _failure(root)
-        if failure is not None or text is None:
-            found.output(place, case_id, failure=(failure or "no output")[:2000], recorded=recorded)
+        if failure is None and text is None and "mlflow.spanOutputs" in _mapping(root.get("attributes")):
+            failure = "no output"
+        if failure is not None:
+            found.output(place, case_id, failure=failure[:2000], recorded=recorded)
             continue
         tree = trace_tree([_meant(span, place) for span in spans])
         for each in tree.notes:
             found.lose(each.place, each.what, each.fix)
-        took: Any = info.get("execution_duration_ms")
+        took: Any = info.get("execution_duration_ms", info.get("execution_time_ms"))
         latency_s = took / 1000 if is_number(took) and took >= 0 else None
         output = output_record(traced_output(tree, text, latency_s))
         found.output(place, case_id, output=output, recorded=recorded)
-        _labels(found, place, case_id, text, notes)
+        if text is None:
+            found.lose(place, "the text of the answer: the root span has no outputs", "trace the outputs of the root")
+        else:
+            _labels(found, place, case_id, text, notes)
     return found.imported("MLflow traces")
+
+
+def _renamed(span: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a span of MLflow 2 under the names of MLflow 3."""
+    if "span_id" in span or not isinstance(span.get("context"), Mapping):
+        return span
+    names = {"parent_id": "parent_span_id", "start_time": "start_time_unix_nano", "end_time": "end_time_unix_nano"}
+    status = {"code": span.get("status_code"), "message": span.get("status_message")}
+    return {**{names.get(key, key): value for key, value in span.items()}, **span["context"], "status": status}
 
 
 def _value(span: Mapping[str, Any], name: str) -> Any:

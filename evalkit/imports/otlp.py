@@ -12,12 +12,16 @@ from evalkit.golden.source_file import SourceFile
 from evalkit.imports.collector import Collector
 from evalkit.imports.ids_and_fields import label_of, own_field
 from evalkit.imports.imported import FoundScorer, Imported, PersonsLabel
-from evalkit.traces.answers import NO_TEXT, TracedAnswer, read_answers
+from evalkit.imports.questions_and_answers import asked_fields
+from evalkit.traces.answers import NO_CONTENT, TracedAnswer, read_answers
 from evalkit.traces.meaning import Feedback
 from evalkit.traces.otlp import holds_traces
 
 __all__ = ["ONE_FILE", "TraceOptions", "holds_traces", "read_traces"]
 
+RUNS = "LangSmith runs"
+_OF_TRACERS = ("ls_", "langgraph_", "LANGSMITH_", "LANGCHAIN_", "__", "checkpoint_")
+_NOT_COHORTS = ("thread_id", "session_id", "conversation_id", "revision_id", "usage_metadata", "run_id")
 _NO_INPUT = "(the trace does not hold the input)"
 
 
@@ -39,6 +43,18 @@ ONE_FILE = TraceOptions()
 
 def read_traces(source: SourceFile, limit: int | None = None, options: TraceOptions = ONE_FILE) -> Imported:
     """Read traces; several of one case are its repeats."""
+    return imported_answers("OTLP traces", source, limit, options)
+
+
+def imported_answers(kind: str, source: SourceFile, limit: int | None, options: TraceOptions) -> Imported:
+    """Read the answers of traced systems.
+
+    Args:
+        kind: what the file is; the inputs of `LangSmith runs` are fields of their cases.
+        source: the file.
+        limit: cases to read.
+        options: how traces are read.
+    """
     found = Collector(source)
     read = read_answers([source, *options.more])
     for note in read.notes:
@@ -50,13 +66,22 @@ def read_traces(source: SourceFile, limit: int | None = None, options: TraceOpti
             if limit is not None and len(cases) >= limit:
                 continue
             fields = _fields(found, answer, options.expect_observed)
+            if kind == RUNS:
+                others = asked_fields(answer.given)
+                fields = {**{key: value for key, value in others.items() if key != "input"}, **fields}
+                found.metadata(fields, {key: value for key, value in answer.metadata.items() if _is_users(key)})
             cases[answer.case] = found.case(answer.place, answer.case, fields)
         repeats[answer.case] = repeats.get(answer.case, -1) + 1
         _stored(found, answer, cases[answer.case], repeats[answer.case])
     expecting = [case for case in found.cases if "expected_tool_calls" in case.fields]
     when = {} if len(expecting) == len(found.cases) else {"when": {"has": "expected_tool_calls"}}
     observed = FoundScorer("", "tool_calls", {"match": "any_order", "count": "successful", **when})
-    return found.imported("OTLP traces", scorers=(observed,) if expecting else ())
+    return found.imported(kind, scorers=(observed,) if expecting else ())
+
+
+def _is_users(key: str) -> bool:
+    """Tell whether a key of a run's metadata is the user's own, and not one that LangSmith or LangGraph adds."""
+    return not key.startswith(_OF_TRACERS) and key not in _NOT_COHORTS
 
 
 def _fields(found: Collector, answer: TracedAnswer, expect_observed: bool) -> dict[str, Any]:
@@ -89,11 +114,12 @@ def _fields(found: Collector, answer: TracedAnswer, expect_observed: bool) -> di
 def _stored(found: Collector, answer: TracedAnswer, case_id: str, repeat: int) -> None:
     recorded = dict(_recorded(found, answer))
     if answer.output is None:
-        what, _, fix = NO_TEXT.partition("; ")
-        found.lose(answer.place, what, fix)
-        found.output(answer.place, case_id, repeat=repeat, failure=NO_TEXT, recorded=recorded)
+        found.output(answer.place, case_id, repeat=repeat, failure=answer.failure, recorded=recorded)
         return
     found.output(answer.place, case_id, repeat=repeat, output=answer.output, recorded=recorded)
+    if answer.output.get("text_known") is False:
+        found.lose(answer.place, *NO_CONTENT)
+        return
     found.labels.extend(_labels(found, answer, case_id, str(answer.output["text"])))
 
 

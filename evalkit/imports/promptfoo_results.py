@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evalkit.golden.source_file import SourceFile
-from evalkit.imports.ids_and_fields import is_number
+from evalkit.imports.ids_and_fields import is_number, own_field
 from evalkit.imports.imported import Imported, ImportedSystem, PersonsLabel, StoredOutput
 from evalkit.imports.promptfoo_assertions import MS
 from evalkit.imports.promptfoo_tests import FoundTest, ReadTest, ReadTests, mapping_of, title_of
@@ -22,13 +22,15 @@ def is_results(source: SourceFile) -> bool:
 def _rows_of(source: SourceFile) -> tuple[list[Any], tuple[str | int, ...]] | None:
     """Return the rows of results and their path; `None` for another file."""
     value = source.value
-    if isinstance(value, Mapping) and isinstance(value.get("results"), Mapping):
-        rows = value["results"].get("results")
-        return (
-            (rows, ("results", "results"))
-            if isinstance(rows, list) and ("config" in value or "evalId" in value)
-            else None
-        )
+    if isinstance(value, Mapping):
+        inner = value.get("results")
+        keys: tuple[str | int, ...] = ("results",)
+        named = "config" in value or "evalId" in value
+        if isinstance(inner, Mapping):  # a list is what a program that calls promptfoo writes, or version 1
+            inner, keys = inner.get("results"), ("results", "results")
+        first = inner[0] if isinstance(inner, list) and inner else None
+        named = named or (isinstance(first, Mapping) and {"gradingResult", "success", "prompt"} <= first.keys())
+        return (inner, keys) if isinstance(inner, list) and named and (len(keys) > 1 or first is not None) else None
     first = source.first
     if source.rows and {"promptIdx", "testCase"} <= first.keys() and "success" in first:
         return source.rows, ()
@@ -44,10 +46,13 @@ def read_results(source: SourceFile, limit: int | None = None) -> Imported:
     seen: dict[str, ReadTest | None] = {}
     repeats: Counter[tuple[int, str, str]] = Counter()
     labels: list[PersonsLabel] = []
+    graded = _graded_by(rows)
+    prompts: dict[tuple[str, str], int] = {}
+    """Provider and prompt -> column, in results before version 3, which do not number the columns."""
     n_outputs = 0
     for at, row in enumerate(rows):
         place = source.at(*keys, at)
-        test = row.get("testCase") if isinstance(row, Mapping) else None
+        test = _test_of(row, graded) if isinstance(row, Mapping) else None
         if not isinstance(test, Mapping):
             reader.lose(place, "a result without its test", "export the results again", "output")
             n_outputs += 1
@@ -66,7 +71,9 @@ def read_results(source: SourceFile, limit: int | None = None) -> Imported:
         if (case := seen[key]) is None:
             continue
         column = row.get("promptIdx"), _label(row)
-        number = column[0] if isinstance(column[0], int) else 0
+        prompt = mapping_of(row.get("prompt"))
+        title = str(prompt.get("label") or prompt.get("display"))
+        number = column[0] if isinstance(column[0], int) else prompts.setdefault((column[1], title), len(prompts))
         kept = outputs.setdefault((number, column[1]), [])
         repeats[number, column[1], case.id] += 1
         stored = _stored(row, place, case.id, repeats[number, column[1], case.id] - 1)
@@ -81,13 +88,36 @@ def read_results(source: SourceFile, limit: int | None = None) -> Imported:
     return reader.imported(
         "promptfoo results",
         title_of(config, source),
-        _distinct(systems) or [ImportedSystem(name="", place=source.shown)],
+        distinct(systems) or [ImportedSystem(name="", place=source.shown)],
         found={"output": n_outputs},
         labels=tuple(labels),
     )
 
 
-def _distinct(systems: list[ImportedSystem]) -> list[ImportedSystem]:
+def _graded_by(rows: list[Any]) -> dict[str, list[Any]]:
+    """Return variables -> the assertions that graded them, for results before version 3, which do not hold the tests.
+
+    A call that failed was graded by none, so the longest list of the same variables counts.
+    """
+    found: dict[str, list[Any]] = {}
+    for row in rows:
+        if isinstance(row, Mapping) and "testCase" not in row:
+            parts = mapping_of(row.get("gradingResult")).get("componentResults")
+            given = [mapping_of(part).get("assertion") for part in (parts if isinstance(parts, list) else [])]
+            kept = [each for each in given if isinstance(each, Mapping)]
+            key = json.dumps(row.get("vars"), sort_keys=True)
+            found[key] = max(found.get(key, []), kept, key=len)
+    return found
+
+
+def _test_of(row: Mapping[str, Any], graded: Mapping[str, list[Any]]) -> Any:
+    """Return the test of a result."""
+    if "testCase" in row or not isinstance(row.get("vars"), Mapping):
+        return row.get("testCase")
+    return {"vars": row["vars"], "assert": graded[json.dumps(row["vars"], sort_keys=True)]}
+
+
+def distinct(systems: list[ImportedSystem]) -> list[ImportedSystem]:
     """Return the systems, with a number after each name that occurs twice."""
     names = [each.name for each in systems]
     return [
@@ -162,6 +192,8 @@ def _recorded(row: Mapping[str, Any]) -> dict[str, Any]:
     grading = mapping_of(row.get("gradingResult"))
     parts = grading.get("componentResults")
     found: dict[str, Any] = {key: row[key] for key in ("score",) if is_number(row.get(key))}
+    named = mapping_of(row.get("namedScores"))
+    found.update({metric_field(name): value for name, value in named.items() if is_number(value)})
     if isinstance(row.get("success"), bool):
         found["pass"] = row["success"]
     found["assertions"] = [
@@ -173,3 +205,8 @@ def _recorded(row: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(part, Mapping)
     ]
     return found
+
+
+def metric_field(name: str) -> str:
+    """Return the name under which a named score of promptfoo is recorded, beside the score and verdict of the test."""
+    return own_field(f"metric_{name}" if name in ("pass", "score", "assertions") else name)

@@ -49,7 +49,12 @@ def answer_text(outputs: Any) -> str | None:
         name = next((key for key in ANSWERS if key in outputs), next(iter(outputs)) if len(outputs) == 1 else None)
         value = outputs if name is None else outputs[name]
         messages = outputs.get("messages")
-        if name is None and isinstance(messages, list) and messages and (last := chat_message(messages[-1])):
+        if (
+            name in (None, "messages")
+            and isinstance(messages, list)
+            and messages
+            and (last := chat_message(messages[-1]))
+        ):
             value = last["content"]
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return json.dumps(outputs, ensure_ascii=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -12,6 +11,7 @@ from evalkit.imports.collector import Collector
 from evalkit.imports.ids_and_fields import is_number, own_field, texts_of
 from evalkit.imports.imported import Imported
 from evalkit.scorers.libraries.ragas_metrics import RAGAS_METRICS
+from evalkit.traces.attributes import python_literal
 
 _LISTS = (
     "retrieved_contexts",
@@ -21,7 +21,11 @@ _LISTS = (
     "reference_topics",
 )
 """Columns that a table holds as Python lists of texts."""
-_MOST_LITERAL = 1 << 20
+_OF_01 = frozenset({"question", "answer", "contexts"})
+_NAMES_OF_01 = {
+    **{"question": "user_input", "answer": "response", "contexts": "retrieved_contexts", "ground_truth": "reference"},
+}
+"""Name of a column in ragas 0.1 -> its name in later versions."""
 _ROLES = {"human": "user", "ai": "assistant", "tool": "tool"}
 _READ = frozenset(
     {
@@ -33,14 +37,17 @@ _READ = frozenset(
 
 def is_samples(source: SourceFile) -> bool:
     """Tell whether a file holds samples."""
-    return bool(source.rows) and "user_input" in source.first
+    keys = source.first.keys()
+    named = "user_input" in keys or (keys >= _OF_01 and bool(keys & {"ground_truth", "ground_truths", *RAGAS_METRICS}))
+    return bool(source.rows) and named
 
 
 def read_samples(source: SourceFile, limit: int | None = None) -> Imported:
     """Read samples: each is a case, with a stored output if it has a response or answers of an agent."""
     found = Collector(source)
     talks = False
-    for at, place, raw in found.rows(limit, "response", "reference_tool_calls", "retrieved_contexts"):
+    for at, place, given in found.rows(limit, "response", "reference_tool_calls", "retrieved_contexts", *_OF_01):
+        raw = given if "user_input" in given else _renamed(given)
         row = {key: _listed(value, found, f"{place} {key}") if key in _LISTS else value for key, value in raw.items()}
         fields = _fields(found, place, row)
         recorded = _recorded(row, fields)
@@ -49,6 +56,17 @@ def read_samples(source: SourceFile, limit: int | None = None) -> Imported:
         else:
             _single(found, place, row, fields, recorded)
     return found.imported("ragas conversations" if talks else "ragas samples")
+
+
+def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of ragas 0.1 under the names of later versions; several ground truths were a list of one."""
+    named = {_NAMES_OF_01.get(key, key): value for key, value in row.items()}
+    truths = named.get("ground_truths")
+    literal = python_literal(truths) if isinstance(truths, str) else truths
+    if "reference" not in named and isinstance(literal, list) and all(isinstance(each, str) for each in literal):
+        named["reference"] = literal
+        del named["ground_truths"]
+    return named
 
 
 def _fields(found: Collector, place: str, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,10 +93,7 @@ def _listed(value: Any, found: Collector, place: str) -> Any:
     """Return the list of texts that a cell spells as a Python literal, which is read and not evaluated."""
     if not isinstance(value, str):
         return value
-    try:
-        read = ast.literal_eval(value) if len(value) <= _MOST_LITERAL else None
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        read = None
+    read = python_literal(value)
     if isinstance(read, list) and all(isinstance(each, str) for each in read):
         return read
     found.lose(place, "not a list of texts", "write ['...', '...']")

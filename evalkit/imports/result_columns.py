@@ -161,7 +161,7 @@ class _Grades:
             what = f"no column of both files is known to hold grades, the columns are {after.listed()}"
             if set(before.names) != set(after.names):
                 what += f" in {after.shown}, and {before.listed()} in {before.shown}"
-            unread = [name for name in both if _is_grade_name(name, after.names[name]) and self.read(name)[1]]
+            unread = [name for name in both if _is_grade_name(name, after) and self.read(name)[1]]
             if unread:
                 self.problems += self.read(unread[0])[1][:1]
                 return ()
@@ -173,11 +173,9 @@ class _Grades:
 
     def _by_name(self, both: Sequence[str]) -> list[str]:
         before, after = self.tables
-        names = [name for name in both if _is_grade_name(name, after.names[name]) and self.is_graded(name)]
+        names = [name for name in both if _is_grade_name(name, after) and self.is_graded(name)]
         for table, other in ((before, after), (after, before)):
-            alone = [
-                name for name in table.names if name not in other.names and _is_grade_name(name, table.names[name])
-            ]
+            alone = [name for name in table.names if name not in other.names and _is_grade_name(name, table)]
             if names and alone:
                 what = f"the column {table.names[alone[0]]!r} of grades is in {table.shown} and not in {other.shown}"
                 fix = "name the columns to compare: " + " ".join(f"--metric {quoted(after.names[n])}" for n in names)
@@ -234,6 +232,8 @@ class _Grades:
             return True
         if name in map(fold, self.asked.lower):
             return False
+        if all(name in table.higher for table in self.tables):
+            return True
         better = more_is_better(name)
         if better is None:
             what = f"the name {own!r} does not say whether more of it is better"
@@ -275,10 +275,11 @@ class _Grades:
         return stated
 
 
-def _is_grade_name(name: str, own: str) -> bool:
-    """Tell whether a column, by its folded and its own name, holds grades."""
-    known = name in PASS_NAMES or name in SCORE_NAMES or name.endswith(GRADE_ENDS)
-    return known or (own.casefold().startswith(GRADE_GROUPS) and not name.endswith(_BESIDE_GRADES))
+def _is_grade_name(name: str, table: ResultTable) -> bool:
+    """Tell whether a column, by its name or its format, holds grades."""
+    known = name in PASS_NAMES or name in SCORE_NAMES or name.endswith(GRADE_ENDS) or name in table.higher
+    grouped = table.names[name].casefold().startswith(GRADE_GROUPS)
+    return known or (grouped and not name.endswith(_BESIDE_GRADES))
 
 
 def _metric_name(name: str) -> str:

@@ -83,6 +83,8 @@ class ResultTable:
     """The system that gave the rows, if the file holds several."""
     judged: frozenset[str] = frozenset()
     """Columns that a model graded, as the file says."""
+    higher: frozenset[str] = frozenset()
+    """Columns of which more is better, as the format says."""
 
     @property
     def name(self) -> str:
@@ -236,6 +238,7 @@ def _of_tool(results: ToolResults, file: Path, shown: str) -> ResultTable:
         rows=tuple(rows),
         left_out=results.left_out,
         judged=frozenset(map(fold, results.judged)),
+        higher=frozenset(map(fold, results.higher)),
     )
 
 

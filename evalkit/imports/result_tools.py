@@ -13,6 +13,7 @@ from typing import Any
 from evalkit.disk.files import Unfit, open_file
 from evalkit.errors import InputError, Problem
 from evalkit.golden.source_file import ZIP, open_source
+from evalkit.imports import langsmith_table, promptfoo_table
 from evalkit.imports.formats import read_source
 from evalkit.imports.imported import Imported, ImportedCase, StoredOutput
 
@@ -24,13 +25,16 @@ _MARKS = {
     "lm-eval": re.compile(rb'"doc_id"\s*:'),
 }
 """Format -> a key near the start of its files; only where it stands is a file read to be sure."""
-_GRADED = {"promptfoo results", "inspect log", "deepeval test run", "lm-eval samples"}
-"""Kinds of files that hold grades."""
-_BY_POSITION = {"promptfoo results", "deepeval test run"}
+_TABLES = {"promptfoo": promptfoo_table.is_table_head, "langsmith": langsmith_table.is_table_head}
+"""Format -> whether a file in CSV may be of it, by its first bytes."""
+_BY_POSITION = {"promptfoo results", "deepeval test run", langsmith_table.BY_POSITION}
 """Kinds whose cases may be named by their position alone, which never names a case: they are paired by what they ask,
 or by the column `case` if the user says so."""
+_GRADED = {*_BY_POSITION, "inspect log", "lm-eval samples", langsmith_table.EXPERIMENT}
+"""Kinds of files that hold grades."""
 _OWN_COLUMNS = ("pass", "score")
 """What the whole test got; the other grades are columns of `scores`."""
+_NAMED = "scores."
 _MODEL_GRADED = frozenset(
     "llm-rubric model-graded-closedqa g-eval factuality model-graded-factuality answer-relevance context-faithfulness"
     " context-recall context-relevance conversation-relevance trajectory:goal-success agent-rubric search-rubric pi"
@@ -49,12 +53,14 @@ class ToolResults:
         kind: What the file is, such as `inspect log`.
         rows: Place of a row in the file, and its cells.
         judged: Columns that a model graded.
+        higher: Columns of which more is better, whatever their names say.
         left_out: What was not read.
     """
 
     kind: str
     rows: tuple[tuple[str, Mapping[str, Any]], ...]
     judged: frozenset[str]
+    higher: frozenset[str]
     left_out: tuple[Problem, ...]
 
 
@@ -73,7 +79,9 @@ def tool_results(path: Path, shown: str) -> ToolResults | None:
     judged: set[str] = set()
     rows = tuple(_rows(imported, judged))
     lost = tuple(Problem(loss.place, loss.what, loss.fix) for loss in imported.losses if loss.part == "output")
-    return ToolResults(imported.kind, rows, frozenset(judged), lost)
+    named = {name for _, cells in rows for name in cells if name.startswith(_NAMED)}
+    higher = frozenset(named if imported.kind == "promptfoo results" else ())
+    return ToolResults(imported.kind, rows, frozenset(judged), higher, lost)
 
 
 def _imported(path: Path, shown: str) -> Imported | None:
@@ -81,6 +89,8 @@ def _imported(path: Path, shown: str) -> Imported | None:
     if head.startswith(ZIP):
         return read_source(open_source(path, shown), "inspect", None) if path.suffix.lower() == ".eval" else None
     formats = [name for name, mark in _MARKS.items() if mark.search(head)]
+    if path.name.lower().removesuffix(".gz").endswith((".csv", ".tsv")):
+        formats = [name for name, may_be in _TABLES.items() if may_be(head)]
     if not formats:
         return None
     try:
@@ -146,7 +156,7 @@ def _grades(stored: StoredOutput, judged: set[str]) -> dict[str, Any]:
     cells: dict[str, Any] = {}
     for name, said in stored.recorded.items():
         known = said if isinstance(said, Mapping) else {"value": said}
-        column = name if name in _OWN_COLUMNS else f"scores.{name}"
+        column = name if name in _OWN_COLUMNS else f"{_NAMED}{name}"
         if not isinstance(known.get("value"), str | int | float | None) or isinstance(said, list):
             continue
         cells[column] = known.get("value")

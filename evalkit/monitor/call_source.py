@@ -12,7 +12,7 @@ import msgspec
 
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, what_and_fix
-from evalkit.monitor.calls import LoggedCall, Refused, RowReader
+from evalkit.monitor.calls import LoggedCall, RowReader, RowRefused
 from evalkit.monitor.cursors import Cursor, cursor_at, place_in
 from evalkit.monitor.log_files import LogBlock, LogNote
 
@@ -38,7 +38,7 @@ class Chunk:
     cursors: Sequence[Cursor] = ()
 
 
-class Refusals:
+class RefusedRows:
     """Counts refused rows, and keeps the first of them."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Refusals:
         self.n = 0
 
     @classmethod
-    def of(cls, chunks: Iterable[Chunk]) -> Refusals:
+    def of(cls, chunks: Iterable[Chunk]) -> RefusedRows:
         """Return those of some chunks."""
         found = cls()
         for chunk in chunks:
@@ -66,7 +66,7 @@ def json_calls(blocks: Iterable[LogBlock], reader: RowReader) -> Iterator[Chunk]
     """Yield the calls of JSON Lines; blank lines are no rows."""
     decode = msgspec.json.Decoder().decode
     for block in blocks:
-        refusals = Refusals()
+        refusals = RefusedRows()
         calls: list[LoggedCall] = []
         for number, line in enumerate(block.lines, block.first):
             if not line.strip():
@@ -74,7 +74,7 @@ def json_calls(blocks: Iterable[LogBlock], reader: RowReader) -> Iterator[Chunk]
             place = f"{block.shown}:{number}"
             try:
                 calls.append(reader.read(decode(line), place))
-            except Refused as error:
+            except RowRefused as error:
                 refusals.add(place, error)
             except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
                 refusals.add(place, "not JSON; write one JSON object a line, in UTF-8")
@@ -122,13 +122,13 @@ def parquet_calls(
 def _of_rows(
     rows: Sequence[Mapping[str, Any]], shown: str, first: int, reader: RowReader, cursor: Callable[[int], Cursor]
 ) -> Chunk:
-    refusals = Refusals()
+    refusals = RefusedRows()
     calls: list[LoggedCall] = []
     for number, row in enumerate(rows, first):
         place = f"{shown} row {number}"
         try:
             calls.append(reader.read(row, place))
-        except Refused as error:
+        except RowRefused as error:
             refusals.add(place, error)
     return Chunk(calls, refusals.shown, refusals.n, (cursor(first + len(rows) - 1),))
 

@@ -27,7 +27,7 @@ AMOUNTS = ("latency_s", "cost_usd", "steps", "tool_errors", "input_tokens", "out
 _REAL = ("latency_s", "cost_usd")
 
 
-class Refused(ValueError):
+class RowRefused(ValueError):
     """A row that is not a call: `what; fix`. The text repeats no value of the row."""
 
 
@@ -121,10 +121,10 @@ class RowReader:
         """Read one row.
 
         Raises:
-            Refused: it is not a call.
+            RowRefused: it is not a call.
         """
         if not isinstance(row, Mapping):
-            raise Refused("not an object; write one JSON object a line")
+            raise RowRefused("not an object; write one JSON object a line")
         options = self._options
         text = _id(self._id(row), options.id)
         at = _time(self._at(row), options, self._latest)
@@ -159,13 +159,13 @@ class RowReader:
             except (ValueError, TypeError):
                 given = None
             if not given:
-                raise Refused(f"{options.input}: no text and no list of messages; name the column of the question")
+                raise RowRefused(f"{options.input}: no text and no list of messages; name the column of the question")
         if answer is None:
             fix = "name the column of errors as `logs: {error: ...}` if the call failed"
-            raise Refused(f"{options.output}: no answer; {fix}")
+            raise RowRefused(f"{options.output}: no answer; {fix}")
         output = Output(text=answer) if type(answer) is str else to_output(answer)
         if isinstance(output, Failure):
-            raise Refused(f"{options.output}: {_without_value(output.message)}; write a text or an output object")
+            raise RowRefused(f"{options.output}: {_without_value(output.message)}; write a text or an output object")
         texts: tuple[str, ...] = ()
         origins: tuple[Origin, ...] = ()
         if type(contexts) is list and all([type(each) is str for each in contexts]):
@@ -174,7 +174,7 @@ class RowReader:
             try:
                 texts, origins = read_contexts(options.contexts or "", contexts)
             except (ValueError, TypeError) as error:
-                raise Refused(f"{_without_value(error)}; write a list of texts") from None
+                raise RowRefused(f"{_without_value(error)}; write a list of texts") from None
         labels = dict(zip(self._names, cohorts, strict=True))
         case = Case(id=text, input=given, contexts=texts, origins=origins, cohorts=labels, fields=row)
         return case, output
@@ -209,7 +209,7 @@ def _id(value: Any, column: str) -> str:
         return str(value)
     if type(value) is not str or not value or len(value) > _MOST_ID:
         what = "missing" if value is None or value == "" else f"no text of up to {_MOST_ID:,} characters"
-        raise Refused(f"{column}: {what}; every call needs an id of its own")
+        raise RowRefused(f"{column}: {what}; every call needs an id of its own")
     return value
 
 
@@ -219,14 +219,14 @@ def _time(value: Any, options: LogOptions, latest: float) -> float:
         try:
             found = datetime.fromisoformat(value)
         except ValueError:
-            raise Refused(f"{options.at}: no time; {fix}") from None
+            raise RowRefused(f"{options.at}: no time; {fix}") from None
         at = (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
     elif type(value) in (int, float):
         at = float(value) if abs(value) < 1e18 else float("inf")
     elif isinstance(value, datetime):
         at = (value if value.tzinfo is not None else value.replace(tzinfo=UTC)).timestamp()
     else:
-        raise Refused(f"{options.at}: {'missing' if value is None else 'no time'}; {fix}")
+        raise RowRefused(f"{options.at}: {'missing' if value is None else 'no time'}; {fix}")
     return _plausible(at, options.at, latest, fix)
 
 
@@ -234,16 +234,16 @@ def check_time(at: float | None, name: str, now: float) -> float:
     """Return the seconds since 1970 of a call.
 
     Raises:
-        Refused: they are missing, before the year 2000, or more than a day ahead of the clock.
+        RowRefused: they are missing, before the year 2000, or more than a day ahead of the clock.
     """
     if at is None:
-        raise Refused(f"{name}: missing; every call needs a time")
+        raise RowRefused(f"{name}: missing; every call needs a time")
     return _plausible(at, name, now + DAY_S, "check the clock of the emitter")
 
 
 def _plausible(at: float, name: str, latest: float, fix: str) -> float:
     if not _EARLIEST <= at <= latest:
-        raise Refused(f"{name}: before the year 2000, or more than a day ahead of the clock; {fix}")
+        raise RowRefused(f"{name}: before the year 2000, or more than a day ahead of the clock; {fix}")
     return at
 
 
@@ -265,7 +265,7 @@ def _amount(name: str, value: Any) -> float | None:
     try:
         found = read_amount(name, value) if is_real else read_count(name, value)
     except (ValueError, TypeError) as error:
-        raise Refused(f"{_without_value(error)}; write a number of at least 0, or null if it is unknown") from None
+        raise RowRefused(f"{_without_value(error)}; write a number of at least 0, or null if it is unknown") from None
     return None if found is None else float(found)
 
 
@@ -277,7 +277,7 @@ def _thumb(value: Any, options: LogOptions) -> bool | None:
     except TypeError:
         found = None
     if found is None:
-        raise Refused(f"{options.thumb}: no rating; write `up` or `down`, 1 or -1, true or false, or null")
+        raise RowRefused(f"{options.thumb}: no rating; write `up` or `down`, 1 or -1, true or false, or null")
     return found
 
 

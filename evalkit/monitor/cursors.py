@@ -55,7 +55,7 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StartingPoint:
     """Where to begin in a file.
 
     Attributes:
@@ -70,7 +70,7 @@ class Place:
     begin: Begin
 
 
-def place_in(file: BinaryIO, cursors: Iterable[Cursor]) -> Place:
+def place_in(file: BinaryIO, cursors: Iterable[Cursor]) -> StartingPoint:
     """Find where to go on in an open file.
 
     The cursor of its inode counts if the bytes that were read are still there: by the hashes of the first and the last
@@ -85,13 +85,13 @@ def place_in(file: BinaryIO, cursors: Iterable[Cursor]) -> Place:
         elif cursor.offset <= found.st_size:
             others.append(cursor)
     if own is not None and own.offset == 0:
-        return Place(0, 0, "grown")
+        return StartingPoint(0, 0, "grown")
     if own is not None and own.offset <= found.st_size and _fits(file, own):
-        return Place(own.offset, own.lines, "grown")
+        return StartingPoint(own.offset, own.lines, "grown")
     for cursor in sorted(others, key=lambda each: -each.offset):
         if cursor.offset and _fits(file, cursor):
-            return Place(cursor.offset, cursor.lines, "moved")
-    return Place(0, 0, "new" if own is None else "truncated")
+            return StartingPoint(cursor.offset, cursor.lines, "moved")
+    return StartingPoint(0, 0, "new" if own is None else "truncated")
 
 
 def cursor_at(file: BinaryIO, offset: int, lines: int) -> Cursor:

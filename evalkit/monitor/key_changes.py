@@ -19,6 +19,8 @@ class KeyChange:
     new: str
     day: int
     """First day of the new key, since 1970."""
+    is_known: bool
+    """Whether the reference has the new key too, as the change was within its period."""
     judges: tuple[str, str]
     """Judge before and after; empty for a program."""
 
@@ -44,7 +46,8 @@ def key_changes(
     """
     known = {(each.metric, each.score_key): each for each in facts}
     changes = []
-    for metric, key in sorted(set(old)):
+    pairs = set(old)
+    for metric, key in sorted(pairs):
         own = days.get(Stream(metric, ALL, key), {})
         others = {
             stream.score_key: found
@@ -57,5 +60,14 @@ def key_changes(
             continue
         judges = tuple(known[metric, each].judge if (metric, each) in known else "" for each in (key, newest))
         first = min(day for day in others[newest] if day >= max(own, default=-1))
-        changes.append(KeyChange(metric=metric, old=key, new=newest, day=first, judges=(judges[0], judges[1])))
+        changes.append(
+            KeyChange(
+                metric=metric,
+                old=key,
+                new=newest,
+                day=first,
+                is_known=(metric, newest) in pairs,
+                judges=(judges[0], judges[1]),
+            )
+        )
     return changes

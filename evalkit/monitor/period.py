@@ -124,8 +124,12 @@ def _watched_line(
         finds_7=finds[0],
         finds_30=finds[1],
         a_day=stream.a_day,
-        note="" if statistic[0] is not None else "too few answers since the reference",
+        note=_why_unknown(stream) if statistic[0] is None else "",
     )
+
+
+def _why_unknown(stream: ReferenceStream) -> str:
+    return "never varied in the reference" if stream.variance == 0 else "too few answers since the reference"
 
 
 def _unwatched_line(period: WatchPeriod, stream: Stream, facts: MetricFacts) -> Iterator[StreamLine]:

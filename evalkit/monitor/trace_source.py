@@ -16,15 +16,15 @@ import msgspec
 
 from evalkit.errors import Problem
 from evalkit.golden.source_file import SourceFile
-from evalkit.monitor.call_source import Chunk, Refusals
-from evalkit.monitor.calls import AMOUNTS, Identity, LoggedCall, Refused, check_time, cohort_value
+from evalkit.monitor.call_source import Chunk, RefusedRows
+from evalkit.monitor.calls import AMOUNTS, Identity, LoggedCall, RowRefused, check_time, cohort_value
 from evalkit.monitor.cursors import Cursor
 from evalkit.monitor.log_files import LogBlock, LogNote, cursor_in
 from evalkit.monitor.settings import Monitor
-from evalkit.traces.answers import NO_TEXT, TracedCall, call_of_trace
+from evalkit.traces.answers import NO_CONTENT, TracedCall, call_of_trace
 from evalkit.traces.otlp import read_spans, trace_ids
 from evalkit.traces.tree import TraceTree, traces_of
-from evalkit.types import Case
+from evalkit.types import NO_INPUT, Case
 
 SETTLED_S = 30.0
 """Seconds without another span after which a trace with a root is complete."""
@@ -85,16 +85,16 @@ class TraceReader:
         """Yield the calls of complete traces, log by log."""
         for log in logs:
             for block in log.blocks:
-                refusals = Refusals()
+                refusals = RefusedRows()
                 self._lines += self._decoded(log, block, refusals)
                 if log.path is not None and block.cursor is not None:
                     self._ends[log.path] = block.cursor
                 is_full = sum(line.size for line in self._lines) > MOST_WAITING_BYTES
                 yield self._settled(refusals, is_end=False, is_full=is_full)
         if self._lines:
-            yield self._settled(Refusals(), is_end=True)
+            yield self._settled(RefusedRows(), is_end=True)
 
-    def _decoded(self, log: TraceLog, block: LogBlock, refusals: Refusals) -> Iterator[_Line]:
+    def _decoded(self, log: TraceLog, block: LogBlock, refusals: RefusedRows) -> Iterator[_Line]:
         decode = msgspec.json.Decoder().decode
         starts = [block.ends[0] - len(block.lines[0]) - 1, *block.ends]
         for at, line in enumerate(block.lines):
@@ -112,7 +112,7 @@ class TraceReader:
                 continue
             yield _Line(log, block.shown, number, starts[at], len(line), record, trace_ids(record))
 
-    def _settled(self, refusals: Refusals, *, is_end: bool, is_full: bool = False) -> Chunk:
+    def _settled(self, refusals: RefusedRows, *, is_end: bool, is_full: bool = False) -> Chunk:
         """Take the traces that are complete, and keep the lines of the others."""
         by_log = groupby(self._lines, lambda line: (line.shown, line.log.path))
         sources = [_source(shown, path, list(lines)) for (shown, path), lines in by_log]
@@ -135,9 +135,9 @@ class TraceReader:
                 continue
             try:
                 if not has_root:
-                    raise Refused("the span that began it is missing; write all spans of a trace to the same logs")
+                    raise RowRefused("the span that began it is missing; write all spans of a trace to the same logs")
                 calls.append(self._call(tree))
-            except Refused as error:
+            except RowRefused as error:
                 refusals.add(tree.place, error)
         if unknown:
             what = f"{unknown:,} traces without a model, tool, agent or node: they are no calls"
@@ -163,26 +163,30 @@ class TraceReader:
 
     def _note(self, notes: Iterable[Problem]) -> None:
         known = {(note.place, note.what) for note in self._notes}
-        self._notes += [LogNote(each.place, each.what) for each in notes if (each.place, each.what) not in known]
+        self._notes += [
+            LogNote(each.place, f"{each.what}; {each.fix}")
+            for each in notes
+            if (each.place, f"{each.what}; {each.fix}") not in known
+        ]
 
     def _call(self, tree: TraceTree) -> LoggedCall:
         """Return the call of a complete trace.
 
         Raises:
-            Refused: it does not hold question, answer or time.
+            RowRefused: it does not hold question or time.
         """
         found = call_of_trace(tree)
         at = check_time(tree.started / _NANO if tree.started else None, "startTimeUnixNano", self._now)
         values = tuple(cohort_value(_attribute(tree, name)) for _, name in self._cohorts)
-        case, output = None, None
-        if not found.failed:
-            if found.asked is None:
-                raise Refused(NO_TEXT.replace("the answer", "the question"))
-            if found.output is None:
-                raise Refused(NO_TEXT)
+        case = output = None
+        if found.failure is None:
             output = found.output
+            if found.asked is None and output.text_known:
+                raise RowRefused(f"the trace holds no question; {NO_CONTENT[1]}")
+            if not output.text_known:
+                self._note([Problem("traces", *NO_CONTENT)])
             labels = dict(zip((name for name, _ in self._cohorts), values, strict=True))
-            case = Case(id=tree.id, input=found.history or found.asked, cohorts=labels)
+            case = Case(id=tree.id, input=found.history or found.asked or NO_INPUT, cohorts=labels)
         unit = self._identity.unit_of(tree.id, tree.session)
         return LoggedCall(
             self._identity.id_of(tree.id), unit, at, values, case, output, None, _amounts(found), tree.place
@@ -213,10 +217,10 @@ def _attribute(tree: TraceTree, name: str) -> Any:
 
 
 def _amounts(found: TracedCall) -> tuple[float | None, ...]:
-    usage = found.output.usage if found.output is not None else None
-    tools = [step for step in found.steps if step.kind == "tool"]
+    usage = found.output.usage
+    tools = [step for step in found.output.trajectory or () if step.kind == "tool"]
     known: dict[str, float | None] = {
-        "latency_s": found.latency_s,
+        "latency_s": found.output.latency_s,
         "cost_usd": usage.cost_usd if usage else None,
         "steps": float(len(tools)),
         "tool_errors": float(sum(step.error is not None for step in tools)),

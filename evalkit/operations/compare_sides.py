@@ -178,7 +178,7 @@ def _cells(row: Row, metrics: Sequence[Metric]) -> dict[str, Any]:
         "id": row.case.id,
         "repeat": row.repeat,
         "input": row.case.question,
-        "output": None if row.output is None else row.output.text,
+        "output": row.output.text if row.output is not None and row.output.text_known else None,
         "cluster": row.case.cluster,
         **{f"cohorts.{name}": value for name, value in row.case.cohorts.items()},
     }

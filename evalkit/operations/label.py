@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.errors import InputError, Problem, noting
-from evalkit.formats.labelled_text import labelled_text
+from evalkit.formats.labelled_text import labelled_text, shown_text
 from evalkit.formats.turns import has_several_turns
 from evalkit.golden.json_lines import read_jsonl
 from evalkit.operations.calibrate import Judged
@@ -111,7 +111,7 @@ def _item(row: Row, chance: float, parts: frozenset[str] = frozenset()) -> Item:
         parts=_parts(row.case, row.output, parts),
         reference=tuple(row.case.reference),
         contexts=tuple(row.output.contexts or row.case.contexts),
-        answer=row.output.text,
+        answer=shown_text(row.output),
     )
 
 

@@ -200,7 +200,11 @@ def _cases_of(rows: Iterable[Row], suite: Suite, repeats: int) -> Iterator[Answe
         by_case.setdefault(row.case.digest, []).append(row)
     for runs in by_case.values():
         case = runs[0].case
-        answers = [row.output.text for row in runs if row.output is not None and row.output.fault is None]
+        answers = [
+            row.output.text
+            for row in runs
+            if row.output is not None and row.output.fault is None and row.output.text_known
+        ]
         missing = max(len(runs), repeats) - len(answers)
         if suite.conversation is not None and _is_conversation(case):
             why = "a later answer depends on what was said before; only answers to one input can be compared"

@@ -178,7 +178,7 @@ def _cannot_say(period: WatchPeriod, changes: Sequence[KeyChange], newest: int, 
     """Yield why quiet would not mean that all is well; `newest` and `now` are hours."""
     if period.reference is None:
         yield "there is no reference yet"
-    for change in changes:
+    for change in _without_reference(changes):
         yield f"{change.what}, and the new one has no reference"
     if now - newest > SILENT_HOURS:
         yield f"the newest call is {(now - newest) // HOURS} days old"
@@ -210,7 +210,7 @@ def _inputs(request: StatusRequest, monitor: Monitor, series: Series, period: Wa
 
 
 def _notes(period: WatchPeriod, changes: Sequence[KeyChange], spend: SpendLine | None) -> Iterator[str]:
-    for change in changes:
+    for change in _without_reference(changes):
         yield f"{change.what}: its alarms start anew, and its figures are not compared with those before"
     seen = period.by_day.get(CALLS, {})
     missing = [date_of(day) for day in range(period.first, period.last + 1) if day not in seen]
@@ -220,6 +220,10 @@ def _notes(period: WatchPeriod, changes: Sequence[KeyChange], spend: SpendLine |
         yield f"the last hour cost {spend.times_last_week:.1f} times as much as the same hour of last week"
     if period.reference is not None and period.reference.left_out:
         yield f"not watched, too few answers in the reference: {_few(sorted(period.reference.left_out))}"
+
+
+def _without_reference(changes: Sequence[KeyChange]) -> list[KeyChange]:
+    return [each for each in changes if not each.is_known]
 
 
 def _few(names: Sequence[str]) -> str:
@@ -238,6 +242,7 @@ def _next_steps(
         yield NextStep("look for what the calls of the last hours have in common, by cohort")
     elif lasting:
         yield NextStep(f"look for what changed shortly before {lasting[0].began}: release, prompt, model, documents")
+    changes = _without_reference(changes)
     first = max((each.day for each in changes), default=period.last - USUAL_DAYS + 1)
     weeks = (period.last - first + 1) // 7
     if (period.reference is None or changes) and 7 * weeks >= SHORTEST_DAYS:

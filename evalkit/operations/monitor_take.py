@@ -12,7 +12,7 @@ from typing import BinaryIO
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, gathered
 from evalkit.monitor.batches import Batch
-from evalkit.monitor.call_source import SHOWN_REFUSALS, Chunk, Refusals, json_calls, parquet_calls
+from evalkit.monitor.call_source import SHOWN_REFUSALS, Chunk, RefusedRows, json_calls, parquet_calls
 from evalkit.monitor.calls import DAY_S, LoggedCall, RowReader
 from evalkit.monitor.cohort_values import CohortValues
 from evalkit.monitor.grading import MonitorGraders, open_graders
@@ -37,7 +37,7 @@ Within = Callable[[float], Awaitable[bool]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taken:
+class TakenCalls:
     """What one look at the logs took.
 
     Attributes:
@@ -73,7 +73,7 @@ class Taken:
         """Whether at least 90 % of the rows are calls that count, here or before."""
         return self.n_refused <= MOST_REFUSED * self.n_read
 
-    def plus(self, counts: Mapping[str, int], observed: Observed, refused: Sequence[Problem]) -> Taken:
+    def plus(self, counts: Mapping[str, int], observed: Observed, refused: Sequence[Problem]) -> TakenCalls:
         """Add a batch."""
         return replace(
             self,
@@ -106,7 +106,7 @@ class TakeRequest:
     stdin: BinaryIO | None = None
 
 
-async def take(request: TakeRequest) -> Taken:
+async def take(request: TakeRequest) -> TakenCalls:
     """Read the new calls of the logs once.
 
     Raises:
@@ -117,7 +117,7 @@ async def take(request: TakeRequest) -> Taken:
         return await look()
 
 
-async def follow(request: TakeRequest, within: Within, every: float, show: Callable[[Taken], object]) -> None:
+async def follow(request: TakeRequest, within: Within, every: float, show: Callable[[TakenCalls], object]) -> None:
     """Read the new calls every so many seconds, until `within` says to end.
 
     Args:
@@ -152,7 +152,7 @@ def rebuild(file: Path, progress: Callable[[int], object] = lambda number: None)
 
 
 @asynccontextmanager
-async def _opened(request: TakeRequest) -> AsyncIterator[Callable[[], Awaitable[Taken]]]:
+async def _opened(request: TakeRequest) -> AsyncIterator[Callable[[], Awaitable[TakenCalls]]]:
     """Open monitor, folder and judges, and give the function that looks at the logs once."""
     problems: list[Problem] = []
     with gathered(problems):
@@ -183,7 +183,7 @@ class _Look:
             concurrency=monitor.options.concurrency,
         )
         self._secrets = secrets_of(request.env, monitor.variables)
-        self._taken = Taken()
+        self._taken = TakenCalls()
         self._notes = [LogNote(monitor.name, notice) for notice in graders.notices]
 
     @property
@@ -195,7 +195,7 @@ class _Look:
         """The first day whose texts are kept."""
         return int(self._request.now() // DAY_S) - self._monitor.options.keep.days
 
-    async def run(self) -> Taken:
+    async def run(self) -> TakenCalls:
         """Read, grade and store the new calls."""
         waiting: list[Chunk] = []
         for chunk in self._chunks():
@@ -234,7 +234,7 @@ class _Look:
         if not any(chunk.calls or chunk.n_refused or chunk.cursors for chunk in chunks):
             return
         await asyncio.sleep(0)  # a look can be cancelled between two batches
-        refusals = Refusals.of(chunks)
+        refusals = RefusedRows.of(chunks)
         in_time = self._in_time([call for chunk in chunks for call in chunk.calls], refusals)
         fresh = without_doubles(in_time, self._store.ids)
         number = self._store.state().last + 1
@@ -260,7 +260,7 @@ class _Look:
         self._store.commit(batch, observed.days)
         self._taken = self._taken.plus(counts, observed, refusals.shown)
 
-    def _in_time(self, calls: Sequence[LoggedCall], refusals: Refusals) -> list[LoggedCall]:
+    def _in_time(self, calls: Sequence[LoggedCall], refusals: RefusedRows) -> list[LoggedCall]:
         """Return the calls that are not too late, and count the others as refused."""
         newest = self._before.newest
         if newest is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
 from evalkit.formats.build import choices
 from evalkit.formats.systems_run import SystemEntry, SystemsRun
+from evalkit.gate.policy import Best
 from evalkit.operations.run import Planned, Request, refuse_places, with_overrides
 from evalkit.runner.draw import chosen_cases
 from evalkit.runner.inputs import other_problems, refuse_unfit, warnings_of
@@ -83,6 +85,7 @@ async def plan_systems(suite: Suite, request: Request, env: Mapping[str, str], s
         reference=suite.reference.name,
         release=tuple(suite.options.release),
         primary=suite.options.primary,
+        order=suite.options.order,
         started_at=stored.started_at if stored is not None else manifests[0].started_at,
         command=stored.command if stored is not None else manifests[0].command,
     )
@@ -114,6 +117,7 @@ async def ready_systems(
         checked = checked_golden(folder, suite)
         whole = await prepare(suite, env, stack, replies=request.replies, checked=checked)
         _refuse_primary(whole)
+        _refuse_wide(whole)
         partial, sample = request.selection.partial, suite.options.sample_of(request.selection.sample)
 
         def collect(one: Prepared, baseline: str | None, asks: bool) -> Terms:
@@ -145,6 +149,29 @@ def _refuse_primary(prepared: Prepared) -> None:
     if name == "pass_rate":
         what = "no scorer has a pass mark, so there is no `pass_rate` to rank the systems by"
     raise InputError(Problem(suite.place("primary"), what, choices(name, known)))
+
+
+def _refuse_wide(prepared: Prepared) -> None:
+    """Refuse a distance to the best system that no difference can reach.
+
+    Raises:
+        InputError: it is as wide as the scale of the metric.
+    """
+    suite = prepared.suite
+    name = suite.options.primary
+    scales = {"pass_rate": 1.0, **{metric.name: metric.high - metric.low for metric in prepared.metrics}}
+    span = scales.get(name, math.inf)
+    problems = [
+        Problem(
+            suite.place(f"gate[{index}].best"),
+            f"within {check.within:g} is as wide as the whole range of {name} ({span:g})",
+            "write it in units of the metric, such as 0.02",
+        )
+        for index, check in enumerate(suite.policy.checks)
+        if isinstance(check, Best) and check.within >= span
+    ]
+    if problems:
+        raise InputError(problems)
 
 
 def _warnings(suite: Suite, ready: list[Ready]) -> tuple[Problem, ...]:
@@ -183,4 +210,7 @@ def _stored(suite: Suite, request: Request) -> SystemsRun | None:
         words += [f"{name} removed" for name in before if name not in now]
         what = f"the run in it had other systems ({', '.join(words[:10]) or 'in another order'})"
         raise InputError(Problem(shown_path(out), what, "start a new run"))
+    if stored.order != suite.options.order:
+        what = f"the run in it has `order: {stored.order}`, and the suite `order: {suite.options.order}`"
+        raise InputError(Problem(shown_path(out), what, "change the suite back, or start a new run"))
     return stored

@@ -19,6 +19,7 @@ from evalkit.gate.earlier_decisions import (
     Written,
     of_answers,
     of_baseline,
+    of_compared,
     of_resumed,
     of_stored_rows,
     write_decision,
@@ -36,7 +37,7 @@ from evalkit.runner.plan import Selection
 from evalkit.runner.prepare import prepare
 from evalkit.runner.resume import Resume, checked_golden, enter
 from evalkit.runner.session import Session, Watcher
-from evalkit.runner.systems import terms_of_stored_system, without_reference
+from evalkit.runner.systems import compared_folders, terms_of_stored_system, without_reference
 from evalkit.runner.terms import terms_of_run, terms_of_stored
 from evalkit.store.folder import RunFolder, new_run_folder
 from evalkit.store.journal import Journal
@@ -46,6 +47,7 @@ from evalkit.suite.systems import alone
 from evalkit.text.numbers import plural
 
 if TYPE_CHECKING:
+    from evalkit.operations.run_systems import SystemsResult
     from evalkit.runner.prepare import Prepared
     from evalkit.suite.model import Suite
     from evalkit.trust.labels import Label
@@ -119,6 +121,22 @@ class Result:
         from evalkit.gate.decide import exit_code
 
         return exit_code(self.decision)
+
+
+async def run_each(request: Request, watcher: Watcher, stop: Stop, env: Mapping[str, str]) -> Result | SystemsResult:
+    """Run the system of a suite, or each of several; see `run_suite` and `run_systems`.
+
+    Raises:
+        InputError: the suite cannot be read; and as they do.
+    """
+    from evalkit.suite.parse import load_suite
+
+    suite = load_suite(request.suite)
+    if not suite.systems or request.answers is not None:
+        return await run_suite(request, watcher, stop, env, suite)
+    from evalkit.operations.run_systems import run_systems
+
+    return await run_systems(suite, request, watcher, stop, env)
 
 
 async def run_suite(
@@ -268,6 +286,8 @@ def decide_again(
     earlier = of_stored_rows(folder, suite.root)
     if not terms.same_run:
         earlier += of_baseline(terms.baseline_folder, terms.baseline_title)
+    for other in compared_folders(suite, terms, folder):
+        earlier += of_compared(other, suite.root)
     written = write_decision(folder, stored.manifest, summary, decision, earlier, suite.root)
     return _result(folder, stored.manifest, summary, written, terms)
 

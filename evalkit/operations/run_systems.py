@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
@@ -13,18 +14,19 @@ from typing import TYPE_CHECKING
 
 from evalkit.disk.json_files import to_json
 from evalkit.errors import EvalkitError, ExitCode, StoreError
-from evalkit.formats.systems_run import SystemsRun
+from evalkit.formats.systems_run import BY_CASE, BY_SYSTEM, SystemsRun
 from evalkit.gate.earlier_decisions import of_baseline, of_resumed
 from evalkit.operations.plan_systems import PlannedSystems, plan_systems
 from evalkit.operations.run import Planned, Request, Result, aside, decide_again, finish
 from evalkit.operations.stored_systems import as_in_suite
-from evalkit.results import Decision, Outcome, Summary
+from evalkit.results import WORST_FIRST, Decision, Outcome, Summary
+from evalkit.runner.case_order import in_random_order
 from evalkit.runner.conversations import open_system
 from evalkit.runner.engine import Stop
-from evalkit.runner.pace import Pace
+from evalkit.runner.pace import LEAD, Pace
 from evalkit.runner.resume import Resume, enter
 from evalkit.runner.session import Interrupted, Place, Session, Watcher
-from evalkit.runner.systems import with_reference
+from evalkit.runner.systems import compares_all, standings_of, with_reference
 from evalkit.store.folder import DECISION, RunFolder
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running
@@ -35,6 +37,7 @@ from evalkit.types import Row
 if TYPE_CHECKING:
     from evalkit.aggregate.system_comparison import SystemComparison
     from evalkit.gate.assess import Terms
+    from evalkit.gate.best_system import Standings
     from evalkit.suite.model import Suite
     from evalkit.systems.base import Answer
 
@@ -59,6 +62,16 @@ class SystemsResult:
 
     undecided: tuple[str, ...] = ()
     """Why there is no decision, other than the gates of release systems."""
+
+    @property
+    def outcome(self) -> str:
+        """The worst outcome of the release systems; `compared` if none is released and all could be compared."""
+        return _outcome(self.exit_code, [self.results[name].decision.outcome for name in self.run.release])
+
+    @property
+    def shown_reasons(self) -> tuple[str, ...]:
+        """Reasons that are shown beside the gates; a block is said by the gates, whatever else is not decided."""
+        return self.undecided if self.exit_code == ExitCode.NO_DECISION else ()
 
 
 @dataclass
@@ -95,21 +108,23 @@ async def run_systems(
             whole = holding.enter_context(Running(folder.path, request.process))
             folder.write(planned.run)
             RunFolder(folder.path).file(DECISION).unlink(missing_ok=True)
-            pace = Pace()
+            pace = Pace(math.inf if planned.run.order == BY_SYSTEM else LEAD)
             asked = [
                 await _entered(name, each, request, (watcher, stop.part(pace.wake)), (holding, stack))
                 for name, each in zip(_names(planned.run), planned.systems, strict=True)
             ]
+            _in_order(planned, asked)
             _begin(planned, asked, watcher)
             if (deadline_s := planned.prepared.suite.options.deadline_s) is not None:
                 reason = f"deadline of {deadline_s:g} s reached; continue with --resume"
                 asyncio.get_running_loop().call_later(deadline_s, stop.at_once, reason)
             preparing = asyncio.create_task(aside(request.meanwhile))
-            await _ask_all(asked, pace)
+            await _ask_all(asked, pace, at_once=planned.run.order == BY_CASE)
             if stop.signal is not None:
                 raise Interrupted(RunFolder(folder.path))
             try:
-                decided = [await _decided(each, asked, planned) for each in asked]
+                standings = _standings(asked, planned)
+                decided = [await _decided(each, asked, planned, standings) for each in asked]
             except Interrupted:
                 raise Interrupted(RunFolder(folder.path)) from None
             await preparing
@@ -125,10 +140,11 @@ def _finished(asked: Sequence[_Asked], decided: Sequence[_Decided], reference: s
     results = {}
     for each, (summary, decision, terms) in zip(asked, decided, strict=True):
         earlier = of_resumed(each.place.before)
-        if terms.same_run:
-            before = next(other.place.before for other in asked if other.name == reference)
-            earlier += dataclasses.replace(of_resumed(before), decisions=())
-        else:
+        for other in asked:
+            compared = terms.contender is not None or (terms.same_run and other.name == reference)
+            if compared and other is not each:
+                earlier += dataclasses.replace(of_resumed(other.place.before), decisions=())
+        if not terms.same_run:
             earlier += of_baseline(terms.baseline_folder, terms.baseline_title)
         results[each.name] = finish(each.session, summary, decision, terms, earlier)
         if each.stop.reason is None:
@@ -198,8 +214,20 @@ def _begin(planned: PlannedSystems, asked: Sequence[_Asked], watcher: Watcher) -
     watcher.begin(planned.prepared, expected, done, planned.run.reference)
 
 
-async def _ask_all(asked: Sequence[_Asked], pace: Pace) -> None:
-    """Ask every system all cases, side by side.
+def _in_order(planned: PlannedSystems, asked: Sequence[_Asked]) -> None:
+    """Give all systems the cases in one random order, so that the cases of a run that stops early are a fair sample."""
+    if len(asked) == 1:
+        return
+    prepared, first = planned.prepared, asked[0].planned
+    options = prepared.suite.options
+    by = next(iter(options.cohorts), "kind")
+    cases = in_random_order(prepared.golden.open(), by, options.seed, first.chosen)
+    for each in asked:
+        each.session.cases = lambda: cases
+
+
+async def _ask_all(asked: Sequence[_Asked], pace: Pace, *, at_once: bool) -> None:
+    """Ask every system all cases, side by side or one system after the other.
 
     Raises:
         EvalkitError: the disk failed; the other systems are cancelled.
@@ -219,7 +247,9 @@ async def _ask_all(asked: Sequence[_Asked], pace: Pace) -> None:
     try:
         async with asyncio.TaskGroup() as group:
             for each in asked:
-                group.create_task(ask(each))
+                task = group.create_task(ask(each))
+                if not at_once:
+                    await task
     except* EvalkitError as errors:
         raise next(_leaves(errors)) from None
 
@@ -232,8 +262,22 @@ def _leaves(group: BaseExceptionGroup[EvalkitError]) -> Iterator[EvalkitError]:
             yield error
 
 
-async def _decided(each: _Asked, asked: Sequence[_Asked], planned: PlannedSystems) -> _Decided:
+def _standings(asked: Sequence[_Asked], planned: PlannedSystems) -> Standings | None:
+    """Return what a check that compares all systems needs; `None` if there is no such check."""
+    if not any(compares_all(each.planned.terms.policy) for each in asked):
+        return None
+    suite = planned.prepared.suite
+    return standings_of(suite, {each.name: each.session.frame for each in asked}, suite.options.seed)
+
+
+async def _decided(
+    each: _Asked, asked: Sequence[_Asked], planned: PlannedSystems, standings: Standings | None
+) -> _Decided:
     terms = each.planned.terms
+    if standings is not None and compares_all(terms.policy):
+        from evalkit.gate.best_system import Contender  # its numerical libraries wait for the calls
+
+        terms = dataclasses.replace(terms, contender=Contender(each.name, standings))
     if each.planned.manifest.baseline is None and any(map(of_run, each.planned.prepared.suite.policy.checks)):
         reference = next(other for other in asked if other.name == planned.run.reference)
         terms = _compared(terms, reference, each)
@@ -294,7 +338,7 @@ def _outcome(code: ExitCode, released: Sequence[Outcome]) -> str:
         return "no decision"
     if not released:
         return "compared" if code == ExitCode.APPROVED else "no decision"
-    return next(each for each in ("blocked", "no decision", "approved with conditions", "approved") if each in released)
+    return min(released, key=WORST_FIRST.index)
 
 
 def exit_code_of(run: SystemsRun, results: Mapping[str, Result]) -> tuple[ExitCode, tuple[str, ...]]:

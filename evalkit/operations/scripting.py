@@ -8,71 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from evalkit.disk.paths import project_of
-from evalkit.formats.manifest import Manifest
 from evalkit.operations.compare_files import ColumnFlags, Comparing, compare_files, decision_of
-from evalkit.operations.find_run import find_run
-from evalkit.operations.run import Request, Result, decide_again, run_suite
-from evalkit.results import Decision, Summary
+from evalkit.operations.find_run import find_run, find_systems
+from evalkit.operations.run import Request, Result, decide_again, run_each
+from evalkit.operations.run_systems import SystemsResult, decide_systems_again
+from evalkit.operations.scripting_results import Run, SystemRuns, run_of, runs_of, stored_run_of, stored_runs_of
+from evalkit.results import Decision
 from evalkit.runner.engine import Stop
 from evalkit.runner.event_loop import run_to_end
 from evalkit.runner.plan import Selection
 from evalkit.runner.session import Watcher
 from evalkit.store.folder import RunFolder
-from evalkit.store.index import sorted_rows
-from evalkit.store.stored_run import stored_result
 from evalkit.suite.parse import load_suite
 from evalkit.systems.process import no_exit
-from evalkit.types import Row
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 StrPath = str | os.PathLike[str]
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class Run:
-    """A run on disk: its folder, its figures and its decision."""
-
-    folder: Path
-    manifest: Manifest
-    """The inputs of the run: suite, golden set, system, judge, scorers, versions."""
-    summary: Summary | None
-    """Every metric by cohort; `None` for a run that was stopped before its decision."""
-    decision: Decision | None
-
-    @property
-    def outcome(self) -> str | None:
-        """`approved`, `approved with conditions`, `blocked` or `no decision`; `None` if there is no decision."""
-        return None if self.decision is None else self.decision.outcome
-
-    def rows(self) -> Iterator[Row]:
-        """Read the rows one by one, sorted by case id and repeat.
-
-        Raises:
-            InputError: the rows are missing or damaged.
-        """
-        return iter(sorted_rows(RunFolder(self.folder).rows_file)())
-
-    def to_pandas(self) -> pd.DataFrame:
-        """Read the rows as a table; see `evalkit.to_pandas`."""
-        from evalkit.analysis import to_pandas
-
-        return to_pandas(self.folder)
-
-    def __fspath__(self) -> str:
-        """Return the folder, so that a run can be passed as a path."""
-        return str(self.folder)
-
-    def __repr__(self) -> str:
-        return f"Run({str(self.folder)!r}, suite={self.manifest.suite!r}, outcome={self.outcome!r})"
 
 
 def run(  # noqa: PLR0913 - each is a flag of `evalkit run`
@@ -87,8 +42,11 @@ def run(  # noqa: PLR0913 - each is a flag of `evalkit run`
     repeat: int | None = None,
     concurrency: int | None = None,
     reports: bool = True,
-) -> Run:
+) -> Run | SystemRuns:
     """Run a suite: call the system, grade every answer, decide.
+
+    Returns:
+        The run; for a suite with `systems:` or `matrix:`, the runs of its systems and their comparison.
 
     Args:
         suite: the suite file.
@@ -116,7 +74,8 @@ def run(  # noqa: PLR0913 - each is a flag of `evalkit run`
         overrides={key: value for key, value in given.items() if value is not None},
         command="python",
     )
-    return _run_of(_ended(request), reports=reports)
+    ended = _ended(request)
+    return runs_of(ended, reports=reports) if isinstance(ended, SystemsResult) else run_of(ended, reports=reports)
 
 
 def score(
@@ -151,10 +110,13 @@ def score(
         answers=find_run(os.fspath(run), load_suite(file).root),
         command="python",
     )
-    return _run_of(_ended(request), reports=reports)
+    ended = _ended(request)
+    if isinstance(ended, SystemsResult):
+        raise TypeError("the answers of one system are graded")
+    return run_of(ended, reports=reports)
 
 
-def decide(run: StrPath, *, suite: StrPath | None = None, baseline: StrPath | None = None) -> Run:
+def decide(run: StrPath, *, suite: StrPath | None = None, baseline: StrPath | None = None) -> Run | SystemRuns:
     """Decide again about a stored run, with the suite's current gate; nothing is called.
 
     Args:
@@ -166,7 +128,10 @@ def decide(run: StrPath, *, suite: StrPath | None = None, baseline: StrPath | No
         InputError: the run, the suite or the baseline cannot be read, or the two cannot be compared.
     """
     asked = None if baseline is None else os.fspath(baseline)
-    return _run_of(decide_again(_folder(run), None if suite is None else Path(suite), asked, os.environ))
+    file = None if suite is None else Path(suite)
+    if (several := find_systems(os.fspath(run))) is not None:
+        return runs_of(decide_systems_again(several, file, asked, os.environ))
+    return run_of(decide_again(_folder(run), file, asked, os.environ))
 
 
 def compare(  # noqa: PLR0913 - each is a flag of `evalkit compare`
@@ -232,44 +197,33 @@ def compare(  # noqa: PLR0913 - each is a flag of `evalkit compare`
     if out is None:
         return decision_of(request)
     result = compare_files(request, Path(out))
-    _run_of(result, reports=True)
+    run_of(result, reports=True)
     return result.decision
 
 
-def load_run(run: StrPath) -> Run:
+def load_run(run: StrPath) -> Run | SystemRuns:
     """Read a run folder, or a saved baseline by its name, as it was decided.
 
     Raises:
         InputError: there is no such run, or its files are damaged.
     """
-    folder = _folder(run)
-    summary, decision = stored_result(folder)
-    return Run(folder=folder.path, manifest=folder.manifest(), summary=summary, decision=decision)
+    if (several := find_systems(os.fspath(run))) is not None:
+        return stored_runs_of(several)
+    return stored_run_of(_folder(run))
 
 
 def _folder(run: StrPath) -> RunFolder:
     return find_run(os.fspath(run), project_of(Path.cwd()))
 
 
-def _run_of(result: Result, *, reports: bool = False) -> Run:
-    if reports:
-        from evalkit.report.write import material_of, view_of, write_reports
-
-        material = material_of(
-            result.folder, result.manifest, result.summary, result.decision, result.baseline, result.labels
-        )
-        write_reports(material, view_of(material))
-    return Run(folder=result.folder.path, manifest=result.manifest, summary=result.summary, decision=result.decision)
-
-
-def _ended(request: Request) -> Result:
+def _ended(request: Request) -> Result | SystemsResult:
     """Run to the end on a new event loop, in another thread if this thread's loop is running."""
     stops: list[Callable[[], object]] = []
 
-    async def on_its_loop() -> Result:
+    async def on_its_loop() -> Result | SystemsResult:
         stop, loop = Stop(), asyncio.get_running_loop()
         stops.append(lambda: loop.call_soon_threadsafe(stop.at_once, "Ctrl-C"))
-        return await run_suite(request, Watcher(), stop, os.environ)
+        return await run_each(request, Watcher(), stop, os.environ)
 
     # No parent process checks the end of this one, so the system must not be able to end it.
     with no_exit():

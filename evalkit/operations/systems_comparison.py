@@ -9,7 +9,7 @@ from evalkit.aggregate.system_columns import columns_of_run
 from evalkit.aggregate.system_comparison import SystemComparison
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
-from evalkit.formats.systems_run import SystemsRun
+from evalkit.formats.systems_run import BY_CASE, SystemsRun
 from evalkit.results import Outcome
 from evalkit.store.comparison import store_comparison
 from evalkit.store.folder import SYSTEMS
@@ -46,7 +46,13 @@ def comparison_of(folder: SystemsFolder, run: SystemsRun, outcomes: Mapping[str,
         raise InputError(Problem(f"{shown_path(folder.path / SYSTEMS)} primary", what, "run the suite again")) from None
     seed = folder.folder_of(run, run.reference).manifest().seed
     comparison = compare_systems(
-        systems, suite=run.suite, primary=run.primary, reference=run.reference, release=run.release, seed=seed
+        systems,
+        suite=run.suite,
+        primary=run.primary,
+        reference=run.reference,
+        release=run.release,
+        seed=seed,
+        interleaved=run.order == BY_CASE,
     )
     store_comparison(folder.path, comparison)
     return comparison

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from evalkit.formats.labelled_text import shown_text
 from evalkit.report.conversation import changed_conversation, conversation_shown
 from evalkit.report.steps import end_shown, origins_shown, rounded, steps_shown, turn_shown
 from evalkit.report.transcript import held
@@ -88,7 +89,7 @@ def _less(before: dict[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _output(output: Output) -> dict[str, Any]:
-    shown: dict[str, Any] = {"text": output.text}
+    shown: dict[str, Any] = {"text": shown_text(output)}
     if output.contexts is not None:
         shown["contexts"] = output.contexts
     if output.origins:

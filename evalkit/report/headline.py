@@ -129,6 +129,8 @@ def names_metric(check: Check) -> bool:
 def _cause(check: Check, style: Style) -> str:
     """Return one clause with subject, cohort and distance from the limit; the gate's reason if there is no figure."""
     seen = check.observed
+    if check.name == "best" and check.outcome in ("block", "warn"):  # the reason names the other system
+        return check.reason.replace(check.metric, spoken(check.metric), 1)
     if check.outcome in ("no decision", "insufficient evidence") or seen is None or seen.value is None:
         return _in_words(check)
     name, now = subject(check), figure(seen.value, style, seen.n)

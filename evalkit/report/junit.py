@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from evalkit.disk.writing import replacing
 from evalkit.formats.conversation import MOST_TURNS
+from evalkit.formats.labelled_text import shown_text
 from evalkit.report.marks import failing_turn, turn_named, value_at, without_turn
 from evalkit.report.survey import NO_ADVISORY, Rows, cases_of, failed_scores
 from evalkit.report.transcript import exchange
@@ -140,7 +141,7 @@ def _said(row: Row, turn: int | None) -> str:
     if row.output is None:
         return ""
     found = exchange(row, turn)
-    return f"\n\nanswer: {row.output.text}" if found is None else f"\n\nuser: {found[0]}\nanswer: {found[1]}"
+    return f"\n\nanswer: {shown_text(row.output)}" if found is None else f"\n\nuser: {found[0]}\nanswer: {found[1]}"
 
 
 def _legal(text: str) -> str:

@@ -9,6 +9,7 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
 from evalkit.formats.json_paths import leaves, shown_path
+from evalkit.formats.labelled_text import shown_text
 from evalkit.report.marks import Mark, turn_named
 from evalkit.report.transcript import Acted, Entry, Hidden, Transcript, held, transcript_of
 from evalkit.text.numbers import plural
@@ -217,7 +218,7 @@ def _answer(row: Row | None) -> str:
         return "(not in this run)"
     if row.output is None:
         return one_line(f"({row.failure.kind}: {row.failure.message})" if row.failure else f"({row.skipped})")
-    return clipped(row.output.text, _ANSWER_CHARS) or "(empty answer)"
+    return clipped(shown_text(row.output), _ANSWER_CHARS) or "(empty answer)"
 
 
 def _grade_line(grade: Score | Unscored) -> Text:

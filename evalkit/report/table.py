@@ -97,7 +97,7 @@ def _answer(row: Row) -> list[Cell]:
     output, usage = row.output, row.output.usage if row.output else None
     kind, message = (row.failure.kind, row.failure.message) if row.failure else (row.skipped, None)
     return [
-        output.text if output else None,
+        output.text if output and output.text_known else None,
         output.latency_s if output else None,
         usage.cost_usd if usage else None,
         usage.input_tokens if usage else None,

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from evalkit.formats.conversation import conversation_of
+from evalkit.formats.labelled_text import shown_text
 from evalkit.formats.steps import step_of, steps_of
 from evalkit.formats.turns import turn_starts
 from evalkit.report.marks import Mark, marks_of
@@ -81,7 +82,7 @@ def exchange(row: Row, number: int | None) -> tuple[str, str] | None:
 def answered(row: Row, number: int | None) -> str:
     """Return the answer of a row or of one turn of a conversation; empty if there is none."""
     found = exchange(row, number)
-    return found[1] if found is not None else row.output.text if row.output is not None else ""
+    return found[1] if found is not None else shown_text(row.output) if row.output is not None else ""
 
 
 def held(row: Row) -> Output | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evalkit.disk.files import read_file
 from evalkit.disk.paths import shown_path
 from evalkit.errors import StoreError
 from evalkit.formats.manifest import Manifest
+from evalkit.formats.systems_run import BY_CASE
 from evalkit.report.next_steps import Places
 from evalkit.report.survey import Rows
 from evalkit.report.view import View, build_view
@@ -65,7 +66,11 @@ def view_of(material: Material, *, rows: bool = True) -> View:
         out="" if above is None else shown_path(above.path),
         reference_next=material.manifest.system.name if of_this_run else "",
     )
-    return build_view(material.summary, material.decision, *walked, material.manifest, past=past, places=places)
+    view = build_view(material.summary, material.decision, *walked, material.manifest, past=past, places=places)
+    if material.baseline is not None and above is not None and of_this_run and above.read().order != BY_CASE:
+        # The two systems were called one after the other.
+        view = replace(view, shifts=tuple(line for line in view.shifts if line.name != "latency"))
+    return view
 
 
 def _saved_name(baseline: RunFolder | None) -> str:

@@ -78,6 +78,8 @@ class CaseChecks:
     name: ClassVar[str] = METRIC
     metrics: ClassVar[tuple[Metric, ...]] = (Metric(METRIC, binary=True),)
     needs: ClassVar[frozenset[str]] = frozenset()
+    without_text: ClassVar[bool] = True
+    """Each check says itself whether it reads the text."""
 
     def check_case(self, case: Case) -> None:
         """Check every check of a case before the first call.

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from evalkit.errors import RunError
-from evalkit.formats.turns import turn_cases
+from evalkit.formats.turns import lacks_texts, turn_cases
 from evalkit.llm.budget import BudgetReached
 from evalkit.runner.turn_grading import over_answers, over_turns
-from evalkit.scorers.base import Grade, Grades, OfWholeConversation, PerRepeat, Scorer
+from evalkit.scorers.base import Grade, Grades, OfWholeConversation, PerRepeat, Scorer, WithoutText
 from evalkit.scorers.custom.returned import read_own
 from evalkit.suite.model import Fold, Over, When
 from evalkit.text.values import one_line, shown
@@ -22,6 +22,9 @@ from evalkit.types import Case, Concern, Metric, Output, Score, Unscored
 GradeAll = Callable[[Case, Output, int], Awaitable[Mapping[str, Grade]]]
 Scoring = Callable[[Case, Output, int], Grades | Awaitable[Grades]]
 """Grades one output of one repeat."""
+NO_TEXT = "no_text"
+"""Kind of `Unscored` for an answer whose text nobody recorded."""
+_NO_TEXT = "the text of the answer is unknown: it was stored or traced without content"
 _SLACK = 1e-9
 _ONE = (Score, Unscored)
 """Types of a single grade, which need not be awaited."""
@@ -147,9 +150,19 @@ def _turned(grade: Grade) -> Grade:
 
 def _scoring(grader: Grader) -> Scoring:
     scorer = grader.scorer
+    score: Scoring = lambda case, output, _: scorer.score(case, output)  # noqa: E731
     if isinstance(scorer, PerRepeat):
-        return scorer.score_repeat
-    return lambda case, output, _: scorer.score(case, output)
+        score = scorer.score_repeat
+    if isinstance(scorer, WithoutText):
+        return score
+    reads_all = grader.over in (None, "conversation")
+
+    def of_known_text(case: Case, output: Output, repeat: int) -> Grades | Awaitable[Grades]:
+        if output.text_known and not (reads_all and lacks_texts(output)):
+            return score(case, output, repeat)
+        return [Unscored(metric.name, NO_TEXT, _NO_TEXT) for metric in scorer.metrics]
+
+    return of_known_text
 
 
 def _is_ours(error: BaseException) -> bool:

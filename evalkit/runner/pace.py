@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import sleep  # by name: a system may patch the module
+from collections import defaultdict
 
 from evalkit.runner.engine import LeftOpen, MakeRow, Stop
 from evalkit.types import Case, Row
@@ -14,11 +16,24 @@ MOST_ERRORS = 10
 
 
 class Pace:
-    """Counts the calls that each system has begun; one that is ahead waits for the slowest that still runs."""
+    """Counts the calls that each system has begun; one that is ahead waits for the slowest that still runs.
 
-    def __init__(self) -> None:
-        """Begin without systems."""
+    Of the systems that could begin at the same time, the one with the fewest calls begins; if they are about to begin
+    the same case, another one is the first at each case.
+    """
+
+    def __init__(self, lead: float = LEAD) -> None:
+        """Begin without systems.
+
+        Args:
+            lead: calls that a system may be ahead of the slowest one; infinite if they run one after the other.
+        """
+        self._lead = lead
         self._begun: dict[str, int] = {}
+        self._ready: set[str] = set()
+        """Systems that wait for their turn."""
+        self._doors: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """Let one call of each system wait for its turn, and the others behind it."""
         self._moved = asyncio.Event()
 
     def enter(self, name: str, n_begun: int) -> None:
@@ -63,12 +78,28 @@ class Pace:
         Raises:
             LeftOpen: it was stopped meanwhile.
         """
-        while self._begun[name] - min(self._begun.values()) >= LEAD:
+        async with self._doors[name]:
+            self._ready.add(name)
+            try:
+                await sleep(0)  # systems whose calls end at the same time are ready together
+                while stop.reason is None and not self._is_next(name):
+                    self._moved.clear()
+                    await self._moved.wait()
+            finally:
+                self._ready.discard(name)
+                self.wake()
             if stop.reason is not None:
                 raise LeftOpen
-            self._moved.clear()
-            await self._moved.wait()
-        if stop.reason is not None:
-            raise LeftOpen
-        self._begun[name] += 1
-        self._moved.set()
+            self._begun[name] += 1
+
+    def _is_next(self, name: str) -> bool:
+        """Return True if a system is not too far ahead, and no other that is ready comes before it."""
+        begun = self._begun[name]
+        if begun - min(self._begun.values()) >= self._lead:
+            return False
+        return name == min(self._ready & self._begun.keys(), key=self._place, default=name)
+
+    def _place(self, name: str) -> tuple[int, int]:
+        """Return the number of calls, then the place in the rotation: at call n, system n mod k is the first."""
+        names, begun = list(self._begun), self._begun[name]
+        return begun, (names.index(name) - begun) % len(names)

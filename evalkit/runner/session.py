@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import importlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -93,6 +93,8 @@ class Session:
         self.prepared, self.watcher, self.stop, self.chosen = prepared, watcher, stop, chosen
         self.paced: Callable[[MakeRow], MakeRow] = lambda make_row: make_row
         """Keeps the planned calls at the pace of the other systems of a run."""
+        self.cases: Callable[[], Iterable[Case]] = prepared.golden.open
+        """Gives the cases in the order in which they are run."""
         self.folder, self.running, self.earlier = place.folder, place.running, place.earlier
         self.frame, self.done = place.earlier.frame, place.earlier.done
         self.refusals = Refusals(prepared.suite.options.concurrency)
@@ -213,7 +215,7 @@ class Session:
         golden, options = self.prepared.golden, self.prepared.suite.options
         if sum(repeat < options.repeat for _, repeat in self.done) >= self.expected:
             return None
-        work = plan(golden.open(), range(options.repeat), chosen=self.chosen, done=self.done)
+        work = plan(self.cases(), range(options.repeat), chosen=self.chosen, done=self.done)
         old_system = self.prepared.suite.baseline_system
         if old_system is None or terms.baseline is None or not (terms.policy.alternates or terms.asks_both):
             return await self._call(work, make_row, journal)

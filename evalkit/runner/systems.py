@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 from evalkit.baselines.load import load_baseline
 from evalkit.disk.paths import shown_path
-from evalkit.errors import InputError, Problem
+from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.formats.manifest import Manifest
 from evalkit.gate.assess import Terms
-from evalkit.gate.policy import NoRegression, Policy
+from evalkit.gate.policy import Best, NoRegression, Policy
 from evalkit.llm.budget import Budget
 from evalkit.runner.terms import terms_of_stored
-from evalkit.store.systems_folder import around
+from evalkit.store.folder import MANIFEST, RunFolder
+from evalkit.store.stored_run import load_run
+from evalkit.store.systems_folder import SystemsFolder, around, folders_of
 from evalkit.suite.named_system import NamedSystem, of_run
 from evalkit.suite.systems import alone
 
@@ -23,8 +25,9 @@ _OF_ALL = ("release", "reference")
 """Amendments that concern every system of a run."""
 
 if TYPE_CHECKING:
+    from evalkit.aggregate.frame import Frame
+    from evalkit.gate.best_system import Contender, Standings
     from evalkit.runner.prepare import Prepared
-    from evalkit.store.folder import RunFolder
     from evalkit.suite.model import Suite
 
 
@@ -173,9 +176,10 @@ def terms_of_stored_system(
     terms = terms_of_stored(asked, manifest, baseline if own.policy.can_block else None, run, env)
     terms = _of_compared(terms, own.policy)
     terms = with_checks_of(terms, own, baseline or suite.reference.name)
-    compares = baseline is None and any(map(of_run, own.policy.checks))
-    above = around(run) if compares else None
-    if not compares:
+    above = around(run)
+    if compares_all(own.policy):
+        terms = dataclasses.replace(terms, contender=_stored_contender(suite, manifest, run, above))
+    if baseline is not None or not any(map(of_run, own.policy.checks)):
         return terms
     if above is None:
         what = f"the run of its reference {suite.reference.name!r} is not beside it"
@@ -189,3 +193,61 @@ def terms_of_stored_system(
         what = f"the run asked another system again than the reference {suite.reference.name!r}"
         raise InputError(Problem(shown_path(run.path), what, "run the suite again, or name a baseline with --baseline"))
     return with_reference(terms, suite.reference.name, reference, run)
+
+
+def compares_all(policy: Policy) -> bool:
+    """Return True if a check compares the system with every other one of its run."""
+    return any(isinstance(check, Best) for check in policy.checks)
+
+
+def standings_of(suite: Suite, frames: Mapping[str, Frame], seed: int) -> Standings:
+    """Return the systems of a run for the checks that compare all of them.
+
+    Args:
+        suite: names the metric.
+        frames: system -> its rows.
+        seed: seed of the draws.
+
+    Raises:
+        InputError: a run has no such metric.
+    """
+    from evalkit.aggregate.system_columns import columns_of_run
+    from evalkit.gate.best_system import Standings
+
+    primary = suite.options.primary
+    try:
+        columns = [columns_of_run(frame, name=name, primary=primary) for name, frame in frames.items()]
+    except ValueError as error:
+        what, fix = what_and_fix(str(error).removeprefix("primary: "))
+        raise InputError(Problem(suite.place("primary"), what, fix)) from None
+    return Standings(tuple(columns), seed)
+
+
+def compared_folders(suite: Suite, terms: Terms, run: RunFolder) -> list[RunFolder]:
+    """Return the run folders of the other systems of a stored run that its decision depends on."""
+    above = around(run)
+    if terms.contender is not None and above is not None:
+        places = folders_of([each.name for each in suite.systems])
+        return [RunFolder(above.path / place) for name, place in places.items() if name != terms.contender.name]
+    return [terms.baseline_folder] if terms.same_run and terms.baseline_folder is not None else []
+
+
+def _stored_contender(suite: Suite, manifest: Manifest, run: RunFolder, above: SystemsFolder | None) -> Contender:
+    """Return a system of a stored run among the others of the suite, whose runs are beside it.
+
+    Raises:
+        InputError: a run is missing, damaged or of another system.
+    """
+    from evalkit.gate.best_system import Contender
+
+    frames = {}
+    for name, place in folders_of([each.name for each in suite.systems]).items():
+        folder = None if above is None else RunFolder(above.path / place)
+        if folder is None or not folder.file(MANIFEST).is_file():
+            what = f"the run of the system {name!r}, which `best` compares with, is not beside it"
+            raise InputError(Problem(shown_path(run.path), what, "run the suite again"))
+        if (own := folder.manifest().system.name) != name:
+            what = f"is the run of {own!r}, not of {name!r}"
+            raise InputError(Problem(shown_path(folder.path), what, "run the suite again"))
+        frames[name] = load_run(folder).frame
+    return Contender(manifest.system.name, standings_of(suite, frames, manifest.seed))

@@ -138,6 +138,13 @@ class OfWholeConversation(Protocol):
 
 
 @runtime_checkable
+class WithoutText(Protocol):
+    """A scorer that never reads the text of the answer, so that it can grade an output whose text is unknown."""
+
+    without_text: ClassVar[bool]
+
+
+@runtime_checkable
 class OverConversation(Protocol):
     """Options of a scorer of answers that can also grade conversations as a whole: `over: conversation`."""
 

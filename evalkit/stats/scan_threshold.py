@@ -10,8 +10,8 @@ from evalkit.stats.scan import LEAST_SKEW, Bools, DailySums, Floats, Level, Stre
 
 YEARS = 200
 DAYS = 365
-MOST_CELLS = 2_000_000
-"""Days of streams that are simulated at once: some 100 MB."""
+MOST_CELLS = 500_000
+"""Days of streams that are simulated at once: some 40 MB."""
 
 
 def simulated_maxima(

@@ -163,6 +163,9 @@ class SuiteOptions:
     """The systems whose gate decides; default: none, so that the systems are only compared."""
     primary: str = "pass_rate"
     """The metric of the comparison of systems."""
+    order: Literal["by_case", "by_system"] = "by_case"
+    """`by_case` runs each case on all systems in turn; `by_system` one system after the other, as for local models that
+    do not fit in memory together: their latencies cannot be compared."""
     scorers: tuple[Any, ...]
     """The scorers that grade each answer."""
     gate: tuple[Any, ...] = ()
@@ -317,6 +320,8 @@ class Suite:
     """The systems of a run of several, in their order; then `system` is that of the reference."""
     system_name: str = ""
     """Name of the system, if it is one of several."""
+    system_names: tuple[str, ...] = ()
+    """Names of all systems of a run of several."""
     label_files: tuple[Path, ...] = ()
     calibration_files: tuple[Path, ...] = ()
     learnt_files: tuple[Path, ...] = ()

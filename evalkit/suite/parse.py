@@ -14,7 +14,7 @@ from evalkit.disk.paths import project_of
 from evalkit.errors import InputError, Problem, gathered, what_and_fix
 from evalkit.formats.build import Builder, choices, show
 from evalkit.formats.yaml_text import Document, dotted, parse
-from evalkit.gate.policy import CHECKS, Item, NoRegression, Policy, Threshold, policy_problems
+from evalkit.gate.policy import CHECKS, Best, Item, NoRegression, Policy, Threshold, policy_problems
 from evalkit.golden.read import open_golden
 from evalkit.golden.source import GoldenSource
 from evalkit.net.vendors import VENDORS, Vendor, with_vendor
@@ -31,7 +31,7 @@ from evalkit.suite.named_system import REFERENCE
 from evalkit.suite.partial import ABSENT, usable
 from evalkit.suite.scorers import Steps, named_item, options_of, read_scorers
 from evalkit.suite.strings import check_strings, variables_of
-from evalkit.suite.systems import check_release, read_systems, several
+from evalkit.suite.systems import check_best, check_release, check_times, read_systems, several
 from evalkit.systems import SYSTEMS
 from evalkit.systems.base import SystemConfig
 from evalkit.trust.label_files import read_labels
@@ -80,6 +80,8 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     policy, baseline_system = _policy(builder, options, vendors, asks_again=system_kind != "replay")
     if systems:
         check_release(builder, policy.checks, named, options.release)
+        check_times(builder, policy.checks, options.order)
+    check_best(builder, options.gate, systems, options)
     labels = _label_files(builder, files, options.labels)
     records = [files.resolve(name, ("calibrations", i)) for i, name in enumerate(options.calibrations)]
     check_strings(builder)
@@ -104,6 +106,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         system=system,
         system_kind=system_kind,
         systems=systems,
+        system_names=tuple(each.name for each in systems),
         judge=judge,
         scorers=scorers,
         policy=policy,
@@ -349,6 +352,10 @@ def load_gate(path: Path, metrics: Sequence[Metric], cohorts: Collection[str]) -
     checks, system = _checks(builder, items, VENDORS)
     if system is not None:
         builder.problem(("gate",), "nothing is called in a comparison", "remove `system` from the baseline")
+    for index, check in enumerate(checks):
+        if isinstance(check, Best):
+            what = "compares the systems of a run, and a comparison of files decides about two sides"
+            builder.problem(("gate", index), what, "remove it")
     for index, what, fix in policy_problems(Policy(checks), metrics, cohorts) if not builder.problems else ():
         builder.problem(("gate", index) if index >= 0 else ("gate",), what, fix)
     if builder.problems:

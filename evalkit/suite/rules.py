@@ -57,6 +57,7 @@ def rules_of(suite: Suite) -> Rules:
         return found
 
     rules = rules_of_options(suite.options, read, folder.relative_to(suite.root).as_posix())
+    rules = dataclasses.replace(rules, systems=suite.system_names)
     if type(suite.system) not in SYSTEMS.values():
         return rules
     stated = {key: value for key, value in rules.system.items() if key != "timeout_s"}
@@ -86,6 +87,18 @@ def options_of_text(text: bytes, shown: str, suite: Suite | None = None) -> Suit
     name = suite.system_name or next(iter(options.release), first)
     written = next((draft.options for draft in drafts if draft.name == name), None)
     return dataclasses.replace(options, system=written, systems={}, matrix={})
+
+
+def system_names_of_text(text: bytes, shown: str) -> tuple[str, ...]:
+    """Read the names of the systems of a suite file of another commit; none if it has one system, or is unreadable."""
+    try:
+        builder = Builder(parse(text, shown))
+    except InputError:
+        return ()
+    options: SuiteOptions | None = builder.build(SuiteOptions, builder.document.value, ())
+    if options is None or not several(options):
+        return ()
+    return tuple(str(draft.name) for draft in drafts_of(builder, options))
 
 
 def golden_source(options: SuiteOptions) -> GoldenSource:
@@ -133,6 +146,7 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
         vendors=_flat(options.vendors),
         release=tuple(options.release),
         reference=options.reference or "",
+        primary=options.primary if options.release else "",
     )
 
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from evalkit.formats.build import Builder, choices, show
+from evalkit.formats.systems_run import BY_CASE
 from evalkit.formats.yaml_text import dotted
-from evalkit.gate.policy import Coverage, Item
+from evalkit.gate.policy import CHECKS, Best, Coverage, Item, NoRegression
 from evalkit.suite.matrix import Matrix, SystemDraft, text_of
 from evalkit.suite.model import MAX_CONCURRENCY, Suite, SuiteOptions
 from evalkit.suite.named_system import NamedSystem, of_run
@@ -45,6 +46,8 @@ def read_systems(builder: Builder, options: SuiteOptions, read: Read) -> tuple[N
         for key in ("reference", "release"):
             if getattr(options, key):
                 builder.problem((key,), "the suite has one system", "remove it, or write `systems:` or `matrix:`")
+        if options.order != BY_CASE:
+            builder.problem(("order",), "the suite has one system", "remove it, or write `systems:` or `matrix:`")
         return ()
     if written and not options.matrix:
         builder.problem(("system",), "given beside `systems`", "move it under a name in `systems:`")
@@ -177,3 +180,29 @@ def check_release(builder: Builder, checks: Iterable[Item], reference: NamedSyst
     if reference.name in release and any(map(of_run, checks)):
         what = f"{reference.name!r} is the reference, and would be compared with itself"
         builder.problem(("release",), what, "name another `reference:`, or a `baseline` of `no_regression`")
+
+
+def check_times(builder: Builder, checks: Sequence[Item], order: str) -> None:
+    """Report a limit on the slowdown against the reference if the systems are not called in turn."""
+    for index, check in enumerate(checks):
+        if order != BY_CASE and isinstance(check, NoRegression) and of_run(check) and check.max_slowdown is not None:
+            what = f"with `order: {order}`, the latencies of two systems cannot be compared"
+            path = ("gate", index, "no_regression", "max_slowdown")
+            builder.problem(path, what, "remove it, or remove `order`")
+
+
+def check_best(builder: Builder, gate: Sequence[Any], systems: Sequence[NamedSystem], options: SuiteOptions) -> None:
+    """Report a `best` that has nothing to compare, or nobody to decide about."""
+    key = next(name for name, check in CHECKS.items() if check is Best)
+    for index, item in enumerate(gate):
+        if item != key and not (isinstance(item, Mapping) and key in item):
+            continue
+        path = ("gate", index) if item == key else ("gate", index, key)
+        if not several(options):
+            fix = "remove it, or write `systems:` or `matrix:`"
+            builder.problem(path, "compares the systems of a run, and the suite has one", fix)
+        elif len(systems) == 1:
+            builder.problem(path, f"{systems[0].name!r} is the only system, so it is the best", "remove it, or add one")
+        elif systems and not options.release:
+            what = "decides about the systems under `release:`, and there is none"
+            builder.problem(path, what, f"add `release: [{systems[-1].name}]`, or remove it")

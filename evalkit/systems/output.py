@@ -19,7 +19,19 @@ from evalkit.text.values import key_names, one_line, shown
 from evalkit.types import Failure, Message, Output, Step, ToolCall
 
 OUTPUT_KEYS = (
-    *("text", "contexts", "usage", "tool_calls", "trajectory", "messages", "state", "stop", "interrupt", "fault"),
+    *(
+        "text",
+        "text_known",
+        "contexts",
+        "usage",
+        "tool_calls",
+        "trajectory",
+        "messages",
+        "state",
+        "stop",
+        "interrupt",
+        "fault",
+    ),
     *("latency_s", "ttft_s", "done"),
 )
 
@@ -67,8 +79,10 @@ def _read(value: object, stored: bool) -> Output:
     calls = _tool_calls(read_calls("tool_calls", value.get("tool_calls")), steps, stored)
     given = value.get("contexts")
     contexts, origins = (None, ()) if given is None else read_contexts("contexts", given)
+    known = _flag("text_known", value.get("text_known", True))
     return Output(
-        text=_text(value, messages),
+        text=_text(value, messages) if known else _no_text(value),
+        text_known=known,
         contexts=contexts,
         origins=origins,
         usage=read_usage("usage", value.get("usage")),
@@ -81,7 +95,7 @@ def _read(value: object, stored: bool) -> Output:
         fault=None if value.get("fault") is None else read_text("fault", value["fault"]),
         latency_s=read_amount("latency_s", value.get("latency_s")),
         ttft_s=read_amount("ttft_s", value.get("ttft_s")),
-        done=_done(value.get("done")),
+        done=_flag("done", value.get("done")),
     )
 
 
@@ -100,9 +114,16 @@ def _record(place: str, value: object) -> Mapping[str, Any] | None:
     return None if found is None else plain(place, found)
 
 
-def _done(value: object) -> bool:
+def _no_text(value: Mapping[Any, Any]) -> str:
+    """Return the empty text of an answer whose text is unknown."""
+    if value.get("text"):
+        raise ValueError("text_known: false beside a text; leave one of the two out")
+    return ""
+
+
+def _flag(name: str, value: object) -> bool:
     if value is not None and not isinstance(value, bool):
-        raise ValueError(f"done: expected true or false, got {shown(value)}")
+        raise ValueError(f"{name}: expected true or false, got {shown(value)}")
     return bool(value)
 
 

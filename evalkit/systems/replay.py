@@ -39,7 +39,9 @@ class ReplaySystem:
     """Return the stored answer of each case.
 
     Rows are JSON Lines `{id, output}`, with `repeat` if a case was answered more than once, or the rows of a run. A
-    file of traces in OTLP/JSON holds answers too: those whose `evalkit.case_id`, session or trace is the id of a case.
+    file of traces, in OTLP/JSON or as runs of LangSmith, holds answers too: those whose `evalkit.case_id`, example,
+    session or trace is the id of a case. Where a trace has no content, the text of the answer is unknown: scorers that
+    read it leave their metric unscored as `no_text`, the others grade the tool calls, the steps and the usage.
     Without a path, the answer is a field of the golden row itself. A case without a stored answer fails as
     `not_recorded`.
     """
@@ -170,7 +172,7 @@ def _stored_answer(file: int, index: Mapping[_Key, _Span], field: str) -> Answer
     return answer
 
 
-def _traced(path: Path) -> tuple[Mapping[_Key, Mapping[str, Any] | None], list[Problem]] | None:
+def _traced(path: Path) -> tuple[Mapping[_Key, Mapping[str, Any] | Failure], list[Problem]] | None:
     """Return the answers of a file of traces and its problems; `None` for another file."""
     # With readers of YAML, which a system in an environment without it does not need.
     from evalkit.systems.replayed_traces import is_traces, traced_index
@@ -178,14 +180,12 @@ def _traced(path: Path) -> tuple[Mapping[_Key, Mapping[str, Any] | None], list[P
     return traced_index(path) if is_traces(path) else None
 
 
-def _traced_answer(index: Mapping[_Key, Mapping[str, Any] | None]) -> Answer:
-    from evalkit.traces.answers import NO_TEXT
-
+def _traced_answer(index: Mapping[_Key, Mapping[str, Any] | Failure]) -> Answer:
     async def answer(case: Case, repeat: int) -> Output | Failure:
         if (case.id, repeat) not in index:
             raise _not_recorded(case, repeat)
         found = index[case.id, repeat]
-        return Failure("no_text", NO_TEXT) if found is None else _replayed(found)
+        return found if isinstance(found, Failure) else _replayed(found)
 
     return answer
 

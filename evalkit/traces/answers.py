@@ -16,19 +16,21 @@ from evalkit.golden.source_file import SourceFile
 from evalkit.text.numbers import plural
 from evalkit.traces.calls import TraceCalls, calls_of_trace
 from evalkit.traces.interrupts import PersonsQuestion, question_of, resumed_with
+from evalkit.traces.langsmith import holds_runs, read_runs
 from evalkit.traces.meaning import Feedback
 from evalkit.traces.otlp import read_spans
-from evalkit.traces.steps import AnswerFrame, approval_steps, steps_of_trace
+from evalkit.traces.steps import AnswerFrame, approval_steps, error_of, steps_of_trace
 from evalkit.traces.texts import text_of_turn, user_text, user_texts
-from evalkit.traces.tree import TraceTree, traces_of
+from evalkit.traces.tree import TraceTree, traces_of, trees_of
 from evalkit.traces.usage import usage_of
 from evalkit.types import Message, Origin, Output, Step, ToolCall
 
 _NANO = 1_000_000_000
-NO_TEXT = (
-    "the trace does not hold the answer: its emitter recorded no content; "
-    "set OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=true, or what your emitter calls it, and trace again"
+NO_CONTENT = (
+    "the text of the answer: the trace has no content, so scorers that read the text leave it unscored",
+    "set OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=true, or what your emitter calls it, and trace again",
 )
+"""What a trace without content lacks, and the fix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,10 @@ class TracedAnswer:
         names: Further ids by which a case may name it: the session, the traces.
         asked: What the user said in each turn; `None` if a trace does not hold it.
         history: The chat up to the question, if the only turn has one.
-        output: The answer as a system returns it; `None` if the traces do not hold it.
+        given: Input of the first trace in the form of the traced function.
+        metadata: What the user gave the first trace.
+        output: The answer as a system returns it; its text may be unknown. `None` if the system failed.
+        failure: Why the system failed; `None` if it did not.
         calls: The tool calls; `None` if they are unknown.
         verdicts: Of people and programs.
     """
@@ -51,7 +56,10 @@ class TracedAnswer:
     names: tuple[str, ...]
     asked: tuple[str | None, ...]
     history: tuple[Message, ...]
+    given: Any
+    metadata: Mapping[str, Any]
     output: Mapping[str, Any] | None
+    failure: str | None
     calls: tuple[ToolCall, ...] | None
     verdicts: tuple[Feedback, ...]
 
@@ -71,18 +79,14 @@ class TracedCall:
     Attributes:
         asked: What the user said last; `None` if the trace does not hold it.
         history: The chat up to the question, if there is one.
-        output: The answer; `None` if the trace does not hold it.
-        steps: What the system did.
-        latency_s: Seconds of the root; `None` if unknown.
-        failed: Whether the root ended with an error.
+        output: The answer; its text may be unknown.
+        failure: Why the root failed; `None` if it did not.
     """
 
     asked: str | None
     history: tuple[Message, ...]
-    output: Output | None
-    steps: tuple[Step, ...]
-    latency_s: float | None
-    failed: bool
+    output: Output
+    failure: str | None
 
 
 @dataclass(slots=True)
@@ -92,11 +96,15 @@ class _Turn:
 
 
 def read_answers(sources: Sequence[SourceFile]) -> TracedAnswers:
-    """Return the answers of all traces in files that are read as one."""
-    read = read_spans(sources)
-    found = traces_of(read.spans)
+    """Return the answers of all traces in files that are read as one: OTLP/JSON, or runs of LangSmith."""
+    if all(map(holds_runs, sources)):
+        runs, read_notes = read_runs(sources)
+        found = trees_of(runs)
+    else:
+        read = read_spans(sources)
+        found, read_notes = traces_of(read.spans), [*read.notes]
     kept = [trace for trace in found if trace.is_known]
-    notes = [*read.notes, *(note for trace in kept for note in trace.notes)]
+    notes = [*read_notes, *(note for trace in kept for note in trace.notes)]
     if unknown := [trace for trace in found if not trace.is_known]:
         what = f"{plural(len(unknown), 'trace')} without a model, tool, agent or node (the first is named)"
         fix = "leave them out, or trace with the GenAI or OpenInference conventions"
@@ -128,7 +136,8 @@ def _answer(traces: list[TraceTree]) -> TracedAnswer:
     names = dict.fromkeys([*([first.session] if first.session else []), *(trace.id for trace in traces)])
     calls = {trace.id: calls_of_trace(trace) for trace in traces}
     steps, waiting = _steps(turns, calls)
-    output = _output(turns, steps, waiting)
+    failure = None if waiting else _failure(traces[-1])
+    output = None if failure is not None else _output(turns, steps, waiting)
     tools = tuple(
         ToolCall(step.name, step.arguments or {}, step.call_id, step.result, step.error)
         for step in steps
@@ -144,7 +153,10 @@ def _answer(traces: list[TraceTree]) -> TracedAnswer:
         names=tuple(names),
         asked=tuple(turn.asked for turn in turns),
         history=history if sum(message.role == "user" for message in history) > 1 else (),
+        given=first.meanings[first.top].given,
+        metadata=first.meanings[first.root].metadata,
         output=None if output is None else output_record(output),
+        failure=failure,
         calls=tools if known else None,
         verdicts=tuple(_verdicts(traces)),
     )
@@ -183,15 +195,20 @@ def _steps(turns: Sequence[_Turn], calls: Mapping[str, TraceCalls]) -> tuple[lis
     return steps, waiting
 
 
-def _output(turns: Sequence[_Turn], steps: Sequence[Step], waiting: Sequence[PersonsQuestion]) -> Output | None:
-    """Return the answer; `None` if the traces of the last turn do not hold its text."""
+def _failure(trace: TraceTree) -> str | None:
+    """Return why the root of a trace failed; `None` if it did not."""
+    root = trace.spans[trace.root]
+    return error_of(root) if root.failed and trace.root not in trace.orphans else None
+
+
+def _output(turns: Sequence[_Turn], steps: Sequence[Step], waiting: Sequence[PersonsQuestion]) -> Output:
+    """Return the answer; its text is unknown if the traces of the last turn do not hold it."""
     traces = [trace for turn in turns for trace in turn.traces]
     text = text_of_turn(turns[-1].traces)
-    if text is None and not waiting:
-        return None
     contexts, origins = _contexts(traces)
     return Output(
         text=text or "",
+        text_known=text is not None or bool(waiting),
         contexts=contexts,
         origins=origins,
         usage=usage_of(traces),
@@ -208,27 +225,22 @@ def call_of_trace(trace: TraceTree) -> TracedCall:
     calls = calls_of_trace(trace)
     steps, waiting = _steps(turns, {trace.id: calls})
     output = _output(turns, steps, waiting)
-    if output is not None and calls.are_known and not any(step.kind == "tool" for step in steps):
+    if calls.are_known and not any(step.kind == "tool" for step in steps):
         output = replace(output, tool_calls=())
     history = user_texts(trace)
-    return TracedCall(
-        asked=turns[0].asked,
-        history=history if sum(message.role == "user" for message in history) > 1 else (),
-        output=output,
-        steps=tuple(steps),
-        latency_s=_latency([trace]),
-        failed=trace.spans[trace.root].failed,
-    )
+    several = sum(message.role == "user" for message in history) > 1
+    return TracedCall(turns[0].asked, history if several else (), output, _failure(trace))
 
 
-def traced_output(tree: TraceTree, text: str, latency_s: float | None) -> Output:
-    """Return the answer of one trace whose text is known."""
+def traced_output(tree: TraceTree, text: str | None, latency_s: float | None) -> Output:
+    """Return the answer of one trace; its text is `None` if the trace does not hold it."""
     calls = calls_of_trace(tree)
     zero = min((span.started for span in tree.spans if span.started is not None), default=None)
     steps = steps_of_trace(tree, calls, AnswerFrame(zero, 1))
     without = calls.are_known and not any(step.kind == "tool" for step in steps)
     return Output(
-        text=text,
+        text=text or "",
+        text_known=text is not None,
         usage=usage_of([tree]),
         tool_calls=() if without else None,
         trajectory=tuple(steps),
@@ -240,14 +252,16 @@ def _messages(turns: Sequence[_Turn]) -> Iterator[Message]:
     for turn in turns:
         usage, latency = usage_of(turn.traces), _latency(turn.traces)
         contexts, _ = _contexts(turn.traces)
+        said = text_of_turn(turn.traces)
         details = {
+            "text_known": None if said is not None else False,
             "usage": None if usage is None else usage_record(usage),
             "latency_s": latency,
             "contexts": None if contexts is None else [*contexts],
         }
         known = {name: value for name, value in details.items() if value is not None}
         yield Message("user", turn.asked or "")
-        yield Message("assistant", text_of_turn(turn.traces) or "", details=known)
+        yield Message("assistant", said or "", details=known)
 
 
 def _interrupt(question: PersonsQuestion) -> dict[str, Any]:

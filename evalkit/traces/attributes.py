@@ -19,6 +19,8 @@ ROLE_OF = {
     **{role: role for role in ROLES},
 }
 """Role of a message in a trace -> ours."""
+_MOST_LITERAL = 1 << 20
+"""Characters of a Python literal that is read."""
 _MOST_REPR = 20_000
 """Characters of a Python expression that is read."""
 
@@ -123,6 +125,17 @@ def words_of(content: Any) -> str:
         for part in parts
     ]
     return "\n".join(each for each in texts if isinstance(each, str))
+
+
+def python_literal(value: str) -> Any:
+    """Return the list, mapping or other literal that a text spells in Python; `None` if it spells none.
+
+    Nothing is run: the text is only parsed.
+    """
+    try:
+        return ast.literal_eval(value) if len(value) <= _MOST_LITERAL else None
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
 
 
 def python_calls(value: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -89,7 +89,7 @@ def _run(trace: TraceTree, at: int, asked: list[_Asked]) -> ToolCall:
 
 def _tool_message(result: Any) -> tuple[Any, str | None, str]:
     """Return the content, error and call of a result, which LangChain writes as a serialised message."""
-    inner = result.get("data", result.get("kwargs")) if isinstance(result, Mapping) else None
+    inner = result.get("data", result.get("kwargs", result)) if isinstance(result, Mapping) else None
     if not isinstance(inner, Mapping) or "tool_call_id" not in inner:
         return result, None, ""
     content = inner.get("content")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import reduce
 
 from evalkit.traces import genai, older, openinference
+from evalkit.traces.adk import meaning_of_adk
 from evalkit.traces.attributes import text
 from evalkit.traces.meaning import SpanMeaning, merged
 from evalkit.traces.span import TracedSpan
@@ -16,6 +17,8 @@ _READERS: tuple[Callable[[TracedSpan], SpanMeaning | None], ...] = (
     genai.meaning_of,
     older.meaning_of_openllmetry,
     older.meaning_of_events,
+    older.meaning_of_pydantic_ai,
+    meaning_of_adk,
 )
 """The first that says something counts."""
 _SESSIONS = ("session.id", "thread_id", "langfuse.session.id", "mlflow.trace.session")

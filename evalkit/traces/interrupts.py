@@ -12,7 +12,7 @@ from evalkit.traces.tree import TraceTree
 from evalkit.types import Approval
 
 _INTERRUPT = "GraphInterrupt"
-_NO_ERRORS = (_INTERRUPT, "GraphBubbleUp", "ParentCommand")
+STEERING = (_INTERRUPT, "GraphBubbleUp", "ParentCommand")
 """Ends of the names of exceptions with which LangGraph steers a graph."""
 _RESUMED = frozenset({"graph", "update", "resume", "goto"})
 """Keys of LangGraph's `Command`."""
@@ -52,7 +52,7 @@ class PersonsDecision:
 def is_steering(span: TracedSpan) -> bool:
     """Tell whether a span ended with an exception that is no error."""
     kinds = [event.attributes.get("exception.type") for event in span.events if event.name == "exception"]
-    return bool(kinds) and isinstance(kinds[-1], str) and kinds[-1].endswith(_NO_ERRORS)
+    return bool(kinds) and isinstance(kinds[-1], str) and kinds[-1].endswith(STEERING)
 
 
 def question_of(span: TracedSpan) -> list[PersonsQuestion]:

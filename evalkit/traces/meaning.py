@@ -47,6 +47,7 @@ class SpanMeaning:
         finished: Reasons why the model stopped.
         given: Input in the form of the traced function.
         returned: Output in the form of the traced function.
+        answer: The answer of the whole trace, if the span states it; else it is the last reply of a model.
         input_tokens: Tokens that the model read.
         output_tokens: Tokens that it wrote.
         cost_usd: Cost in US dollars.
@@ -67,6 +68,7 @@ class SpanMeaning:
     finished: tuple[str, ...] | None = None
     given: Any = None
     returned: Any = None
+    answer: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None

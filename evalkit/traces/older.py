@@ -1,8 +1,9 @@
-"""Read spans of older flavours: message events up to 1.36, OpenLLMetry, and the AI SDK of Vercel."""
+"""Read spans of older flavours: message events up to 1.36, Pydantic AI, OpenLLMetry, and the AI SDK of Vercel."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from evalkit.traces.attributes import call_of, count, decoded, message_of, numbered, text
@@ -25,6 +26,33 @@ def meaning_of_events(span: TracedSpan) -> SpanMeaning | None:
     if not asked and not replied:
         return None
     return SpanMeaning(asked=_known(asked) if asked else None, replied=_known(replied) if replied else None)
+
+
+def meaning_of_pydantic_ai(span: TracedSpan) -> SpanMeaning | None:
+    """Return what the attributes of Pydantic AI up to version 2 of its instrumentation say; `None` without them."""
+    given = span.attributes
+    listed = decoded(given.get("events", given.get("all_messages_events")))
+    is_tool = "gen_ai.tool.name" in given and ("tool_arguments" in given or "tool_response" in given)
+    is_agent = "agent_name" in given and ("final_result" in given or "all_messages_events" in given)
+    events = [
+        SpanEvent(str(each.get("event.name")), None, each)
+        for each in (listed if isinstance(listed, list) else ())
+        if isinstance(each, Mapping)
+    ]
+    said = meaning_of_events(replace(span, events=tuple(events))) if events else None
+    if said is None and not is_tool and not is_agent:
+        return None
+    found = said or SpanMeaning()
+    return replace(
+        found,
+        kind="tool" if is_tool else "agent" if is_agent else None,
+        name=text(given, "gen_ai.tool.name") if is_tool else text(given, "agent_name") if is_agent else None,
+        call_id=text(given, "gen_ai.tool.call.id") if is_tool else None,
+        arguments=given.get("tool_arguments"),
+        result=decoded(given.get("tool_response")),
+        replied=found.replied if not is_agent else None,
+        returned=given.get("final_result"),
+    )
 
 
 def _known(messages: list[Message | None]) -> tuple[Message, ...]:

@@ -81,12 +81,14 @@ def chat_message(value: Any) -> Message | None:
 
 
 def text_of_turn(traces: Sequence[TraceTree]) -> str | None:
-    """Return the answer to the user: the last text of a model, else the output of the last root that has one.
+    """Return the answer to the user: the one that the root states, the last text of a model, or the output of the root.
 
     It is empty if the traces show that there was none, and `None` if they do not show it.
     """
     shown = False
     for trace in reversed(traces):
+        if (stated := trace.meanings[trace.root].answer) is not None:
+            return stated
         for own in reversed(trace.meanings):
             if own.kind == "llm" and own.replied is not None:
                 shown = True

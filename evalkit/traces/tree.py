@@ -77,10 +77,15 @@ class TraceTree:
 
 def traces_of(spans: Iterable[TracedSpan]) -> list[TraceTree]:
     """Return the traces by the time at which they began; one with several cases is several."""
+    return trees_of(MeantSpan(span, meaning_of(span)) for span in spans)
+
+
+def trees_of(spans: Iterable[MeantSpan]) -> list[TraceTree]:
+    """Return the traces of spans whose meaning is known, as `traces_of` does."""
     found: dict[str, list[MeantSpan]] = {}
-    for span in spans:
-        found.setdefault(span.trace, []).append(MeantSpan(span, meaning_of(span)))
-    parts = [part for each in found.values() for part in parts_of(each)]
+    for each in spans:
+        found.setdefault(each.span.trace, []).append(each)
+    parts = [part for spans_of_trace in found.values() for part in parts_of(spans_of_trace)]
     return sorted(map(trace_tree, parts), key=lambda trace: (trace.started, trace.id, trace.spans[0].id))
 
 

@@ -209,6 +209,18 @@ gate:
 """
 
 
+SEVERAL = """\
+name: faq
+golden: golden.jsonl
+systems: {today: {replay: golden}, new: {replay: new.jsonl}}
+scorers: [exact, token_f1]
+cohorts: [topic]
+release: [new]
+gate:
+  - token_f1: {min: 0.1}
+"""
+
+
 @pytest.fixture(scope="module")
 def scripted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a suite and a first run, which the Python of the guides is run in."""
@@ -228,6 +240,9 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder in (root, root / "evals"):
         (folder / "golden.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     (root / "suite.yaml").write_text(SCRIPTED, encoding="utf-8")
+    (root / "several.yaml").write_text(SEVERAL, encoding="utf-8")
+    answers = [{"id": row["id"], "output": f"It is {row['answer']}."} for row in rows]
+    (root / "new.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers), encoding="utf-8")
     (root / "evals" / "suite.yaml").write_text(SCRIPTED, encoding="utf-8")
     ran = run_python(root, 'from evalkit import run; run("suite.yaml", out="reports/first")')
     assert ran.returncode == 0, ran.stderr

@@ -1,4 +1,4 @@
-"""A killed `evalkit monitor take` goes on where it was: each call counts once, and the figures are those of a clean one."""
+"""A killed `evalkit monitor take` goes on where it was: each call counts once, and no figure differs."""
 
 from __future__ import annotations
 

@@ -82,13 +82,21 @@ RUNS: list[dict[str, Any]] = [
         "id": "r1", "trace_id": "r1", "run_type": "chain", "name": "agent", "dotted_order": "1", "prompt_tokens": 40,
         "completion_tokens": 12, "total_cost": 0.01, "inputs": {"question": "Refund A-17"},
         "outputs": {"answer": "Refunded 20"}, "reference_example_id": "e1", "feedback_stats": {"ok": {"avg": 1}},
+        "start_time": "2026-11-01T09:00:00", "end_time": "2026-11-01T09:00:02.500000",
     },
     {
         "id": "r2", "trace_id": "r1", "parent_run_id": "r1", "run_type": "tool", "name": "get_order",
         "dotted_order": "1.2", "inputs": {"input": "{\"id\": 7}"}, "outputs": {"output": {"total": 20}},
+        "start_time": "2026-11-01T09:00:01+00:00", "end_time": "2026-11-01T10:00:02+01:00",
     },
-    {"id": "r3", "trace_id": "r3", "run_type": "chain", "inputs": {"question": "Hi"}, "outputs": None, "error": "boom"},
-    {"id": "r4", "trace_id": "gone", "parent_run_id": "gone", "run_type": "llm"},
+    {
+        "id": "r3", "trace_id": "r3", "run_type": "chain", "inputs": {"question": "Hi"}, "outputs": None,
+        "error": "boom", "start_time": "2026-11-01T09:01:00Z", "end_time": "2026-11-01T09:01:01Z",
+    },
+    {
+        "id": "r4", "trace_id": "gone", "parent_run_id": "gone", "run_type": "llm",
+        "start_time": "2026-11-01T09:02:00Z", "end_time": "2026-11-01T09:02:01Z",
+    },
 ]  # fmt: skip
 
 
@@ -108,20 +116,28 @@ def test_langsmith_examples(tmp_path: Path) -> None:
 def test_langsmith_runs(tmp_path: Path) -> None:
     """A root run is a stored output, with the runs below it as steps; its tokens count once."""
     made = import_text(tmp_path, "runs.jsonl", lines(*RUNS))
-    assert made.answers[0]["output"] == {
+    rows = {row["id"]: row for row in made.answers}
+    assert rows["e1"]["output"] == {
         "text": "Refunded 20",
         "trajectory": [
             {
-                "kind": "tool", "name": "get_order", "id": "r2", "parent": "r1", "result": {"total": 20},
-                "arguments": {"id": 7},
-            }
+                "kind": "node", "name": "agent", "id": "r1", "turn": 1, "started_s": 0.0, "ended_s": 2.5,
+                "usage": {"input_tokens": 40, "output_tokens": 12, "cost_usd": 0.01},
+            },
+            {
+                "kind": "tool", "name": "get_order", "id": "r2", "parent": "r1", "turn": 1, "result": {"total": 20},
+                "arguments": {"id": 7}, "started_s": 1.0, "ended_s": 2.0,
+            },
         ],
         "usage": {"input_tokens": 40, "output_tokens": 12, "cost_usd": 0.01},
+        "latency_s": 2.5,
     }  # fmt: skip
-    assert made.answers[1]["failure"] == {"kind": "error", "message": "boom"}
-    assert sorted(what for _, what in made.losses) == [
-        "a run whose root is not in the file", "means of feedback, not single verdicts",
-    ]  # fmt: skip
+    assert rows["r3"]["failure"] == {"kind": "error", "message": "boom"}
+    assert rows["gone"]["output"]["trajectory"][0]["details"]["incomplete"] is True
+    assert {row["id"]: row["input"] for row in made.golden}["e1"] == "Refund A-17"
+    whats = [what for _, what in made.losses]
+    assert "means of feedback, not single verdicts" in whats
+    assert "is part of a span that is not in the file: the output is marked as incomplete" in whats
 
 
 def test_langsmith_examples_with_their_runs(tmp_path: Path) -> None:
@@ -130,10 +146,12 @@ def test_langsmith_examples_with_their_runs(tmp_path: Path) -> None:
     made = import_text(tmp_path, "examples.jsonl", lines(*EXAMPLES), answers=tmp_path / "runs.jsonl")
     assert made.suite["system"] == {"replay": "answers.jsonl"}
     assert [row["id"] for row in made.answers] == ["e1"]
-    assert made.counts["output"] == (2, 1)
+    assert made.counts["output"] == (3, 1)
     assert made.golden[0]["reference"] == "Refunded"
-    with pytest.raises(InputError, match=r"--answers runs.jsonl: is for LangSmith only"):
+    with pytest.raises(InputError, match=r"--answers runs.jsonl: traces hold their own answers"):
         import_file(tmp_path / "runs.jsonl", tmp_path / "x", answers=tmp_path / "runs.jsonl")
+    with pytest.raises(InputError, match=r"--answers examples.jsonl: is for LangSmith only"):
+        import_file(tmp_path / "examples.jsonl", tmp_path / "x", answers=tmp_path / "examples.jsonl")
 
 
 ADK: dict[str, Any] = {
@@ -324,13 +342,15 @@ def test_mlflow_traces_are_read_as_other_traces(tmp_path: Path) -> None:
 
 
 def test_an_empty_output_of_mlflow_is_an_answer(tmp_path: Path) -> None:
-    """A system that said nothing did so; a trace or record without an output has none."""
-    empty, missing = (json.loads(json.dumps(TRACE)) for _ in range(2))
+    """A system that said nothing did so, one that returned nothing failed, and what nobody traced is unknown."""
+    empty, nothing, missing = (json.loads(json.dumps(TRACE)) for _ in range(3))
+    nothing["data"]["spans"][-1]["attributes"]["mlflow.spanOutputs"] = "null"
     empty["data"]["spans"][-1]["attributes"]["mlflow.spanOutputs"] = json.dumps("")
     del missing["data"]["spans"][-1]["attributes"]["mlflow.spanOutputs"]
-    made = import_text(tmp_path, "traces.json", [empty, missing])
-    assert [row.get("output", {}).get("text") for row in made.answers] == ["", None]
+    made = import_text(tmp_path, "traces.json", [empty, nothing, missing])
+    assert [row.get("output", {}).get("text") for row in made.answers] == ["", None, ""]
     assert made.answers[1]["failure"]["message"] == "no output"
+    assert made.answers[2]["output"]["text_known"] is False
     records = [{"inputs": {"question": "q"}, "expectations": {"a": 1}, "outputs": each} for each in ("", None)]
     stored = import_text(tmp_path, "records.json", records, "other")
     assert [row["output"]["text"] for row in stored.answers] == [""]

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "traces"))
 from import_lab import Import, import_file, import_text
 from trace_lab import TRACE, document, event, key_values, model, span
 
-from evalkit import Score
+from evalkit import Score, Unscored
 from evalkit.errors import InputError
 
 TOOL = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "refund"}
@@ -110,14 +110,16 @@ def test_observed_calls_are_expected_only_if_asked(tmp_path: Path, observed: boo
 
 
 def test_an_answer_without_content_is_listed(tmp_path: Path) -> None:
-    """With the variable to set; the case is there, its output is a failure and never an empty text."""
+    """With the variable to set; its steps are an output whose text is unknown, which no scorer of texts grades."""
     made = import_text(tmp_path, "a.otlp.json", document(model(1, said=None)))
     assert made.golden[0]["input"] == "(the trace does not hold the input)"
-    assert "failure" in made.answers[0]
-    assert said(made) == [
+    assert made.answers[0]["output"]["text_known"] is False
+    assert [each.partition(":")[0] for each in said(made)] == [
         "no span holds what the user said",
-        "the trace does not hold the answer: its emitter recorded no content",
+        "the text of the answer",
     ]
+    (row,) = made.run().values()
+    assert {(grade.kind if isinstance(grade, Unscored) else "scored") for grade in row.scores.values()} == {"no_text"}
     assert "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT" in made.read("IMPORT.md")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.monitor.observations import Observations, read_observations, stored_files
-from evalkit.operations.monitor_take import Taken, TakeRequest, take
+from evalkit.operations.monitor_take import TakenCalls, TakeRequest, take
 
 START = 1_788_220_800.0
 """2026-09-01 in UTC."""
@@ -50,7 +50,7 @@ class MonitorLab:
             log.writelines((each if isinstance(each, str) else json.dumps(each)) + "\n" for each in rows)
         return file
 
-    def take(self, *logs: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> Taken:
+    def take(self, *logs: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> TakenCalls:
         """Take the logs of the folder, or those that are named."""
         names = logs or (str(self.logs),)
         request = TakeRequest(file=self.file, logs=names, env=env or {}, now=lambda: self.now, stdin=io.BytesIO(stdin))

@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from watch_lab import FIRST, JUDGE, OTHER_JUDGE, RULE, Lab, look, refer, trust_judge
+from watch_lab import FIRST, JUDGE, JUDGE_PARTS, OTHER_JUDGE, RULE, Lab, look, refer, trust_judge
 
 from evalkit.errors import InputError
 from evalkit.monitor.alarms import read_alerts
@@ -138,6 +138,24 @@ def test_another_judge_begins_another_series(quiet: Lab) -> None:
     # The rule goes on alarming, whatever the judge does.
     assert {each.score_key for each in lasting(found)} == {RULE}
     assert any("when 2026-07-31 is over" in step.text for step in found.next)
+
+
+def test_a_change_of_judge_within_the_reference_needs_no_other(lab: Lab) -> None:
+    """Both keys are in the reference: the old one is not listed, and nothing is said."""
+    lab.add(14)
+    lab.judge_key, lab.judge = OTHER_JUDGE, "gpt-5"
+    lab.add(21)
+    lab.close_day()
+    trust_judge(lab, parts={**JUDGE_PARTS, "judge": "gpt-5"})
+    made = refer(lab)
+    assert {each.score_key for each in made.reference.streams if each.metric == "correctness.passed"} == {
+        JUDGE,
+        OTHER_JUDGE,
+    }
+    found = look(lab)
+    assert (found.cannot_say, found.notes) == ((), ())
+    lines = [line for line in found.streams if line.metric == "correctness.passed"]
+    assert {(line.score_key, line.state) for line in lines} == {(OTHER_JUDGE, "quiet")}
 
 
 def test_a_judge_that_grades_too_little_cannot_say(quiet: Lab) -> None:

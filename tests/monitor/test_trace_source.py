@@ -127,16 +127,21 @@ def test_a_failed_root_is_a_failed_call(lab: MonitorLab) -> None:
 
 
 def test_traces_without_texts_or_models_are_said(lab: MonitorLab) -> None:
-    """A trace of a health check is no call; one whose emitter recorded no content is refused with the fix."""
+    """A health check is no call; a trace without content counts, and rules that read its text leave it unscored."""
     health = span(1, 0, {"http.route": "/health"}, name="GET /health", trace=trace(9))
-    export(lab, line(health), line(root(1), reply(1, said=None)), "{broken", json.dumps({"x": 1}))
+    empty = reply(1, said=None)
+    empty["attributes"] = [each for each in empty["attributes"] if not each["key"].endswith("messages")]
+    export(lab, line(health), line(root(1), empty), "{broken", json.dumps({"x": 1}))
     taken = lab.take()
-    assert (taken.n_scored, taken.n_refused) == (0, 3)
+    assert (taken.n_scored, taken.n_refused) == (1, 2)
     said = " ".join(map(str, taken.refused))
     assert "not JSON" in said
     assert "neither spans nor logs" in said
-    assert "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT" in said
-    assert "1 traces without a model" in " ".join(note.what for note in taken.notes)
+    notes = " ".join(note.what for note in taken.notes)
+    assert "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT" in notes
+    assert "1 traces without a model" in notes
+    (found,) = lab.observed()
+    assert (found.metrics["length.scored"][0], found.metrics["input_tokens"][0]) == (0.0, 10)
 
 
 def test_ids_in_base64_are_those_in_hex(lab: MonitorLab) -> None:

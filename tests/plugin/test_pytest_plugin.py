@@ -59,6 +59,21 @@ def test_a_blocked_suite_fails_with_the_reason_and_the_report(project: Path) -> 
     assert Path(report[0]).read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+def test_a_suite_with_several_systems_is_gated_by_those_that_it_releases(project: Path) -> None:
+    """Their decision is returned; a suite that releases none decides nothing, and fails the test."""
+    systems = 'systems: {old: {python: "bot:answer", version: "1"}, new: {python: "bot:answer", version: "2"}}\n'
+    gated = SUITE.replace('system: {python: "bot:answer"}\n', f"{systems}release: [new]\n")
+    (project / "several.yaml").write_text(gated.replace("MIN", "0.5"), encoding="utf-8")
+    test = THREE_LINES.replace("suite.yaml", "several.yaml")
+    ran = run_pytest(project, test)
+    assert ran.returncode == 0, ran.stdout
+    (project / "several.yaml").write_text(gated.replace("release: [new]\n", "").replace("MIN", "0.5"), encoding="utf-8")
+    ran = run_pytest(project, test)
+    assert ran.returncode == 1
+    assert "shouting: compared" in ran.stdout
+    assert "no system is under `release:`" in ran.stdout
+
+
 def test_a_broken_suite_fails_with_its_problems(project: Path) -> None:
     """What `evalkit check` would say is what the test says."""
     ran = run_pytest(project, THREE_LINES, at_least="many")

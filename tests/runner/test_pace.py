@@ -131,3 +131,89 @@ def test_a_budget_inside_a_budget() -> None:
     second.add_answer(None)
     assert (True, 1) == (second.reached, whole.n_unknown)
     assert second.reason.startswith("budget of $3 reached")
+
+
+def starts_of(pace: Pace, names: list[str], n: int, delay: float = 0.002) -> list[str]:
+    """Ask systems one call at a time, all equally fast; return who began each call, in order."""
+    begun: list[str] = []
+
+    async def system(name: str) -> None:
+        async def make(case: Case, repeat: int) -> Row:
+            begun.append(name)
+            await asyncio.sleep(delay)
+            return Row(case=case, repeat=repeat, output=Output(text="x"))
+
+        make_row = pace.paced(name, make, Stop())
+        for at in range(n):
+            await make_row(CASE, at)
+        pace.leave(name)
+
+    async def run() -> None:
+        for name in names:
+            pace.enter(name, 0)
+        await asyncio.gather(*map(system, names))
+
+    asyncio.run(run())
+    return begun
+
+
+def test_another_system_is_the_first_at_each_case() -> None:
+    """At case n, system n mod k begins, and the others follow in their order."""
+    begun = starts_of(Pace(), ["a", "b", "c"], 6, delay=0)
+    rounds = ["".join(begun[at : at + 3]) for at in range(0, 18, 3)]
+    assert ["abc", "bca", "cab", "abc", "bca", "cab"] == rounds
+
+
+def test_systems_in_any_number_and_speed_all_end() -> None:
+    """None waits for ever for its turn: 12 systems, three calls at once, some far slower."""
+    delays = {f"s{at}": 0.0005 * (at % 4) for at in range(12)}
+    pace = Pace()
+    n = dict.fromkeys(delays, 0)
+
+    async def system(name: str) -> None:
+        async def make(case: Case, repeat: int) -> Row:
+            n[name] += 1
+            await asyncio.sleep(delays[name])
+            return Row(case=case, repeat=repeat, output=Output(text="x"))
+
+        make_row = pace.paced(name, make, Stop())
+
+        async def worker() -> None:
+            for at in range(50):
+                await make_row(CASE, at)
+
+        await asyncio.gather(worker(), worker(), worker())
+        pace.leave(name)
+
+    async def run() -> None:
+        for name in delays:
+            pace.enter(name, 0)
+        async with asyncio.timeout(60):
+            await asyncio.gather(*map(system, delays))
+
+    asyncio.run(run())
+    assert dict.fromkeys(delays, 150) == n
+
+
+def test_without_a_lead_nobody_waits_for_another() -> None:
+    """As for systems that run one after the other; one that only fails is still stopped alone."""
+
+    async def run() -> None:
+        pace, whole = Pace(float("inf")), Stop()
+        part = whole.part(pace.wake)
+        pace.enter("a", 0)
+        pace.enter("b", 0)
+
+        async def make(case: Case, repeat: int) -> Row:
+            if repeat < 3 * LEAD:
+                return Row(case=case, repeat=repeat, output=Output(text="x"))
+            return Row(case=case, repeat=repeat, failure=Failure("http_500", "down"))
+
+        make_row = pace.paced("a", make, part)
+        async with asyncio.timeout(20):
+            for at in range(3 * LEAD + MOST_ERRORS):
+                await make_row(CASE, at)
+        assert part.reason is not None
+        assert whole.reason is None
+
+    asyncio.run(run())

@@ -135,6 +135,19 @@ reference: code
             "release: 'small/short' is the reference, and would be compared with itself",
         ),
         (
+            "system: {command: [cat]}\ngate: [best: 0.02]\n",
+            "gate[0].best: compares the systems of a run, and the suite has one; remove it, or write `systems:`",
+        ),
+        (
+            MATRIX + "gate: [pass_rate: 0.5, {best: {within: 0.02}}]\n",
+            "gate[1].best: decides about the systems under `release:`, and there is none; add `release: [large/steps]`",
+        ),
+        (
+            "systems: {a: {command: [cat]}}\nrelease: [a]\ngate: [best]\n",
+            "gate[0]: 'a' is the only system, so it is the best",
+        ),
+        (MATRIX + "release: [large/steps]\ngate: [best: -1]\n", "gate[0].best.within: -1 is negative"),
+        (
             f"matrix: {{n: {list(range(65))}}}\nsystem: {{command: [cat, '{{{{matrix.n}}}}']}}\n",
             "65 systems, at most 64 are run together",
         ),
@@ -237,6 +250,33 @@ def test_a_system_that_is_no_longer_gated_is_a_finding(read):
     )
     assert not next(each for each in amendments(many["one"], many["both"]) if each.what == "release").loosens
     assert next(each for each in amendments(many["one"], many["other"]) if each.what == "reference").loosens
+
+
+def test_fewer_systems_or_another_metric_loosen_the_gate_that_compares_them_all(read):
+    """Without that gate, they are none of its business; more systems do not make passing easier."""
+    more = "release: [large/steps]\ngate: [{best: {within: 0.02}}]\n"
+    rules = rules_of(alone(read(MATRIX + more), "large/steps"))
+    fewer = rules_of(
+        alone(
+            read(MATRIX.replace("system:", "  exclude: [{model: small, prompt: prompts/steps.md}]\nsystem:") + more),
+            "large/steps",
+        )
+    )
+    found = {each.what: each for each in amendments(rules, fewer)}
+    assert ("small/short, small/steps, large/short, large/steps", True) == (
+        found["systems"].before,
+        found["systems"].loosens,
+    )
+    assert not [each for each in amendments(fewer, rules) if each.what == "systems"]
+    other = rules_of(alone(read(MATRIX + more + "primary: exact\n"), "large/steps"))
+    assert ["primary"] == [each.what for each in amendments(rules, other) if each.loosens]
+    wider = rules_of(alone(read(MATRIX + more.replace("0.02", "0.05")), "large/steps"))
+    assert ["gate best.within"] == [each.what for each in amendments(rules, wider) if each.loosens]
+    plain = more.replace("best: {within: 0.02}", "pass_rate: {min: 0.5}")
+    ours, theirs = (
+        rules_of(alone(read(text + plain), "large/steps")) for text in (MATRIX, MATRIX + "primary: exact\n")
+    )
+    assert [] == [each for each in amendments(ours, theirs) if each.loosens]
 
 
 RELEASES = {

@@ -107,8 +107,11 @@ def test_calls_are_known_only_if_a_span_shows_it(tmp_path: Path) -> None:
 
 
 def test_an_answer_without_content_is_unknown(tmp_path: Path) -> None:
-    """Not an empty text, which would pass whatever asks that something is not said."""
-    assert only(tmp_path, model(1, said=None)).output is None
+    """Not an empty text, which would pass whatever asks that something is not said; its steps are known."""
+    unknown = output_of(only(tmp_path, model(1, said=None)))
+    assert (unknown["text"], unknown["text_known"]) == ("", False)
+    assert unknown["usage"] == {"input_tokens": 10, "output_tokens": 2, "model": "toy"}
+    assert "text_known" not in output_of(only(tmp_path, model(1, said="")))
     assert output_of(only(tmp_path, model(1, said="")))["text"] == ""
 
 

@@ -177,7 +177,8 @@ def test_messages_that_were_cut_are_named(tmp_path: Path) -> None:
         document(model(1, attributes={"gen_ai.tool.definitions": "[", "gen_ai.output.messages": '[{"ro'}, said=None)),
     )
     assert "which is not a list of messages" in whats(found)[0]
-    assert found.answers[0].output is None
+    assert found.answers[0].output is not None
+    assert found.answers[0].output["text_known"] is False
 
 
 def test_an_exception_that_was_handled_is_no_error(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any, TextIO
 
 from evalkit.aggregate.system_comparison import SystemComparison
+from evalkit.formats.labelled_text import shown_text
 from evalkit.report.bodies import snippet_of, to_ascii
 from evalkit.report.payload import PackedIndex, packed, write_block
 from evalkit.report.steps import rounded
@@ -111,7 +112,7 @@ def _legend(comparison: SystemComparison, runs: Sequence[SystemRun], style: Styl
         primary = run.figures.primary
         shown = figure(primary.value, style, primary.n)
         systems.append({"name": run.figures.name, "figure": shown, "report": run.report})
-    return {"systems": systems, "first": order, "chunk": room.chunk}
+    return {"systems": systems, "first": order, "chunk": room.chunk, "interleaved": comparison.interleaved}
 
 
 Answered = tuple[str, list[list[Row]]]
@@ -167,9 +168,9 @@ def _cell(rows: Sequence[Row], run: SystemRun, shown: _Shown) -> tuple[str, dict
     row = next((row for row, own in zip(rows, verdicts, strict=True) if own == verdict), rows[0])
     cell: dict[str, Any] = {}
     if row.output is not None:
-        cell["text"] = row.output.text[: shown.chars]
-        if len(row.output.text) > shown.chars:
-            cell["more"] = len(row.output.text) - shown.chars
+        cell["text"] = shown_text(row.output)[: shown.chars]
+        if len(shown_text(row.output)) > shown.chars:
+            cell["more"] = len(shown_text(row.output)) - shown.chars
         if row.output.latency_s is not None:
             cell["latency"] = rounded(row.output.latency_s)
         if row.output.usage is not None and row.output.usage.cost_usd is not None:

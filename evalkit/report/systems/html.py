@@ -56,6 +56,8 @@ def _page(view: SystemsView, room: AnswerRoom) -> str:
             policy=policy_of(assets),
             tones=TONES,
             frontier_words=_FRONTIER,
+            not_comparable="" if view.comparison.interleaved else ", not comparable",
+            frontier_of="quality, cost and latency" if view.comparison.interleaved else "quality and cost",
             **{name: Markup(text) for name, text in assets.items()},  # noqa: S704 - our own files
             **_drawn(view, Markup),
         )

@@ -13,7 +13,7 @@ from evalkit.report.next_steps import NextStep
 from evalkit.report.system_sentence import either
 from evalkit.report.systems.next_steps import systems_next
 from evalkit.report.systems.runs import SystemRun
-from evalkit.results import Estimate, Outcome
+from evalkit.results import WORST_FIRST, Estimate, Outcome
 from evalkit.stats.system_ranks import LEVEL
 from evalkit.text.numbers import Style, bounds, difference, figure, finer, plural, style_of
 from evalkit.text.printable import one_line
@@ -100,9 +100,7 @@ class SystemsView:
         """The worst outcome of the release systems; without them, `None` if the systems could be compared."""
         if self.reasons:
             return "no decision"
-        order: tuple[Outcome, ...] = ("blocked", "no decision", "approved with conditions", "approved")
-        found = {line.outcome for line in self.release}
-        return next((outcome for outcome in order if outcome in found), None)
+        return min((line.outcome for line in self.release), key=WORST_FIRST.index, default=None)
 
     @property
     def headline(self) -> str:

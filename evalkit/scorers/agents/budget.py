@@ -37,6 +37,7 @@ class AnswerBudget(PassFail):
     """Turns of the user."""
 
     version: ClassVar[str] = "1"
+    without_text: ClassVar[bool] = True
     of_whole_conversation: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

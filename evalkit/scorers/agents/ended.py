@@ -20,6 +20,7 @@ class ConversationEnded:
     """Fail a conversation that was cut off, left a request open, or was ended early by the agent."""
 
     version: ClassVar[str] = "1"
+    without_text: ClassVar[bool] = True
     name: ClassVar[str] = "ended"
     metrics: ClassVar[tuple[Metric, ...]] = (Metric("ended", binary=True),)
     needs: ClassVar[frozenset[str]] = frozenset()

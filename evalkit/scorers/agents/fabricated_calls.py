@@ -29,6 +29,7 @@ class FabricatedCalls:
     """Largest share that passes."""
 
     version: ClassVar[str] = "1"
+    without_text: ClassVar[bool] = True
     shorthand: ClassVar[str] = "max"
 
     def __post_init__(self) -> None:

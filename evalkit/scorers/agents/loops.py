@@ -40,6 +40,7 @@ class Loops:
     """Tools that change something, as globs such as `update_*`; a call repeated after one of them is not redundant."""
 
     version: ClassVar[str] = "1"
+    without_text: ClassVar[bool] = True
     shorthand: ClassVar[str] = "max_cycle"
 
     def __post_init__(self) -> None:

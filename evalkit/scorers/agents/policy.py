@@ -59,6 +59,7 @@ class KeepsPolicy(PassFail):
     """The policy file, relative to the suite."""
 
     version: ClassVar[str] = "1"
+    without_text: ClassVar[bool] = True
     shorthand: ClassVar[str] = "file"
     concern: ClassVar[Concern] = "safety"
 
@@ -88,6 +89,7 @@ class BoundPolicy(PassFail):
     of_whole_conversation: ClassVar[bool] = True
 
     version: ClassVar[str] = KeepsPolicy.version
+    without_text: ClassVar[bool] = True
     concern: ClassVar[Concern] = KeepsPolicy.concern
 
     @property

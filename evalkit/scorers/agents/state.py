@@ -64,6 +64,7 @@ class FinalState:
     """Paths that may change, such as `log` or `orders[*].updated_at`."""
 
     version: ClassVar[str] = "1"
+    without_text: ClassVar[bool] = True
     of_whole_conversation: ClassVar[bool] = True
     shorthand: ClassVar[str] = "field"
 

@@ -54,6 +54,7 @@ class Steps:
     """Largest number that passes."""
 
     version: ClassVar[str] = "1"
+    without_text: ClassVar[bool] = True
     shorthand: ClassVar[str] = "max"
 
     def __post_init__(self) -> None:
@@ -109,6 +110,7 @@ class Efficiency:
     """Smallest value that passes; without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
+    without_text: ClassVar[bool] = True
     shorthand: ClassVar[str] = "min"
 
     def __post_init__(self) -> None:

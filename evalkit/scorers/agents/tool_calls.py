@@ -79,6 +79,7 @@ class ToolCalls:
     system."""
 
     version: ClassVar[str] = "1"
+    without_text: ClassVar[bool] = True
     shorthand: ClassVar[str] = "order"
 
     def __post_init__(self) -> None:

@@ -34,6 +34,7 @@ class ToolErrors:
     """Largest share that passes; without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
+    without_text: ClassVar[bool] = True
     shorthand: ClassVar[str] = "max"
 
     def __post_init__(self) -> None:

@@ -57,6 +57,7 @@ class Trajectory:
     """The case field with the expected steps."""
 
     version: ClassVar[str] = "1"
+    without_text: ClassVar[bool] = True
     shorthand: ClassVar[str] = "match"
 
     def __post_init__(self) -> None:

@@ -127,14 +127,15 @@ def read_pair_rubric(services: Services, name: str) -> Rubric:
 
 
 def outputs_of(services: Services, against: str) -> Iterable[tuple[str, Output]]:
-    """Return the stored outputs that `run:NAME` names, by case digest.
+    """Return the stored outputs that `run:NAME` names, by case digest, except those whose text is unknown.
 
     Raises:
         ValueError: `against: what; fix`.
     """
     if services.outputs_of is None:
         raise ValueError("against: stored answers are available only in a run; compare with `reference` here")
-    return services.outputs_of(against.removeprefix(RUN))
+    found = services.outputs_of(against.removeprefix(RUN))
+    return ((digest, output) for digest, output in found if output.text_known)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ class Latency(PassFail):
     """Longest wall time of a call that passes, in seconds."""
 
     version: ClassVar[str] = "1"
+    without_text: ClassVar[bool] = True
     shorthand: ClassVar[str] = "max_s"
 
     def __post_init__(self) -> None:
@@ -59,6 +60,7 @@ class Cost(PassFail):
     """Highest cost of a call that passes, in US dollars."""
 
     version: ClassVar[str] = "1"
+    without_text: ClassVar[bool] = True
     shorthand: ClassVar[str] = "max_usd"
 
     def __post_init__(self) -> None:

@@ -60,6 +60,7 @@ class Retrieval:
     """Smallest recall that passes."""
 
     version: ClassVar[str] = "1"
+    without_text: ClassVar[bool] = True
     shorthand: ClassVar[str] = "k"
 
     def __post_init__(self) -> None:

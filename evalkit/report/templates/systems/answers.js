@@ -124,7 +124,7 @@ function answerCell(id, mark, cell, place) {
   const repeat = cell.repeat ? `?repeat=${cell.repeat}` : "";
   const link = report ? make("a", {href: `${report}#/case/${encodeURIComponent(whole(id))}${repeat}`}, "open",
     make("span", {class: "sr", text: visible(` ${id} in ${name}`)})) : null;
-  const known = [cell.score, cell.runs, cell.latency === undefined ? "latency unknown" : seconds(cell.latency),
+  const known = [cell.score, cell.runs, cell.latency === undefined ? "latency unknown" : seconds(cell.latency) + (grid.legend.interleaved ? "" : " (not comparable)"),
     cell.cost === undefined ? "cost unknown" : dollars(cell.cost)].filter(Boolean);
   const lead = make("p", {class: "lead"}, verdictMark(VERDICTS[mark]), link, make("span", {class: "quiet", text: known.join(" · ")}));
   const more = cell.more ? make("p", {class: "quiet", text: `… ${count(cell.more)} more characters`}) : null;

@@ -37,7 +37,9 @@ def called(line: str) -> tuple[int, str]:
 def guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     """Six quiet weeks, then a week in which cards are worse; a canary in the last two weeks."""
     lab = make_lab(tmp_path, per_day=240, v2=0.0)
-    lab.file.write_text(lab.file.read_text().replace("cohorts: [topic]", "cohorts: [topic, version]"), encoding="utf-8")
+    text = lab.file.read_text().replace("cohorts: [topic]", "cohorts: [topic, version]")
+    lab.file = lab.file.with_name("monitor.yaml")
+    lab.file.write_text(text, encoding="utf-8")
     lab.add(35)
     lab.v2 = 0.3
     lab.add(7)
@@ -64,7 +66,7 @@ def test_the_commands_of_the_guide_run(guide: Lab) -> None:
     assert "evalkit_alarm" in Path("evalkit.prom").read_text(encoding="utf-8")
     assert Path("status.md").read_text(encoding="utf-8").startswith("# Alarm: support\n")
     # The record of the same moment has the same alarms.
-    code, output = called("evalkit monitor status support.yaml --json")
+    code, output = called("evalkit monitor status monitor.yaml --json")
     record = json.loads(output)
     assert code == record["exit_code"] == 1
     assert [each["id"] for each in record["alarms"]] == [each.id for each in look(guide).alarms]

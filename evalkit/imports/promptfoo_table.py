@@ -1,0 +1,259 @@
+"""Read the table that promptfoo writes as CSV: columns of variables, then one of answers for each prompt and provider.
+
+Source: promptfoo, `src/util/eval/evalTableUtils.ts` (columns `Status`, `Score` ... beside each answer), and
+`src/util/index.ts` of earlier versions (`[PASS] (1.00) answer` in one cell).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from evalkit.golden.json_lines import STRICT
+from evalkit.golden.source_file import SourceFile
+from evalkit.imports.ids_and_fields import is_number
+from evalkit.imports.imported import Imported, ImportedSystem, StoredOutput
+from evalkit.imports.promptfoo_results import distinct, metric_field
+from evalkit.imports.promptfoo_tests import FoundTest, ReadTest, ReadTests, title_of
+from evalkit.text.escaping import on_one_line
+
+_STATUS, _REASON, _COMMENT = ("Status", "Score", "Named Scores"), "Grader Reason", "Comment"
+_METRIC = "Metric: "
+_OF_ATTACKS = ("Messages", "RedteamHistory", "RedteamTreeHistory", "pluginId", "strategyId", "sessionId", "sessionIds")
+"""Columns at the end of the table of an attack; `pluginId` and `strategyId` say which attack it is."""
+_KINDS_OF_ATTACK = ("pluginId", "strategyId")
+_KNOWN = ("", "PASS", "FAIL", "ERROR")
+_MARK = re.compile(r"\[(PASS|FAIL|ERROR)\](?:\s|$)")
+_SCORED = re.compile(r"\[(?:PASS|FAIL|ERROR)\] \((-?[0-9]+\.[0-9]{2}|undefined)((?:, [^\n]+?: -?[0-9]+\.[0-9]{2})*)\)")
+_NAMED = re.compile(r", ([^\n]+?): (-?[0-9]+\.[0-9]{2})")
+_PROVIDER = re.compile(r"\[([^\]\n]+)\](?:\s|$)")
+_FORMULA = re.compile(r"[\s\u200b-\u200d]*[=@+-]")
+_QUOTED = re.compile(r"'[\s\u200b-\u200d]*[=@+-]")
+"""A cell that a spreadsheet would read as a formula has a quote before it."""
+_NUMBER = re.compile(r"\s*[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?\s*")
+_HEAD = re.compile(rb"Status,Score,Named Scores|\[(?:PASS|FAIL|ERROR)\][ \n\"]")
+
+
+class _Cell(NamedTuple):
+    """One answer, as a cell and the columns beside it say."""
+
+    text: str
+    status: str
+    """`PASS`, `FAIL` or `ERROR`; empty if the prompt was not run."""
+    score: float | None
+    named: Mapping[str, float]
+    reason: str
+    comment: str
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """The columns of one prompt and provider."""
+
+    name: str
+    column: str
+    beside: Mapping[str, str] = field(default_factory=dict)
+    """Name in the header -> column."""
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What the columns of a table are."""
+
+    variables: Mapping[str, str]
+    """Column -> variable."""
+    answers: Sequence[_Answers]
+    description: str | None
+    attack: Mapping[str, str]
+    """Name in the header -> column."""
+    scored: bool
+    """Whether the cells of answers hold scores."""
+    quoted: bool
+    """Whether cells that look like formulas have a quote before them."""
+
+
+def is_table_head(head: bytes) -> bool:
+    """Tell whether a file may be such a table, by its first bytes."""
+    return _HEAD.search(head) is not None
+
+
+def is_table(source: SourceFile) -> bool:
+    """Tell whether a file is such a table."""
+    return source.kind == "table" and bool(source.rows) and bool(_answers_of(source))
+
+
+def read_table(source: SourceFile, limit: int | None = None) -> Imported:
+    """Read a table: each column of answers is a system whose outputs are stored; rows with equal variables are repeats.
+
+    It holds no assertions, which is a loss.
+    """
+    layout = _layout(source)
+    reader = ReadTests(source, stored=True)
+    fix = "import the config for them, or the results that `promptfoo eval -o results.json` writes"
+    reader.lose(source.shown, "a table in CSV holds verdicts and no assertions, so nothing decides in the suite", fix)
+    if layout.quoted:
+        what = "the quote before cells that begin with =, @, + or - is promptfoo's own: it is left out"
+        reader.lose(source.shown, what, "export with PROMPTFOO_DISABLE_CSV_FORMULA_ESCAPING=true to have them as is")
+    for name in layout.attack:
+        if name not in _KINDS_OF_ATTACK and any(row.get(layout.attack[name]) for row in source.rows):
+            reader.lose(source.shown, f"the column `{name}` is not read", "import the results in JSON")
+    outputs: dict[int, list[StoredOutput]] = {number: [] for number, _ in enumerate(layout.answers)}
+    seen: dict[str, ReadTest | None] = {}
+    repeats: Counter[tuple[int, str]] = Counter()
+    for at, row in enumerate(source.rows):
+        test = _test(row, layout)
+        key = json.dumps(test, sort_keys=True)
+        if key not in seen:
+            if limit is not None and len(seen) >= limit:
+                continue
+            options = {"disableVarExpansion": True}
+            read = reader.read(FoundTest(source, (at,), {**test, "options": options}), {}, f"test-{len(seen) + 1}")
+            seen[key] = read[0] if read else None
+        if (case := seen[key]) is None:
+            continue
+        for number, answers in enumerate(layout.answers):
+            cell, place = _cell(row, answers, layout), source.at(at, on_one_line(answers.name)[:60])
+            if cell.status not in _KNOWN:
+                reader.lose(
+                    place, f"the status {cell.status[:20]!r}", f"it is one of {', '.join(_KNOWN[1:])}", "output"
+                )
+            if cell.status or cell.text:
+                repeat = repeats[number, case.id]
+                repeats[number, case.id] += 1
+                outputs[number].append(_stored(cell, place, case.id, repeat))
+    systems = [
+        ImportedSystem(name=_provider(answers.name), place=source.shown, outputs=tuple(outputs[number]))
+        for number, answers in enumerate(layout.answers)
+    ]
+    reader.fields()
+    n_outputs = sum(map(len, outputs.values()))
+    return reader.imported("promptfoo results", title_of({}, source), distinct(systems), found={"output": n_outputs})
+
+
+def _layout(source: SourceFile) -> _Layout:
+    answers = _answers_of(source)
+    taken = {column for each in answers for column in (each.column, *each.beside.values())}
+    columns = [*source.columns]
+    last = max((columns.index(column) for column in taken), default=0)
+    attack = {
+        name: column for column, name in source.columns.items() if name in _OF_ATTACKS and columns.index(column) > last
+    }
+    described = columns[0] if source.columns[columns[0]] == "Description" else None
+    left = taken | {*attack.values(), described}
+    marked = [cell for each in answers for cell in _cells(source, each.column) if _MARK.match(cell)]
+    return _Layout(
+        variables={column: name for column, name in source.columns.items() if column not in left},
+        answers=answers,
+        description=described,
+        attack=attack,
+        scored=all(map(_SCORED.match, marked)),
+        quoted=any("Status" in each.beside for each in answers) and _is_quoted(source),
+    )
+
+
+def _answers_of(source: SourceFile) -> list[_Answers]:
+    """Return the columns of answers: each before `Status`, `Score` ..., or with a verdict in every cell."""
+    columns, names = [*source.columns], [*source.columns.values()]
+    found = []
+    for at, column in enumerate(columns):
+        if tuple(names[at + 1 : at + 4]) == _STATUS:
+            end = next((to for to in range(at + 4, len(names)) if names[to] == _COMMENT), at + 3)
+            beside = dict(zip(names[at + 1 : end + 1], columns[at + 1 : end + 1], strict=True))
+            found.append(_Answers(names[at], column, beside))
+    if found:
+        return found
+    for at, column in enumerate(columns):
+        cells = _cells(source, column)
+        if cells and all(map(_MARK.match, cells)):
+            known = names[at + 1 : at + 3] == [_REASON, _COMMENT]
+            beside = {_REASON: columns[at + 1], _COMMENT: columns[at + 2]} if known else {}
+            found.append(_Answers(names[at], column, beside))
+    return found
+
+
+def _cells(source: SourceFile, column: str) -> list[str]:
+    """Return the cells of a column that are not blank."""
+    return [cell for row in source.rows if isinstance(cell := row.get(column), str) and cell.strip()]
+
+
+def _is_quoted(source: SourceFile) -> bool:
+    """Tell whether cells like `=x` have a quote before them: some do, and none is without."""
+    cells = [cell for row in source.rows for cell in row.values() if isinstance(cell, str)]
+    plain = any(_FORMULA.match(cell) and not _NUMBER.fullmatch(cell) for cell in cells)
+    return not plain and any(map(_QUOTED.match, cells))
+
+
+def _test(row: Mapping[str, Any], layout: _Layout) -> dict[str, Any]:
+    """Return the test of a row as a config has it."""
+    said = {name: _unquoted(row, column, layout) for column, name in layout.variables.items()}
+    kinds = {name: text for name in _KINDS_OF_ATTACK if (text := row.get(layout.attack.get(name, "")))}
+    title = row.get(layout.description) if layout.description else None
+    return {"vars": said, "metadata": kinds, **({"description": title} if title else {})}
+
+
+def _unquoted(row: Mapping[str, Any], column: str, layout: _Layout) -> str:
+    text = row.get(column) or ""
+    return text[1:] if layout.quoted and _QUOTED.match(text) else text
+
+
+def _cell(row: Mapping[str, Any], answers: _Answers, layout: _Layout) -> _Cell:
+    beside = {name: _unquoted(row, column, layout) for name, column in answers.beside.items()}
+    text = _unquoted(row, answers.column, layout)
+    reason, comment = beside.get(_REASON, ""), beside.get(_COMMENT, "")
+    if "Status" in beside:
+        named = dict(_named(beside["Named Scores"]))
+        return _Cell(text, beside["Status"], _score(beside["Score"]), named, reason, comment)
+    mark = _MARK.match(text)
+    if mark is None:
+        return _Cell("", "", None, {}, reason, comment)
+    scored = _SCORED.match(text) if layout.scored else None
+    if scored is None:
+        return _Cell(text[len(f"[{mark[1]}] ") :], mark[1], None, {}, reason, comment)
+    said = text[scored.end() :].removeprefix(" ")
+    if said.startswith("\n\n"):
+        before, given, why = said[2:].rpartition("\n\nPass Reason: " if mark[1] == "PASS" else "\n\nFail Reason: ")
+        said, reason = (before, why) if given else (why, reason)
+    named = {name: float(value) for name, value in _NAMED.findall(scored[2])}
+    return _Cell(said, mark[1], _score(scored[1]), named, reason, comment)
+
+
+def _score(text: str) -> float | None:
+    return float(text) if _NUMBER.fullmatch(text) and text.strip("+-. ") else None
+
+
+def _named(text: str) -> Iterator[tuple[str, float]]:
+    """Yield the scores of metrics, which are JSON in a cell."""
+    try:
+        value = STRICT.decode(text) if text else {}
+    except (ValueError, RecursionError):
+        value = {}
+    for name, score in value.items() if isinstance(value, Mapping) else ():
+        if is_number(score):
+            yield name, float(score)
+
+
+def _provider(header: str) -> str:
+    found = _PROVIDER.match(header)
+    return found[1][:100] if found else "system"
+
+
+def _stored(cell: _Cell, place: str, case_id: str, repeat: int) -> StoredOutput:
+    recorded: dict[str, Any] = {metric_field(name): value for name, value in cell.named.items()}
+    if cell.score is not None:
+        recorded["score"] = cell.score
+    if cell.status in _KNOWN[1:]:
+        known = {"reason": cell.reason, "comment": cell.comment}
+        recorded["pass"] = {"value": cell.status == "PASS", **{key: text for key, text in known.items() if text}}
+    failure = (cell.text or cell.reason or "the call failed")[:2000] if cell.status == "ERROR" else None
+    return StoredOutput(
+        place=place,
+        case_id=case_id,
+        repeat=repeat,
+        output=None if failure else {"text": cell.text},
+        failure=failure,
+        recorded=recorded,
+    )

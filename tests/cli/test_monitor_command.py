@@ -1,0 +1,60 @@
+"""`evalkit monitor take` as a command: what it prints, its exit codes, and flags that do not go together."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from evalkit.cli.app import app
+from evalkit.errors import InputError
+
+MONITOR = "name: shop\nlogs: {format: jsonl, input: question, output: answer}\nscorers: [{length: {max: 12}}]\n"
+ROW = {"id": "a", "at": "2026-09-01T10:00:00Z", "question": "When?", "answer": "At noon."}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with a monitor and a log of one call."""
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "monitor.yaml").write_text(MONITOR, encoding="utf-8")
+    (tmp_path / "a.jsonl").write_text(json.dumps(ROW) + "\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_counts_are_printed_as_lines_and_as_json(project: Path) -> None:
+    """One sentence, or one object a look."""
+    first = CliRunner().invoke(app, ["monitor", "take", "monitor.yaml", "a.jsonl"])
+    assert (first.exit_code, first.stdout.splitlines()[0]) == (0, "read 1 rows: 1 scored, 0 refused, 0 double")
+    again = CliRunner().invoke(app, ["monitor", "take", "monitor.yaml", "-", "--json"], input=json.dumps(ROW))
+    assert json.loads(again.stdout)["n_double"] == 1
+    made = CliRunner().invoke(app, ["monitor", "take", "monitor.yaml", "--rebuild"])
+    assert made.stdout == "made the series again from 2 batches\n"
+
+
+def test_many_refused_rows_are_no_figures(project: Path) -> None:
+    """Exit 3, with file, line and fix on standard error; control characters are escaped."""
+    (project / "a\x1b.jsonl").write_text(json.dumps(ROW) + '\n{"id": 5}\n', encoding="utf-8")
+    ended = CliRunner().invoke(app, ["monitor", "take", "monitor.yaml", "a\x1b.jsonl"])
+    assert ended.exit_code == 3
+    assert "refused" in ended.stderr
+    assert ".jsonl:2: at: missing; write ISO 8601" in ended.stderr
+    assert "\x1b" not in ended.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "LOGS: no logs given"),
+        (["a.jsonl", "--rebuild"], "--rebuild: no log is read"),
+        (["-", "--follow"], "--follow: standard input ends"),
+        (["none.jsonl"], "none.jsonl: no such file or folder"),
+    ],
+)
+def test_bad_words_are_refused(project: Path, words: list[str], said: str) -> None:
+    """Exit 2, and nothing is written."""
+    ended = CliRunner().invoke(app, ["monitor", "take", "monitor.yaml", *words])
+    assert isinstance(ended.exception, InputError) or ended.exit_code == 2
+    assert said in (str(ended.exception) + ended.output)
+    assert not (project / "monitors").exists()
