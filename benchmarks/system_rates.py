@@ -25,6 +25,7 @@ from evalkit.stats.differences import of_pairs, simultaneous, two_sided_p
 from evalkit.stats.factors import interaction_p
 from evalkit.stats.frontier import frontier
 from evalkit.stats.system_ranks import covariance_of_means, rank_intervals, shrunken_winner, surely_better
+from evalkit.stats.tournament import Choices, cycle, preferences
 from evalkit.types import Metric
 
 Floats = np.ndarray
@@ -160,6 +161,35 @@ def interactions(job: tuple[str, int, int]) -> Rates:
     return found
 
 
+def tournaments(job: tuple[str, int, int]) -> Rates:
+    """Measure the strengths of 6 systems, each .25 log odds above the one before, by a judge who favours the first.
+
+    All ordered pairs of a case, or one random cycle. A case moves the log odds of each system (standard deviation .5),
+    and a fifth of the pairs of equals are ties.
+    """
+    setting, runs, seed = job
+    n, every = int(setting.split(" ")[0]), "all pairs" in setting
+    rng, k = np.random.default_rng(seed), 6
+    truth = 0.25 * (np.arange(k) - (k - 1) / 2)
+    found = dict.fromkeys(("calls", "SE of a strength", "covered", "best one named"), 0.0)
+    for _ in range(runs):
+        rows = []
+        for case in range(n):
+            own = truth + rng.normal(0, 0.5, k)
+            for a, b in itertools.permutations(range(k), 2) if every else cycle(range(k), rng):
+                p = 1 / (1 + np.exp(-(own[a] - own[b] + 0.3)))
+                tie, u = 0.4 * min(p, 1 - p), rng.random()
+                rows.append((case, a, b, 0.5 if u < tie else float(u < p + tie / 2)))
+        table = np.array(rows)
+        cases, first, second = (table[:, at].astype(np.int64) for at in range(3))
+        made = preferences(Choices(cases, first, second, table[:, 3], k), rng=rng, draws=200)
+        found["calls"] += len(rows)
+        found["SE of a strength"] += float(np.std(made.strengths - truth))
+        found["covered"] += float((np.abs(made.strengths - truth) <= 1.96 * made.errors).mean())
+        found["best one named"] += int(made.strengths.argmax()) == k - 1
+    return found
+
+
 EQUAL = tuple(f"n = {n}, k = {k}" for n in (100, 500) for k in (2, 4, 6, 12))
 APART = tuple(f"n = {n}, k = {k}, step {step}" for n in (100, 500) for k in (2, 6, 12) for step in (1, 3))
 GATED = tuple(f"n = {n}, k = {k}, step {step}" for n in (100, 500) for k in (3, 6) for step in (0, 2, 5, 10))
@@ -169,10 +199,15 @@ PARTS: dict[str, tuple[Callable[[tuple[str, int, int]], Rates], tuple[str, ...],
     "The gate best": (gated, GATED, 300),
     "Winner's figure": (winners, tuple(f"n = {n}, k = {k}" for n in (100, 500) for k in (3, 6, 12)), 2000),
     "Frontier": (fronts, ("n = 100", "n = 500"), 200),
+    "Tournament": (
+        tournaments,
+        tuple(f"{n} cases, {how}" for n in (60, 200) for how in ("all pairs", "one cycle")),
+        60,
+    ),
     "Interaction": (interactions, ("n = 100", "n = 500"), 400),
 }
 """Title -> function, settings, runs of each."""
-NUMBERS = ("mean width", "candidates", "naive", "shrunken")
+NUMBERS = ("mean width", "candidates", "naive", "shrunken", "calls", "SE of a strength")
 """Columns that are means and not shares."""
 
 
@@ -205,7 +240,10 @@ def show(title: str, runs: int, rows: Mapping[str, Rates]) -> None:
     columns = list(next(iter(rows.values())))
     print(f"\n### {title}, {runs:,} runs\n\n| | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
     for name, row in rows.items():
-        cells = (f"{row[key]:.1f}" if key in NUMBERS else f"{100 * row[key]:.1f} %" for key in columns)
+        cells = (
+            f"{row[key]:.3g}" if "SE" in key else f"{row[key]:.1f}" if key in NUMBERS else f"{100 * row[key]:.1f} %"
+            for key in columns
+        )
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 

@@ -61,6 +61,42 @@ def health(
 
 
 @judge.command()
+def tournament(
+    run: Annotated[str, typer.Argument(help="Run of several systems: its folder, or `latest`.")],
+    suite: Annotated[Path | None, typer.Option(help="Suite whose judge is asked. Default: that of the run.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the pairs and the intervals.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Let the judge choose between answers of several systems.
+
+    Each case gives one random cycle through its systems, so the judge is asked as often as there are answers. The
+    figures are a diagnosis and never gate. No system is called.
+
+    Example: evalkit judge tournament reports/many
+
+    Exit codes: 0, or 2 if run or suite cannot be used.
+    """
+    import asyncio
+    import os
+
+    from evalkit.cli.judge_tables import print_tournament
+    from evalkit.cli.output import CommandOutput
+    from evalkit.cli.progress import counted
+    from evalkit.operations.find_run import find_systems
+    from evalkit.operations.tournament import run_tournament
+
+    folder = find_systems(run)
+    if folder is None:
+        fix = "name the folder of a run whose suite has `systems:` or `matrix:`"
+        raise InputError(Problem(run, "not a run of several systems", fix))
+    found = asyncio.run(run_tournament(folder, suite, os.environ, seed=seed, progress=counted("pairs judged")))
+    if json:
+        _print_json([found])
+    else:
+        print_tournament(found, CommandOutput().results)
+
+
+@judge.command()
 def calibrate(
     run: Annotated[str, typer.Argument(help="Run whose answers were labelled: folder, name or `latest`.")],
     labels: Annotated[list[Path] | None, typer.Option(help="Label file; default: those of the suite.")] = None,

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 from evalkit.report.judges import counted, needed
 from evalkit.results import OVERALL, Agreement, Estimate
+from evalkit.text.numbers import Style, estimated, figure, plural
+from evalkit.text.printable import one_line
+
+_RATE = Style("rate")
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,6 +18,7 @@ if TYPE_CHECKING:
 
     from evalkit.operations.calibrate import Drift
     from evalkit.operations.probe_judge import Health
+    from evalkit.operations.tournament import TournamentFound
 
 
 def print_health(found: Sequence[Health], console: Console) -> None:
@@ -24,6 +29,33 @@ def print_health(found: Sequence[Health], console: Console) -> None:
         for line in _details(each):
             console.print(f"  {line}", soft_wrap=True)
         console.print()
+
+
+def print_tournament(found: TournamentFound, console: Console) -> None:
+    """Print who is preferred to the next one, and what the figures cannot show."""
+    from rich.text import Text
+
+    head = f"{plural(found.n_pairs, 'pair')} of answers to {plural(found.n_cases, 'case')} · judge {found.judge}"
+    console.print(Text(one_line(head, 200)), style="bold", soft_wrap=True)
+    table = _table()
+    table.add_column("", justify="right")
+    for heading in ("system", "preferred to the next", "to the last"):
+        table.add_column(heading)
+    shares = {(each.system, each.other): each.share for each in found.preferences}
+    for place, name in enumerate(found.systems):
+        after = found.systems[place + 1 :]
+        cells = [estimated(shares[name, other], _RATE) for other in (after[:1] + after[-1:])]
+        table.add_row(str(place + 1), Text(one_line(name, 60)), *(cells or ["", ""]))
+    console.print(table)
+    console.print(f"  shown first, an equal answer is chosen in {figure(found.position, _RATE)} of the pairs")
+    for word, names in (("undefeated", found.undefeated), ("without a win", found.winless)):
+        if names:
+            listed = ", ".join(one_line(name, 60) for name in names)
+            console.print(Text(f"  {word}, so by how much is unknown: {listed}"), soft_wrap=True)
+    if found.n_missing:
+        kinds = ", ".join(f"{kind} {n}" for kind, n in found.missing_kinds.items())
+        console.print(f"  {plural(found.n_missing, 'pair')} without a usable reply: {kinds}", soft_wrap=True)
+    console.print(f"  {found.trust}", style="dim", soft_wrap=True)
 
 
 def _health_table(health: Health) -> Table:

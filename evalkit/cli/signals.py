@@ -24,7 +24,8 @@ from evalkit.cli.progress import Reporter
 from evalkit.disk.files import read_file
 from evalkit.disk.paths import shown_path
 from evalkit.errors import ExitCode
-from evalkit.operations.run import Request, Result, run_each, run_suite
+from evalkit.operations.run import Request, Result, run_suite
+from evalkit.operations.run_each import run_each
 from evalkit.runner.engine import Stop
 from evalkit.runner.event_loop import run_to_end
 from evalkit.runner.session import Interrupted, Watcher

@@ -127,12 +127,14 @@ def _of_table(row: Mapping[str, Any]) -> dict[str, Any]:
             test["assert"] += [_assertion(cell)] if isinstance(cell, str) and cell.strip() else []
         elif column.startswith(_METADATA):
             test["metadata"][column.removeprefix(_METADATA)] = cell
-        elif column == "__description":
-            test["description"] = cell
+        elif column in ("__description", "__threshold"):
+            test[column.removeprefix("__")] = cell
         elif column.startswith("__"):
             test[column] = cell
         else:
             test["vars"][column] = cell
+    if isinstance(metric := test.pop("__metric", None), str) and metric.strip():
+        test["assert"] = [{**each, "metric": metric} for each in test["assert"]]
     return test
 
 

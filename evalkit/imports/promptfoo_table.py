@@ -28,13 +28,15 @@ _OF_ATTACKS = ("Messages", "RedteamHistory", "RedteamTreeHistory", "pluginId", "
 _KINDS_OF_ATTACK = ("pluginId", "strategyId")
 _KNOWN = ("", "PASS", "FAIL", "ERROR")
 _MARK = re.compile(r"\[(PASS|FAIL|ERROR)\](?:\s|$)")
-_SCORED = re.compile(r"\[(?:PASS|FAIL|ERROR)\] \((-?[0-9]+\.[0-9]{2}|undefined)((?:, [^\n]+?: -?[0-9]+\.[0-9]{2})*)\)")
-_NAMED = re.compile(r", ([^\n]+?): (-?[0-9]+\.[0-9]{2})")
+_SCORED = re.compile(r"\[(?:PASS|FAIL|ERROR)\] \((-?[0-9]+\.[0-9]{2}|undefined)(?=\)|, )")
+_NAMED = re.compile(r"([^\n]+?): (-?[0-9]+\.[0-9]{2})(?:, |$)")
+_MOST_NAMED = 10_000
+"""Characters of the scores of metrics in a cell."""
 _PROVIDER = re.compile(r"\[([^\]\n]+)\](?:\s|$)")
 _FORMULA = re.compile(r"[\s\u200b-\u200d]*[=@+-]")
 _QUOTED = re.compile(r"'[\s\u200b-\u200d]*[=@+-]")
 """A cell that a spreadsheet would read as a formula has a quote before it."""
-_NUMBER = re.compile(r"\s*[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?\s*")
+_NUMBER = re.compile(r"\s*[+-]?(?:[0-9]{1,300}\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?\s*")
 _HEAD = re.compile(rb"Status,Score,Named Scores|\[(?:PASS|FAIL|ERROR)\][ \n\"]")
 
 
@@ -150,7 +152,7 @@ def _layout(source: SourceFile) -> _Layout:
         answers=answers,
         description=described,
         attack=attack,
-        scored=all(map(_SCORED.match, marked)),
+        scored=all(_scored(cell) is not None for cell in marked),
         quoted=any("Status" in each.beside for each in answers) and _is_quoted(source),
     )
 
@@ -210,19 +212,45 @@ def _cell(row: Mapping[str, Any], answers: _Answers, layout: _Layout) -> _Cell:
     mark = _MARK.match(text)
     if mark is None:
         return _Cell("", "", None, {}, reason, comment)
-    scored = _SCORED.match(text) if layout.scored else None
+    scored = _scored(text) if layout.scored else None
     if scored is None:
         return _Cell(text[len(f"[{mark[1]}] ") :], mark[1], None, {}, reason, comment)
-    said = text[scored.end() :].removeprefix(" ")
+    score, metrics, rest = scored
+    said = rest.removeprefix(" ")
     if said.startswith("\n\n"):
         before, given, why = said[2:].rpartition("\n\nPass Reason: " if mark[1] == "PASS" else "\n\nFail Reason: ")
         said, reason = (before, why) if given else (why, reason)
-    named = {name: float(value) for name, value in _NAMED.findall(scored[2])}
-    return _Cell(said, mark[1], _score(scored[1]), named, reason, comment)
+    return _Cell(said, mark[1], _score(score), dict(_listed(metrics)), reason, comment)
+
+
+def _listed(metrics: str) -> Iterator[tuple[str, float]]:
+    """Yield the scores in `tone: 0.50, facts: 1.00`, up to what is not one."""
+    at = 0
+    while (found := _NAMED.match(metrics, at)) is not None:
+        yield found[1], float(found[2])
+        at = found.end()
+
+
+def _scored(text: str) -> tuple[str, str, str] | None:
+    """Return the score of a cell, the scores of metrics after it, and the rest; `None` for a cell without a score.
+
+    The scores of metrics go to the end of their line, so a name may hold any character but a line break.
+    """
+    found = _SCORED.match(text)
+    if found is None:
+        return None
+    after = text[found.end() :]
+    if after.startswith(")"):
+        return found[1], "", after[1:]
+    line, _, _ = after[: _MOST_NAMED + 1].partition("\n")
+    if len(line) > _MOST_NAMED or not line.endswith(")"):
+        return None
+    return found[1], line[2:-1], after[len(line) :]
 
 
 def _score(text: str) -> float | None:
-    return float(text) if _NUMBER.fullmatch(text) and text.strip("+-. ") else None
+    value = float(text) if _NUMBER.fullmatch(text) else None
+    return value if is_number(value) else None
 
 
 def _named(text: str) -> Iterator[tuple[str, float]]:

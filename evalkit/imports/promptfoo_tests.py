@@ -176,6 +176,9 @@ class ReadTests:
         named = {"name": name} if isinstance(name, str) and _METRIC.fullmatch(name) else {}
         new = [FoundScorer(each.place, each.kind, {**each.options, **named}) for each in draft.checks[before[0] :]]
         weight = item.get("weight", 1)
+        draft.scorers[before[1] :] = [
+            FoundScorer(each.place, each.kind, {**each.options, **named}) for each in draft.scorers[before[1] :]
+        ]
         if weight == 0:
             del draft.checks[before[0] :]
             draft.scorers += new

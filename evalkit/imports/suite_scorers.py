@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,8 @@ from evalkit.imports.imported import FoundScorer, Loss
 MOST = 20
 """Maximum number of scorers that differ between cases."""
 RUBRICS = "rubrics"
+_UNFIT = re.compile(r"\W+")
+"""What a name of the source may have, and one of a scorer, a file and a field may not."""
 _WRITTEN_OUT = 60
 """Length from which a rubric is a text, and not a name."""
 
@@ -55,7 +58,8 @@ def suite_scorers(wanted: Sequence[Sequence[FoundScorer]], rows: Sequence[dict[s
             what = f"more than {MOST} scorers that differ between tests"
             made.losses.append(Loss(found.place, what, fix, found.part))
             continue
-        name = _unused(str(found.options.get("name", found.kind)), names)
+        given = _UNFIT.sub("_", str(found.options.get("name", found.kind))).strip("_")
+        name = _unused(given or found.kind, names)
         options: dict[str, Any] = {**found.options, "name": name, **_rubric(found.options, name, made.rubrics)}
         if len(set(cases[key])) < len(rows):
             mark = f"for_{name}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.scorers.judges.probes import Health, Pair, Prober, Progress, pairs_of, probe
 
-__all__ = ["Health", "judge_health"]
+__all__ = ["Health", "comparer_of", "judge_health"]
 
 if TYPE_CHECKING:
     from evalkit.runner.grading import Grader
@@ -48,7 +48,7 @@ async def judge_health(
                 Problem(suite.place("judge"), *what_and_fix(client.no_key.removeprefix("no key: ")))
                 for client in missing
             )
-        comparer = _comparer(prepared)
+        comparer = comparer_of(prepared)
         found = []
         for grader, judge in judges:
             pairs = _pairs(prepared, grader, n, seed)
@@ -56,7 +56,7 @@ async def judge_health(
         return tuple(found)
 
 
-def _comparer(prepared: Prepared) -> BoundPairwise:
+def comparer_of(prepared: Prepared) -> BoundPairwise:
     """Return the suite's own pairwise judge, else one with the shipped rubric."""
     from evalkit.scorers.judges.pairwise import BoundPairwise, Pairwise
 

@@ -47,7 +47,6 @@ from evalkit.suite.systems import alone
 from evalkit.text.numbers import plural
 
 if TYPE_CHECKING:
-    from evalkit.operations.run_systems import SystemsResult
     from evalkit.runner.prepare import Prepared
     from evalkit.suite.model import Suite
     from evalkit.trust.labels import Label
@@ -121,22 +120,6 @@ class Result:
         from evalkit.gate.decide import exit_code
 
         return exit_code(self.decision)
-
-
-async def run_each(request: Request, watcher: Watcher, stop: Stop, env: Mapping[str, str]) -> Result | SystemsResult:
-    """Run the system of a suite, or each of several; see `run_suite` and `run_systems`.
-
-    Raises:
-        InputError: the suite cannot be read; and as they do.
-    """
-    from evalkit.suite.parse import load_suite
-
-    suite = load_suite(request.suite)
-    if not suite.systems or request.answers is not None:
-        return await run_suite(request, watcher, stop, env, suite)
-    from evalkit.operations.run_systems import run_systems
-
-    return await run_systems(suite, request, watcher, stop, env)
 
 
 async def run_suite(

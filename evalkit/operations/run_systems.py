@@ -369,7 +369,8 @@ def _silent(results: Mapping[str, Result]) -> Iterator[str]:
     for name, result in results.items():
         n = sum(result.summary.states.get(state, 0) for state in ("scored", "unscored"))
         if n < ENOUGH_ANSWERED * result.summary.expected:
-            yield f"{name} answered {n} of {result.summary.expected} calls"
+            why = f" ({result.decision.partial})" if result.decision.partial else ""
+            yield f"{name} answered {n} of {result.summary.expected} calls{why}"
 
 
 def _outcome_of(name: str, decision: Decision) -> str:

@@ -11,12 +11,13 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evalkit.disk.paths import project_of
 from evalkit.operations.compare_files import ColumnFlags, Comparing, compare_files, decision_of
 from evalkit.operations.find_run import find_run, find_systems
-from evalkit.operations.run import Request, Result, decide_again, run_each
-from evalkit.operations.run_systems import SystemsResult, decide_systems_again
+from evalkit.operations.run import Request, Result, decide_again
+from evalkit.operations.run_each import run_each
 from evalkit.operations.scripting_results import Run, SystemRuns, run_of, runs_of, stored_run_of, stored_runs_of
 from evalkit.results import Decision
 from evalkit.runner.engine import Stop
@@ -26,6 +27,9 @@ from evalkit.runner.session import Watcher
 from evalkit.store.folder import RunFolder
 from evalkit.suite.parse import load_suite
 from evalkit.systems.process import no_exit
+
+if TYPE_CHECKING:
+    from evalkit.operations.run_systems import SystemsResult
 
 StrPath = str | os.PathLike[str]
 
@@ -75,7 +79,7 @@ def run(  # noqa: PLR0913 - each is a flag of `evalkit run`
         command="python",
     )
     ended = _ended(request)
-    return runs_of(ended, reports=reports) if isinstance(ended, SystemsResult) else run_of(ended, reports=reports)
+    return run_of(ended, reports=reports) if isinstance(ended, Result) else runs_of(ended, reports=reports)
 
 
 def score(
@@ -111,7 +115,7 @@ def score(
         command="python",
     )
     ended = _ended(request)
-    if isinstance(ended, SystemsResult):
+    if not isinstance(ended, Result):
         raise TypeError("the answers of one system are graded")
     return run_of(ended, reports=reports)
 
@@ -130,6 +134,8 @@ def decide(run: StrPath, *, suite: StrPath | None = None, baseline: StrPath | No
     asked = None if baseline is None else os.fspath(baseline)
     file = None if suite is None else Path(suite)
     if (several := find_systems(os.fspath(run))) is not None:
+        from evalkit.operations.run_systems import decide_systems_again
+
         return runs_of(decide_systems_again(several, file, asked, os.environ))
     return run_of(decide_again(_folder(run), file, asked, os.environ))
 

@@ -32,12 +32,7 @@ def as_in_suite(folder: SystemsFolder, suite_file: Path | None) -> tuple[Systems
         InputError: there is no suite, or the run is of other systems.
     """
     run = folder.read()
-    first = RunFolder(folder.path / run.systems[0].folder)
-    file = suite_file or find_suite(first.manifest(), first)
-    if file is None:
-        what = f"its suite {first.manifest().suite_file} does not exist"
-        raise InputError(Problem(shown_path(folder.path), what, "name one with --suite"))
-    suite = load_suite(file)
+    suite = load_suite(suite_file or suite_of_systems(folder, run))
     problems = list(_differences(folder, run, suite))
     if problems:
         raise InputError(problems)
@@ -53,6 +48,20 @@ def as_in_suite(folder: SystemsFolder, suite_file: Path | None) -> tuple[Systems
         run, systems=entries, reference=suite.reference.name, release=tuple(now), primary=suite.options.primary
     )
     return of_suite, tuple(name for name in released if name not in now)
+
+
+def suite_of_systems(folder: SystemsFolder, run: SystemsRun) -> Path:
+    """Return the path of the suite that a run was made with.
+
+    Raises:
+        InputError: it does not exist.
+    """
+    first = RunFolder(folder.path / run.systems[0].folder)
+    file = find_suite(first.manifest(), first)
+    if file is None:
+        what = f"its suite {first.manifest().suite_file} does not exist"
+        raise InputError(Problem(shown_path(folder.path), what, "name one with --suite"))
+    return file
 
 
 def _differences(folder: SystemsFolder, run: SystemsRun, suite: Suite) -> Iterator[Problem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from evalkit.aggregate.system_comparison import SystemComparison
@@ -16,6 +16,7 @@ from evalkit.formats.plain import plain
 from evalkit.formats.records import metric_record
 from evalkit.formats.shapes import Faults, read
 from evalkit.store.folder import COMPARISON, RunFolder
+from evalkit.store.systems_folder import is_inside
 from evalkit.text.printable import one_line
 
 COMPARISON_FORMAT = 1
@@ -74,13 +75,8 @@ def _contradiction(comparison: SystemComparison) -> str:
     unknown = {comparison.reference, *comparison.release, *comparison.candidates}.difference(names)
     if unknown or len(set(names)) < len(names):
         return f"the names of its systems do not fit together: {one_line(min(unknown or names))}"
-    outside = [each.folder for each in comparison.systems if not _is_inside(each.folder)]
+    outside = [each.folder for each in comparison.systems if not is_inside(each.folder)]
     return f"a folder outside the comparison: {one_line(outside[0])}" if outside else ""
-
-
-def _is_inside(folder: str) -> bool:
-    path = PurePosixPath(folder)
-    return not path.is_absolute() and ".." not in path.parts and "\\" not in folder
 
 
 def _open_range(metric: Any) -> Any:

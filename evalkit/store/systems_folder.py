@@ -72,10 +72,15 @@ class SystemsFolder:
 
     def _strays(self, run: SystemsRun) -> list[Problem]:
         """Report folders outside of this one, which no run writes."""
-        paths = [PurePosixPath(each.folder) for each in run.systems]
-        strays = [path for path in paths if path.is_absolute() or ".." in path.parts or "\\" in str(path)]
+        strays = [each.folder for each in run.systems if not is_inside(each.folder)]
         what = "names a folder outside of its own"
         return [Problem(shown_path(self.path / SYSTEMS), what, "run the suite again")] if strays else []
+
+
+def is_inside(folder: str) -> bool:
+    """Return True if the run folder of a system is inside the folder of its run, as each that evalkit writes."""
+    path = PurePosixPath(folder)
+    return not path.is_absolute() and ".." not in path.parts and "\\" not in folder
 
 
 def around(folder: RunFolder) -> SystemsFolder | None:

@@ -309,6 +309,7 @@ def _latency(traces: Sequence[TraceTree]) -> float | None:
 def _verdicts(traces: Sequence[TraceTree]) -> Iterator[Feedback]:
     """Yield the verdicts; those on the root of a trace are about the answer."""
     for trace in traces:
+        whole = trace.root, trace.top
         for at, own in enumerate(trace.meanings):
             for each in own.verdicts:
-                yield replace(each, of_the_answer=True) if at in (trace.root, trace.top) else each
+                yield replace(each, of_the_answer=True) if at in whole else each

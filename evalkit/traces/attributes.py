@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -128,12 +129,14 @@ def words_of(content: Any) -> str:
 
 
 def python_literal(value: str) -> Any:
-    """Return the list, mapping or other literal that a text spells in Python; `None` if it spells none.
+    """Return the list, mapping or other literal that a text spells in Python; `None` if JSON has no such value.
 
     Nothing is run: the text is only parsed.
     """
     try:
-        return ast.literal_eval(value) if len(value) <= _MOST_LITERAL else None
+        with warnings.catch_warnings(action="ignore"):  # of odd escapes
+            found = ast.literal_eval(value) if len(value) <= _MOST_LITERAL else None
+        return None if _is_deep(found) else json.loads(json.dumps(found, allow_nan=False))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
 

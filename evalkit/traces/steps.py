@@ -39,8 +39,9 @@ class AnswerFrame:
 def steps_of_trace(trace: TraceTree, calls: TraceCalls, frame: AnswerFrame) -> list[Step]:
     """Return a step for each span, and one for each call that only a model's reply has."""
     steps: list[Step] = []
+    root = trace.root  # which may look at every span
     for at in range(len(trace.spans)):
-        steps.append(_step(trace, at, calls, frame))
+        steps.append(_step(trace, at, calls, frame, is_root=at == root))
         for number, call in enumerate(calls.asked.get(at, ()), 1):
             steps.append(_asked_step(trace, at, call, number, frame))
     return steps
@@ -70,7 +71,7 @@ def approval_steps(
     return made
 
 
-def _step(trace: TraceTree, at: int, calls: TraceCalls, frame: AnswerFrame) -> Step:
+def _step(trace: TraceTree, at: int, calls: TraceCalls, frame: AnswerFrame, *, is_root: bool) -> Step:
     span, own = trace.spans[at], trace.meanings[at]
     started, ended = _times(span, frame)
     call = calls.made.get(at)
@@ -88,16 +89,16 @@ def _step(trace: TraceTree, at: int, calls: TraceCalls, frame: AnswerFrame) -> S
         started_s=started,
         ended_s=ended,
         usage=own_usage(own) if own.kind in _WITH_USAGE else None,
-        details=dict(_details(trace, at, calls)),
+        details=dict(_details(trace, at, calls, is_root=is_root)),
     )
 
 
-def _details(trace: TraceTree, at: int, calls: TraceCalls) -> Iterator[tuple[str, Any]]:
+def _details(trace: TraceTree, at: int, calls: TraceCalls, *, is_root: bool) -> Iterator[tuple[str, Any]]:
     if at in trace.orphans:
         yield from INCOMPLETE.items()
     if questions := question_of(trace.spans[at]):
         yield "interrupt", [each.payload for each in questions]
-    if at == trace.root and not calls.are_known:
+    if is_root and not calls.are_known:
         yield from UNKNOWN_CALLS.items()
 
 

@@ -7,8 +7,11 @@ from typing import Any
 
 import test_deepeval_imports
 import test_inspect_imports
+import test_langsmith_tables
 import test_other_imports
+import test_promptfoo_tables
 import test_ragas_imports
+import test_sibling_formats
 import test_trace_imports
 from test_promptfoo_imports import CONFIG, config_of, result, results_of
 
@@ -52,6 +55,10 @@ SAMPLES: dict[str, tuple[str, Any]] = {
     "ADK eval set": ("shop.evalset.json", test_other_imports.ADK),
     "MLflow traces": ("trace.json", test_other_imports.TRACE),
     "MLflow records": ("records.json", test_other_imports.RECORDS),
+    "promptfoo results, version 2": ("old.json", test_sibling_formats.PROMPTFOO["version 2"]),
+    "inspect log of 2024": ("old.json", test_sibling_formats.log(test_sibling_formats.SAMPLE)),
+    "ADK sessions": ("dice.test.json", test_sibling_formats.TURNS),
+    "OpenAI evals events": ("events.jsonl", test_other_imports.lines(*test_sibling_formats.EVENTS)),
     "ragas samples": (
         "samples.jsonl",
         f"{json.dumps(test_ragas_imports.SAMPLE)}\n{json.dumps(test_ragas_imports.TALK)}\n",
@@ -59,6 +66,8 @@ SAMPLES: dict[str, tuple[str, Any]] = {
 }
 """What the file is -> its name, and its content: a text, or a value that is written as JSON."""
 TEXTS = {
+    "promptfoo results, CSV": ("out.csv", test_promptfoo_tables.NOW),
+    "LangSmith experiment, CSV": ("results.csv", test_langsmith_tables.TABLE),
     "promptfoo config, YAML": ("promptfooconfig.yaml", CONFIG),
     "deepeval, CSV": ("goldens.csv", test_deepeval_imports.as_table([test_deepeval_imports.GOLDEN] * 3)),
     "ragas, CSV": ("samples.csv", test_ragas_imports.as_table(test_ragas_imports.SAMPLE)),

@@ -111,3 +111,13 @@ def test_a_file_of_tests_that_is_damaged_is_refused(tmp_path: Path) -> None:
     """With its own name and line."""
     with pytest.raises(InputError, match=r"data/t\.jsonl:1:"):
         imported(tmp_path, "file://data/t.jsonl", t_jsonl='{"vars": ')
+
+
+def test_the_metric_and_threshold_of_a_row(tmp_path: Path) -> None:
+    """The metric names every assertion of the row; a threshold is listed, as that of a test."""
+    (tmp_path / "tests.csv").write_text(
+        "q,__expected,__expected2,__metric,__threshold\nOpen?,contains: 9,icontains: at,hours,0.5\n", encoding="utf-8"
+    )
+    made = import_text(tmp_path, "promptfooconfig.yaml", "prompts: ['{{q}}']\nproviders: [echo]\ntests: tests.csv\n")
+    assert [check["contains"]["name"] for check in made.golden[0]["checks"]] == ["hours", "hours"]
+    assert [what.partition(":")[0] for _, what in made.losses] == ["threshold 0.5"]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from import_lab import Import, bytes_of, import_text
+from typer.testing import CliRunner
 
+import evalkit
 from evalkit import Score
+from evalkit.cli.app import app
 from evalkit.errors import InputError
 from evalkit.imports.promptfoo_types import ASSERTIONS, Uncarried
 from evalkit.suite.parse import load_suite
@@ -622,3 +627,118 @@ def test_limit_reads_the_first_cases(tmp_path: Path) -> None:
     """`--limit` counts tests."""
     made = import_text(tmp_path, "c.yaml", CONFIG, limit=1)
     assert [row["id"] for row in made.golden] == ["hours"]
+
+
+DESK = r"""
+description: Parcel desk
+prompts:
+  - 'Answer in one sentence: {{question}}'
+  - |-
+    You work at a parcel desk in {{city}}.
+    Question: {{question}}
+providers:
+  - id: http://HOST/ask
+    label: short
+    config:
+      method: POST
+      headers: {Content-Type: application/json, Authorization: 'Bearer {{env.DESK_KEY}}'}
+      body: {text: '{{prompt}}', style: short}
+      transformResponse: json.reply
+  - id: http://HOST/ask
+    label: long
+    config: {method: POST, body: {text: '{{prompt}}', style: long}, transformResponse: json.reply}
+defaultTest:
+  vars: {city: Ulm}
+  assert:
+    - {type: latency, threshold: 60000}
+    - {type: not-icontains, value: as an AI}
+tests:
+  - description: opening
+    vars: {question: When do you open?}
+    assert: [{type: icontains, value: NINE}, {type: regex, value: '\bnine\b'}]
+  - description: closing
+    vars: {question: When do you close?}
+    assert: [{type: contains-any, value: [six, '18']}, {type: starts-with, value: We}]
+  - description: price
+    vars: {question: What is a parcel of 2 kg?}
+    assert: [{type: contains-all, value: ['4.90', EUR]}, {type: word-count, value: {max: 40}}]
+  - description: json
+    vars: {question: Give the prices as JSON.}
+    assert: [{type: is-json}, {type: contains-json}]
+  - {description: place, vars: {question: Where are you?}, assert: [{type: contains, value: '{{city}}'}]}
+  - {description: refusal, vars: {question: Send a weapon.}, assert: [{type: is-refusal}]}
+  - {description: exact, vars: {question: Say OK.}, assert: [{type: equals, value: OK}]}
+  - {description: lost, vars: {question: My parcel is lost.}, assert: [{type: icontains-any, value: [CLAIM, search]}]}
+"""
+SAID = {
+    "open": "We open at nine in Ulm.", "close": "We close at six.", "2 kg": "We charge 4.90 EUR.",
+    "JSON": '{"2kg": 4.9}', "Where": "We are in Ulm.", "weapon": "I'm sorry, but I can't help with that.",
+    "Say OK": "OK", "lost": "We search for it.",
+}  # fmt: skip
+
+
+class Desk(http.server.BaseHTTPRequestHandler):
+    """Answers as a desk; in the long style, the answer about the closing time begins with another word."""
+
+    def do_POST(self) -> None:
+        """Answer one question."""
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        reply = next(text for key, text in SAID.items() if key in asked["text"])
+        if asked["style"] == "long" and "six" in reply:
+            reply = "At six."
+        body = json.dumps({"reply": reply}).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Write no log."""
+
+
+def test_a_config_moves_in_one_command_and_its_run_shows_four_systems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2 prompts x 2 providers x 8 tests with 12 types; by hand: only the long style fails, at `starts-with` We."""
+    monkeypatch.setenv("DESK_KEY", "a")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Desk)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        config = DESK.replace("HOST", f"127.0.0.1:{server.server_port}")
+        made = import_text(tmp_path, "promptfooconfig.yaml", config)
+        assert made.losses == []
+        assert made.counts == {"case": (8, 8), "assertion": (14, 14), "system": (4, 4)}
+        assert len(made.read("suite.yaml").splitlines()) <= len(config.splitlines())
+        ended = CliRunner().invoke(app, ["run", str(made.written.suites[0]), "--out", str(tmp_path / "run")])
+        assert ended.exit_code in (0, 1), ended.output
+    finally:
+        server.shutdown()
+        server.server_close()
+    folders = sorted((tmp_path / "run" / "systems").iterdir())
+    failed = {
+        folder.name: [
+            row.case.id
+            for row in evalkit.load_run(folder).rows()
+            if not all(isinstance(grade, Score) and grade.passed is not False for grade in row.scores.values())
+        ]
+        for folder in folders
+    }
+    assert failed == {
+        "short-prompt-1": [], "short-prompt-2": [], "long-prompt-1": ["closing"], "long-prompt-2": ["closing"],
+    }  # fmt: skip
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert all(each in page for each in ("short, prompt 1", "short, prompt 2", "long, prompt 1", "long, prompt 2"))
+
+
+def test_a_metric_names_the_judge_that_gives_it(tmp_path: Path) -> None:
+    """In letters that a file and a field may have."""
+    made = import_text(
+        tmp_path,
+        "promptfooconfig.json",
+        config_of(
+            {"type": "llm-rubric", "value": "It is polite, and offers more help.\nAlways.", "metric": "tone: polite"},
+            {"type": "llm-rubric", "value": "It is short.", "metric": "../../x"},
+        ),
+    )
+    assert [scorer["judge"]["name"] for scorer in made.suite["scorers"]] == ["tone_polite", "judge"]
+    assert "rubrics/tone_polite.md" in {file.relative_to(made.folder).as_posix() for file in made.written.files}

@@ -202,3 +202,19 @@ def test_more_of_a_metric_of_promptfoo_is_better_whatever_its_name_says(tmp_path
     assert found.decision.outcome == "blocked"
     dropped = {check.metric for check in found.decision.checks if check.drop and check.drop.value > 0.4}
     assert dropped == {"scores_cost", "pass_rate"}
+
+
+@pytest.mark.parametrize("end", ["", ")", ") At 9."])
+def test_many_scores_in_a_cell_take_no_time(tmp_path: Path, end: str) -> None:
+    """A cell that looks like hundreds of scores is read in time that grows with its length."""
+    for part in (", a: 0.50" * 300, ", a: " * 300, ", a: 0.50" * 3_000):
+        cell = f"[PASS] (1.00{part}{end}"
+        made = import_text(tmp_path, "o.csv", table(["q", "[b] p"], ["x", cell]), f"out-{len(part)}-{part[-1]}")
+        assert made.answers[0]["recorded"]["pass"]["value"] is True
+
+
+@pytest.mark.parametrize("score", ["1.2.3", "", "-", "1e999", "9" * 400, "NaN", "high"])
+def test_a_score_that_is_no_number_is_unknown(tmp_path: Path, score: str) -> None:
+    """And never 0."""
+    made = import_text(tmp_path, "o.csv", NOW.replace(",0.75,", f",{score},"))
+    assert "score" not in made.answers[0]["recorded"]

@@ -181,6 +181,24 @@ def test_odd_values_are_notes_or_unknown(tmp_path: Path, kind: Any) -> None:
                 assert answer.output is not None or answer.failure
 
 
+@pytest.mark.parametrize(
+    ("given", "arguments"),
+    [
+        ("{'a': (1, 2)}", {"a": [1, 2]}),
+        ("{'a': None, 'b': True}", {"a": None, "b": True}),
+        ("{'a': {1, 2}}", {"input": "{'a': {1, 2}}"}),
+        ("{'a': b'x'}", {"input": "{'a': b'x'}"}),
+        ("{'a': 1j}", {"input": "{'a': 1j}"}),
+        ("{" + "(" * 9, {"input": "{" + "(" * 9}),
+        ("{'a': open('x')}", {"input": "{'a': open('x')}"}),
+    ],
+)
+def test_arguments_that_python_wrote(tmp_path: Path, given: str, arguments: Any) -> None:
+    """A literal that JSON has is read; any other text stays text, and none is run."""
+    answer = only(tmp_path, run("r", outputs={"answer": "a"}), run("t", "tool", "r", at=0.5, inputs={"input": given}))
+    assert steps_of(answer, "tool")[0]["arguments"] == arguments
+
+
 def test_cycles_orphans_and_repeated_runs_are_named(tmp_path: Path) -> None:
     """As of other traces: each once, with its place."""
     cycle = [run("a", parent="b"), run("b", parent="a", at=1)]
@@ -228,3 +246,20 @@ def test_runs_without_content_are_judged_by_what_was_done(tmp_path: Path) -> Non
     assert row.state == "unscored"
     unknown = {name for name, grade in row.scores.items() if isinstance(grade, Unscored) and grade.kind == "no_text"}
     assert unknown == {"length", "not_contains"}
+
+
+@pytest.mark.parametrize("shape", ["star", "chain", "cycle", "orphans"])
+def test_ten_thousand_runs_of_one_trace(tmp_path: Path, shape: str) -> None:
+    """Of any shape: one answer with a step a run, and notes that name a few runs and count the others."""
+    n = 10_000
+    parents = {
+        "star": lambda at: None if at == 0 else "r0",
+        "chain": lambda at: None if at == 0 else f"r{at - 1}",
+        "cycle": lambda at: f"r{(at + 1) % n}",
+        "orphans": lambda at: f"gone-{at}",
+    }
+    rows = [run(f"r{at}", parent=parents[shape](at), outputs={"output": "x"}) for at in range(n)]
+    found = read(tmp_path, *rows)
+    (answer,) = found.answers
+    assert len(output_of(answer)["trajectory"]) == n
+    assert all(len(note.place) < 300 for note in found.notes)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evalkit.report.console import COLOURS, print_steps
-from evalkit.report.systems.markdown import MOST_SYSTEMS, shown_lines
+from evalkit.report.systems.markdown import SHOWN_SYSTEMS, shown_lines
 from evalkit.report.systems.view import NONE, SystemLine, SystemsView
 from evalkit.text.printable import one_line
 
@@ -20,7 +20,7 @@ _MOST_NOTES = 12
 
 
 def print_systems(view: SystemsView, console: Console) -> None:
-    """Print the decision, what the comparison shows, a table of at most `MOST_SYSTEMS` systems, and what to do next."""
+    """Print the decision, what the comparison shows, a table of at most `SHOWN_SYSTEMS` systems, and the next steps."""
     from rich.padding import Padding
     from rich.text import Text
 
@@ -38,7 +38,7 @@ def print_systems(view: SystemsView, console: Console) -> None:
         )
     console.print()
     console.print(Padding(_table(view, console.width), (0, 0, 0, 1)))
-    hidden = len(view.lines) - MOST_SYSTEMS
+    hidden = len(view.lines) - SHOWN_SYSTEMS
     if hidden > 0:
         console.print(Text(f" … and {hidden} more, in report.html", style="dim"))
     _print_notes(view.comparison.notes, console)
@@ -65,7 +65,7 @@ def _table(view: SystemsView, width: int) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    lines = shown_lines(view, MOST_SYSTEMS)
+    lines = shown_lines(view, SHOWN_SYSTEMS)
     difference = "difference, pts" if view.style.unit == "rate" else "difference"
     heads = (view.primary, difference, "rank", "cost", "")
     rows = [(*_cells(line), _state(line)) for line in lines]

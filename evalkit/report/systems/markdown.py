@@ -7,17 +7,17 @@ from evalkit.report.next_steps import NextStep
 from evalkit.report.page import NEXT, Code, Line, Page, Section, Table, markdown
 from evalkit.report.systems.view import SystemLine, SystemsView
 
-MOST_SYSTEMS = 12
+SHOWN_SYSTEMS = 12
 _SENTENCE_WORDS, _TEXT_WORDS, _NAME_CHARS = 40, 16, 60
 
 
 def systems_page(view: SystemsView) -> Page:
     """Build the page with sentence, gates, table and next step, of at most `MOST_WORDS` visible words.
 
-    The table has at most `MOST_SYSTEMS` rows: the reference, the release systems, then the best ones; the others are
+    The table has at most `SHOWN_SYSTEMS` rows: the reference, the release systems, then the best ones; the others are
     counted.
     """
-    pages = (_page(view, most) for most in range(min(MOST_SYSTEMS, len(view.lines)), 0, -1))
+    pages = (_page(view, most) for most in range(min(SHOWN_SYSTEMS, len(view.lines)), 0, -1))
     return next((page for page in pages if words_of_page(page) <= MOST_WORDS), _page(view, 1))
 
 

@@ -17,6 +17,7 @@ from evalkit.results import Decision, Summary
 from evalkit.store.folder import REPORT, RunFolder
 from evalkit.store.index import sorted_rows
 from evalkit.store.stored_run import stored_result
+from evalkit.store.systems_folder import is_inside
 from evalkit.types import Verdict, case_verdict, verdict_of
 
 
@@ -66,7 +67,7 @@ def parted_case(before: SystemRun, after: SystemRun, ids: Sequence[str]) -> str 
 
 def _run(folder: Path, figures: SystemFigures) -> SystemRun:
     path = Path(figures.folder)
-    if path.is_absolute() or ".." in path.parts:
+    if not is_inside(figures.folder):
         fix = "run the suite again; the folders of systems are inside the folder of their comparison"
         raise InputError(Problem(str(folder), f"the run of {figures.name!r} is elsewhere: {figures.folder}", fix))
     run = RunFolder(folder / path)

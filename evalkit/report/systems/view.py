@@ -10,7 +10,7 @@ from typing import Literal
 from evalkit.aggregate.system_comparison import SystemComparison, SystemFigures
 from evalkit.report.headline import headline, spoken
 from evalkit.report.next_steps import NextStep
-from evalkit.report.system_sentence import either
+from evalkit.report.system_sentence import candidates_named, either, the_cheapest
 from evalkit.report.systems.next_steps import systems_next
 from evalkit.report.systems.runs import SystemRun
 from evalkit.results import WORST_FIRST, Estimate, Outcome
@@ -162,7 +162,7 @@ def build_systems_view(
         release=tuple(_release(lines, runs)),
         suite=suite,
         reasons=reasons,
-        claims=tuple(_claims(comparison, sentence, style)),
+        claims=tuple(_claims(comparison, style, names_all=candidates_named(comparison, sentence))),
         next=systems_next(comparison, runs, folder=folder, suite=suite),
     )
 
@@ -278,8 +278,9 @@ def _why(run: SystemRun, outcome: Outcome) -> str:
     return headline(run.decision, {name: style_of(name, declared.get(name)) for name in names}, run.decision.partial)
 
 
-def _claims(comparison: SystemComparison, sentence: str, style: Style) -> Iterator[str]:
-    yield from _best(comparison, sentence)
+def _claims(comparison: SystemComparison, style: Style, *, names_all: bool) -> Iterator[str]:
+    if not names_all:
+        yield from _best(comparison)
     known = [each for each in comparison.systems if each.primary.value is not None]
     if comparison.winner_shrunken is not None and known:
         sign = -1 if comparison.higher_is_better else 1
@@ -299,21 +300,11 @@ def _claims(comparison: SystemComparison, sentence: str, style: Style) -> Iterat
         )
 
 
-def _best(comparison: SystemComparison, sentence: str) -> Iterator[str]:
-    """Name the best system, or those that may be it and the cheapest of them, if the sentence does not name them."""
+def _best(comparison: SystemComparison) -> Iterator[str]:
+    """Name the best system, or those that may be it and the cheapest of them."""
     found = [each for each in comparison.systems if each.name in comparison.candidates]
     metric = spoken(comparison.primary)
-    if all(one_line(each.name, 60) in sentence for each in found):
-        return
     if len(found) == 1:
         yield f"Best by {metric}: {one_line(found[0].name, 60)}; each other system is surely beaten."
         return
-    yield f"No clear best by {metric}: {either([each.name for each in found])}{_cheapest(found)}."
-
-
-def _cheapest(found: Sequence[SystemFigures]) -> str:
-    """Name the cheapest of several systems; nothing if a cost is unknown or two share the lowest."""
-    costs = sorted((each.cost_usd_per_case, each.name) for each in found if each.cost_usd_per_case is not None)
-    if len(costs) < len(found) or costs[0][0] == costs[1][0]:
-        return ""
-    return f"; the cheapest of them is {one_line(costs[0][1], 60)}"
+    yield f"No clear best by {metric}: {either([each.name for each in found])}{the_cheapest(found)}."

@@ -43,6 +43,10 @@ NO_RIVAL_CONVERSATION = "there is no other conversation to compare with: {where}
 NO_MESSAGES = "the system gives no messages, so its turns are unknown"
 
 
+_POINTS = {"first": 1.0, "second": 0.0, "tie": 0.5}
+"""Points of the answer shown first."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pairwise:
     """Compare the answer with another one, judged in both orders.
@@ -154,6 +158,16 @@ class _Pair:
         return replace(self, first=self.second, second=self.first)
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What the judge said of two answers in one order."""
+
+    points: float
+    """1 if the first is better, 0 if the second is, 0.5 for a tie."""
+    reason: str
+    usage: Usage | None
+
+
 class _BothOrders:
     """A judge that compares two texts in both orders, with its rubric and its endpoint."""
 
@@ -213,8 +227,7 @@ class _BothOrders:
     def _verdict(
         self, ahead: Parsed[Any], behind: Parsed[Any], rival: str, usage: Usage | None
     ) -> tuple[Score | Unscored, ...]:
-        shown_first = {"first": 1.0, "second": 0.0, "tie": 0.5}[ahead.value.winner]
-        shown_second = {"first": 0.0, "second": 1.0, "tie": 0.5}[behind.value.winner]
+        shown_first, shown_second = _POINTS[ahead.value.winner], 1 - _POINTS[behind.value.winner]
         flipped = shown_first != shown_second
         value = 0.5 if flipped else shown_first
         reason = f"the winner changes with the order: {behind.value.reason}" if flipped else ahead.value.reason
@@ -271,6 +284,22 @@ class BoundPairwise(_BothOrders):
             return self._neither(Unscored(self.name, "no_rival", NO_RIVAL.format(where=self._against)))
         pair = _Pair(output.text, rival, rival, said_in(case))
         return await self._compare(self._client, case, output, pair, (sample, repeat))
+
+    async def choose(self, case: Case, first: str, second: str) -> Choice | Unscored:
+        """Ask once which of two answers is better, in this order alone; two equal answers are a tie without a call."""
+        shown = Output(text=first)
+        if missing := lacking(self.name, self.rubric.parts, case, shown):
+            return missing
+        if first.strip() == second.strip():
+            return Choice(0.5, self._same, None)
+        if self._client is None:
+            return Unscored(self.name, "no_judge_endpoint", NO_ENDPOINT)
+        found = await self._ask(self._client, case, shown, _Pair(first, second, second, said_in(case)), (0, 0))
+        return (
+            found
+            if isinstance(found, Unscored)
+            else Choice(_POINTS[found.value.winner], found.value.reason, found.usage)
+        )
 
     def _rival(self, case: Case) -> str | None:
         if self._stored is not None:

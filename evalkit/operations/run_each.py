@@ -1,0 +1,28 @@
+"""Run the system of a suite, or each of several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from evalkit.operations.run import Request, Result, run_suite
+from evalkit.runner.engine import Stop
+from evalkit.runner.session import Watcher
+from evalkit.suite.parse import load_suite
+
+if TYPE_CHECKING:
+    from evalkit.operations.run_systems import SystemsResult
+
+
+async def run_each(request: Request, watcher: Watcher, stop: Stop, env: Mapping[str, str]) -> Result | SystemsResult:
+    """Run the system of a suite, or each of several; see `run_suite` and `run_systems`.
+
+    Raises:
+        InputError: the suite cannot be read; and as they do.
+    """
+    suite = load_suite(request.suite)
+    if suite.systems and request.answers is None:
+        from evalkit.operations.run_systems import run_systems
+
+        return await run_systems(suite, request, watcher, stop, env)
+    return await run_suite(request, watcher, stop, env, suite)
