@@ -143,6 +143,7 @@ AS_WRITTEN = {
     "facts_record": "JSON for a command to print",
     "to_case": "a row as its file has it",
     "parse_row": "a row as its file has it",
+    "add_row": "a row as its file has it",
 }
 """Functions that may hand a mapping of anything to another room, and what it is. `formats` is there to do so."""
 

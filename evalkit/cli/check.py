@@ -32,12 +32,13 @@ def check(
     """
     import asyncio
     import os
+    from datetime import UTC, datetime
 
     from evalkit.cli.output import CommandOutput
     from evalkit.operations.check import check_suite
 
     output = CommandOutput()
-    found = asyncio.run(check_suite(named_or_nearest(suite), os.environ))
+    found = asyncio.run(check_suite(named_or_nearest(suite), os.environ, datetime.now(UTC).date()))
     for line in (*_facts(found), *(_settings(found) if verbose else ())):
         output.results.print(visible(line), soft_wrap=True)
 
@@ -70,7 +71,7 @@ def _facts(found: SoundSuite) -> list[str]:
         f"  baseline   {found.baseline or _own_baseline(found)}",
         f"  a run {_work(found)}",
         *(f"  note       {notice}" for notice in prepared.notices),
-        *(f"  warning    {warning}" for warning in prepared.warnings),
+        *(f"  warning    {warning}" for warning in (*prepared.warnings, *found.unproven)),
     ]
 
 

@@ -66,7 +66,7 @@ COMMANDS = {
     "baseline": Listed("baseline", "Save, show and verify baselines."),
     "judge": Listed("judge", "Probe and calibrate judges."),
     "labels": Listed("labels", "Draw answers to label, and import labels."),
-    "golden": Listed("golden", "Describe golden sets."),
+    "golden": Listed("golden", "Describe golden sets, find near-duplicates, add cases from runs."),
     "monitor": Listed("monitor", "Watch the calls of a system in production."),
     "cache": Listed("cache", "Manage cached judge replies."),
 }

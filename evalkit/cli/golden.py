@@ -1,4 +1,4 @@
-"""`evalkit golden`: describe a golden set."""
+"""`evalkit golden`: describe a golden set, find near-duplicates in it, add cases and prove them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,12 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalkit.cli.suite_file import SuiteFile, named_or_nearest
-from evalkit.text.escaping import visible
+from evalkit.text.escaping import cut, on_one_line, visible
 
 if TYPE_CHECKING:
     from evalkit.operations.coverage import GoldenCoverage
+    from evalkit.operations.dedup import Deduplicated
 
-golden = typer.Typer(name="golden", help="Describe golden sets.", rich_markup_mode=None, no_args_is_help=True)
+_PAIR_WIDTH = 160
+"""Number of characters that are shown of a case."""
+golden = typer.Typer(
+    name="golden",
+    help="Describe golden sets, find near-duplicates, add cases from runs.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
 
 
 @golden.callback()
@@ -43,6 +51,193 @@ def coverage(
         _print_json(found)
     else:
         _print(found)
+
+
+GoldenFile = Annotated[Path, typer.Argument(help="Golden set, such as golden/cases.jsonl.")]
+
+
+@golden.command()
+def dedup(
+    set: GoldenFile,
+    accept: Annotated[
+        Path | None, typer.Option(help="Pairs that you accept, as --json prints them: put each into one cluster.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the pairs as JSON.")] = False,
+) -> None:
+    """List pairs of cases with nearly the same input.
+
+    A pair that differs in a number, a negation, a capitalised word or the contexts is a `variant`: another meaning is
+    likely. Any other is `same`. No case is removed. With --accept, the cases of the listed pairs get the same
+    `cluster`, so that they are not counted as independent.
+
+    Example: evalkit golden dedup golden/cases.jsonl --json > pairs.json
+
+    Exit codes: 0, 2 if set or pairs cannot be used.
+    """
+    from evalkit.operations.dedup import accept_duplicates, find_duplicates
+    from evalkit.text.numbers import plural
+
+    if accept is not None:
+        done = accept_duplicates(set, accept)
+        for name, ids in done.clusters.items():
+            typer.echo(visible(f"{name}: {', '.join(ids)}"))
+        typer.echo(
+            f"{plural(done.n_pairs, 'pair')} accepted, {plural(done.n_changed, 'row')} of {set} changed", err=True
+        )
+        return
+    found = find_duplicates(set)
+    if json:
+        _print_pairs_json(set, found)
+    else:
+        _print_pairs(set, found)
+
+
+Because = Annotated[str, typer.Option(help="Why it is added, such as INC-42.")]
+ReviewedBy = Annotated[str, typer.Option("--reviewed-by", metavar="NAME", help="Who looked at the case.")]
+SeverityOption = Annotated[str, typer.Option(help="low, medium, high or critical.")]
+ReferenceOption = Annotated[str | None, typer.Option(help="The right answer.")]
+NeedsReference = Annotated[
+    bool, typer.Option("--needs-reference", help="The right answer is written later; until then the case never counts.")
+]
+NamesFile = Annotated[
+    Path | None, typer.Option("--names", help="Names that are personal data, one a line; implies --deidentify.")
+]
+CohortsOption = Annotated[
+    list[str] | None, typer.Option("--cohort", metavar="NAME=VALUE", help="Cohort of the case; repeatable.")
+]
+NewId = Annotated[str | None, typer.Option("--id", help="Id of the case in the set. Default: the one that it has.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be added, and write nothing.")]
+
+
+@golden.command()
+def add(  # noqa: PLR0913 - each is a flag
+    set: GoldenFile,
+    from_: Annotated[str, typer.Option("--from", metavar="RUN:CASE", help="Stored run and id of its case.")],
+    because: Because,
+    reviewed_by: ReviewedBy,
+    kind: Annotated[str, typer.Option(help="golden, adversarial, regression or canary.")] = "regression",
+    severity: SeverityOption = "medium",
+    origin: Annotated[str, typer.Option(help="incident, expert, production, synthetic or public.")] = "incident",
+    reference: ReferenceOption = None,
+    needs_reference: NeedsReference = False,
+    deidentify: Annotated[
+        bool, typer.Option("--deidentify", help="Replace personal data by placeholders such as [EMAIL_1].")
+    ] = False,
+    names: NamesFile = None,
+    cohort: CohortsOption = None,
+    id: NewId = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Add a case of a stored run to a golden set.
+
+    The case is refused if nothing says what a right answer is, if personal data or secrets are in it, or if it is
+    nearly the same as a case of the set.
+
+    Example: evalkit golden add golden/cases.jsonl --from latest:aml-01 --because INC-42 --reviewed-by ana
+
+    Exit codes: 0, 2 with every reason why the case is refused.
+    """
+    from datetime import UTC, datetime
+
+    from evalkit.cli.added_case import add_and_show
+    from evalkit.operations.add_case import Review, case_of_run
+
+    review = Review(
+        because=because,
+        reviewed_by=reviewed_by,
+        today=datetime.now(UTC).date(),
+        severity=severity,
+        kind=kind,
+        origin=origin,
+        reference=reference,
+        needs_reference=needs_reference,
+        names=names,
+        replace_data=deidentify,
+        id=id,
+        cohorts=tuple(cohort or ()),
+    )
+    add_and_show(case_of_run(from_, review, set), dry_run=dry_run)
+
+
+@golden.command()
+def prove(
+    set: GoldenFile,
+    case: Annotated[str | None, typer.Argument(help="Id of the case. Default: list all regression cases.")] = None,
+    failed: Annotated[str | None, typer.Option(metavar="RUN", help="Run of the version before the fix.")] = None,
+    passed: Annotated[str | None, typer.Option(metavar="RUN", help="Run of the fixed version.")] = None,
+) -> None:
+    """Record that the version before a fix failed a regression case, and the fixed one passed it.
+
+    Without a case, list the regression cases and whether they are proven.
+
+    Example: evalkit golden prove golden/cases.jsonl aml-01 --failed before --passed latest
+
+    Exit codes: 0, 2 if the runs do not prove it.
+    """
+    from datetime import UTC, datetime
+
+    from evalkit.errors import InputError, Problem
+    from evalkit.operations.add_case import prove_case, regression_cases
+
+    if case is None:
+        if failed is not None or passed is not None:
+            raise InputError(Problem("CASE", "no case given", "name the id of the case that the runs prove"))
+        for each in regression_cases(set):
+            since = f"since {each.since}" if each.since else "no day in `since`"
+            proof = each.proof
+            state = f"proven on {proof.at} by {proof.failed.run} and {proof.passed.run}" if proof else "not proven"
+            typer.echo(visible(f"{each.case.id}: {state}, {since}"))
+        return
+    if failed is None or passed is None:
+        fix = "name the run of the version before the fix, and that of the fixed one"
+        raise InputError(Problem("--failed" if failed is None else "--passed", "not given", fix))
+    proof, file = prove_case(set, case, failed, passed, datetime.now(UTC).date())
+    typer.echo(visible(f"{proof.id}: failed in {proof.failed.run}, passed in {proof.passed.run}; kept in {file}"))
+
+
+def _print_pairs(file: Path, found: "Deduplicated") -> None:
+    from evalkit.text.numbers import plural
+
+    for pair in found.open_pairs:
+        why = f": {', '.join(pair.differences)}" if pair.differences else ""
+        typer.echo(f"{pair.kind} ({pair.jaccard:.2f}){why}")
+        for each in (pair.first, pair.second):
+            typer.echo("  " + cut(on_one_line(f"{each.place} {each.id}: {each.text}"), _PAIR_WIDTH))
+    n_same = sum(pair.kind == "same" for pair in found.open_pairs)
+    n_variants = len(found.open_pairs) - n_same
+    typer.echo(f"{plural(len(found.open_pairs), 'pair')} in {plural(found.n_cases, 'case')}: {n_same} same, ", nl=False)
+    typer.echo(plural(n_variants, "variant"))
+    if found.n_accepted:
+        typer.echo(f"{plural(found.n_accepted, 'other pair')} in one cluster already")
+    if not found.complete:
+        typer.echo("the set holds many cases of one template, so pairs may be missing", err=True)
+    if found.open_pairs:
+        typer.echo(f"to count pairs as one: evalkit golden dedup {file} --json > pairs.json, remove the pairs that are")
+        typer.echo(f"not duplicates from it, then: evalkit golden dedup {file} --accept pairs.json")
+
+
+def _print_pairs_json(file: Path, found: "Deduplicated") -> None:
+    import json
+
+    pairs = [
+        {
+            "a": pair.first.id,
+            "b": pair.second.id,
+            "kind": pair.kind,
+            "jaccard": round(pair.jaccard, 4),
+            "differences": list(pair.differences),
+            "texts": [pair.first.text, pair.second.text],
+        }
+        for pair in found.open_pairs
+    ]
+    record = {
+        "set": str(file),
+        "cases": found.n_cases,
+        "complete": found.complete,
+        "accepted": found.n_accepted,
+        "pairs": pairs,
+    }
+    typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
 
 
 def _print(found: "GoldenCoverage") -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.cli.monitor_incident import incident
 from evalkit.cli.monitor_status import MonitorFile, compare, reference, status
 from evalkit.cli.monitor_thresholds import thresholds
 from evalkit.errors import ExitCode, InputError, Problem
@@ -19,6 +20,7 @@ monitor.command()(reference)
 monitor.command()(status)
 monitor.command()(compare)
 monitor.command()(thresholds)
+monitor.command()(incident)
 
 
 @monitor.callback()

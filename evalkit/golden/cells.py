@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from evalkit.golden.json_lines import STRICT, Note, parse_row
-from evalkit.golden.names import KNOWN_FIELDS, RECORD_LISTS, TEXT_LISTS, WRAPPERS, field_of
+from evalkit.golden.names import KNOWN_FIELDS, RECORD_LISTS, TEXT_LISTS, TRUTH_FIELDS, WRAPPERS, field_of
 from evalkit.types import ROLES
 
 _TRUTHS = {"true": True, "false": False}
@@ -36,12 +36,12 @@ def cell_value(name: str, inner: str | None, cell: str | bool, place: str, note:
         note: called for JSON that the field needs but that cannot be read.
     """
     if isinstance(cell, bool):
-        is_own = name not in KNOWN_FIELDS or name == "refuse"
+        is_own = name not in KNOWN_FIELDS or name in TRUTH_FIELDS
         return cell if is_own and inner is None else str(cell).lower()
     known = field_of(name)
     if known in KNOWN_FIELDS and known != "output" and not cell.strip():
         return None
-    if name == "refuse":
+    if name in TRUTH_FIELDS:
         return _TRUTHS.get(cell.strip().lower(), cell)
     if inner is not None or not _looks_like_json(cell):
         return cell

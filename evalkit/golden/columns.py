@@ -12,7 +12,7 @@ from evalkit.golden.cells import Reread, cell_value, number_text
 from evalkit.golden.header import NAMELESS, RawTable
 from evalkit.golden.json_lines import Note, Unreadable
 from evalkit.golden.list_cells import ListCells
-from evalkit.golden.names import EXPECTATIONS, KNOWN_FIELDS, field_of, plain_name
+from evalkit.golden.names import EXPECTATIONS, KNOWN_FIELDS, TRUTH_FIELDS, field_of, plain_name
 from evalkit.golden.proposal import MAY_BE_STORED, propose_columns
 from evalkit.golden.source import GoldenSource, Reading
 from evalkit.text.escaping import cut
@@ -170,7 +170,7 @@ class ColumnReader:
     def _cell(self, name: str, inner: str | None, column: str, line: int, value: Any) -> Any:
         if value == "" or isinstance(value, Unreadable):
             return value or None
-        if type(value) is str and name != "refuse" and value[0] not in "[{ \t\r\n\xa0":
+        if type(value) is str and name not in TRUTH_FIELDS and value[0] not in "[{ \t\r\n\xa0":
             return value
         return cell_value(name, inner, value, f"{self.table.shown}:{line} {column}", self.note)
 

@@ -15,6 +15,8 @@ from evalkit.golden.names import ALIASES, CLOSED, OWN_FIELDS, WRAPPERS, field_of
 from evalkit.golden.promptfoo import Complain, expected_of
 from evalkit.types import KINDS, ROLES, SEVERITIES, Case, Message, Origin
 
+NEEDS_REFERENCE = "needs_reference"
+"""Field of a case whose reference is still to be written."""
 SAME_FIELD = "both give"
 """Part of the message about two columns for one field."""
 _NOTHING: Mapping[str, Any] = {}
@@ -70,11 +72,25 @@ def to_case(  # noqa: PLR0913 - each is a fact about the row
         "cluster": _cluster(row.get("cluster"), note),
         "fields": {key: value for key, value in row.items() if key not in OWN_FIELDS},
     }
+    _check_waiting(row, note)
     digest = _digest({**row, **reread} if reread else row, note)
     identity = _id(digest[:12] if make_id and row.get("id") is None else row.get("id"), note)
     if faults or identity is None:
         return None
     return Case(id=identity, digest=digest, place=place, **values)  # type: ignore[arg-type]
+
+
+def waits(case: Case) -> bool:
+    """Return whether a case has no reference yet, so that it never counts."""
+    return case.fields.get(NEEDS_REFERENCE) is True
+
+
+def _check_waiting(row: Mapping[str, Any], note: Complain) -> None:
+    value = row.get(NEEDS_REFERENCE)
+    if value is not None and not isinstance(value, bool):
+        note(f"`{NEEDS_REFERENCE}` is {_show(value)}", "write true, or remove it")
+    if value is True and row.get("reference"):
+        note(f"`{NEEDS_REFERENCE}` is true and there is a `reference`", f"remove `{NEEDS_REFERENCE}`")
 
 
 def _conversation_opening(

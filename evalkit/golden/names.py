@@ -42,7 +42,9 @@ EXPECTATIONS = ("__expected", "assert")
 """Prefixes of promptfoo's columns with expectations."""
 WRAPPERS = frozenset({"inputs", "vars", "outputs", "reference_outputs"})
 """Columns of langsmith and promptfoo that hold a mapping with the value inside."""
-KNOWN_FIELDS = OWN_FIELDS | TEXT_LISTS | RECORD_LISTS | {"output", "refuse", "rubrics", *FIELD_OF}
+TRUTH_FIELDS = frozenset({"refuse", "needs_reference"})
+"""Fields that are true or false."""
+KNOWN_FIELDS = OWN_FIELDS | TEXT_LISTS | RECORD_LISTS | TRUTH_FIELDS | {"output", "rubrics", *FIELD_OF}
 """All names with a meaning, in any tool's spelling."""
 
 

@@ -18,7 +18,7 @@ from evalkit.errors import InputError, Problem, noting
 from evalkit.formats.manifest import GoldenFacts
 from evalkit.golden.columns import ColumnReader
 from evalkit.golden.documents import read_json, read_yaml, text_of
-from evalkit.golden.fields import SAME_FIELD, to_case
+from evalkit.golden.fields import SAME_FIELD, to_case, waits
 from evalkit.golden.header import NAMELESS, RawTable
 from evalkit.golden.json_lines import SAVE_AS_UTF8, Note, RawRow, read_jsonl
 from evalkit.golden.separated import read_separated
@@ -65,6 +65,8 @@ class GoldenSet:
     """Whether a case carries checks of its own."""
     learnt: tuple[Problem, ...] = ()
     """Warnings about cases that the system or its judge was trained on; see `overlap`."""
+    waiting: tuple[Case, ...] = ()
+    """Cases with `needs_reference`, which are not among the others and never count."""
 
 
 def open_golden(
@@ -92,12 +94,16 @@ def open_golden(
     problems: list[Problem] = []
     note = noting(problems)
     survey = GoldenSurvey(note, need)
-    for line, case in read_cases(source, file, shown, note, reading=reading, warn=survey.warnings.append):
+    waiting: list[Case] = []
+    warn = survey.warnings.append
+    for line, case in read_cases(source, file, shown, note, reading=reading, warn=warn, wait=waiting.append):
         survey.add(case, line)
+    problems.extend(survey.repeated(waiting))
     problems.extend(survey.spellings())
     if not survey.n_cases and not problems:
         fix = "write at least one row with an `id` and an `input`"
-        problems.append(Problem(f"{shown}:1", "no case in it", fix))
+        what = "no case in it that has its reference" if waiting else "no case in it"
+        problems.append(Problem(f"{shown}:1", what, fix))
     if problems:
         raise InputError(problems)
     counts = {name: dict(sorted(found.items())) for name, found in sorted(survey.counts.items())}
@@ -107,10 +113,31 @@ def open_golden(
         n_cases=survey.n_cases,
         cohort_counts=counts,
         missing=survey.missing,
-        warnings=(*survey.warnings, *survey.small(cohorts)),
+        warnings=(*survey.warnings, *survey.small(cohorts), *survey.waiting(waiting)),
         open=lambda: _again(source, file, shown, reading, survey.sha256),
         checks=survey.checks,
+        waiting=tuple(waiting),
     )
+
+
+def read_all(file: Path, shown: str) -> list[Case]:
+    """Read every case of a file, also those that wait for their reference; rows without an id get one.
+
+    Raises:
+        InputError: reports every problem of the rows.
+    """
+    problems: list[Problem] = []
+    note = noting(problems)
+    survey = GoldenSurvey(note, None)
+    cases: list[Case] = []
+    source = GoldenSource(path=file.name, make_ids=True)
+    for _, case in read_cases(source, file, shown, note, wait=cases.append):
+        survey.add(case, int(case.place.rpartition(":")[2]))
+        cases.append(case)
+    problems.extend(survey.repeated(case for case in cases if waits(case)))
+    if problems:
+        raise InputError(problems)
+    return cases
 
 
 def known_golden(
@@ -160,7 +187,7 @@ def _again(source: GoldenSource, file: Path | None, shown: str, reading: Reading
         _changed(Problem(shown, "these are not the cases that were checked"))
 
 
-def read_cases(
+def read_cases(  # noqa: PLR0913 - each is a fact about the reading
     source: GoldenSource,
     file: Path | None,
     shown: str,
@@ -168,8 +195,19 @@ def read_cases(
     *,
     reading: Reading = PLAIN,
     warn: Note = unheard,
+    wait: Callable[[Case], None] = lambda case: None,
 ) -> Iterator[tuple[int, Case]]:
-    """Yield the valid cases of a set with their lines; `note` is called for every problem, `warn` for warnings."""
+    """Yield the valid cases of a set that count, with their lines.
+
+    Args:
+        source: source in the suite.
+        file: the resolved file, `None` for a hub data set.
+        shown: name of the file in messages.
+        note: called for every problem.
+        reading: the meaning of columns in the rest of the suite.
+        warn: called for warnings.
+        wait: called for each case with `needs_reference`, which is left out.
+    """
     table, rows = open_rows(source, file, shown, note, warn)
     columns = ColumnReader(source, reading, table, note, warn)
     told = set[str]()
@@ -197,7 +235,9 @@ def read_cases(
             converses=reading.converses,
             plays_user=reading.plays_user,
         )
-        if case is not None:
+        if case is not None and waits(case):
+            wait(case)
+        elif case is not None:
             yield line, case
     columns.finish()
 

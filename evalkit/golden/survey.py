@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from evalkit.errors import Problem
 from evalkit.golden.json_lines import Note
+from evalkit.text.numbers import plural
 from evalkit.types import Case
 
 FEW_CASES = 30
@@ -83,6 +84,24 @@ class GoldenSurvey:
             counts[value] = counts.get(value, 0) + 1
         for lacked in self._need(case) if self._need else ():
             self.missing.setdefault(lacked, Lack(case.place)).add(case.id)
+
+    def repeated(self, waiting: Iterable[Case]) -> Iterator[Problem]:
+        """Yield the ids of waiting cases that another case has."""
+        lines = dict(self._line_of_id)
+        for case in waiting:
+            line = int(case.place.rpartition(":")[2])
+            if (first := lines.setdefault(case.id, line)) != line:
+                yield Problem(case.place, f"`id` {case.id!r} repeats line {first}", "give each case its own id")
+
+    def waiting(self, waiting: Sequence[Case]) -> Iterator[Problem]:
+        """Yield a warning if cases do not count because they have no reference yet."""
+        if not waiting:
+            return
+        lack = Lack(waiting[0].place)
+        for case in waiting:
+            lack.add(case.id)
+        what = f"{plural(lack.n, 'case')} with `needs_reference` left out until the reference is written: {lack}"
+        yield Problem(lack.place, what, "write `reference`, and remove `needs_reference`")
 
     def _compare(self, case: Case, line: int) -> None:
         """Warn about two cases with the same input and different expectations, which cannot both pass."""

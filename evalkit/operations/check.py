@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evalkit.errors import Problem
+from evalkit.golden.proofs import read_proofs, unproven
 from evalkit.operations.conversation_calls import ConversationCalls, conversation_calls, single_calls
 from evalkit.operations.plan_systems import ready_systems
 from evalkit.operations.run import Request, ready
@@ -32,14 +35,17 @@ class SoundSuite:
     """Name of the baseline's folder, `None` before the first baseline is saved."""
     systems: tuple[Ready, ...] = ()
     """The systems of a suite with several, in its order."""
+    unproven: tuple[Problem, ...] = ()
+    """Warnings about regression cases that no two runs have proven in time."""
 
 
-async def check_suite(suite_file: Path, env: Mapping[str, str]) -> SoundSuite:
+async def check_suite(suite_file: Path, env: Mapping[str, str], today: datetime.date | None = None) -> SoundSuite:
     """Check a suite.
 
     Args:
         suite_file: the suite.
         env: the environment, for secrets and the base branch.
+        today: the day that the age of regression cases is counted to; `None` to leave it out.
 
     Raises:
         InputError: reports every problem of suite, golden set, system, scorers, gate, labels and baseline.
@@ -63,10 +69,14 @@ async def check_suite(suite_file: Path, env: Mapping[str, str]) -> SoundSuite:
         else:
             open_cases = (case for case in prepared.golden.open() if chosen is None or case.digest in chosen)
             calls += conversation_calls(one, ((case, repeats) for case in open_cases))
+    late: tuple[Problem, ...] = ()
+    if today is not None and suite.golden_file is not None:
+        late = tuple(unproven(prepared.golden.open(), read_proofs(suite.golden_file), today))
     return SoundSuite(
         prepared=prepared,
         calls=calls,
         systems=tuple(systems),
         n_labels=len(terms.labels),
         baseline=terms.baseline_folder.path.name if terms.baseline_folder else None,
+        unproven=late,
     )

@@ -1,0 +1,92 @@
+"""Change rows of a golden set in JSON Lines; every other line stays as it is, byte for byte."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evalkit.disk.writing import drafted
+from evalkit.errors import InputError, Problem, StoreError
+from evalkit.golden.json_lines import parse_row
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def refuse_other_kinds(file: Path, shown: str) -> None:
+    """Reject a set that cannot be changed line by line.
+
+    Raises:
+        InputError: it is not a JSON Lines file.
+    """
+    if file.suffix.lower() != ".jsonl":
+        fix = "save it as JSON Lines (.jsonl), one row per line"
+        raise InputError(Problem(shown, "only a JSON Lines set can be changed", fix))
+
+
+def set_fields(file: Path, shown: str, changes: Mapping[int, Mapping[str, str]]) -> None:
+    """Set fields of some rows.
+
+    Args:
+        file: the set, a JSON Lines file in UTF-8.
+        shown: its name in messages.
+        changes: line (from 1) -> the fields to set.
+
+    Raises:
+        InputError: a line to change is not a row; the file is unchanged.
+        StoreError: the file cannot be written; it is unchanged.
+    """
+    refuse_other_kinds(file, shown)
+    lines = _lines(file, shown)
+    problems: list[Problem] = []
+    for number, fields in changes.items():
+        line = lines[number - 1] if number <= len(lines) else b""
+        start = _BOM if line.startswith(_BOM) else b""
+        row = parse_row(line.removeprefix(start), f"{shown}:{number}", problems.append)
+        if row is not None:
+            end = line[len(line.rstrip(b"\r\n")) :]
+            lines[number - 1] = start + row_line({**row, **fields}) + end
+    if problems:
+        raise InputError(problems)
+    _write(file, lines)
+
+
+def add_row(file: Path, shown: str, row: Mapping[str, Any]) -> None:
+    """Append a row; a set that does not exist yet is created.
+
+    Raises:
+        InputError: the set is not a JSON Lines file.
+        StoreError: the file cannot be written; it is unchanged.
+    """
+    refuse_other_kinds(file, shown)
+    lines = _lines(file, shown) if file.exists() else []
+    if lines and not lines[-1].endswith(b"\n"):
+        lines[-1] += b"\n"
+    _write(file, [*lines, row_line(row) + b"\n"])
+
+
+def row_line(row: Mapping[str, Any]) -> bytes:
+    """Return a row as a line of JSON without its end."""
+    return json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _lines(file: Path, shown: str) -> list[bytes]:
+    try:
+        return _split(file.read_bytes())
+    except OSError as error:
+        raise StoreError.of(shown, error, "then try again") from None
+
+
+def _write(file: Path, lines: list[bytes]) -> None:
+    try:
+        with drafted(file) as draft:
+            draft.writelines(lines)
+    except OSError as error:
+        raise StoreError.of(file, error, "then try again") from None
+
+
+def _split(content: bytes) -> list[bytes]:
+    """Split at line feeds only, as the reader does."""
+    *whole, rest = content.split(b"\n")
+    return [*(line + b"\n" for line in whole), *([rest] if rest else [])]
