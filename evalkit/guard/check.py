@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from evalkit.formats.contexts import read_contexts
-from evalkit.guard.levels import Checked, CheckedClaim, Level, LevelFailed
+from evalkit.guard.levels import Checked, CheckedClaim, GuardLevel, LevelFailed
 from evalkit.guard.settings import ALL, Action, GuardSettings, LevelName
 from evalkit.text.values import one_line
 from evalkit.types import Case, Output
@@ -69,7 +69,7 @@ class Guard:
     `async with` closes the connections to the judge. Without a judge there is nothing to close.
     """
 
-    def __init__(self, settings: GuardSettings, levels: Sequence[Level]) -> None:
+    def __init__(self, settings: GuardSettings, levels: Sequence[GuardLevel]) -> None:
         self.settings = settings
         self.counts = GuardCounts()
         self._levels = tuple(levels)

@@ -62,7 +62,7 @@ class LevelFailed(Exception):
     """A level cannot score an answer."""
 
 
-class Level(Protocol):
+class GuardLevel(Protocol):
     """Scores answers."""
 
     @property
@@ -216,7 +216,7 @@ class GuardModels:
     root: Path = Path()
     """Folder that the path of the local model is relative to."""
 
-    def levels(self, place: str) -> tuple[Level, ...]:
+    def levels(self, place: str) -> tuple[GuardLevel, ...]:
         """Return every level that can be asked, in order.
 
         Args:
@@ -225,7 +225,7 @@ class GuardModels:
         Raises:
             InputError: the local model cannot be used.
         """
-        levels: list[Level] = [RulesLevel()]
+        levels: list[GuardLevel] = [RulesLevel()]
         if self.nli is not None:
             levels.append(NliLevel(load_entailment(self.nli, self.root, place)))
         if self.judge is not None:
@@ -233,7 +233,7 @@ class GuardModels:
         return tuple(levels)
 
 
-def open_levels(settings: GuardSettings, env: Mapping[str, str], root: Path, shown: str) -> tuple[Level, ...]:
+def open_levels(settings: GuardSettings, env: Mapping[str, str], root: Path, shown: str) -> tuple[GuardLevel, ...]:
     """Return the levels of a guard, in the order in which they are asked.
 
     Args:

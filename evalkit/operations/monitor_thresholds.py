@@ -12,7 +12,7 @@ from evalkit.disk.writing import replacing
 from evalkit.errors import InputError, Problem, StoreError, noting, what_and_fix
 from evalkit.golden.read import read_cases
 from evalkit.golden.source import GoldenSource, Reading
-from evalkit.guard.levels import GuardModels, Level, LevelFailed
+from evalkit.guard.levels import GuardModels, GuardLevel, LevelFailed
 from evalkit.guard.settings import ALL, Action, GuardSettings, LevelName, LevelThresholds, Promise, guard_text
 from evalkit.monitor.settings import load_monitor
 from evalkit.scorers.judges.local_entailment import NliModel
@@ -242,7 +242,7 @@ async def guard_thresholds(
 
 
 async def _calibrated(
-    level: Level, answers: Sequence[LabelledAnswer], options: GuardOptions, shown: str, done: Callable[[], None]
+    level: GuardLevel, answers: Sequence[LabelledAnswer], options: GuardOptions, shown: str, done: Callable[[], None]
 ) -> LevelReport:
     scores = await _scores(level, answers, done)
     scored = [(one, score) for one, score in zip(answers, scores, strict=True) if isinstance(score, float)]
@@ -279,7 +279,7 @@ async def _calibrated(
     )
 
 
-async def _scores(level: Level, answers: Sequence[LabelledAnswer], done: Callable[[], None]) -> list[float | str]:
+async def _scores(level: GuardLevel, answers: Sequence[LabelledAnswer], done: Callable[[], None]) -> list[float | str]:
     """Return the score of each answer, or why it could not be scored."""
     free = asyncio.Semaphore(IN_FLIGHT)
 
