@@ -12,7 +12,7 @@ from evalkit.disk.writing import replacing
 from evalkit.errors import InputError, Problem, StoreError, noting, what_and_fix
 from evalkit.golden.read import read_cases
 from evalkit.golden.source import GoldenSource, Reading
-from evalkit.guard.levels import GuardModels, GuardLevel, LevelFailed
+from evalkit.guard.levels import GuardLevel, GuardModels, LevelFailed
 from evalkit.guard.settings import ALL, Action, GuardSettings, LevelName, LevelThresholds, Promise, guard_text
 from evalkit.monitor.settings import load_monitor
 from evalkit.scorers.judges.local_entailment import NliModel
