@@ -70,7 +70,7 @@ def nested(depth):
         ({}, "text: missing; the answer has no keys"),
         ({"text": None}, "text: expected a string, got None"),
         ({"text": "a", "context": []}, "unknown key str 'context'; did you mean `contexts`?"),
-        ({"text": "a", "xyz": 1}, "unknown key str 'xyz'; the keys are text, contexts, usage"),
+        ({"text": "a", "xyz": 1}, "unknown key str 'xyz'; the keys are text, text_known, contexts, usage"),
         ({"text": "a", "contexts": "p"}, "contexts: expected a list, got str 'p'"),
         ({"text": "a", "contexts": ["p", 2]}, "contexts[1]: expected a text or {id, text, score}, got int 2"),
         ({"text": "a", "usage": 3}, "usage: expected {input_tokens, output_tokens, cost_usd, model}, got int 3"),
