@@ -139,7 +139,7 @@ def test_a_link_to_a_folded_trend_unfolds_it(tmp_path: Path, page: Path) -> None
         number = await tab.value(f"{folded}.id")
         assert await tab.value(f"document.querySelector('.alarms a[href=\"#{number}\"]') !== null")
         await tab.value(f"document.querySelector('.alarms a[href=\"#{number}\"]').click()")
-        await tab.until("document.querySelector('.metric details').open")
+        await tab.until(f"{folded}.closest('details').open")
         await tab.until(f"{folded}.getBoundingClientRect().top < innerHeight")
 
     browse(tmp_path, visit)
