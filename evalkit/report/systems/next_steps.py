@@ -47,8 +47,7 @@ def _steps(comparison: SystemComparison, runs: Sequence[SystemRun], folder: str,
 def _after_merge(
     comparison: SystemComparison, runs: Sequence[SystemRun], approved: SystemFigures, folder: str
 ) -> NextStep:
-    """Return the step that makes later runs compare with the approved system, if it is the best: as reference, or as
-    saved baseline."""
+    """Return the step after an approval; later runs compare with a saved baseline, or with the best system alone."""
     found = {run.figures.name: run for run in runs}
     own, reference = found.get(approved.name), found.get(comparison.reference)
     compared = own.decision.comparison if own is not None and own.decision is not None else None
