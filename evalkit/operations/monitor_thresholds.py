@@ -69,7 +69,7 @@ class GuardThresholds:
         """Write `guard.json`.
 
         Raises:
-            StoreError: it cannot be written.
+            StoreError: the file cannot be written.
         """
         try:
             with replacing(file) as text:
