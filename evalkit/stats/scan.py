@@ -198,7 +198,8 @@ def window_mean(days: DailySums, weekend: Bools, level: Level, stream: int, last
 def smallest_change(level: Level, streams: Streams, a_day: Floats, threshold: float, within: int) -> Floats:
     """Return the smallest change for the worse that an alarm finds within `within` days in half of all cases.
 
-    Of shape (S,). It is the change at which the statistic of the longest usable window has `threshold` as its expected value.
+    Shape (S,). It is the change at which the statistic of the longest usable window has `threshold` as its expected
+    value.
 
     Args:
         level: The reference, shape (S,).
