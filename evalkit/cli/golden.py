@@ -207,7 +207,7 @@ def _print_pairs(file: Path, found: "Deduplicated") -> None:
     from evalkit.text.numbers import plural
 
     for pair in found.open_pairs:
-        why = f": {others(pair)}" if pair.differences else ""
+        why = f": {others(pair.differences)}" if pair.differences else ""
         typer.echo(f"{pair.kind} ({pair.jaccard:.2f}){why}")
         for each in (pair.first, pair.second):
             typer.echo("  " + cut(on_one_line(f"{each.place} {each.id}: {each.text}"), _PAIR_WIDTH))
