@@ -1,10 +1,17 @@
 """Add a checked case to its golden set, and show what was added."""
 
+from collections.abc import Iterable
+
 import typer
 
 from evalkit.operations.new_case import NewCase, write_case
 from evalkit.text.escaping import visible
 from evalkit.text.numbers import plural
+
+
+def others(differences: Iterable[str]) -> str:
+    """Name what differs in a pair, such as `other number and contexts`."""
+    return "other " + " and ".join("capitalised word" if each == "name" else each for each in differences)
 
 
 def add_and_show(case: NewCase, *, dry_run: bool) -> None:
@@ -16,7 +23,7 @@ def add_and_show(case: NewCase, *, dry_run: bool) -> None:
     for word, n in case.replaced.items():
         typer.echo(f"replaced {plural(n, word.lower().replace('_', ' '))}")
     for pair in case.variants:
-        what = f"{pair.first.id} ({pair.jaccard:.2f}, other {' and '.join(pair.differences)})"
+        what = f"{pair.first.id} ({pair.jaccard:.2f}, {others(pair.differences)})"
         typer.echo(visible(f"variant of {what}"))
     if not dry_run:
         write_case(case)

@@ -97,7 +97,8 @@ def _own_baseline(found: SoundSuite) -> str:
 def _work(found: SoundSuite) -> str:
     suite = found.prepared.suite
     if not found.systems and suite.system_kind == "replay":
-        return f"reads {_range(found.calls.system)} stored answers and calls no system"
+        answers = "stored answer" if found.calls.system.high == 1 else "stored answers"
+        return f"reads {_range(found.calls.system)} {answers} and calls no system"
     n = suite.options.concurrency
     return f"makes {_calls(found.calls)}, {n} at once{' for each system' if found.systems else ''}"
 

@@ -166,9 +166,10 @@ def prove(
     failed: Annotated[str | None, typer.Option(metavar="RUN", help="Run of the version before the fix.")] = None,
     passed: Annotated[str | None, typer.Option(metavar="RUN", help="Run of the fixed version.")] = None,
 ) -> None:
-    """Record that the version before a fix failed a regression case, and the fixed one passed it.
+    """Record that a fix turned a failed case into a passed one.
 
-    Without a case, list the regression cases and whether they are proven.
+    The version before the fix must have failed the regression case, and the fixed one passed it. Without a case,
+    list the regression cases and whether they are proven.
 
     Example: evalkit golden prove golden/cases.jsonl aml-01 --failed before --passed latest
 
@@ -182,7 +183,10 @@ def prove(
     if case is None:
         if failed is not None or passed is not None:
             raise InputError(Problem("CASE", "no case given", "name the id of the case that the runs prove"))
-        for each in regression_cases(set):
+        found = regression_cases(set)
+        if not found:
+            typer.echo(visible(f"no regression cases in {set}"))
+        for each in found:
             since = f"since {each.since}" if each.since else "no day in `since`"
             proof = each.proof
             state = f"proven on {proof.at} by {proof.failed.run} and {proof.passed.run}" if proof else "not proven"
@@ -196,10 +200,14 @@ def prove(
 
 
 def _print_pairs(file: Path, found: "Deduplicated") -> None:
+    from evalkit.cli.added_case import others
+    from evalkit.cli.output import CommandOutput
+    from evalkit.operations.dedup import next_steps
+    from evalkit.report.console import print_steps
     from evalkit.text.numbers import plural
 
     for pair in found.open_pairs:
-        why = f": {', '.join(pair.differences)}" if pair.differences else ""
+        why = f": {others(pair.differences)}" if pair.differences else ""
         typer.echo(f"{pair.kind} ({pair.jaccard:.2f}){why}")
         for each in (pair.first, pair.second):
             typer.echo("  " + cut(on_one_line(f"{each.place} {each.id}: {each.text}"), _PAIR_WIDTH))
@@ -212,8 +220,7 @@ def _print_pairs(file: Path, found: "Deduplicated") -> None:
     if not found.complete:
         typer.echo("the set holds many cases of one template, so pairs may be missing", err=True)
     if found.open_pairs:
-        typer.echo(f"to count pairs as one: evalkit golden dedup {file} --json > pairs.json, remove the pairs that are")
-        typer.echo(f"not duplicates from it, then: evalkit golden dedup {file} --accept pairs.json")
+        print_steps(next_steps(file), CommandOutput().results)
 
 
 def _print_pairs_json(file: Path, found: "Deduplicated") -> None:

@@ -48,10 +48,10 @@ def print_tournament(found: TournamentFound, console: Console) -> None:
         table.add_row(str(place + 1), Text(one_line(name, 60)), *(cells or ["", ""]))
     console.print(table)
     console.print(f"  shown first, an equal answer is chosen in {figure(found.position, _RATE)} of the pairs")
-    for word, names in (("undefeated", found.undefeated), ("without a win", found.winless)):
+    for word, size, names in (("undefeated", "lead", found.undefeated), ("without a win", "gap", found.winless)):
         if names:
             listed = ", ".join(one_line(name, 60) for name in names)
-            console.print(Text(f"  {word}, so by how much is unknown: {listed}"), soft_wrap=True)
+            console.print(Text(f"  {word}, so the size of the {size} is unknown: {listed}"), soft_wrap=True)
     if found.n_missing:
         kinds = ", ".join(f"{kind} {n}" for kind, n in found.missing_kinds.items())
         console.print(f"  {plural(found.n_missing, 'pair')} without a usable reply: {kinds}", soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,12 +16,15 @@ from evalkit.gate.findings import only_warns
 from evalkit.gate.policy import Best
 from evalkit.gate.words import SHOWN_CASES, calibrate_first, some, unproven_judges
 from evalkit.results import OVERALL, Check, Estimate, Summary
-from evalkit.stats.differences import of_pairs, simultaneous
-from evalkit.stats.system_ranks import LEVEL
+from evalkit.stats.differences import NO_SPREAD, of_pairs, simultaneous
+from evalkit.stats.intervals import cases_to_prove
+from evalkit.stats.system_ranks import LEVEL, cases_to_find
 from evalkit.text.numbers import bounds, difference, limit, style_of
 
 _SHOWN = 3
 """Systems that a reason names."""
+WIDEST = 0.1
+"""Half-width of an interval, as a share of the scale, above which a worse result than shown cannot be excluded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +123,16 @@ def _check(frame: FrozenFrame, summary: Summary, policy: Best, contender: Conten
         rank = "which has no rank" if len(unknown) == 1 else "which have no rank"
         reason = f"{metric.name}: not compared with {some(unknown, _SHOWN)}, {rank}"
         return replace(blank, outcome="insufficient evidence", observed=_own(standings.table, name), reason=reason)
+    widest = max(policy.within, _tenth(standings.table, name))
+    unsettled = [other for other in ordered if _is_unsettled(known[other], policy.within, widest)]
+    if unsettled:
+        first = known[unsettled[0]]
+        needed = max((_needed(standings, name, other, policy.within, widest) or 0 for other in unsettled), default=0)
+        about = f": about {needed:,} are needed" if needed > first.n else ""
+        few = f"too few cases to show that no system is better{about}"
+        reason = f"{metric.name}: {few} ({unsettled[0]}: {_size(first, standings)} better)"
+        own = _own(standings.table, name)
+        return replace(blank, outcome="insufficient evidence", observed=own, drop=first, reason=reason)
     closest = f" ({ordered[0]}: {_size(known[ordered[0]], standings)} better)" if ordered else ""
     reason = f"{metric.name}: {blank.need}{closest}"
     drop = known[ordered[0]] if ordered else None
@@ -128,6 +142,38 @@ def _check(frame: FrozenFrame, summary: Summary, policy: Best, contender: Conten
 def _end(seen: Estimate) -> float:
     """Return by how much the other system is surely better; below any margin if that is unknown."""
     return -np.inf if seen.low is None else seen.low
+
+
+def _tenth(table: SystemTable, name: str) -> float:
+    """Return `WIDEST` of the metric's scale; of the system's own figure if the scale has no end."""
+    scale = table.span if math.isfinite(table.span) else abs(_own(table, name).value or 0.0)
+    return WIDEST * scale
+
+
+def _is_unsettled(seen: Estimate, within: float, widest: float) -> bool:
+    """Return whether the other system may be better by more than the margin, and the interval is too wide to say."""
+    if seen.value is None or seen.high is None:
+        return True
+    return seen.high > within and seen.high - seen.value > widest
+
+
+def _needed(standings: Standings, name: str, other: str, within: float, widest: float) -> int | None:
+    """Return how many cases would tell two systems apart; `None` if that is not known."""
+    seen, table = standings.gaps[name, other], standings.table
+    if seen.value is None:
+        return None
+    names = [each.name for each in table.systems]
+    pair = names.index(name), names.index(other)
+    if seen.method == NO_SPREAD:
+        level = LEVEL / math.comb(len(standings.ranked), 2)
+        groups = cases_to_prove(1 - widest / (table.span - seen.value), confidence_level=1 - level)
+        n_groups = int(of_pairs(table.values, [pair], table.clusters).n_clusters[0])
+        return None if groups is None else math.ceil(groups * seen.n / n_groups)
+    difference = max(abs(seen.value - within), widest)
+    if difference <= 0:
+        return None
+    rng = np.random.default_rng([standings.seed, 0])
+    return cases_to_find(difference, table.values, pair, table.clusters, rng=rng)
 
 
 def _size(seen: Estimate, standings: Standings) -> str:

@@ -197,7 +197,7 @@ def read_cases(  # noqa: PLR0913 - each is a fact about the reading
     warn: Note = unheard,
     wait: Callable[[Case], None] = lambda case: None,
 ) -> Iterator[tuple[int, Case]]:
-    """Yield the valid cases of a set that count, with their lines.
+    """Yield the valid cases of a set with their lines, without those that need a reference.
 
     Args:
         source: source in the suite.

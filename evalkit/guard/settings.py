@@ -108,7 +108,7 @@ def read_guard(file: Path, shown: str) -> GuardSettings:
         shown: its name in messages.
 
     Raises:
-        InputError: it is missing, of another version, or not as it was written.
+        InputError: the file is missing, of another version, or not as it was written.
     """
     try:
         record = read_json(file)

@@ -93,7 +93,7 @@ def merge_known(found: Sequence[Alarm], known: Sequence[Alarm], today: str, sinc
         elif old.sent:
             # It was reported to somebody, so its end is kept too.
             reason = "a new reference was made" if old.began < since else "later calls no longer show it"
-            reason = "the pace is back in the budget" if old.metric == SPEND else reason
+            reason = "spending is within the budget again" if old.metric == SPEND else reason
             kept.append(replace(old, ended=today, end_reason=reason))
     return (*kept, *merged)
 

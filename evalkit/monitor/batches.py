@@ -1,8 +1,8 @@
 """The journal of batches: a batch counts once its line is written, and everything else follows from it.
 
 A batch is some calls with all that was found out about them. Its observations and texts are written first. Then one
-sealed line in `batches.jsonl` makes it count. Then its ids and figures are added. Whatever a killed process leaves
-before that line is removed, and whatever it did not do after it is done by the next one.
+sealed line in `batches.jsonl` makes it count. Then its ids and figures are added. The next
+process removes what a killed one wrote before that line, and does what was missing after it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class BatchJournal:
         """Open the journal in the folder of a monitor, and make it if there is none.
 
         Raises:
-            StoreError: it cannot be opened.
+            StoreError: the journal cannot be opened.
         """
         self._file = folder / BATCHES
         try:
@@ -70,7 +70,7 @@ class BatchJournal:
         """Write a batch, and return where its line ends.
 
         Raises:
-            StoreError: it cannot be written.
+            StoreError: the journal cannot be written.
         """
         record = {"format": FORMAT, **asdict(batch)}
         line = seal(json.dumps(record, sort_keys=True, allow_nan=False).encode())

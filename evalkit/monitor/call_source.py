@@ -88,7 +88,7 @@ def parquet_calls(
     """Yield the calls of a Parquet file that were not read; it does not grow, so that the cursor counts rows.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the source cannot be read.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -121,7 +121,7 @@ class RowReader:
         """Read one row.
 
         Raises:
-            RowRefused: it is not a call.
+            RowRefused: the row is not a call.
         """
         if not isinstance(row, Mapping):
             raise RowRefused("not an object; write one JSON object a line")
@@ -234,7 +234,7 @@ def check_time(at: float | None, name: str, now: float) -> float:
     """Return the seconds since 1970 of a call.
 
     Raises:
-        RowRefused: they are missing, before the year 2000, or more than a day ahead of the clock.
+        RowRefused: the time is missing, before the year 2000, or more than a day ahead of the clock.
     """
     if at is None:
         raise RowRefused(f"{name}: missing; every call needs a time")

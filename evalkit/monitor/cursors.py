@@ -116,7 +116,7 @@ def _hash(data: bytes) -> str:
 
 
 def is_log(name: str) -> bool:
-    """Return whether a file of a folder is read: not hidden, temporary, packed or a database."""
+    """Return whether a file in a log folder is a log: not hidden, temporary, packed or a database."""
     return not name.startswith(".") and Path(name).suffix not in PACKED | {".tmp", ".sqlite"}
 
 

@@ -153,7 +153,7 @@ def read_names(file: Path) -> NameList:
     """Read a list of names: one a line, in UTF-8; blank lines and lines that begin with `#` are skipped.
 
     Raises:
-        InputError: it cannot be read, has no name, more than 100,000, or a name of more than 10 words.
+        InputError: the list cannot be read, has no name, more than 100,000, or a name of more than 10 words.
     """
     shown = str(file)
     try:

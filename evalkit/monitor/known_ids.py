@@ -50,7 +50,7 @@ class KnownIds:
         """Write the ids of a batch on a day.
 
         Raises:
-            StoreError: they cannot be written.
+            StoreError: the ids cannot be written.
         """
         file = self._file(day, batch)
         try:

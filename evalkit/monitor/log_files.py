@@ -95,7 +95,7 @@ def read_log(path: Path, cursors: Mapping[str, Cursor], notes: list[LogNote]) ->
         notes: Gets what is worth a word about the file.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the file cannot be read.
     """
     shown = shown_path(path)
     try:

@@ -76,7 +76,7 @@ def write_observations(folder: Path, found: Observations) -> Path:
     """Write a file, atomically, and return it.
 
     Raises:
-        StoreError: it cannot be written.
+        StoreError: the file cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -106,7 +106,7 @@ def read_observations(file: Path) -> Observations:
     """Read a file.
 
     Raises:
-        StoreError: it cannot be read, or is not one of evalkit's.
+        StoreError: the file cannot be read, or is not one of evalkit's.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -28,7 +28,7 @@ def append_texts(folder: Path, day: int, rows: Sequence[Row]) -> int:
     """Write the rows of sampled calls, and return the bytes of the day's file.
 
     Raises:
-        StoreError: they cannot be written.
+        StoreError: the texts cannot be written.
     """
     file = texts_file(folder, day)
     try:

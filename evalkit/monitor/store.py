@@ -124,7 +124,7 @@ class MonitorStore:
         """Return what the next batch goes on from.
 
         Raises:
-            StoreError: it cannot be read.
+            StoreError: the store cannot be read.
         """
         found = self.series.state()
 
@@ -148,7 +148,7 @@ class MonitorStore:
             observed: Its calls by day.
 
         Raises:
-            StoreError: it cannot be written; the batch does not count then, or is finished by the next process.
+            StoreError: the store cannot be written; the batch does not count then, or is finished by the next process.
         """
         files = {}
         for each in observed:

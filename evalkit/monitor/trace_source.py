@@ -173,7 +173,7 @@ class TraceReader:
         """Return the call of a complete trace.
 
         Raises:
-            RowRefused: it does not hold question or time.
+            RowRefused: the trace does not hold question or time.
         """
         found = call_of_trace(tree)
         at = check_time(tree.started / _NANO if tree.started else None, "startTimeUnixNano", self._now)

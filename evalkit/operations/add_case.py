@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,11 +67,27 @@ def case_of_run(name: str, review: Review, file: Path) -> NewCase:
     Raises:
         InputError: there is no such run or case, or something keeps it out of the set.
     """
+    refuse_lost_folder(file, "SET")
     folder, case = _case_in_run(name)
     row = row_of(case)
     row = {name: value for name, value in row.items() if name != NEEDS_REFERENCE and not _is_provenance(name, value)}
     source = {"run": folder.manifest().run_id, "case": case.id}
     return reviewed_case(row, source, review, file)
+
+
+def refuse_lost_folder(file: Path, place: str) -> None:
+    """Reject a set in a folder that does not exist.
+
+    Args:
+        file: the set.
+        place: flag or argument that names it.
+
+    Raises:
+        InputError: gives the command that makes the folder.
+    """
+    if not file.parent.is_dir():
+        fix = f"make it first: mkdir {shlex.quote(str(file.parent))}"
+        raise InputError(Problem(place, f"{file.parent} is not a folder", fix))
 
 
 def reviewed_case(row: dict[str, object], source: dict[str, str], review: Review, file: Path) -> NewCase:
@@ -79,7 +96,7 @@ def reviewed_case(row: dict[str, object], source: dict[str, str], review: Review
     Raises:
         InputError: reports everything that keeps it out of the set.
     """
-    _check(review)
+    _check(review, has_reference=bool(review.reference or row.get("reference")))
     row |= {"kind": review.kind, "severity": review.severity}
     if review.id is not None:
         row["id"] = review.id
@@ -153,7 +170,7 @@ def regression_cases(file: Path) -> tuple[RegressionCase, ...]:
     )
 
 
-def _check(review: Review) -> None:
+def _check(review: Review, *, has_reference: bool) -> None:
     problems = [
         Problem(flag, "is empty", "write a short text") for flag, text in _texts(review) if not text.strip()
     ] + [
@@ -170,6 +187,8 @@ def _check(review: Review) -> None:
         for each in review.cohorts
         if not all(_cohort(each))
     ]
+    if review.needs_reference and has_reference:
+        problems.append(Problem("--needs-reference", "the case has a reference", "leave out --needs-reference"))
     if problems:
         raise InputError(problems)
 
@@ -207,7 +226,7 @@ def _case_in_run(name: str) -> tuple[RunFolder, Case]:
 
 
 def _unproven(case: Case, run: StoredRun, flag: str, wanted: Verdict) -> Iterator[Problem]:
-    """Yield why a run does not show that the case has a verdict."""
+    """Yield why a run does not show that the case got the wanted verdict."""
     shown = run.folder.shown
     rows = [row for row in run.folder.rows() if row.case.id == case.id]
     same = [row for row in rows if row.case.digest == case.digest]

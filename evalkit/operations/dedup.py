@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from evalkit.errors import InputError, Problem, noting
 from evalkit.golden.near_duplicates import NearPair, NearPairs, near_duplicates, near_text
 from evalkit.golden.read import read_all
 from evalkit.golden.write import refuse_other_kinds, set_fields
+from evalkit.report.next_steps import NextStep
 from evalkit.types import Case
 
 _COPY = "give the output of `evalkit golden dedup SET --json` without the pairs that you reject"
@@ -59,6 +61,15 @@ def find_duplicates(file: Path) -> Deduplicated:
         open_pairs=tuple(pairs),
         n_accepted=len(found.pairs) - len(pairs),
         complete=found.complete,
+    )
+
+
+def next_steps(file: Path) -> tuple[NextStep, ...]:
+    """Return how to accept pairs of a set, with commands to copy."""
+    command = f"evalkit golden dedup {shlex.quote(str(file))}"
+    return (
+        NextStep("to count pairs as one, write them to a file", f"{command} --json > pairs.json"),
+        NextStep("remove the pairs that are not duplicates from it, then", f"{command} --accept pairs.json"),
     )
 
 

@@ -14,7 +14,7 @@ from evalkit.monitor.cohort_values import OTHER
 from evalkit.monitor.sampled_texts import SAMPLED, sampled_rows
 from evalkit.monitor.series import date_of, day_of
 from evalkit.monitor.settings import Monitor, load_monitor
-from evalkit.operations.add_case import Review, reviewed_case
+from evalkit.operations.add_case import Review, refuse_lost_folder, reviewed_case
 from evalkit.operations.new_case import NewCase
 from evalkit.types import Row
 
@@ -48,6 +48,7 @@ def incident_case(file: Path, call_id: str, review: Review, golden: Path) -> Inc
         InputError: no text of the call is kept, or something keeps the case out of the set.
         StoreError: the texts cannot be read.
     """
+    refuse_lost_folder(golden, "--to")
     monitor = load_monitor(file)
     row = _sampled(monitor, call_id)
     day = date_of(int(_number(row.case.fields.get("at")) // 86_400))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,14 @@ from evalkit.scorers.judges.local_entailment import NliModel
 from evalkit.scorers.rules.rule import passages
 from evalkit.stats.conformal import block_thresholds, pass_threshold
 from evalkit.systems.output import to_output
+from evalkit.text.escaping import cut, on_one_line
 from evalkit.types import Case, Failure, Output
 
 Progress = Callable[[int, int], None]
 """Called with the number of scored answers and the number of all, over every level."""
 IN_FLIGHT = 16
+_SHOWN_LABEL = 40
+"""Characters that are shown of a label that is not one."""
 LABEL = "good"
 """Field of a labelled row: true if every claim of the answer is supported."""
 
@@ -65,7 +69,7 @@ class GuardThresholds:
         """Write `guard.json`.
 
         Raises:
-            StoreError: it cannot be written.
+            StoreError: the file cannot be written.
         """
         try:
             with replacing(file) as text:
@@ -141,9 +145,9 @@ def read_labelled(file: Path, shown: str, by: str | None) -> tuple[LabelledAnswe
 def _labelled(case: Case, by: str | None) -> LabelledAnswer | Problem:
     good, stored = case.fields.get(LABEL), case.fields.get("output")
     if not isinstance(good, bool):
-        given = "no" if LABEL not in case.fields else "another"
-        fix = 'write `"good": true` if every claim is supported, else `"good": false`'
-        return Problem(case.place, f"{given} value under `{LABEL}`", fix)
+        shown = cut(on_one_line(json.dumps(good, ensure_ascii=False, default=str)), _SHOWN_LABEL)
+        what = f"`{LABEL}` is {shown}" if LABEL in case.fields else f"`{LABEL}` is missing"
+        return Problem(case.place, what, "write true if every claim is supported, else false")
     output = to_output(stored) if stored is not None else None
     if output is None or isinstance(output, Failure):
         why = "no answer" if output is None else output.message
@@ -253,7 +257,10 @@ async def _calibrated(
             good[one.cohort].append(score)
     if not any(good.values()):
         what = f"{level.name} could score none of the good answers: {errors[0] if errors else 'unknown'}"
-        raise InputError(Problem(shown, what, "check the judge with `evalkit judge probe`"))
+        fix = "check the judge with `evalkit judge health`"
+        if level.name != "judge":
+            fix = "read the reason above, and label answers that have contexts"
+        raise InputError(Problem(shown, what, fix))
     promise = options.promise
     blocks = block_thresholds(good, promise.false_block, promise.confidence)
     bad = [score for one, score in scored if not one.good]
@@ -304,7 +311,10 @@ def report_lines(found: GuardThresholds) -> Iterator[str]:
     sure = "on average" if promise.confidence is None else f"in {promise.confidence:.0%} of calibrations"
     yield f"{found.n_good} good and {found.n_bad} bad answers"
     yield f"at most {promise.false_block:.1%} of good answers are blocked, {sure}"
-    yield f"at most {promise.bad_passed:.1%} of all answers are bad and pass"
+    if found.n_bad:
+        yield f"at most {promise.bad_passed:.1%} of all answers are bad and pass"
+    else:
+        yield "no bad answers are labelled: label some to see whether any pass"
     for level in found.levels:
         yield from _level_lines(level, found.settings.by)
 

@@ -119,7 +119,7 @@ async def run_systems(
                 reason = f"deadline of {deadline_s:g} s reached; continue with --resume"
                 asyncio.get_running_loop().call_later(deadline_s, stop.at_once, reason)
             preparing = asyncio.create_task(aside(request.meanwhile))
-            await _ask_all(asked, pace, at_once=planned.run.order == BY_CASE)
+            await _run_all(asked, pace, at_once=planned.run.order == BY_CASE)
             if stop.signal is not None:
                 raise Interrupted(RunFolder(folder.path))
             try:
@@ -226,8 +226,8 @@ def _in_order(planned: PlannedSystems, asked: Sequence[_Asked]) -> None:
         each.session.cases = lambda: cases
 
 
-async def _ask_all(asked: Sequence[_Asked], pace: Pace, *, at_once: bool) -> None:
-    """Ask every system all cases, side by side or one system after the other.
+async def _run_all(asked: Sequence[_Asked], pace: Pace, *, at_once: bool) -> None:
+    """Run all cases on every system, side by side or one system after the other.
 
     Raises:
         EvalkitError: the disk failed; the other systems are cancelled.

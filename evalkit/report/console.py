@@ -74,8 +74,8 @@ def print_steps(steps: Sequence[NextStep], console: Console) -> None:
         return
     console.print()
     for place, step in enumerate(steps):
-        line = _text("next    " if not place else "        ", "bold").append(step.text, style="not bold")
-        console.print(line.append(":" if step.command else ""))
+        text = _text(step.text).append(":" if step.command else "")
+        console.print(_labelled([("next" if not place else "", text)]))
         if step.command:
             console.print(_text(_wrapped(step.command, console.width)), soft_wrap=True)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
@@ -14,6 +16,7 @@ from evalkit.results import OVERALL
 from evalkit.runner.case_checks import METRIC
 from evalkit.runner.grading import Grader
 from evalkit.suite.model import Suite
+from evalkit.types import Metric
 
 
 def metric_name_problems(graders: Sequence[Grader]) -> Iterator[Problem]:
@@ -78,3 +81,17 @@ def _foreign(place: str, value: str, labels: Iterable[str]) -> Problem:
     near = get_close_matches(value, known, n=1)
     fix = f"did you mean `{near[0]}`?" if near else f"write an existing one: {', '.join(labels)}"
     return Problem(place, f"no case belongs to `{value}`", fix)
+
+
+def metrics_of_unbound(suite: Suite, problems: Sequence[Problem]) -> list[Metric]:
+    """Return the gated metrics of scorers that could not be bound, so that a gate on them is not a problem of its own.
+
+    Args:
+        suite: the suite.
+        problems: problems so far; those of a scorer begin with `scorers[INDEX]`.
+    """
+    failed = {int(found[1]) for problem in problems if (found := re.match(r"scorers\[(\d+)\]", problem.place))}
+    scorers = {getattr(entry.options, "name", entry.written) for entry in suite.scorers if entry.index in failed}
+    gated = [check.metric for check in suite.policy.checks if isinstance(check, Threshold)]
+    gated += [name for check in suite.policy.checks if isinstance(check, NoRegression) for name in check.metrics or ()]
+    return [Metric(name, low=-math.inf, high=math.inf) for name in gated if name.partition(".")[0] in scorers]

@@ -23,7 +23,7 @@ from evalkit.runner.case_checks import METRIC, checks_grader
 from evalkit.runner.chat_clients import Replies, Spending, judges_of, open_cache, open_client, unpriced, user_of
 from evalkit.runner.conversations import adds_ended, ended_grader, environment_problems
 from evalkit.runner.grading import Grader
-from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems
+from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems, metrics_of_unbound
 from evalkit.runner.needs import missing, need_of
 from evalkit.runner.unreachable_gates import CaseCounts, case_counts, reach_doubts, reach_problems
 from evalkit.scorers.base import Bindable, CallsProject, Noted, OverConversation, OwnProject, Scorer, Services
@@ -186,7 +186,7 @@ async def prepare(
     except InputError as error:
         problems += [*error.problems, *metric_name_problems(graders)]
     counts.graders = graders
-    problems += (_policy(suite, graders) if services is not None else []) or _reach(
+    problems += (_policy(suite, graders, problems) if services is not None else []) or _reach(
         suite, counts if golden else case_counts(suite, graders), problems
     )
     if problems or golden is None or services is None:
@@ -368,8 +368,9 @@ def _outputs_of(suite: Suite, name: str) -> Iterator[tuple[str, Output]]:
     return ((row.case.digest, row.output) for row in rows if row.output is not None)
 
 
-def _policy(suite: Suite, graders: Sequence[Grader]) -> list[Problem]:
-    metrics = tuple(metric for grader in graders for metric in grader.scorer.metrics)
+def _policy(suite: Suite, graders: Sequence[Grader], problems: Sequence[Problem]) -> list[Problem]:
+    metrics = [metric for grader in graders for metric in grader.scorer.metrics]
+    metrics += metrics_of_unbound(suite, problems)
     return [
         Problem(f"gate[{index}]", what, fix)
         for index, what, fix in policy_problems(suite.policy, metrics, suite.options.cohorts, suite.options.nodes)

@@ -20,6 +20,8 @@ TEST_DRAWS, INTERVAL_DRAWS = 10_000, 4_000
 FEWEST_DRAWS = 2_000
 MOST_PRODUCTS = 2e10
 """Number of multiplications in a test, above which fewer signs are drawn: some seconds."""
+NO_SPREAD = "wilson, no spread"
+"""Method of an interval of differences that are all equal."""
 ROUNDING = 1e-12
 """Share of the largest value below which a difference of two means is 0."""
 
@@ -169,9 +171,7 @@ def _flat(blank: Estimate, mean: float, groups: int, span: float, count: int) ->
         return replace(blank, low=mean, high=mean, reason="zero width: no spread was observed")
     level = (1 - blank.confidence_level) / count
     unseen = wilson(0, groups, confidence_level=1 - level).high or 0.0
-    return replace(
-        blank, low=mean - (mean + span) * unseen, high=mean + (span - mean) * unseen, method="wilson, no spread"
-    )
+    return replace(blank, low=mean - (mean + span) * unseen, high=mean + (span - mean) * unseen, method=NO_SPREAD)
 
 
 def _interval(blank: Estimate, mean: float, error: float, groups: int, critical: float, span: float) -> Estimate:

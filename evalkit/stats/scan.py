@@ -43,7 +43,7 @@ class Streams:
         return np.isnan(self.variances)
 
     def chosen(self, which: Bools) -> Streams:
-        """Return some of the streams, with their pools numbered from 0."""
+        """Return the chosen streams, and number their pools from 0."""
         _, groups = np.unique(self.groups[which], return_inverse=True)
         return Streams(groups.astype(np.int64), self.signs[which], self.variances[which], self.skews[which])
 
@@ -196,9 +196,10 @@ def window_mean(days: DailySums, weekend: Bools, level: Level, stream: int, last
 
 
 def smallest_change(level: Level, streams: Streams, a_day: Floats, threshold: float, within: int) -> Floats:
-    """Return the change for the worse that is found within some days in half of all cases, shape (S,).
+    """Return the smallest change for the worse that an alarm finds within `within` days in half of all cases.
 
-    It is the change at which the statistic of the longest usable window has `threshold` as its expected value.
+    Shape (S,). It is the change at which the statistic of the longest usable window has `threshold` as its expected
+    value.
 
     Args:
         level: The reference, shape (S,).

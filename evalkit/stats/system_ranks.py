@@ -100,9 +100,6 @@ def shrunken_winner(means: Floats, covariance: Floats) -> float | None:
 def cases_to_part(values: Floats, first: int, second: int, clusters: Ints, *, rng: np.random.Generator) -> int | None:
     """Return how many cases would part two systems with 80 % power, if they differ as much as observed.
 
-    The test of all pairs finds T = sum d / sqrt(sum d^2) >= c, so n = ((c sqrt(s^2 + d^2) + z s) / d)^2 clusters, with
-    the mean d and the variance s^2 of the clusters' differences, c the critical value of the family, z = .84.
-
     Args:
         values: Higher is better; shape (n, k), NaN for no value.
         first: Column of the better system.
@@ -113,16 +110,40 @@ def cases_to_part(values: Floats, first: int, second: int, clusters: Ints, *, rn
     Returns:
         Cases in clusters of the observed size; `None` if the means are equal, or no number is finite.
     """
+    observed = float(of_pairs(values, [(first, second)], clusters).means[0])
+    if not observed > 0:
+        return None
+    return cases_to_find(observed, values, (first, second), clusters, rng=rng)
+
+
+def cases_to_find(
+    difference: float, values: Floats, pair: tuple[int, int], clusters: Ints, *, rng: np.random.Generator
+) -> int | None:
+    """Return how many cases would show a difference of two systems with 80 % power, at the observed spread.
+
+    The test of all pairs finds T = sum d / sqrt(sum d^2) >= c, so n = ((c sqrt(s^2 + d^2) + z s) / d)^2 clusters, with
+    the mean d and the variance s^2 of the clusters' differences, c the critical value of the family, z = .84.
+
+    Args:
+        difference: True difference of the means, above 0.
+        values: Shape (n, k), NaN for no value.
+        pair: Columns of the two systems.
+        clusters: Number of each case's cluster, shape (n,).
+        rng: Source of the draws.
+
+    Returns:
+        Cases in clusters of the observed size; `None` if no number is finite.
+    """
     pairs = list(itertools.combinations(range(values.shape[1]), 2))
     critical = largest_t(of_pairs(values, pairs, clusters), level=LEVEL, rng=rng)
-    found = of_pairs(values, [(first, second)], clusters)
-    groups = int(found.n_clusters[0])
-    drop = float(found.rows.sum()) / groups if groups else 0.0
-    if drop <= 0 or not math.isfinite(critical):
+    found = of_pairs(values, [pair], clusters)
+    groups, n = int(found.n_clusters[0]), int(found.n[0])
+    if groups == 0 or not math.isfinite(critical):
         return None
-    spread = _spread(found, drop)
+    drop = difference * n / groups
+    spread = _spread(found, float(found.rows.sum()) / groups)
     needed = ((critical * math.hypot(spread, drop) + normal_quantile(0.8) * spread) / drop) ** 2
-    return math.ceil(needed * int(found.n[0]) / groups)
+    return math.ceil(needed * n / groups)
 
 
 def _spread(found: Differences, mean: float) -> float:

@@ -34,7 +34,7 @@ class Feedback:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpanMeaning:
-    """What one convention says of a span; `None` where it says nothing.
+    """Hold what one convention says of a span; `None` marks a field that the convention does not give.
 
     Attributes:
         kind: Kind of the step.

@@ -81,7 +81,7 @@ STORED = "gate: [{pass_rate: 0.1}, {no_regression: {baseline: main}}]\n"
     ("more", "words", "code", "wanted"),
     [
         ("release: [broken]\n" + GATE, (), 1, "diff out/systems/old out/systems/broken"),
-        ("release: [same]\n" + GATE, (), 0, "merge; then write"),
+        ("release: [same]\n" + GATE, (), 0, "- merge\n"),
         ("release: [same]\n" + STORED, (), 0, "baseline save out/systems/same"),
         ("release: [same]\n" + GATE, ("--limit", "10"), 3, "run suite.yaml"),
         ("", ("--limit", "10"), 3, "run suite.yaml"),

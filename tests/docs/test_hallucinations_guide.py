@@ -30,7 +30,7 @@ def test_the_command_of_the_guide_writes_a_guard(tmp_path: Path, monkeypatch: py
     bad = {"output": "The fee is 70 EUR [7].", "good": False}
     rows = [{**row, **(bad if n >= 100 else {}), "input": f"{n}: {row['input']}"} for n in range(120)]
     (tmp_path / "pyproject.toml").touch()
-    (tmp_path / "support-prod.yaml").write_text(found["yaml"], encoding="utf-8")
+    (tmp_path / "monitor.yaml").write_text(found["yaml"], encoding="utf-8")
     (tmp_path / "labelled.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     (line,) = found["sh"].splitlines()

@@ -209,6 +209,60 @@ def test_a_graded_metric_has_its_own_unit() -> None:
     assert "more than 0.5" in check.reason
 
 
+def test_too_few_cases_show_nothing_and_the_reason_says_how_many_would() -> None:
+    """A worse result cannot be excluded: 3 cases, one of which only the other system passes."""
+    decision = decision_of({"old": passing(3, 3), "new": passing(2, 3)}, "new", Best())
+    check = best_of(decision)
+    assert ("approved with conditions", "insufficient evidence") == (decision.outcome, check.outcome)
+    assert "too few cases to show that no system is better: about 90 are needed (old: 33 pts [" in check.reason
+
+
+def test_systems_that_agree_on_too_few_cases_are_not_told_apart_either() -> None:
+    """No spread, and an interval as wide as Wilson's: z^2 (1 - 0.1) / 0.1 = 34.6 cases narrow it to 10 points."""
+    check = best_of(decision_of({"old": passing(3, 3), "new": passing(3, 3)}, "new", Best()))
+    assert "insufficient evidence" == check.outcome
+    assert "about 35 are needed (old: 0 pts" in check.reason
+    assert "pass" == best_of(decision_of({"old": passing(35, 35), "new": passing(35, 35)}, "new", Best())).outcome
+
+
+def test_one_case_shows_nothing() -> None:
+    """There is no interval, and no number of cases follows from it."""
+    check = best_of(decision_of({"old": passing(1, 1), "new": passing(1, 1)}, "new", Best()))
+    assert "insufficient evidence" == check.outcome
+    assert check.reason.startswith("pass_rate: too few cases to show that no system is better (old: 0 pts")
+
+
+def test_a_wide_interval_within_the_margin_passes() -> None:
+    """Only an interval that reaches beyond the margin leaves the question open."""
+    systems = {"old": passing(8, 20), "new": passing(16, 20)}
+    assert "pass" == best_of(decision_of(systems, "new", Best())).outcome
+    assert (
+        "insufficient evidence" == best_of(decision_of({"a": passing(9, 10), "b": passing(8, 10)}, "b", Best())).outcome
+    )
+
+
+def test_an_amount_without_a_scale_is_compared_with_a_tenth_of_itself() -> None:
+    """Costs have no largest value."""
+    rows = {
+        name: frame_of(
+            [a_row(a_case(f"c{at:03}"), {"rule": 1.0}, cost_usd=0.05 + spread * (at % 2)) for at in range(60)]
+        )
+        for name, spread in {"even": 0.0, "near": 0.001, "far": 0.05}.items()
+    }
+    near = {name: rows[name] for name in ("even", "near")}
+    assert "pass" == best_of(decision_of(near, "even", Best(), primary="cost_per_case_usd")).outcome
+    far = {name: rows[name] for name in ("even", "far")}
+    assert "pass" == best_of(decision_of(far, "even", Best(), primary="cost_per_case_usd")).outcome
+    few = {
+        name: frame_of([a_row(a_case(f"c{at}"), {"rule": 1.0}, cost_usd=cost) for at, cost in enumerate(costs)])
+        for name, costs in {
+            "x": (0.01, 0.09, 0.02, 0.08, 0.05, 0.04),
+            "y": (0.08, 0.02, 0.09, 0.01, 0.04, 0.05),
+        }.items()
+    }
+    assert "insufficient evidence" == best_of(decision_of(few, "x", Best(), primary="cost_per_case_usd")).outcome
+
+
 @pytest.mark.parametrize("within", [-0.01, float("nan"), float("inf")])
 def test_a_margin_that_is_none_is_refused(within: float) -> None:
     """With the fix."""

@@ -106,7 +106,7 @@ def test_spending_keeps_its_first_day() -> None:
     (merged,) = merge_known([today], [known], "2026-07-16", "2026-06-01")
     assert (merged.began, merged.id) == ("2026-07-14", known.id)
     sent = dataclasses.replace(known, sent="x")
-    assert merge_known([], [sent], "2026-07-18", "2026-07-17")[0].end_reason == "the pace is back in the budget"
+    assert merge_known([], [sent], "2026-07-18", "2026-07-17")[0].end_reason == "spending is within the budget again"
 
 
 def test_alerts_come_back_as_they_were_written(tmp_path: Path) -> None:

@@ -120,3 +120,10 @@ def test_the_alarm_that_names_the_call_is_the_reason(tmp_path: Path) -> None:
     assert found.case.row["because"] == f"alarm {ALARM.metric} {ALARM.cohort} since {ALARM.began}"
     other = incident_case(lab.file, "call-57", replace(REVIEW, because="INC-7"), tmp_path / "golden.jsonl")
     assert other.case.row["because"] == "INC-7"
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """With the command that makes it."""
+    lab = lab_of(tmp_path)
+    with pytest.raises(InputError, match=r"--to: .*golden is not a folder; make it first: mkdir .*golden"):
+        incident_case(lab.file, "call-57", REVIEW, tmp_path / "golden" / "cases.jsonl")

@@ -272,3 +272,33 @@ def test_a_line_that_is_no_proof_is_named(root: Path) -> None:
     with pytest.raises(InputError, match=r"cases\.proven\.jsonl:3: not a proof") as raised:
         read_proofs(root / "cases.jsonl")
     assert len(raised.value.problems) == 2
+
+
+@pytest.mark.usefixtures("root")
+def test_a_case_with_a_reference_does_not_wait_for_one() -> None:
+    """Both would make a case that never counts though it could."""
+    said = refused("call:0", "--needs-reference", "--reference", "Ten.")
+    assert "the case has a reference; leave out --needs-reference" in said
+
+
+@pytest.mark.usefixtures("root")
+def test_a_folder_that_is_not_there_is_named() -> None:
+    """With the command that makes it; nothing is written."""
+    done = added("call:0", "--reference", "Ten.", file="golden/cases.jsonl")
+    assert isinstance(done.exception, InputError)
+    assert "golden is not a folder; make it first: mkdir golden" in str(done.exception)
+    assert not Path("golden").exists()
+
+
+@pytest.mark.usefixtures("root")
+def test_a_set_without_regression_cases_says_so() -> None:
+    """Not an empty output."""
+    done = CliRunner().invoke(golden, ["prove", "cases.jsonl"])
+    assert done.stdout == "no regression cases in cases.jsonl\n"
+
+
+def test_the_help_of_each_command_fits_a_line() -> None:
+    """80 columns, nothing cut off."""
+    said = CliRunner().invoke(golden, ["--help"], terminal_width=80).stdout
+    assert "..." not in said.partition("Commands:")[2]
+    assert "Record that a fix turned a failed case into a passed one." in said

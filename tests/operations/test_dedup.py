@@ -43,6 +43,21 @@ def clusters(file: Path) -> dict[str, str | None]:
     return {row["id"]: row.get("cluster") for row in rows}
 
 
+def test_a_variant_says_what_differs_and_each_command_has_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next steps are whole commands, to copy."""
+    monkeypatch.chdir(tmp_path)
+    rows = [{"id": "a", "input": ROWS[0]["input"]}, {"id": "b", "input": "When is due diligence due in Cyprus?"}]
+    Path("my cases.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    lines = CliRunner().invoke(golden, ["dedup", "my cases.jsonl"]).stdout.splitlines()
+    assert lines[0].startswith("variant (0.")
+    assert lines[0].endswith("): other capitalised word")
+    assert "          evalkit golden dedup 'my cases.jsonl' --json > pairs.json" in lines
+    assert "          evalkit golden dedup 'my cases.jsonl' --accept pairs.json" in lines
+    assert max(map(len, lines)) <= 80
+
+
 def test_pairs_are_listed_until_they_are_accepted(cases: Path) -> None:
     """What --json prints is what --accept takes."""
     printed = CliRunner().invoke(golden, ["dedup", str(cases), "--json"])

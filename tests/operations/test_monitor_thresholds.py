@@ -11,10 +11,11 @@ import pytest
 
 import evalkit
 from evalkit.errors import InputError
-from evalkit.guard.levels import GuardModels
+from evalkit.guard.levels import Checked, GuardModels, LevelFailed, RulesLevel
 from evalkit.llm.config import ChatConfig
 from evalkit.operations.monitor_thresholds import GuardOptions, GuardThresholds, guard_thresholds, report_lines
 from evalkit.testing import FakeModel
+from evalkit.types import Case, Output
 
 OPTIONS = GuardOptions(false_block=0.05, bad_passed=0.05)
 
@@ -127,8 +128,9 @@ def test_a_judge_has_thresholds_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
-        ({"good": "yes"}, "another value under `good`"),
-        ({"good": None}, "another value under `good`"),
+        ({"good": "yes"}, '`good` is "yes"; write true if every claim is supported, else false'),
+        ({"good": None}, "`good` is null; write true"),
+        ({"good": "\u202eno" + "x" * 200}, '`good` is "<U+202E>nox'),
         ({"answer": None}, "no answer"),
         ({"answer": {"text": 5}}, "labelled.jsonl:2"),
         ({"contexts": None}, "no contexts"),
@@ -142,6 +144,37 @@ def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, changed: dict[str, A
         chosen(write(tmp_path, [row(1, True), {**row(2, True), **changed}]))
     assert why in str(caught.value)
     assert "labelled.jsonl:2" in str(caught.value)
+
+
+def test_without_a_bad_label_no_bound_is_shown(tmp_path: Path) -> None:
+    """The bound holds, and says nothing about answers that nobody labelled."""
+    text = "\n".join(report_lines(chosen(write(tmp_path, [row(n, True) for n in range(1, 101)]))))
+    assert "no bad answers are labelled: label some to see whether any pass" in text
+    assert "are bad and pass" not in text
+
+
+@pytest.mark.parametrize(
+    ("reply", "judge", "fix"),
+    [
+        (None, False, "read the reason above, and label answers that have contexts"),
+        ("I would say so.", True, "check the judge with `evalkit judge health`"),
+    ],
+)
+def test_a_level_that_scores_nothing_says_what_to_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reply: str | None, judge: bool, fix: str
+) -> None:
+    """The judge, or the answers."""
+    if not judge:
+
+        async def fails(self: RulesLevel, case: Case, output: Output) -> Checked:
+            raise LevelFailed("no_contexts")
+
+        monkeypatch.setattr(RulesLevel, "check", fails)
+    with FakeModel(lambda request: reply or "") as server, pytest.raises(InputError) as caught:
+        config = ChatConfig(model="m", base_url=server.base_url, max_retries=0) if judge else None
+        chosen(write(tmp_path, [row(1, True)]), judge=config)
+    assert fix in str(caught.value)
+    assert "judge probe" not in str(caught.value)
 
 
 def test_a_file_without_a_good_answer_is_refused(tmp_path: Path) -> None:

@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 import system_samples as samples
 
-from evalkit.aggregate.system_comparison import SystemComparison
+from evalkit.aggregate.system_comparison import RankInterval, SystemComparison
 from evalkit.errors import InputError
 from evalkit.report.next_steps import NextStep
 from evalkit.report.system_sentence import sentence
 from evalkit.report.systems.answers import room_for
 from evalkit.report.systems.charts import frontier
 from evalkit.report.systems.markdown import systems_markdown
+from evalkit.report.systems.next_steps import systems_next
 from evalkit.report.systems.runs import read_system_runs
 from evalkit.report.systems.view import build_systems_view, written
 from evalkit.report.systems.write import write_comparison
@@ -367,6 +368,17 @@ def test_a_command_names_no_case_that_cannot_be_typed(tmp_path: Path, case_id: s
     assert next_of(tmp_path, compared)[0].command == (
         "evalkit diff 'out dir/systems/today' 'out dir/systems/gpt-5-mini-short'"
     )
+
+
+@pytest.mark.parametrize(
+    ("rank", "said"), [((1, 1), "merge; then write `reference: gpt-5-mini/short` in the suite"), ((1, 2), "merge")]
+)
+def test_a_new_reference_is_suggested_only_for_the_best_alone(rank: tuple[int, int], said: str) -> None:
+    """Rank 1 and no other: one that may be as good as the reference does not replace it."""
+    made = samples.comparison(2)
+    approved = replace(made.systems[1], rank=RankInterval(best=rank[0], worst=rank[1]))
+    compared = replace(made, systems=(made.systems[0], approved), cases_to_part=None)
+    assert said == systems_next(compared, (), folder="run", suite="suite.yaml")[-1].text
 
 
 def test_a_blocked_release_system_is_looked_at_first(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import sys
+import tomllib
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -23,6 +25,7 @@ from evalkit.guard.levels import GuardModels, NliLevel
 from evalkit.guard.settings import GuardSettings, LevelThresholds, Promise, guard_text
 from evalkit.runner.grading import Grader, grade_all
 from evalkit.scorers.base import Services
+from evalkit.scorers.judges import local_entailment
 from evalkit.scorers.judges.consistency import Consistency
 from evalkit.scorers.judges.local_entailment import PROBES, LocalEntailment, NliModel, load_entailment
 from evalkit.types import Case, Output
@@ -304,12 +307,42 @@ def test_a_slow_tokenizer_is_refused(install: Any, tmp_path: Path) -> None:
         loaded(tmp_path)
 
 
-def test_without_the_packages_the_extra_is_named(tmp_path: Path) -> None:
-    """The tests' environment has neither."""
-    if "torch" in sys.modules:
-        pytest.skip("torch is installed")
-    with pytest.raises(InputError, match="extra `nli`"):
+def test_without_the_packages_the_command_that_installs_them_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The versions are those of the extra."""
+    monkeypatch.setattr(local_entailment, "find_spec", lambda name: None)
+    pyproject = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    bounds = tomllib.loads(pyproject)["project"]["optional-dependencies"]["nli"]
+    with pytest.raises(InputError) as caught:
         loaded(tmp_path)
+    command = f"pip install {' '.join(map(shlex.quote, bounds))}"
+    assert f"transformers is not installed; run: {command}" in str(caught.value)
+    assert command in (Path(__file__).parents[2] / "docs" / "hallucinations.md").read_text(encoding="utf-8")
+
+
+def test_a_gate_on_a_scorer_that_cannot_be_opened_is_no_second_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The metric is known; a misspelt one is still reported."""
+    monkeypatch.setattr(local_entailment, "find_spec", lambda name: None)
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "golden.jsonl").write_text('{"id": "a", "input": "q"}\n', encoding="utf-8")
+    (tmp_path / "bot.py").write_text("def answer(input: str) -> str:\n    return input\n", encoding="utf-8")
+    text = """\
+name: offline
+golden: golden.jsonl
+system: {python: "bot:answer"}
+scorers: [{consistency: {samples: 5, nli: {path: models/nli}}}]
+gate: [{consistency: {min: 0.8}}, {consistency.entropy: {max: 0.5}}, {consistncy: {min: 0.8}}]
+"""
+    (tmp_path / "suite.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        evalkit.run(tmp_path / "suite.yaml", out=tmp_path / "run", baseline="none")
+    said = str(caught.value)
+    assert "transformers is not installed" in said
+    assert "gate[2]: unknown metric `consistncy`" in said
+    assert "unknown metric `consistency" not in said
 
 
 @pytest.mark.parametrize("given", [{"path": " "}, {"path": "a", "revision": "main"}])

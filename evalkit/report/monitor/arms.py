@@ -65,7 +65,7 @@ class ArmComparison:
     exit_code: int
     lines: tuple[ArmLine, ...]
     mixed: int
-    """Units that were in both arms; their answers are left out."""
+    """Units that saw both arms and are left out."""
     notes: tuple[str, ...]
     next: tuple[NextStep, ...]
 

@@ -119,7 +119,7 @@ class InputLine:
     """Adjusted over all lines (Holm)."""
     moved: bool
     psi: float | None
-    """Shown only; it decides nothing."""
+    """Shown, without effect on the state."""
     what: str = ""
     """The cohort whose share moved most, such as `topic=loans 4 % -> 11 %`."""
 

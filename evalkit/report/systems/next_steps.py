@@ -47,7 +47,7 @@ def _steps(comparison: SystemComparison, runs: Sequence[SystemRun], folder: str,
 def _after_merge(
     comparison: SystemComparison, runs: Sequence[SystemRun], approved: SystemFigures, folder: str
 ) -> NextStep:
-    """Return the step that makes later runs compare with the approved system: as reference, or as saved baseline."""
+    """Return the step after an approval; later runs compare with a saved baseline, or with the best system alone."""
     found = {run.figures.name: run for run in runs}
     own, reference = found.get(approved.name), found.get(comparison.reference)
     compared = own.decision.comparison if own is not None and own.decision is not None else None
@@ -55,7 +55,8 @@ def _after_merge(
     if stored:
         run = shlex.quote(f"{folder}/{approved.folder}")
         return NextStep("merge; then make the run of the release system the baseline", f"evalkit baseline save {run}")
-    return NextStep("merge") if approved.name == comparison.reference else make_reference(approved.name)
+    first = approved.rank is not None and (approved.rank.best, approved.rank.worst) == (1, 1)
+    return make_reference(approved.name) if first and approved.name != comparison.reference else NextStep("merge")
 
 
 def _other(comparison: SystemComparison) -> SystemFigures | None:

@@ -153,7 +153,11 @@ def load_entailment(options: NliModel, root: Path, place: str) -> LocalEntailmen
     """
     for package in ("transformers", "torch"):
         if find_spec(package) is None:
-            raise InputError(Problem(place, f"{package} is not installed", "install evalkit with its extra `nli`"))
+            raise InputError(
+                Problem(
+                    place, f"{package} is not installed", "run: pip install 'transformers>=4.41,<6' 'torch>=2.2,<3'"
+                )
+            )
     folder = root / options.path
     is_local = folder.is_dir()
     if not is_local and options.revision is None:
