@@ -46,7 +46,8 @@ def take(
 
     Example: evalkit monitor take support.yaml logs/
 
-    Exit codes: 0, 2 if monitor or logs cannot be used, 3 if more than 10 % of the rows were refused.
+    Exit codes: 0, 2 if monitor or logs cannot be used, 3 if more than 10 % of the rows were refused, or the judge does
+    not answer.
     """
     import asyncio
     import gc
@@ -106,6 +107,7 @@ def _show(taken: "TakenCalls", *, as_json: bool) -> None:
     import json
 
     from evalkit.text.escaping import visible
+    from evalkit.text.numbers import plural
 
     if as_json:
         record = {name: value for name, value in dataclasses.asdict(taken).items() if name not in ("refused", "notes")}
@@ -120,10 +122,11 @@ def _show(taken: "TakenCalls", *, as_json: bool) -> None:
     if taken.n_refused > len(taken.refused):
         typer.echo(f"refused {taken.n_refused - len(taken.refused):,} more rows", err=True)
     counts = f"{taken.n_scored:,} scored, {taken.n_refused:,} refused, {taken.n_double:,} double"
-    typer.echo(f"read {taken.n_read:,} rows: {counts}")
+    typer.echo(f"read {plural(taken.n_read, 'row')}: {counts}")
     if taken.n_sampled:
-        cost = f" for ${taken.spent_usd:.4g}" if taken.spent_usd else ""
-        judged = f", {taken.n_judged:,} judged{cost}" if taken.n_judged else ""
-        typer.echo(f"sampled {taken.n_sampled:,} calls{judged}")
+        cost, lost = f" for ${taken.spent_usd:.4g}" if taken.spent_usd else "", taken.unjudged
+        judged = f", {taken.n_judged:,} judged{cost}" if taken.n_judged or lost.n else ""
+        more = f"; {lost.n:,} could not be judged ({lost.kind}): {lost.message}" if lost.n else ""
+        typer.echo(visible(f"sampled {plural(taken.n_sampled, 'call')}{judged}{more}"))
     if taken.n_forgotten:
         typer.echo(f"deleted the texts of {taken.n_forgotten} day{'s' if taken.n_forgotten != 1 else ''}")

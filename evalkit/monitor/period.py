@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from evalkit.monitor.grading import PASSED
 from evalkit.monitor.key_changes import KeyChange
 from evalkit.monitor.reference import Reference, ReferenceStream
 from evalkit.monitor.series import ALL, HOURS, MetricFacts, Series, Stream
@@ -50,8 +51,14 @@ class WatchPeriod:
 
     @property
     def judged(self) -> int:
-        """Calls of the sample in the days that are shown."""
-        return max((self.total(each).n for each in self.by_day if self._is_coverage(each)), default=0)
+        """Calls that a judge graded in the days that are shown: the most of any of its scorers."""
+        return max((self.scores(each) for each in self.by_day if self._is_coverage(each)), default=0)
+
+    def scores(self, coverage: Stream) -> int:
+        """Return the number of grades of the scorer whose coverage a stream is."""
+        name = coverage.metric.removesuffix(SCORED)
+        own = (replace(coverage, metric=each) for each in (name, name + PASSED))
+        return max(self.total(each).n for each in own)
 
     def coverages(self) -> Iterator[tuple[str, float]]:
         """Yield each scorer with the share of its calls that it graded."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,7 +18,7 @@ from evalkit.monitor.cohort_values import CohortValues
 from evalkit.monitor.grading import MonitorGraders, open_graders
 from evalkit.monitor.known_ids import BACK_DAYS
 from evalkit.monitor.log_files import STDIN, LogNote, log_paths, read_log, read_stream
-from evalkit.monitor.observe import Observed, Observer, without_doubles
+from evalkit.monitor.observe import Observed, Observer, Unjudged, without_doubles
 from evalkit.monitor.sampled_texts import append_texts
 from evalkit.monitor.series import date_of
 from evalkit.monitor.settings import Monitor, load_monitor
@@ -47,6 +47,7 @@ class TakenCalls:
         n_double: Calls whose id was known.
         n_sampled: Calls in the sample.
         n_judged: Those that judges graded.
+        unjudged: Those that judges could not grade.
         spent_usd: What judges cost, where their price is known.
         n_forgotten: Days whose texts were deleted.
         refused: Some of the refused rows.
@@ -58,6 +59,7 @@ class TakenCalls:
     n_double: int = 0
     n_sampled: int = 0
     n_judged: int = 0
+    unjudged: Unjudged = field(default_factory=Unjudged)
     spent_usd: float = 0.0
     n_forgotten: int = 0
     refused: tuple[Problem, ...] = ()
@@ -82,6 +84,7 @@ class TakenCalls:
             n_double=self.n_double + counts["double"],
             n_sampled=self.n_sampled + sum(map(len, observed.rows.values())),
             n_judged=self.n_judged + observed.n_judged,
+            unjudged=self.unjudged + observed.unjudged,
             spent_usd=self.spent_usd + observed.spent_usd,
             refused=(*self.refused, *refused)[:SHOWN_REFUSALS],
         )
@@ -111,6 +114,7 @@ async def take(request: TakeRequest) -> TakenCalls:
 
     Raises:
         InputError: the logs or the scorers cannot be used, or another process takes.
+        RunError: the judge does not answer; the batch that needed it was not taken.
         StoreError: the disk refuses, or a file of the monitor was altered.
     """
     async with _opened(request) as look:
@@ -127,7 +131,7 @@ async def follow(request: TakeRequest, within: Within, every: float, show: Calla
         show: Called after each look.
 
     Raises:
-        InputError, StoreError: as `take`.
+        InputError, RunError, StoreError: as `take`.
     """
     async with _opened(request) as look:
         while True:
