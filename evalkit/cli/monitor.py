@@ -122,7 +122,11 @@ def _show(taken: "TakenCalls", *, as_json: bool) -> None:
     if taken.n_refused > len(taken.refused):
         typer.echo(f"refused {taken.n_refused - len(taken.refused):,} more rows", err=True)
     counts = f"{taken.n_scored:,} scored, {taken.n_refused:,} refused, {taken.n_double:,} double"
-    typer.echo(f"read {plural(taken.n_read, 'row')}: {counts}")
+    if taken.n_read or not taken.n_waiting:
+        typer.echo(f"read {plural(taken.n_read, 'row')}: {counts}")
+    if taken.n_waiting:
+        whose = "waits for its last span" if taken.n_waiting == 1 else "wait for their last spans"
+        typer.echo(f"{plural(taken.n_waiting, 'trace')} {whose}; take again in 30 seconds")
     if taken.n_sampled:
         cost, lost = f" for ${taken.spent_usd:.4g}" if taken.spent_usd else "", taken.unjudged
         judged = f", {taken.n_judged:,} judged{cost}" if taken.n_judged or lost.n else ""

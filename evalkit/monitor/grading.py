@@ -18,7 +18,7 @@ from evalkit.runner.chat_clients import judges_of, open_cache, unpriced
 from evalkit.runner.grading import GradeAll, Grader, grade_all
 from evalkit.runner.names import metric_name_problems
 from evalkit.runner.prepare import bind_graders, open_services, placed_in_suite
-from evalkit.scorers.base import Asking, Grade, Noted, Services
+from evalkit.scorers.base import Asking, Grade, Noted, ReadsPassages, Services
 from evalkit.systems.base import Shared
 from evalkit.types import Case, Output, Unscored
 
@@ -171,6 +171,8 @@ def _needs(monitor: Monitor, graders: Sequence[Grader]) -> Iterator[Problem]:
         if "reference" in grader.scorer.needs:
             what = f"{grader.scorer.name} needs a reference, which logged calls do not have"
             yield Problem(place, what, "remove it")
-        if "contexts" in grader.scorer.needs and options.format != "otlp" and options.contexts is None:
-            what = f"{grader.scorer.name} needs contexts"
+        reads = isinstance(grader.scorer, ReadsPassages) and grader.scorer.reads_passages
+        is_read = reads or "contexts" in grader.scorer.needs
+        if is_read and options.format != "otlp" and options.contexts is None:
+            what = f"{grader.scorer.name} looks facts up in contexts"
             yield Problem(place, what, "name their column: `logs: {contexts: ...}`")

@@ -49,6 +49,7 @@ class TakenCalls:
         n_judged: Those that judges graded.
         unjudged: Those that judges could not grade.
         spent_usd: What judges cost, where their price is known.
+        n_waiting: Traces that are not complete, and are read again by the next look.
         n_forgotten: Days whose texts were deleted.
         refused: Some of the refused rows.
         notes: What is worth a word about the logs.
@@ -61,6 +62,7 @@ class TakenCalls:
     n_judged: int = 0
     unjudged: Unjudged = field(default_factory=Unjudged)
     spent_usd: float = 0.0
+    n_waiting: int = 0
     n_forgotten: int = 0
     refused: tuple[Problem, ...] = ()
     notes: tuple[LogNote, ...] = ()
@@ -188,6 +190,7 @@ class _Look:
         )
         self._secrets = secrets_of(request.env, monitor.variables)
         self._taken = TakenCalls()
+        self._traces: TraceReader | None = None
         self._notes = [LogNote(monitor.name, notice) for notice in graders.notices]
 
     @property
@@ -208,7 +211,8 @@ class _Look:
                 await self._batch(waiting)
                 waiting = []
         await self._batch(waiting)
-        return replace(self._taken, notes=tuple(self._notes), n_forgotten=self._forget())
+        n_waiting = self._traces.n_waiting if self._traces is not None else 0
+        return replace(self._taken, notes=tuple(self._notes), n_waiting=n_waiting, n_forgotten=self._forget())
 
     def _chunks(self) -> Iterator[Chunk]:
         request, now = self._request, self._request.now()
@@ -217,7 +221,7 @@ class _Look:
         stream = request.stdin if STDIN in request.logs else None
         paths = log_paths(request.logs)
         if self._monitor.options.logs.format == "otlp":
-            traces = TraceReader(self._monitor, now, cursors, self._notes)
+            self._traces = traces = TraceReader(self._monitor, now, cursors, self._notes)
             logs = [TraceLog(path, read_log(path, cursors, self._notes), _quiet(path, now)) for path in paths]
             piped = [] if stream is None else [TraceLog(None, read_stream(stream, self._notes), float("inf"))]
             yield from traces.chunks([*logs, *piped])

@@ -389,6 +389,11 @@ def test_every_problem_is_reported_before_anything_is_written(tmp_path: Path) ->
     with pytest.raises(InputError, match=r"monitor.yaml:5:\d+ scorers\[0\]: exact needs a reference"):
         lab.take()
     assert not lab.folder.exists()
+    lab.file.write_text(
+        MONITOR.replace("length: {max: 12}", "facts: {}").replace("contexts: docs, ", ""), encoding="utf-8"
+    )
+    with pytest.raises(InputError, match=r"scorers\[0\]: facts looks facts up in contexts; name their column: `logs:"):
+        lab.take()
     packed = lab.logs / "x.jsonl.gz"
     packed.touch()
     with pytest.raises(InputError, match="gzip -dc"):
