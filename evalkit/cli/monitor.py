@@ -16,12 +16,6 @@ monitor = typer.Typer(
     name="monitor", help="Watch the calls of a system in production.", rich_markup_mode=None, no_args_is_help=True
 )
 
-monitor.command()(reference)
-monitor.command()(status)
-monitor.command()(compare)
-monitor.command()(thresholds)
-monitor.command()(incident)
-
 
 @monitor.callback()
 def _group() -> None:
@@ -87,6 +81,13 @@ def take(
     stopped.leave()
 
 
+monitor.command()(reference)
+monitor.command()(status)
+monitor.command()(compare)
+monitor.command()(incident)
+monitor.command()(thresholds)
+
+
 def _check(logs: list[str], *, follow: bool, rebuild: bool) -> None:
     """Refuse flags that do not go together.
 
@@ -105,6 +106,7 @@ def _check(logs: list[str], *, follow: bool, rebuild: bool) -> None:
 def _show(taken: "TakenCalls", *, as_json: bool) -> None:
     import dataclasses
     import json
+    from collections import Counter
 
     from evalkit.text.escaping import visible
     from evalkit.text.numbers import plural
@@ -117,8 +119,11 @@ def _show(taken: "TakenCalls", *, as_json: bool) -> None:
         return
     for note in taken.notes:
         typer.echo(visible(f"note {note.place}: {note.what}"), err=True)
+    alike = Counter((each.what, each.fix) for each in taken.refused)
     for problem in taken.refused:
-        typer.echo(visible(f"refused {problem}"), err=True)
+        if n := alike.pop((problem.what, problem.fix), 0):
+            more = f" ({plural(n - 1, 'more row')} alike)" if n > 1 else ""
+            typer.echo(visible(f"refused {problem}{more}"), err=True)
     if taken.n_refused > len(taken.refused):
         typer.echo(f"refused {taken.n_refused - len(taken.refused):,} more rows", err=True)
     counts = f"{taken.n_scored:,} scored, {taken.n_refused:,} refused, {taken.n_double:,} double"

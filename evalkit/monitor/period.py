@@ -22,6 +22,16 @@ Finds = Sequence[tuple[float | None, float | None]]
 _ORDER: Mapping[StreamState, int] = {"alarm": 0, "warning": 1, "quiet": 2, "not watched": 2}
 
 
+@dataclass(frozen=True, slots=True)
+class ScorerCoverage:
+    """The share of its calls that a scorer graded."""
+
+    name: str
+    share: float
+    is_judged: bool
+    """Whether a judge grades, which is asked about sampled calls alone."""
+
+
 @dataclass(frozen=True, eq=False)
 class WatchPeriod:
     """The figures of a monitor up to a day."""
@@ -60,12 +70,12 @@ class WatchPeriod:
         own = (replace(coverage, metric=each) for each in (name, name + PASSED))
         return max(self.total(each).n for each in own)
 
-    def coverages(self) -> Iterator[tuple[str, float]]:
+    def coverages(self) -> Iterator[ScorerCoverage]:
         """Yield each scorer with the share of its calls that it graded."""
         for stream in self.by_day:
             mean = self.total(stream).mean
             if stream.metric.endswith(SCORED) and stream.cohort == ALL and mean is not None:
-                yield stream.metric.removesuffix(SCORED), mean
+                yield ScorerCoverage(stream.metric.removesuffix(SCORED), mean, self._is_coverage(stream))
 
     def _is_coverage(self, stream: Stream) -> bool:
         facts = self.facts.get((stream.metric, stream.score_key))

@@ -164,7 +164,7 @@ async def _opened(request: TakeRequest) -> AsyncIterator[Callable[[], Awaitable[
     with gathered(problems):
         monitor = load_monitor(request.file, shown_path(request.file))
     with gathered(problems):
-        log_paths(request.logs)
+        log_paths(request.logs, request.file)
     if problems:
         raise InputError(problems)
     async with open_graders(monitor, request.env) as graders:
@@ -219,7 +219,7 @@ class _Look:
         reader = RowReader(self._monitor, now)
         cursors = dict(self._before.cursors)
         stream = request.stdin if STDIN in request.logs else None
-        paths = log_paths(request.logs)
+        paths = log_paths(request.logs, request.file)
         if self._monitor.options.logs.format == "otlp":
             self._traces = traces = TraceReader(self._monitor, now, cursors, self._notes)
             logs = [TraceLog(path, read_log(path, cursors, self._notes), _quiet(path, now)) for path in paths]

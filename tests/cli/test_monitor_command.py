@@ -74,3 +74,21 @@ def test_bad_words_are_refused(project: Path, words: list[str], said: str) -> No
 def test_a_command_that_was_ended_names_only_flags_that_it_has(words: list[str], said: str) -> None:
     """`--resume` is one of `run` and `score`."""
     assert _then(words) == said
+
+
+def test_rows_that_fail_alike_are_one_line(project: Path) -> None:
+    """With the first place, their number, and what to write in the monitor."""
+    (project / "a.jsonl").write_text((json.dumps({**ROW, "id": None}) + "\n") * 30, encoding="utf-8")
+    ended = CliRunner().invoke(app, ["monitor", "take", "monitor.yaml", "a.jsonl"])
+    said = "a.jsonl:1: id: missing; name the column of the id under `logs: {id: ...}` (19 more rows alike)"
+    assert ended.stderr.splitlines() == [f"refused {said}", "refused 10 more rows"]
+
+
+def test_the_commands_are_listed_in_the_order_of_their_use() -> None:
+    """Options name what they take."""
+    words = CliRunner().invoke(app, ["monitor", "--help"]).output.split()
+    names = ["take", "reference", "status", "compare", "incident", "thresholds"]
+    assert sorted(names, key=words.index) == names
+    said = CliRunner().invoke(app, ["monitor", "thresholds", "--help"]).output
+    assert "<float>" not in said
+    assert "--by COHORT" in said

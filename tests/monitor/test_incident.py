@@ -120,3 +120,15 @@ def test_the_alarm_that_names_the_call_is_the_reason(tmp_path: Path) -> None:
     assert found.case.row["because"] == f"alarm {ALARM.metric} {ALARM.cohort} since {ALARM.began}"
     other = incident_case(lab.file, "call-57", replace(REVIEW, because="INC-7"), tmp_path / "golden.jsonl")
     assert other.case.row["because"] == "INC-7"
+
+
+def test_a_dry_run_shows_question_and_answer(tmp_path: Path) -> None:
+    """They are the texts that the monitor keeps, with control characters escaped."""
+    lab = lab_of(tmp_path)
+    words = ["incident", str(lab.file), "call-57", "--to", str(tmp_path / "golden.jsonl"), "--needs-reference"]
+    ended = CliRunner().invoke(monitor, [*words, "--reviewed-by", "YOU", "--dry-run"])
+    assert ended.exit_code == 0, ended.output
+    lines = ended.stdout.splitlines()
+    assert "question I am Ada, ada@post.example. When do you open?" in lines
+    assert "answer   One two three four." in lines
+    assert not (tmp_path / "golden.jsonl").exists()
