@@ -37,7 +37,7 @@ COVERAGE_GOAL = 0.95
 """Share of production that should be covered by judged answers."""
 WORDS_FROM = 5
 """Failing calls from which the words that they have in common are shown: of fewer, a word may name a single person."""
-_STATES: Sequence[StreamState] = ("alarm", "warning", "quiet", "not watched")
+_STATES: Sequence[StreamState] = ("alarm", "warning", "cannot say", "quiet", "not watched")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -18,8 +18,10 @@ from evalkit.stats.weighted_sums import WeightedSums, weighted_average, weighted
 
 CALLS = Stream("error")
 """The stream that has a value for every call."""
+COVERAGE = 0.90
+"""Share of the calls of a scorer that must have a grade."""
 Finds = Sequence[tuple[float | None, float | None]]
-_ORDER: Mapping[StreamState, int] = {"alarm": 0, "warning": 1, "quiet": 2, "not watched": 2}
+_ORDER: Mapping[StreamState, int] = {"alarm": 0, "warning": 1, "cannot say": 2, "quiet": 2, "not watched": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,8 @@ def _watched_line(
 ) -> StreamLine:
     facts = period.facts.get((stream.metric, stream.score_key))
     sums = period.total(stream.stream)
+    if state == "quiet" and stream.metric.endswith(SCORED) and sums.mean is not None and sums.mean < COVERAGE:
+        state = "cannot say"
     return StreamLine(
         metric=stream.metric,
         cohort=stream.cohort,

@@ -19,7 +19,7 @@ from evalkit.monitor.history import HistoryRequest, monitor_history
 from evalkit.monitor.inputs import TextVectors, cohort_counts, embedded_days, input_lines
 from evalkit.monitor.judge_trust import distrust
 from evalkit.monitor.key_changes import KeyChange, key_changes
-from evalkit.monitor.period import CALLS, WatchPeriod, amount_lines, stream_lines
+from evalkit.monitor.period import CALLS, COVERAGE, WatchPeriod, amount_lines, stream_lines
 from evalkit.monitor.reference import read_reference
 from evalkit.monitor.sampled_texts import sampled_rows
 from evalkit.monitor.series import HOURS, Series, date_of, day_of
@@ -35,8 +35,6 @@ from evalkit.text.numbers import plural
 from evalkit.trust.calibration_files import read_calibrations
 from evalkit.types import Unscored
 
-COVERAGE = 0.90
-"""Share of the calls of a scorer that must have a grade."""
 SILENT_HOURS = 48
 WEEK = 7
 LONGEST_DAYS = 366

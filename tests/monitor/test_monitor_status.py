@@ -296,6 +296,8 @@ def test_a_scorer_that_grades_little_names_the_reason_and_the_next_step(quiet: L
     quiet.close_day()
     found = look(quiet)
     assert found.judged == 0
+    line = next(each for each in found.streams if each.metric == "correctness.scored")
+    assert line.state in ("alarm", "cannot say")
     assert "correctness graded 0% of the sampled calls (need 90%); most often judge_no_key" in found.cannot_say
     assert NextStep("fix the judge", "evalkit judge health SUITE.yaml") in found.next
 
@@ -322,3 +324,13 @@ def test_failing_calls_are_shown_with_the_command_that_reads_them(quiet: Lab) ->
     assert step.command.endswith(
         f"support.yaml {first} --to golden.jsonl --needs-reference --reviewed-by YOU --dry-run"
     )
+
+
+def test_a_scorer_that_has_always_graded_little_is_not_quiet(lab: Lab) -> None:
+    """It did not become worse, and says nothing of the calls that it did not grade."""
+    lab.graded = 0.5
+    lab.add(36)
+    lab.close_day()
+    refer(lab)
+    line = next(each for each in look(lab).streams if each.metric == "correctness.scored")
+    assert line.state == "cannot say"
