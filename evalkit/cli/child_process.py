@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -227,8 +227,20 @@ def _fault_of(decision: str, sha256: str, code: int | None) -> str:
 
 def _tell(what: str) -> None:
     with suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(f"evalkit: {what}; finished cases are kept, continue with --resume\n")
+        sys.stderr.write(f"evalkit: {what}; {_then(sys.argv[1:])}\n")
         sys.stderr.flush()
+
+
+def _then(words: Sequence[str]) -> str:
+    """Say what a command that was ended has kept, and how to go on."""
+    match words[:2]:
+        case ["run" | "score", *_]:
+            return "finished cases are kept, continue with --resume"
+        case ["monitor", "take"]:
+            return "finished batches are kept; run the command again"
+        case ["monitor", "thresholds"]:
+            return "nothing was written; run the command again"
+    return "run the command again"
 
 
 def _leave(code: int) -> NoReturn:

@@ -16,12 +16,6 @@ monitor = typer.Typer(
     name="monitor", help="Watch the calls of a system in production.", rich_markup_mode=None, no_args_is_help=True
 )
 
-monitor.command()(reference)
-monitor.command()(status)
-monitor.command()(compare)
-monitor.command()(thresholds)
-monitor.command()(incident)
-
 
 @monitor.callback()
 def _group() -> None:
@@ -46,7 +40,8 @@ def take(
 
     Example: evalkit monitor take support.yaml logs/
 
-    Exit codes: 0, 2 if monitor or logs cannot be used, 3 if more than 10 % of the rows were refused.
+    Exit codes: 0, 2 if monitor or logs cannot be used, 3 if more than 10 % of the rows were refused, or the judge does
+    not answer.
     """
     import asyncio
     import gc
@@ -86,6 +81,13 @@ def take(
     stopped.leave()
 
 
+monitor.command()(reference)
+monitor.command()(status)
+monitor.command()(compare)
+monitor.command()(incident)
+monitor.command()(thresholds)
+
+
 def _check(logs: list[str], *, follow: bool, rebuild: bool) -> None:
     """Refuse flags that do not go together.
 
@@ -104,8 +106,10 @@ def _check(logs: list[str], *, follow: bool, rebuild: bool) -> None:
 def _show(taken: "TakenCalls", *, as_json: bool) -> None:
     import dataclasses
     import json
+    from collections import Counter
 
     from evalkit.text.escaping import visible
+    from evalkit.text.numbers import plural
 
     if as_json:
         record = {name: value for name, value in dataclasses.asdict(taken).items() if name not in ("refused", "notes")}
@@ -115,15 +119,23 @@ def _show(taken: "TakenCalls", *, as_json: bool) -> None:
         return
     for note in taken.notes:
         typer.echo(visible(f"note {note.place}: {note.what}"), err=True)
+    alike = Counter((each.what, each.fix) for each in taken.refused)
     for problem in taken.refused:
-        typer.echo(visible(f"refused {problem}"), err=True)
+        if n := alike.pop((problem.what, problem.fix), 0):
+            more = f" ({plural(n - 1, 'more row')} alike)" if n > 1 else ""
+            typer.echo(visible(f"refused {problem}{more}"), err=True)
     if taken.n_refused > len(taken.refused):
         typer.echo(f"refused {taken.n_refused - len(taken.refused):,} more rows", err=True)
     counts = f"{taken.n_scored:,} scored, {taken.n_refused:,} refused, {taken.n_double:,} double"
-    typer.echo(f"read {taken.n_read:,} rows: {counts}")
+    if taken.n_read or not taken.n_waiting:
+        typer.echo(f"read {plural(taken.n_read, 'row')}: {counts}")
+    if taken.n_waiting:
+        whose = "waits for its last span" if taken.n_waiting == 1 else "wait for their last spans"
+        typer.echo(f"{plural(taken.n_waiting, 'trace')} {whose}; take again in 30 seconds")
     if taken.n_sampled:
-        cost = f" for ${taken.spent_usd:.4g}" if taken.spent_usd else ""
-        judged = f", {taken.n_judged:,} judged{cost}" if taken.n_judged else ""
-        typer.echo(f"sampled {taken.n_sampled:,} calls{judged}")
+        cost, lost = f" for ${taken.spent_usd:.4g}" if taken.spent_usd else "", taken.unjudged
+        judged = f", {taken.n_judged:,} judged{cost}" if taken.n_judged or lost.n else ""
+        more = f"; {lost.n:,} could not be judged ({lost.kind}): {lost.message}" if lost.n else ""
+        typer.echo(visible(f"sampled {plural(taken.n_sampled, 'call')}{judged}{more}"))
     if taken.n_forgotten:
         typer.echo(f"deleted the texts of {taken.n_forgotten} day{'s' if taken.n_forgotten != 1 else ''}")

@@ -11,7 +11,7 @@ from evalkit.cli.monitor_status import MonitorFile
 
 def incident(  # noqa: PLR0913 - each is a flag
     file: MonitorFile,
-    id: Annotated[str, typer.Argument(help="Id of a sampled call, such as an example of an alarm.")],
+    id: Annotated[str, typer.Argument(metavar="ID", help="Id of a sampled call, such as an example of an alarm.")],
     to: Annotated[Path, typer.Option(metavar="SET", help="Golden set that the case joins, in JSON Lines.")],
     reviewed_by: ReviewedBy,
     severity: SeverityOption = "high",
@@ -51,4 +51,7 @@ def incident(  # noqa: PLR0913 - each is a flag
     found = incident_case(file, id, review, to)
     if found.failed:
         typer.echo(visible(f"failed   {', '.join(found.failed)}"))
+    if dry_run:
+        typer.echo(visible(f"question {found.question}"))
+        typer.echo(visible(f"answer   {found.answer}"))
     add_and_show(found.case, dry_run=dry_run)

@@ -112,7 +112,7 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
     against: Annotated[str, typer.Option(metavar="COHORT=VALUE", help="The arm that it is compared with: version=v1.")],
     margin: Annotated[float, typer.Option(metavar="X", help="Acceptable loss; 0.03 is 3 points of a rate.")] = 0.03,
     metric: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Metric to compare; repeatable.")] = None,
-    since: Annotated[str | None, typer.Option(metavar="DAYS", help="Only the last days: 14d, 4w.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="DAYS", help="Only the last days: 14d, 4w; at most 90d.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON, and nothing else.")] = False,
 ) -> None:
     """Compare two arms of the traffic, such as two releases.

@@ -16,17 +16,23 @@ from evalkit.text.escaping import visible
 def thresholds(  # noqa: PLR0913 - each is a flag of the command
     file: Annotated[Path, typer.Argument(metavar="MONITOR.yaml", help="File of the monitor.")],
     labelled: Annotated[Path, typer.Argument(metavar="LABELLED.jsonl", help="Answers with a label `good`.")],
-    false_block: Annotated[float, typer.Option(help="Largest share of good answers to block.")] = 0.02,
-    bad_passed: Annotated[float, typer.Option(help="Largest share of answers that are bad and pass.")] = 0.03,
-    confidence: Annotated[float, typer.Option(help="Share of calibrations that keep --false-block.")] = 0.95,
+    false_block: Annotated[float, typer.Option(metavar="SHARE", help="Largest share of good answers to block.")] = 0.02,
+    bad_passed: Annotated[
+        float, typer.Option(metavar="SHARE", help="Largest share of answers that are bad and pass.")
+    ] = 0.03,
+    confidence: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of calibrations that keep --false-block.")
+    ] = 0.95,
     on_average: Annotated[bool, typer.Option("--on-average", help="Keep --false-block on average only.")] = False,
-    by: Annotated[str | None, typer.Option(help="Cohort with a threshold for each value.")] = None,
+    by: Annotated[str | None, typer.Option(metavar="COHORT", help="Cohort with a threshold for each value.")] = None,
     on_timeout: Annotated[
         Literal["pass", "warn", "block"], typer.Option(help="Action if the time is over or a level fails.")
     ] = "warn",
-    nli: Annotated[str | None, typer.Option(help="Local model for entailment: a folder, or a name on a hub.")] = None,
-    nli_revision: Annotated[str | None, typer.Option(help="Commit of a model on a hub.")] = None,
-    out: Annotated[Path, typer.Option(help="File to write.")] = Path("guard.json"),
+    nli: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Local model for entailment: a folder, or a name on a hub.")
+    ] = None,
+    nli_revision: Annotated[str | None, typer.Option(metavar="COMMIT", help="Commit of a model on a hub.")] = None,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="File to write.")] = Path("guard.json"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the guard as JSON.")] = False,
 ) -> None:
     """Choose the thresholds of a guard from labelled answers.

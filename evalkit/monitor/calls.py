@@ -126,7 +126,7 @@ class RowReader:
         if not isinstance(row, Mapping):
             raise RowRefused("not an object; write one JSON object a line")
         options = self._options
-        text = _id(self._id(row), options.id)
+        text = _id(self._id(row), options.id, "id")
         at = _time(self._at(row), options, self._latest)
         session = self._session(row)
         cohorts = tuple([cohort_value(get(row)) for get in self._cohorts])
@@ -139,7 +139,7 @@ class RowReader:
             case, output = self._asked(row, text, cohorts)
         return LoggedCall(
             self._identity.id_of(text),
-            self._identity.unit_of(text, None if session is None else _id(session, options.session or "")),
+            self._identity.unit_of(text, None if session is None else _id(session, options.session or "", "session")),
             at,
             cohorts,
             case,
@@ -204,12 +204,13 @@ def getter(column: str | None) -> Get:
     return find
 
 
-def _id(value: Any, column: str) -> str:
+def _id(value: Any, column: str, field: str) -> str:
     if type(value) is int:
         return str(value)
     if type(value) is not str or not value or len(value) > _MOST_ID:
-        what = "missing" if value is None or value == "" else f"no text of up to {_MOST_ID:,} characters"
-        raise RowRefused(f"{column}: {what}; every call needs an id of its own")
+        if value is None or value == "":
+            raise RowRefused(f"{column}: missing; name the column of the {field} under `logs: {{{field}: ...}}`")
+        raise RowRefused(f"{column}: no text of up to {_MOST_ID:,} characters; every {field} needs one of its own")
     return value
 
 

@@ -11,13 +11,14 @@ import numpy as np
 from evalkit.errors import InputError, Problem
 from evalkit.llm.budget import Budget, BudgetReached
 from evalkit.monitor.calls import AMOUNTS
+from evalkit.monitor.judge_reach import JudgeReach
 from evalkit.monitor.series import MetricFacts, digest_of_key
 from evalkit.monitor.settings import Monitor
 from evalkit.runner.chat_clients import judges_of, open_cache, unpriced
 from evalkit.runner.grading import GradeAll, Grader, grade_all
 from evalkit.runner.names import metric_name_problems
 from evalkit.runner.prepare import bind_graders, open_services, placed_in_suite
-from evalkit.scorers.base import Asking, Grade, Noted
+from evalkit.scorers.base import Asking, Grade, Noted, ReadsPassages, Services
 from evalkit.systems.base import Shared
 from evalkit.types import Case, Output, Unscored
 
@@ -35,6 +36,7 @@ class MonitorGraders:
         rules: Those that ask no judge.
         judges: Those that ask one.
         facts: Of every metric that a call may have.
+        reach: Says whether the judges answer.
         budget: What judges may cost a day; `None` without a limit.
         notices: What is worth a word about cache and scorers.
     """
@@ -42,6 +44,7 @@ class MonitorGraders:
     rules: tuple[Grader, ...]
     judges: tuple[Grader, ...]
     facts: tuple[MetricFacts, ...]
+    reach: JudgeReach
     budget: Budget | None = None
     notices: tuple[str, ...] = ()
 
@@ -71,7 +74,8 @@ async def open_graders(monitor: Monitor, env: Mapping[str, str]) -> AsyncIterato
         InputError: reports every scorer that cannot grade logged calls.
     """
     suite = monitor.suite
-    shared = Shared(monitor.path.parent, monitor.root, monitor.options.concurrency, dict(env))
+    reach = JudgeReach([each.base_url for each in judges_of(suite)])
+    shared = Shared(monitor.path.parent, monitor.root, monitor.options.concurrency, dict(env), waits=reach)
     problems: list[Problem] = list(unpriced(suite))
     limit = monitor.options.sample.budget_usd_per_day
     budget = None if limit is None else Budget(limit)
@@ -81,6 +85,8 @@ async def open_graders(monitor: Monitor, env: Mapping[str, str]) -> AsyncIterato
         graders = bind_graders(suite, services, problems) if services else []
         problems += metric_name_problems(graders)
         problems += _needs(monitor, graders)
+        if services is not None and any(isinstance(each.scorer, Asking) for each in graders):
+            problems += _without_keys(services)
         if problems:
             raise InputError(placed_in_suite(suite, problem) for problem in problems)
         judges = tuple(each for each in graders if isinstance(each.scorer, Asking))
@@ -88,7 +94,7 @@ async def open_graders(monitor: Monitor, env: Mapping[str, str]) -> AsyncIterato
         notices = [each.scorer.notice for each in graders if isinstance(each.scorer, Noted)]
         notices += [cache.problem] if cache is not None else []
         said = tuple(dict.fromkeys(notice for notice in notices if notice))
-        yield MonitorGraders(rules, judges, tuple(_facts(rules, judges)), budget, said)
+        yield MonitorGraders(rules, judges, tuple(_facts(rules, judges)), reach, budget, said)
 
 
 class MetricColumns:
@@ -150,6 +156,13 @@ def _key(grader: Grader) -> str:
     return digest_of_key(grader.key, None if grader.when is None else asdict(grader.when))
 
 
+def _without_keys(services: Services) -> Iterator[Problem]:
+    """Yield the judges whose key is not set: calls that they cannot grade now would never be judged."""
+    clients = (*((services.llm,) if services.llm else ()), *services.panel)
+    for variable in dict.fromkeys(each.config.api_key_env for each in clients if each.no_key):
+        yield Problem("judge", f"environment variable {variable} is not set", f"export {variable}=... before `take`")
+
+
 def _needs(monitor: Monitor, graders: Sequence[Grader]) -> Iterator[Problem]:
     """Yield the scorers that need what logs do not hold."""
     options = monitor.options.logs
@@ -158,6 +171,8 @@ def _needs(monitor: Monitor, graders: Sequence[Grader]) -> Iterator[Problem]:
         if "reference" in grader.scorer.needs:
             what = f"{grader.scorer.name} needs a reference, which logged calls do not have"
             yield Problem(place, what, "remove it")
-        if "contexts" in grader.scorer.needs and options.format != "otlp" and options.contexts is None:
-            what = f"{grader.scorer.name} needs contexts"
+        reads = isinstance(grader.scorer, ReadsPassages) and grader.scorer.reads_passages
+        is_read = reads or "contexts" in grader.scorer.needs
+        if is_read and options.format != "otlp" and options.contexts is None:
+            what = f"{grader.scorer.name} looks facts up in contexts"
             yield Problem(place, what, "name their column: `logs: {contexts: ...}`")

@@ -37,7 +37,7 @@ COVERAGE_GOAL = 0.95
 """Share of production that should be covered by judged answers."""
 WORDS_FROM = 5
 """Failing calls from which the words that they have in common are shown: of fewer, a word may name a single person."""
-_STATES: Sequence[StreamState] = ("alarm", "warning", "quiet", "not watched")
+_STATES: Sequence[StreamState] = ("alarm", "warning", "cannot say", "quiet", "not watched")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -224,10 +224,12 @@ def _judged(period: WatchPeriod, by_day: ByDay, days: Sequence[int]) -> dict[Nam
     found: dict[tuple[str, str, str], int] = {}
     for stream, sums in by_day.items():
         facts = period.facts.get((stream.metric, stream.score_key))
-        if facts is None or not facts.is_judged or stream.metric.endswith(SCORED):
+        if facts is None or not facts.is_judged or not facts.score_key:
             continue
-        scorer = stream.metric.removesuffix(PASSED)
+        is_grade = not stream.metric.endswith(SCORED)
+        scorer = stream.metric.removesuffix(PASSED if is_grade else SCORED)
         newest[scorer] = max(newest.get(scorer, (-1, "")), (max(sums), stream.score_key))
         name = (scorer, stream.cohort, stream.score_key)
-        found[name] = max(found.get(name, 0), sum(sums[day].n for day in days if day in sums))
+        n = sum(sums[day].n for day in days if day in sums) if is_grade else 0
+        found[name] = max(found.get(name, 0), n)
     return {(scorer, cohort): n for (scorer, cohort, key), n in found.items() if newest[scorer][1] == key}

@@ -129,4 +129,4 @@ def input_lines(
 def _largest_move(counts: CohortCounts, now: Floats, was: Floats) -> str:
     shares = now / max(now.sum(), 1.0), was / max(was.sum(), 1.0)
     at = int(np.abs(shares[0] - shares[1]).argmax())
-    return f"{counts.cohort}={counts.values[at]} {100 * shares[1][at]:.1f} % -> {100 * shares[0][at]:.1f} %"
+    return f"{counts.cohort}={counts.values[at]} {100 * shares[1][at]:.1f}% → {100 * shares[0][at]:.1f}%"

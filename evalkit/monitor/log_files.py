@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -46,10 +47,14 @@ class LogNote:
     what: str
 
 
-def log_paths(given: Iterable[str]) -> list[Path]:
+def log_paths(given: Iterable[str], monitor: Path) -> list[Path]:
     """Return the files that are named, and those of folders that are; `-` is left out.
 
     Files of a folder are ordered by the time of their last change, so that rotated ones come first.
+
+    Args:
+        given: Names of files and folders.
+        monitor: File of the monitor, which the fix of an error names.
 
     Raises:
         InputError: reports every path that cannot be read.
@@ -68,7 +73,9 @@ def log_paths(given: Iterable[str]) -> list[Path]:
         elif not path.exists():
             problems.append(Problem(name, "no such file or folder", "check the path"))
         elif path.suffix in PACKED:
-            fix = f"unpack it: `gzip -dc {name} | evalkit monitor take MONITOR.yaml -`"
+            fix = (
+                f"unpack it: `gzip -dc {shlex.quote(name)} | evalkit monitor take {shlex.quote(shown_path(monitor))} -`"
+            )
             problems.append(Problem(name, "a packed file", fix))
         else:
             found[path] = None

@@ -6,12 +6,13 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.errors import RunError
 from evalkit.monitor.calls import AMOUNTS, DAY_S, LoggedCall
 from evalkit.monitor.cohort_values import CohortValues
 from evalkit.monitor.grading import ERROR, JUDGE_COST, THUMB, MetricColumns, MonitorGraders, cost_of
@@ -31,11 +32,31 @@ from evalkit.monitor.sampling import (
 from evalkit.monitor.series import Series
 from evalkit.monitor.settings import SampleOptions
 from evalkit.scorers.base import Grade
-from evalkit.types import Case, Output, Row
+from evalkit.types import Case, Output, Row, Unscored
 
 Floats = NDArray[np.float64]
 LEAST_ELAPSED = 1 / 24
 """Share of its first day that a monitor takes to have passed at least."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unjudged:
+    """Calls that judges could not grade.
+
+    Attributes:
+        n: Number of calls.
+        kind: Why the first could not be graded.
+        message: What its judge said.
+    """
+
+    n: int = 0
+    kind: str = ""
+    message: str = ""
+
+    def __add__(self, other: Unjudged) -> Unjudged:
+        """Add those of a later batch."""
+        first = self if self.n else other
+        return replace(first, n=self.n + other.n)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +68,7 @@ class Observed:
         rows: Day -> sampled calls with their texts.
         n_double: Calls that were known.
         n_judged: Calls that judges graded.
+        unjudged: Calls that judges were asked about and could not grade, with kind and message of the first.
         spent_usd: What judges cost.
         newest: Seconds since 1970 of the newest call; `None` of no calls.
     """
@@ -55,6 +77,7 @@ class Observed:
     rows: Mapping[int, Sequence[Row]] = field(default_factory=dict)
     n_double: int = 0
     n_judged: int = 0
+    unjudged: Unjudged = field(default_factory=Unjudged)
     spent_usd: float = 0.0
     newest: float | None = None
 
@@ -117,6 +140,7 @@ class Observer:
 
         Raises:
             StoreError: the series cannot be read.
+            RunError: the judge does not answer.
         """
         if not calls:
             return Observed()
@@ -126,18 +150,22 @@ class Observer:
         chosen = [at for at, is_one in enumerate(drawn) if is_one]
         cases = {at: _with_digest(case) for at in chosen if (case := calls[at].case) is not None}
         spent: dict[int, float] = {}
+        unjudged, n_judged = Unjudged(), 0
         if self.graders.judges:
             judged = await self._by_judges([(case, calls[at].output) for at, case in cases.items()])
             for at, grades in zip(chosen, judged, strict=True):
                 drafts.grades[at] = {**drafts.grades[at], **grades}
                 spent[at] = cost_of(grades)
+                unjudged += _unjudged(grades)
+                n_judged += any(not isinstance(each, Unscored) for each in grades.values())
         rows: dict[int, list[Row]] = {}
         for at in chosen:
             rows.setdefault(drafts.days[at], []).append(self._row(drafts, at, cases[at], pis[at], batch))
         return Observed(
             days=self._by_day(batch, drafts, np.array(pis), np.array(drawn), self._columns(drafts, spent)),
             rows=rows,
-            n_judged=len(spent),
+            n_judged=n_judged,
+            unjudged=unjudged,
             spent_usd=sum(spent.values()),
             newest=max(call.at for call in calls),
         )
@@ -182,16 +210,27 @@ class Observer:
         found = with_suspicion(found, drafts.suspicion, self.options.suspects)
         return [1.0 if is_new else pi for is_new, pi in zip(drafts.are_new, found, strict=True)]
 
-    async def _by_judges(self, answers: Iterable[tuple[Case, Output | None]]) -> list[Mapping[str, Grade]]:
-        room = asyncio.Semaphore(self.concurrency)
+    async def _by_judges(self, answers: Sequence[tuple[Case, Output | None]]) -> list[Mapping[str, Grade]]:
+        room, reach = asyncio.Semaphore(self.concurrency), self.graders.reach
 
         async def judge(case: Case, output: Output | None) -> Mapping[str, Grade]:
             assert output is not None  # noqa: S101 - failed calls are not drawn
             async with room:
-                return await self.graders.by_judges(case, output)
+                grades = await self.graders.by_judges(case, output)
+            reach.graded(grades)
+            return grades
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(judge(*answer)) for answer in answers]
+        reach.begin()
+        try:
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(reach.watch())
+                async with asyncio.TaskGroup() as own:
+                    tasks = [own.create_task(judge(*answer)) for answer in answers]
+                watch.cancel()
+        except ExceptionGroup as failed:
+            if (gone := failed.subgroup(RunError)) is not None:
+                raise gone.exceptions[0] from None
+            raise
         return [task.result() for task in tasks]
 
     def _columns(self, drafts: _Drafts, spent: Mapping[int, float]) -> dict[str, Floats]:
@@ -251,6 +290,14 @@ def _with_digest(case: Case) -> Case:
     """Return a case with the hash of its content, which rows and some judges need."""
     content = json.dumps([case.id, case.question, *case.contexts])
     return replace(case, digest=hashlib.sha256(content.encode()).hexdigest())
+
+
+def _unjudged(grades: Mapping[str, Grade]) -> Unjudged:
+    """Return why no judge graded a call; none if one did, or if no judge applies to it."""
+    failed = [each for each in grades.values() if isinstance(each, Unscored)]
+    if not failed or len(failed) < len(grades):
+        return Unjudged()
+    return Unjudged(n=1, kind=failed[0].kind, message=failed[0].message)
 
 
 def _nan(value: float | bool | None) -> float:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from evalkit.monitor.grading import PASSED
 from evalkit.monitor.key_changes import KeyChange
 from evalkit.monitor.reference import Reference, ReferenceStream
 from evalkit.monitor.series import ALL, HOURS, MetricFacts, Series, Stream
@@ -17,8 +18,20 @@ from evalkit.stats.weighted_sums import WeightedSums, weighted_average, weighted
 
 CALLS = Stream("error")
 """The stream that has a value for every call."""
+COVERAGE = 0.90
+"""Share of the calls of a scorer that must have a grade."""
 Finds = Sequence[tuple[float | None, float | None]]
-_ORDER: Mapping[StreamState, int] = {"alarm": 0, "warning": 1, "quiet": 2, "not watched": 2}
+_ORDER: Mapping[StreamState, int] = {"alarm": 0, "warning": 1, "cannot say": 2, "quiet": 2, "not watched": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerCoverage:
+    """The share of its calls that a scorer graded."""
+
+    name: str
+    share: float
+    is_judged: bool
+    """Whether a judge grades, which is asked about sampled calls alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,15 +63,21 @@ class WatchPeriod:
 
     @property
     def judged(self) -> int:
-        """Calls of the sample in the days that are shown."""
-        return max((self.total(each).n for each in self.by_day if self._is_coverage(each)), default=0)
+        """Calls that a judge graded in the days that are shown: the most of any of its scorers."""
+        return max((self.scores(each) for each in self.by_day if self._is_coverage(each)), default=0)
 
-    def coverages(self) -> Iterator[tuple[str, float]]:
+    def scores(self, coverage: Stream) -> int:
+        """Return the number of grades of the scorer whose coverage a stream is."""
+        name = coverage.metric.removesuffix(SCORED)
+        own = (replace(coverage, metric=each) for each in (name, name + PASSED))
+        return max(self.total(each).n for each in own)
+
+    def coverages(self) -> Iterator[ScorerCoverage]:
         """Yield each scorer with the share of its calls that it graded."""
         for stream in self.by_day:
             mean = self.total(stream).mean
             if stream.metric.endswith(SCORED) and stream.cohort == ALL and mean is not None:
-                yield stream.metric.removesuffix(SCORED), mean
+                yield ScorerCoverage(stream.metric.removesuffix(SCORED), mean, self._is_coverage(stream))
 
     def _is_coverage(self, stream: Stream) -> bool:
         facts = self.facts.get((stream.metric, stream.score_key))
@@ -108,6 +127,8 @@ def _watched_line(
 ) -> StreamLine:
     facts = period.facts.get((stream.metric, stream.score_key))
     sums = period.total(stream.stream)
+    if state == "quiet" and stream.metric.endswith(SCORED) and sums.mean is not None and sums.mean < COVERAGE:
+        state = "cannot say"
     return StreamLine(
         metric=stream.metric,
         cohort=stream.cohort,

@@ -94,6 +94,11 @@ class TraceReader:
         if self._lines:
             yield self._settled(RefusedRows(), is_end=True)
 
+    @property
+    def n_waiting(self) -> int:
+        """Number of traces that are not complete."""
+        return len(self._waiting() - self._taken)
+
     def _decoded(self, log: TraceLog, block: LogBlock, refusals: RefusedRows) -> Iterator[_Line]:
         decode = msgspec.json.Decoder().decode
         starts = [block.ends[0] - len(block.lines[0]) - 1, *block.ends]

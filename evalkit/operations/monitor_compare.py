@@ -25,6 +25,8 @@ TARGET_DAYS = 14
 LONGEST_DAYS = 90
 """Days back that are compared at most."""
 LEVEL = 0.05
+_NEW_VALUE = f"a new value is `other` until it has {ENOUGH} calls"
+_NEW_COHORT = "a cohort counts from the first take after it was added to the monitor"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +74,15 @@ def compare_arms(request: CompareRequest) -> ArmComparison:
     if missing or not both:
         known = sorted({stream.cohort for stream in by_day if stream.cohort.startswith(f"{cohort}=")})
         what = f"no calls of {' and '.join(missing)}" if missing else "no day has calls of both arms"
-        fix = choices(missing[0], known) if missing and known else "take more logs"
-        raise InputError(Problem("--arm", what, f"{fix}; a new value is `other` until it has {ENOUGH} calls"))
+        fix = f"{choices(missing[0], known) if missing else 'take more logs'}; {_NEW_VALUE}" if known else _NEW_COHORT
+        raise InputError(Problem("--arm", what, fix))
     first = min(both) if request.days is None else max(min(both), last - request.days + 1)
     found = read_arms(monitor.folder, cohort, values, first, last)
     if request.metrics:
         found = _chosen(found, request.metrics)
+    if request.margin >= 1 and any(each.facts.is_rate for each in found):
+        what = f"{request.margin:g} is {100 * request.margin:g} points of a rate"
+        raise InputError(Problem("--margin", what, f"write {request.margin / 100:g} for {request.margin:g} points"))
     level = LEVEL / max(1, len(found))
     lines = tuple(_line(each, first, last, request.margin, level) for each in found)
     return ArmComparison(
@@ -114,6 +119,8 @@ def _arms(request: CompareRequest, cohorts: Sequence[str]) -> tuple[str, tuple[s
         problems.append(Problem("--margin", f"must be above 0, got {request.margin:g}", "write 0.03 for 3 points"))
     if request.days is not None and request.days < 1:
         problems.append(Problem("--since", "must be at least 1 day", "write 14d"))
+    if request.days is not None and request.days > LONGEST_DAYS:
+        problems.append(Problem("--since", f"at most {LONGEST_DAYS} days are compared", f"write {LONGEST_DAYS}d"))
     if problems:
         raise InputError(problems)
     return pairs[0][0], (pairs[0][1], pairs[1][1])

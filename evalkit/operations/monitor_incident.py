@@ -26,6 +26,8 @@ class Incident:
     """A sampled call, and the case that it becomes."""
 
     case: NewCase
+    question: str
+    """What the user asked, as it was kept; the case has it without personal data."""
     answer: str
     """What the system answered; it is not part of the case."""
     failed: tuple[str, ...]
@@ -61,7 +63,9 @@ def incident_case(file: Path, call_id: str, review: Review, golden: Path) -> Inc
     source = {"monitor": monitor.name, "day": day, "id_hash": digest}
     case = reviewed_case(made, source, replace(review, because=because, replace_data=True), golden)
     failed = (name for name, score in row.scores.items() if getattr(score, "passed", None) is False)
-    return Incident(case=case, answer=row.output.text if row.output else "", failed=tuple(failed))
+    return Incident(
+        case=case, question=row.case.question, answer=row.output.text if row.output else "", failed=tuple(failed)
+    )
 
 
 def today_of(now: float) -> datetime.date:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,8 +19,9 @@ from evalkit.monitor.history import HistoryRequest, monitor_history
 from evalkit.monitor.inputs import TextVectors, cohort_counts, embedded_days, input_lines
 from evalkit.monitor.judge_trust import distrust
 from evalkit.monitor.key_changes import KeyChange, key_changes
-from evalkit.monitor.period import CALLS, WatchPeriod, amount_lines, stream_lines
+from evalkit.monitor.period import CALLS, COVERAGE, WatchPeriod, amount_lines, stream_lines
 from evalkit.monitor.reference import read_reference
+from evalkit.monitor.sampled_texts import sampled_rows
 from evalkit.monitor.series import HOURS, Series, date_of, day_of
 from evalkit.monitor.settings import Monitor, load_monitor
 from evalkit.monitor.spending import spend_alarm, spend_line
@@ -28,10 +31,10 @@ from evalkit.operations.monitor_reference import SHORTEST_DAYS, USUAL_DAYS, chan
 from evalkit.report.monitor.status import Alarm, InputLine, MonitorState, SpendLine, Status
 from evalkit.report.next_steps import NextStep
 from evalkit.stats.burn_rate import TIMES_LAST_WEEK
+from evalkit.text.numbers import plural
 from evalkit.trust.calibration_files import read_calibrations
+from evalkit.types import Unscored
 
-COVERAGE = 0.90
-"""Share of the calls of a scorer that must have a grade."""
 SILENT_HOURS = 48
 WEEK = 7
 LONGEST_DAYS = 366
@@ -123,7 +126,8 @@ def _status(request: StatusRequest, monitor: Monitor, series: Series, period: Wa
     recent = (each for each in merged if each.ended is None or each.ended >= date_of(period.first))
     shown = tuple(sorted(recent, key=_worst_first))
     inputs = _inputs(request, monitor, series, period)
-    reasons = tuple(_cannot_say(period, changes, newest, int(request.now // 3600)))
+    most_often = _reasons(monitor, period)
+    reasons = tuple(_cannot_say(period, changes, most_often, newest, int(request.now // 3600)))
     state = _state(shown, reasons, inputs, spend)
     lines = stream_lines(period, watched, changes_found(reference) if reference else (), shown, changes)
     history = None
@@ -153,7 +157,7 @@ def _status(request: StatusRequest, monitor: Monitor, series: Series, period: Wa
         spend=spend,
         inputs=inputs,
         notes=tuple(_notes(period, changes, spend)),
-        next=tuple(_next_steps(request.file, period, changes, shown)),
+        next=tuple(_next_steps(request.file, period, changes, shown, _oldest(series, period.last))),
         history=history,
     )
 
@@ -185,7 +189,27 @@ def _worst_first(alarm: Alarm) -> tuple[bool, bool, float]:
     return (alarm.ended is not None, alarm.level == "warning", -alarm.statistic / alarm.threshold)
 
 
-def _cannot_say(period: WatchPeriod, changes: Sequence[KeyChange], newest: int, now: int) -> Iterator[str]:
+def _oldest(series: Series, last: int) -> int | None:
+    """Return the oldest day with calls of the usual length of a reference that ends with the last day."""
+    return min(series.days(CALLS, last - USUAL_DAYS + 1, last + 1), default=None)
+
+
+def _reasons(monitor: Monitor, period: WatchPeriod) -> Mapping[str, str]:
+    """Return the most frequent reason of each scorer that graded too little, where texts are kept."""
+    names = {each.name for each in period.coverages() if each.share < COVERAGE}
+    if not names or monitor.options.keep.text != "sampled":
+        return {}
+    found: dict[str, Counter[str]] = {}
+    for row in sampled_rows(monitor.folder, range(period.first, period.last + 1)):
+        for name in names & row.scores.keys():
+            if isinstance(grade := row.scores[name], Unscored):
+                found.setdefault(name, Counter())[grade.kind] += 1
+    return {name: kinds.most_common(1)[0][0] for name, kinds in found.items()}
+
+
+def _cannot_say(
+    period: WatchPeriod, changes: Sequence[KeyChange], most_often: Mapping[str, str], newest: int, now: int
+) -> Iterator[str]:
     """Yield why quiet would not mean that all is well; `newest` and `now` are hours."""
     if period.reference is None:
         yield "there is no reference yet"
@@ -195,9 +219,11 @@ def _cannot_say(period: WatchPeriod, changes: Sequence[KeyChange], newest: int, 
         yield f"the newest call is {(now - newest) // HOURS} days old"
     elif not period.total(CALLS).n:
         yield f"there are no calls from {date_of(period.first)} to {date_of(period.last)}"
-    for name, share in period.coverages():
-        if share < COVERAGE:
-            yield f"{name} graded {share:.0%} of its calls, less than {COVERAGE:.0%}"
+    for each in period.coverages():
+        if each.share < COVERAGE:
+            calls = "the sampled calls" if each.is_judged else "its calls"
+            why = f"; most often {most_often[each.name]}" if each.name in most_often else ""
+            yield f"{each.name} graded {each.share:.0%} of {calls} (need {COVERAGE:.0%}){why}"
     in_use = {(each.metric, each.score_key) for each in period.by_day if period.total(each).n}
     whys = (why for key, why in sorted(period.distrusted.items()) if key in in_use)
     yield from (f"the judge is not trusted: {why}" for why in dict.fromkeys(whys))
@@ -243,23 +269,33 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _next_steps(
-    file: Path, period: WatchPeriod, changes: Sequence[KeyChange], shown: Sequence[Alarm]
+    file: Path, period: WatchPeriod, changes: Sequence[KeyChange], shown: Sequence[Alarm], oldest: int | None
 ) -> Iterator[NextStep]:
     lasting = [each for each in shown if each.ended is None]
     examples = next((each.examples for each in lasting if each.examples), ())
     if examples:
-        yield NextStep(f"read the calls that failed: {', '.join(examples)}")
+        first_id = shlex.quote(examples[0])
+        options = "--to golden.jsonl --needs-reference --reviewed-by YOU --dry-run"
+        command = f"evalkit monitor incident {shlex.quote(shown_path(file))} {first_id} {options}"
+        yield NextStep(f"read the calls that failed: {', '.join(examples)}", command)
     if any(each.metric == SPEND for each in lasting):
         yield NextStep("look for what the calls of the last hours have in common, by cohort")
     elif lasting:
         yield NextStep(f"look for what changed shortly before {lasting[0].began}: release, prompt, model, documents")
+    if any(each.is_judged and each.share < COVERAGE for each in period.coverages()):
+        yield NextStep("fix the judge", "evalkit judge health SUITE.yaml")
     changes = _without_reference(changes)
-    first = max((each.day for each in changes), default=period.last - USUAL_DAYS + 1)
+    start = period.last + 1 if oldest is None else oldest
+    first = max([start, *(each.day for each in changes)])
     weeks = (period.last - first + 1) // 7
     if (period.reference is None or changes) and 7 * weeks >= SHORTEST_DAYS:
         last = date_of(first + 7 * weeks - 1)
         command = f"evalkit monitor reference {shown_path(file)} --from {date_of(first)} --to {last}"
         yield NextStep("make a reference of weeks in which all was well", command)
+    elif period.reference is None:
+        days, until = plural(period.last - first + 1, "day"), date_of(first + SHORTEST_DAYS - 1)
+        there = "is" if period.last == first else "are"
+        yield NextStep(f"a reference needs 2 whole weeks of calls; there {there} {days}: take logs until {until}")
     elif changes:
         date = date_of(first + SHORTEST_DAYS - 1)
         yield NextStep(f"make a reference of the new judge when {date} is over; until then, read samples by hand")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,7 +18,7 @@ from evalkit.monitor.cohort_values import CohortValues
 from evalkit.monitor.grading import MonitorGraders, open_graders
 from evalkit.monitor.known_ids import BACK_DAYS
 from evalkit.monitor.log_files import STDIN, LogNote, log_paths, read_log, read_stream
-from evalkit.monitor.observe import Observed, Observer, without_doubles
+from evalkit.monitor.observe import Observed, Observer, Unjudged, without_doubles
 from evalkit.monitor.sampled_texts import append_texts
 from evalkit.monitor.series import date_of
 from evalkit.monitor.settings import Monitor, load_monitor
@@ -47,7 +47,9 @@ class TakenCalls:
         n_double: Calls whose id was known.
         n_sampled: Calls in the sample.
         n_judged: Those that judges graded.
+        unjudged: Those that judges could not grade.
         spent_usd: What judges cost, where their price is known.
+        n_waiting: Traces that are not complete, and are read again by the next look.
         n_forgotten: Days whose texts were deleted.
         refused: Some of the refused rows.
         notes: What is worth a word about the logs.
@@ -58,7 +60,9 @@ class TakenCalls:
     n_double: int = 0
     n_sampled: int = 0
     n_judged: int = 0
+    unjudged: Unjudged = field(default_factory=Unjudged)
     spent_usd: float = 0.0
+    n_waiting: int = 0
     n_forgotten: int = 0
     refused: tuple[Problem, ...] = ()
     notes: tuple[LogNote, ...] = ()
@@ -82,6 +86,7 @@ class TakenCalls:
             n_double=self.n_double + counts["double"],
             n_sampled=self.n_sampled + sum(map(len, observed.rows.values())),
             n_judged=self.n_judged + observed.n_judged,
+            unjudged=self.unjudged + observed.unjudged,
             spent_usd=self.spent_usd + observed.spent_usd,
             refused=(*self.refused, *refused)[:SHOWN_REFUSALS],
         )
@@ -111,6 +116,7 @@ async def take(request: TakeRequest) -> TakenCalls:
 
     Raises:
         InputError: the logs or the scorers cannot be used, or another process takes.
+        RunError: the judge does not answer; the batch that needed it was not taken.
         StoreError: the disk refuses, or a file of the monitor was altered.
     """
     async with _opened(request) as look:
@@ -127,7 +133,7 @@ async def follow(request: TakeRequest, within: Within, every: float, show: Calla
         show: Called after each look.
 
     Raises:
-        InputError, StoreError: as `take`.
+        InputError, RunError, StoreError: as `take`.
     """
     async with _opened(request) as look:
         while True:
@@ -158,7 +164,7 @@ async def _opened(request: TakeRequest) -> AsyncIterator[Callable[[], Awaitable[
     with gathered(problems):
         monitor = load_monitor(request.file, shown_path(request.file))
     with gathered(problems):
-        log_paths(request.logs)
+        log_paths(request.logs, request.file)
     if problems:
         raise InputError(problems)
     async with open_graders(monitor, request.env) as graders:
@@ -184,6 +190,7 @@ class _Look:
         )
         self._secrets = secrets_of(request.env, monitor.variables)
         self._taken = TakenCalls()
+        self._traces: TraceReader | None = None
         self._notes = [LogNote(monitor.name, notice) for notice in graders.notices]
 
     @property
@@ -204,16 +211,17 @@ class _Look:
                 await self._batch(waiting)
                 waiting = []
         await self._batch(waiting)
-        return replace(self._taken, notes=tuple(self._notes), n_forgotten=self._forget())
+        n_waiting = self._traces.n_waiting if self._traces is not None else 0
+        return replace(self._taken, notes=tuple(self._notes), n_waiting=n_waiting, n_forgotten=self._forget())
 
     def _chunks(self) -> Iterator[Chunk]:
         request, now = self._request, self._request.now()
         reader = RowReader(self._monitor, now)
         cursors = dict(self._before.cursors)
         stream = request.stdin if STDIN in request.logs else None
-        paths = log_paths(request.logs)
+        paths = log_paths(request.logs, request.file)
         if self._monitor.options.logs.format == "otlp":
-            traces = TraceReader(self._monitor, now, cursors, self._notes)
+            self._traces = traces = TraceReader(self._monitor, now, cursors, self._notes)
             logs = [TraceLog(path, read_log(path, cursors, self._notes), _quiet(path, now)) for path in paths]
             piped = [] if stream is None else [TraceLog(None, read_stream(stream, self._notes), float("inf"))]
             yield from traces.chunks([*logs, *piped])

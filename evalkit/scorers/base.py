@@ -102,6 +102,13 @@ class Concerned(Protocol):
 
 
 @runtime_checkable
+class ReadsPassages(Protocol):
+    """A scorer that can grade nothing without contexts, of the case or of the answer."""
+
+    reads_passages: bool
+
+
+@runtime_checkable
 class Bindable(Protocol):
     """Options that need something from the run before they can score."""
 

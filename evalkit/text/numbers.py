@@ -37,7 +37,7 @@ def style_of(name: str, metric: Metric | None = None) -> Style:
         return Style("per_second")
     if unit in ("s", "seconds") or named.endswith("_s"):
         return Style("seconds")
-    if unit in ("usd", "$") or named.endswith("_usd"):
+    if unit in ("usd", "$") or named.endswith(("_usd", "_usd_per_hour")):
         return Style("usd")
     if unit.endswith((" per case", " per success")):
         return Style("amount", 0 if unit.startswith("tokens") else 2)

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from evalkit.cli.app import app
+from evalkit.cli.child_process import _then
 from evalkit.errors import InputError
 
 MONITOR = "name: shop\nlogs: {format: jsonl, input: question, output: answer}\nscorers: [{length: {max: 12}}]\n"
@@ -26,7 +27,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_counts_are_printed_as_lines_and_as_json(project: Path) -> None:
     """One sentence, or one object a look."""
     first = CliRunner().invoke(app, ["monitor", "take", "monitor.yaml", "a.jsonl"])
-    assert (first.exit_code, first.stdout.splitlines()[0]) == (0, "read 1 rows: 1 scored, 0 refused, 0 double")
+    assert (first.exit_code, first.stdout.splitlines()[0]) == (0, "read 1 row: 1 scored, 0 refused, 0 double")
     again = CliRunner().invoke(app, ["monitor", "take", "monitor.yaml", "-", "--json"], input=json.dumps(ROW))
     assert json.loads(again.stdout)["n_double"] == 1
     made = CliRunner().invoke(app, ["monitor", "take", "monitor.yaml", "--rebuild"])
@@ -58,3 +59,36 @@ def test_bad_words_are_refused(project: Path, words: list[str], said: str) -> No
     assert isinstance(ended.exception, InputError) or ended.exit_code == 2
     assert said in (str(ended.exception) + ended.output)
     assert not (project / "monitors").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "suite.yaml"], "finished cases are kept, continue with --resume"),
+        (["monitor", "take", "m.yaml"], "finished batches are kept; run the command again"),
+        (["monitor", "thresholds", "m.yaml"], "nothing was written; run the command again"),
+        (["monitor", "status", "m.yaml"], "run the command again"),
+        ([], "run the command again"),
+    ],
+)
+def test_a_command_that_was_ended_names_only_flags_that_it_has(words: list[str], said: str) -> None:
+    """`--resume` is one of `run` and `score`."""
+    assert _then(words) == said
+
+
+def test_rows_that_fail_alike_are_one_line(project: Path) -> None:
+    """With the first place, their number, and what to write in the monitor."""
+    (project / "a.jsonl").write_text((json.dumps({**ROW, "id": None}) + "\n") * 30, encoding="utf-8")
+    ended = CliRunner().invoke(app, ["monitor", "take", "monitor.yaml", "a.jsonl"])
+    said = "a.jsonl:1: id: missing; name the column of the id under `logs: {id: ...}` (19 more rows alike)"
+    assert ended.stderr.splitlines() == [f"refused {said}", "refused 10 more rows"]
+
+
+def test_the_commands_are_listed_in_the_order_of_their_use() -> None:
+    """Options name what they take."""
+    words = CliRunner().invoke(app, ["monitor", "--help"]).output.split()
+    names = ["take", "reference", "status", "compare", "incident", "thresholds"]
+    assert sorted(names, key=words.index) == names
+    said = CliRunner().invoke(app, ["monitor", "thresholds", "--help"]).output
+    assert "<float>" not in said
+    assert "--by COHORT" in said

@@ -10,6 +10,7 @@ import pytest
 from watch_lab import JUDGE, OTHER_JUDGE, Lab, make_lab
 
 from evalkit.monitor import history as histories
+from evalkit.monitor.series import SERIES, Counts, MetricFacts, Series, SeriesCell, Stream
 from evalkit.operations.monitor_reference import ReferenceRequest, make_reference
 from evalkit.operations.monitor_status import StatusRequest, monitor_status
 from evalkit.report.monitor.history import History, StreamTrend
@@ -197,3 +198,19 @@ def lab_status(watched: Lab) -> Status:
 def test_one_value_of_a_mean_has_no_day() -> None:
     """A day whose interval is not known is left out, and is no 0."""
     assert histories.stream_estimate(WeightedSums.of([3.0], [1.0], [0]), is_rate=False).value is None
+
+
+def test_a_judge_without_a_grade_covers_nothing(tmp_path: Path) -> None:
+    """Its cost is not a score, and a scorer without grades is listed with 0 %."""
+    lab = make_lab(tmp_path, per_day=120, graded=0.0)
+    lab.add(20)
+    cost = MetricFacts("judge_cost_usd", is_rate=False, higher_is_better=False, is_judged=True)
+    with Series(lab.folder / SERIES) as series:
+        for day in range(lab.first, lab.first + 20):
+            sums = WeightedSums.of([0.1] * 40, [1.0] * 40, list(range(40)))
+            names = ("", "topic=cards", "topic=loans")
+            cells = [SeriesCell(Stream("judge_cost_usd", name), day * 24, sums) for name in names]
+            series.add(9_000_000 + day, cells, [cost], Counts({}))
+    _, history = seen(lab)
+    assert [(each.metric, each.is_enough) for each in history.coverage] == [("correctness", False)]
+    assert history.coverage[0].estimate.value == 0.0

@@ -127,3 +127,15 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     lab = lab_of(tmp_path)
     with pytest.raises(InputError, match=r"--to: .*golden is not a folder; make it first: mkdir .*golden"):
         incident_case(lab.file, "call-57", REVIEW, tmp_path / "golden" / "cases.jsonl")
+
+
+def test_a_dry_run_shows_question_and_answer(tmp_path: Path) -> None:
+    """They are the texts that the monitor keeps, with control characters escaped."""
+    lab = lab_of(tmp_path)
+    words = ["incident", str(lab.file), "call-57", "--to", str(tmp_path / "golden.jsonl"), "--needs-reference"]
+    ended = CliRunner().invoke(monitor, [*words, "--reviewed-by", "YOU", "--dry-run"])
+    assert ended.exit_code == 0, ended.output
+    lines = ended.stdout.splitlines()
+    assert "question I am Ada, ada@post.example. When do you open?" in lines
+    assert "answer   One two three four." in lines
+    assert not (tmp_path / "golden.jsonl").exists()

@@ -125,6 +125,8 @@ def test_the_last_days_alone(lab: Lab) -> None:
         ({"against": "topic="}, "--against: 'topic=' names no value"),
         ({"against": "topic=cards"}, "--against: the same arm as --arm"),
         ({"arm": "topic=card"}, "--arm: no calls of topic=card; .*topic=cards.*until it has 50 calls"),
+        ({"margin": 10.0}, "--margin: 10 is 1000 points of a rate; write 0.1 for 10 points"),
+        ({"days": 91}, "--since: at most 90 days are compared; write 90d"),
         ({"margin": 0.0}, "--margin: must be above 0"),
         ({"margin": float("nan")}, "--margin: must be above 0"),
         ({"metrics": ["correctnes.passed"]}, "--metric: both arms have no 'correctnes.passed'; .*correctness.passed"),
@@ -150,3 +152,13 @@ def test_the_answers_fit_a_terminal_of_80_columns(tmp_path: Path) -> None:
     assert "stop the new arm" in text
     record = json.loads(arms_json(found))
     assert (record["format"], record["lines"][0]["metric"]) == (1, "citation.passed")
+
+
+def test_a_cohort_that_was_added_later_counts_from_the_next_take(lab: Lab) -> None:
+    """More logs of the same calls would not help."""
+    lab.add(3)
+    text = lab.file.read_text(encoding="utf-8")
+    lab.file.write_text(text.replace("cohorts: [topic]", "cohorts: [topic, version]"), encoding="utf-8")
+    said = "no calls of version=v2 and version=v1; a cohort counts from the first take after it was added"
+    with pytest.raises(InputError, match=said):
+        compared(lab, "version=v2", "version=v1")

@@ -8,10 +8,13 @@ from watch_lab import FIRST, JUDGE, JUDGE_PARTS, OTHER_JUDGE, RULE, Lab, look, r
 
 from evalkit.errors import InputError
 from evalkit.monitor.alarms import read_alerts
+from evalkit.monitor.sampled_texts import append_texts
 from evalkit.monitor.series import SERIES, Series, Stream, date_of
 from evalkit.operations.monitor_status import days_of
 from evalkit.report.monitor.status import Alarm, Status
+from evalkit.report.next_steps import NextStep
 from evalkit.scorers.embedding.embedders import WordLlama
+from evalkit.types import Case, Output, Row, Unscored
 
 
 def lasting(status: Status, level: str = "alarm") -> list[Alarm]:
@@ -35,7 +38,7 @@ def test_without_a_reference_nothing_can_be_said(lab: Lab) -> None:
     assert found.calls == 7 * 90
     assert {line.state for line in found.streams} == {"not watched"}
     command = next(step.command for step in found.next if "monitor reference" in step.command)
-    assert f"--from {date_of(lab.first - 8)} --to {date_of(lab.first + 19)}" in command
+    assert f"--from {date_of(lab.first)} --to {date_of(lab.first + 13)}" in command
 
 
 def test_unchanged_days_are_quiet(quiet: Lab) -> None:
@@ -164,7 +167,9 @@ def test_a_judge_that_grades_too_little_cannot_say(quiet: Lab) -> None:
     quiet.add(7)
     quiet.close_day()
     found = look(quiet)
-    assert any(why.startswith("correctness graded 6") and "less than 90%" in why for why in found.cannot_say)
+    assert any(
+        why.startswith("correctness graded 6") and "of the sampled calls (need 90%)" in why for why in found.cannot_say
+    )
     assert "correctness.scored" in {each.metric for each in lasting(found)}
 
 
@@ -276,3 +281,56 @@ def test_the_alerts_are_a_documented_format(quiet: Lab) -> None:
     assert fields <= record["alerts"][0].keys()
     shutil.rmtree(quiet.folder / "observations")
     assert look(quiet).exit_code == 1
+
+
+def test_a_scorer_that_grades_little_names_the_reason_and_the_next_step(quiet: Lab) -> None:
+    """The most frequent kind among the kept texts."""
+    quiet.graded = 0.0
+    quiet.add(8)
+    row = Row(
+        case=Case(id="a", digest="d" * 64, input="?", fields={"at": 0.0, "pi": 1.0, "batch": 1}),
+        output=Output(text="x"),
+        scores={"correctness": Unscored("correctness", "judge_no_key", "no key")},
+    )
+    append_texts(quiet.folder, quiet.first + quiet.days - 2, [row])
+    quiet.close_day()
+    found = look(quiet)
+    assert found.judged == 0
+    line = next(each for each in found.streams if each.metric == "correctness.scored")
+    assert line.state in ("alarm", "cannot say")
+    assert "correctness graded 0% of the sampled calls (need 90%); most often judge_no_key" in found.cannot_say
+    assert NextStep("fix the judge", "evalkit judge health SUITE.yaml") in found.next
+
+
+def test_a_reference_is_suggested_from_the_oldest_day_with_calls(lab: Lab) -> None:
+    """With fewer than two weeks, the day until which logs are needed."""
+    lab.add(3)
+    lab.close_day()
+    said = "a reference needs 2 whole weeks of calls; there are 3 days: take logs until 2026-06-14"
+    assert said in [each.text for each in look(lab).next]
+    lab.add(13)
+    lab.close_day()
+    commands = [each.command for each in look(lab).next]
+    assert any(each.endswith("--from 2026-06-01 --to 2026-06-14") for each in commands)
+
+
+def test_failing_calls_are_shown_with_the_command_that_reads_them(quiet: Lab) -> None:
+    """Nothing is written by it."""
+    quiet.rates["cards"] = 0.5
+    quiet.add(10, texts=True)
+    quiet.close_day()
+    step = next(each for each in look(quiet).next if each.text.startswith("read the calls that failed: "))
+    first = step.text.partition(": ")[2].partition(",")[0]
+    assert step.command.endswith(
+        f"support.yaml {first} --to golden.jsonl --needs-reference --reviewed-by YOU --dry-run"
+    )
+
+
+def test_a_scorer_that_has_always_graded_little_is_not_quiet(lab: Lab) -> None:
+    """It did not become worse, and says nothing of the calls that it did not grade."""
+    lab.graded = 0.5
+    lab.add(36)
+    lab.close_day()
+    refer(lab)
+    line = next(each for each in look(lab).streams if each.metric == "correctness.scored")
+    assert line.state == "cannot say"

@@ -90,7 +90,7 @@ STATUS = Status(
     ),
     amounts=(AmountLine(metric="latency_s", n=2100, p50=0.99, p95=2.3, was_p50=0.99, was_p95=2.2),),
     spend=SpendLine(period_usd=16.8, budget_usd=100.0, rates=burn_rates([0.1] * 6, 100.0), times_last_week=1.2),
-    inputs=(InputLine(name="topic", p=0.003, moved=True, psi=0.12, what="topic=loans 4.0 % -> 11.0 %"),),
+    inputs=(InputLine(name="topic", p=0.003, moved=True, psi=0.12, what="topic=loans 4.0% → 11.0%"),),
     notes=("no calls on 2026-07-15",),
     next=(NextStep("make a reference", "evalkit monitor reference support.yaml --from 2026-06-01 --to 2026-06-28"),),
 )
@@ -114,7 +114,7 @@ def test_a_terminal_shows_what_why_and_what_next() -> None:
     assert "4.9 / 3.0 pts" in text
     assert "cannot say  the judge is not trusted" in text
     assert "correctness.passed *" in text
-    assert "inputs by topic: moved (p 0.003, PSI 0.12): topic=loans 4.0 % -> 11.0 %" in " ".join(text.split())
+    assert "inputs by topic: moved (p 0.003, PSI 0.12): topic=loans 4.0% → 11.0%" in " ".join(text.split())
     wide = [line for line in lines if len(line) > 80]
     assert all("evalkit monitor reference" in line for line in wide)
     assert "rare" not in text

@@ -169,7 +169,7 @@ def test_refused_lines_are_named_and_repeat_no_value(tmp_path: Path) -> None:
     assert [line.partition(":")[0] for line in shown] == [str(n) for n in range(1, 13)]
     assert private not in "".join(shown)
     assert shown[0] == "1: not JSON; write one JSON object a line, in UTF-8"
-    assert shown[2] == "3: id: missing; every call needs an id of its own"
+    assert shown[2] == "3: id: missing; name the column of the id under `logs: {id: ...}`"
     assert shown[3].startswith("4: at: no time; write ISO 8601 such as")
     assert all("; " in line for line in shown)
 
@@ -389,9 +389,14 @@ def test_every_problem_is_reported_before_anything_is_written(tmp_path: Path) ->
     with pytest.raises(InputError, match=r"monitor.yaml:5:\d+ scorers\[0\]: exact needs a reference"):
         lab.take()
     assert not lab.folder.exists()
+    lab.file.write_text(
+        MONITOR.replace("length: {max: 12}", "facts: {}").replace("contexts: docs, ", ""), encoding="utf-8"
+    )
+    with pytest.raises(InputError, match=r"scorers\[0\]: facts looks facts up in contexts; name their column: `logs:"):
+        lab.take()
     packed = lab.logs / "x.jsonl.gz"
     packed.touch()
-    with pytest.raises(InputError, match="gzip -dc"):
+    with pytest.raises(InputError, match=r"gzip -dc \S+ \| evalkit monitor take \S*monitor.yaml -"):
         lab.take(str(packed))
 
 

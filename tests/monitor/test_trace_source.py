@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 from monitor_lab import MonitorLab
+from typer.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "traces"))
 
 from trace_lab import document, model, span
 
+from evalkit.cli.app import app
 from evalkit.monitor.calls import AMOUNTS
 from evalkit.monitor.sampled_texts import sampled_rows
 from evalkit.monitor.series import day_of
@@ -172,3 +174,12 @@ def test_a_stream_ends_and_all_its_traces_with_it(lab: MonitorLab) -> None:
     data = "\n".join([line(reply(1)), line(root(1)), line(reply(2))]).encode()
     taken = lab.take("-", stdin=data)
     assert (taken.n_scored, taken.n_refused) == (1, 1)
+
+
+def test_a_trace_that_is_not_complete_is_reported(lab: MonitorLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not as 0 rows: the next take reads it."""
+    monkeypatch.chdir(lab.root)
+    monkeypatch.setattr("time.time", lambda: NOW + 10)
+    export(lab, line(reply(1), root(1)), age=-3_590)
+    ended = CliRunner().invoke(app, ["monitor", "take", "monitor.yaml", "logs"])
+    assert ended.output == "1 trace waits for its last span; take again in 30 seconds\n"

@@ -258,8 +258,8 @@ def status() -> Status:
             times_last_week=2.4,
         ),
         inputs=(
-            InputLine(name="topic", p=0.0004, moved=True, psi=0.12, what="topic=loans 4.1 % -> 11.2 %"),
-            InputLine(name="language", p=0.61, moved=False, psi=0.01, what="language=de 20.0 % -> 20.4 %"),
+            InputLine(name="topic", p=0.0004, moved=True, psi=0.12, what="topic=loans 4.1% → 11.2%"),
+            InputLine(name="language", p=0.61, moved=False, psi=0.01, what="language=de 20.0% → 20.4%"),
             InputLine(name="texts", p=0.043, moved=False, psi=None),
         ),
         notes=(f"{JUDGED}: its alarms start anew, and its figures are not compared with those before",),

@@ -20,7 +20,7 @@ _PAD = 0.06
 _NARROW = 0.1
 """Range of a scale of rates below which its ends have a decimal."""
 _DOT, _LAST_DOT, _MARK = 1.8, 3.5, 5.0
-_TONES = {"alarm": "block", "warning": "warn", "quiet": "pass", "not watched": "ungated"}
+_TONES = {"alarm": "block", "warning": "warn", "quiet": "pass", "cannot say": "ungated", "not watched": "ungated"}
 
 
 class _Frame:

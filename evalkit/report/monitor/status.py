@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 AlarmLevel = Literal["alarm", "warning"]
 MonitorState = Literal["alarm", "warning", "quiet", "cannot say"]
-StreamState = Literal["alarm", "warning", "quiet", "not watched"]
+StreamState = Literal["alarm", "warning", "quiet", "cannot say", "not watched"]
 FORMAT = 1
 """Version of the JSON of a status."""
 

@@ -56,6 +56,11 @@ class Citation(PassFail):
             raise ValueError(f"min: expected 0 or more, got {self.min}; leave it out for 1")
 
     @property
+    def reads_passages(self) -> bool:
+        """Whether citations are looked up in contexts."""
+        return self.in_contexts
+
+    @property
     def needs(self) -> frozenset[str]:
         """The source that must be cited, if the options name its field."""
         return frozenset(filter(None, (self.source_field,)))

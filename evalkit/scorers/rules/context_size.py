@@ -33,6 +33,7 @@ class ContextSize:
     """Watch for a drop instead of a rise."""
 
     version: ClassVar[str] = "1"
+    reads_passages: ClassVar[bool] = True
     without_text: ClassVar[bool] = True
     shorthand: ClassVar[str] = "more_is_better"
 

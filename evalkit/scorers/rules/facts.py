@@ -148,6 +148,7 @@ class KnownFacts:
     """Fewest words of a quote that is looked up; shorter ones are often names."""
 
     version: ClassVar[str] = "1"
+    reads_passages: ClassVar[bool] = True
     concern: ClassVar[Concern] = "safety"
 
     def __post_init__(self) -> None:

@@ -57,6 +57,11 @@ class Numbers(Share):
         return (Metric(self.name, pass_at=self.min), *recall)
 
     @property
+    def reads_passages(self) -> bool:
+        """Whether numbers are looked up in contexts."""
+        return self.against == "contexts"
+
+    @property
     def needs(self) -> frozenset[str]:
         """The reference, if numbers are compared with it."""
         return frozenset({"reference"}) if self.against == "reference" else frozenset()

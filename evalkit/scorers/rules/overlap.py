@@ -34,6 +34,7 @@ class Groundedness:
     """Smallest share of content words that passes; without it, the value has no pass mark."""
 
     version: ClassVar[str] = "1"
+    reads_passages: ClassVar[bool] = True
     shorthand: ClassVar[str] = "min"
     concern: ClassVar[Concern] = "safety"
 
