@@ -50,6 +50,8 @@ class _Cell(NamedTuple):
     named: Mapping[str, float]
     reason: str
     comment: str
+    unmarked: bool = False
+    """Whether the cell holds text without a verdict."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ def read_table(source: SourceFile, limit: int | None = None) -> Imported:
     outputs: dict[int, list[StoredOutput]] = {number: [] for number, _ in enumerate(layout.answers)}
     seen: dict[str, ReadTest | None] = {}
     repeats: Counter[tuple[int, str]] = Counter()
+    n_unmarked = 0
     for at, row in enumerate(source.rows):
         test = _test(row, layout)
         key = json.dumps(test, sort_keys=True)
@@ -119,10 +122,8 @@ def read_table(source: SourceFile, limit: int | None = None) -> Imported:
             continue
         for number, answers in enumerate(layout.answers):
             cell, place = _cell(row, answers, layout), source.at(at, on_one_line(answers.name)[:60])
-            if cell.status not in _KNOWN:
-                reader.lose(
-                    place, f"the status {cell.status[:20]!r}", f"it is one of {', '.join(_KNOWN[1:])}", "output"
-                )
+            _lose(reader, cell, place)
+            n_unmarked += cell.unmarked
             if cell.status or cell.text:
                 repeat = repeats[number, case.id]
                 repeats[number, case.id] += 1
@@ -132,8 +133,16 @@ def read_table(source: SourceFile, limit: int | None = None) -> Imported:
         for number, answers in enumerate(layout.answers)
     ]
     reader.fields()
-    n_outputs = sum(map(len, outputs.values()))
+    n_outputs = n_unmarked + sum(map(len, outputs.values()))
     return reader.imported("promptfoo results", title_of({}, source), distinct(systems), found={"output": n_outputs})
+
+
+def _lose(reader: ReadTests, cell: _Cell, place: str) -> None:
+    """Note what is not carried over of one answer."""
+    if cell.status not in _KNOWN:
+        reader.lose(place, f"the status {cell.status[:20]!r}", f"it is one of {', '.join(_KNOWN[1:])}", "output")
+    if cell.unmarked:
+        reader.lose(place, "it begins with none of [PASS], [FAIL] and [ERROR]", "write the verdict there", "output")
 
 
 def _layout(source: SourceFile) -> _Layout:
@@ -158,7 +167,11 @@ def _layout(source: SourceFile) -> _Layout:
 
 
 def _answers_of(source: SourceFile) -> list[_Answers]:
-    """Return the columns of answers: each before `Status`, `Score` ..., or with a verdict in every cell."""
+    """Return the columns of answers.
+
+    Each is before `Status`, `Score` ..., or has a verdict in every cell. Under the name of a provider or a prompt, one
+    cell with a verdict is enough.
+    """
     columns, names = [*source.columns], [*source.columns.values()]
     found = []
     for at, column in enumerate(columns):
@@ -170,11 +183,17 @@ def _answers_of(source: SourceFile) -> list[_Answers]:
         return found
     for at, column in enumerate(columns):
         cells = _cells(source, column)
-        if cells and all(map(_MARK.match, cells)):
+        marked = [_MARK.match(cell) is not None for cell in cells]
+        if cells and (all(marked) or (any(marked) and _is_prompt(names[at]))):
             known = names[at + 1 : at + 3] == [_REASON, _COMMENT]
             beside = {_REASON: columns[at + 1], _COMMENT: columns[at + 2]} if known else {}
             found.append(_Answers(names[at], column, beside))
     return found
+
+
+def _is_prompt(header: str) -> bool:
+    """Tell whether a header names a provider and a prompt, and so not a variable."""
+    return _PROVIDER.match(header) is not None or "{{" in header
 
 
 def _cells(source: SourceFile, column: str) -> list[str]:
@@ -211,7 +230,7 @@ def _cell(row: Mapping[str, Any], answers: _Answers, layout: _Layout) -> _Cell:
         return _Cell(text, beside["Status"], _score(beside["Score"]), named, reason, comment)
     mark = _MARK.match(text)
     if mark is None:
-        return _Cell("", "", None, {}, reason, comment)
+        return _Cell("", "", None, {}, reason, comment, unmarked=bool(text.strip()))
     scored = _scored(text) if layout.scored else None
     if scored is None:
         return _Cell(text[len(f"[{mark[1]}] ") :], mark[1], None, {}, reason, comment)

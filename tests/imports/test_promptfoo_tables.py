@@ -119,6 +119,17 @@ def test_failed_and_erroneous_answers_with_the_verdict_in_the_cell(tmp_path: Pat
     assert "failure" in made.answers[1]
 
 
+def test_one_cell_without_a_verdict_does_not_hide_a_column_of_answers(tmp_path: Path) -> None:
+    """The column stays one of answers, and the cell is listed with its place."""
+    rows = [[f"q{number}", "[PASS] yes", "[FAIL] no"] for number in range(30)]
+    rows[4][1] = "timed out"
+    made = import_text(tmp_path, "o.csv", table(["q", "[a] {{q}}", "[b] {{q}}"], *rows))
+    assert [each["name"] for each in made.suites] == ["o / a", "o / b"]
+    assert made.counts == {"case": (30, 30), "output": (60, 59)}
+    assert {*made.golden[0]} == {"id", "input"}
+    assert ("o.csv:6 [a] {{q}}", "it begins with none of [PASS], [FAIL] and [ERROR]") in made.losses
+
+
 def test_rows_with_equal_variables_are_repeats(tmp_path: Path) -> None:
     """`--repeat 2` writes each test twice."""
     made = import_text(
