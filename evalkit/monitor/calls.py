@@ -210,6 +210,8 @@ def _id(value: Any, column: str) -> str:
     if type(value) is not str or not value or len(value) > _MOST_ID:
         what = "missing" if value is None or value == "" else f"no text of up to {_MOST_ID:,} characters"
         raise RowRefused(f"{column}: {what}; every call needs an id of its own")
+    if not value.isprintable():
+        raise RowRefused(f"{column}: characters that cannot be printed; every call needs a plain id of its own")
     return value
 
 
