@@ -248,7 +248,7 @@ def _next_steps(
     lasting = [each for each in shown if each.ended is None]
     examples = next((each.examples for each in lasting if each.examples), ())
     if examples:
-        yield NextStep(f"read the calls that failed: {', '.join(examples)}")
+        yield NextStep(f"read the calls that failed, by the hash of their id: {', '.join(examples)}")
     if any(each.metric == SPEND for each in lasting):
         yield NextStep("look for what the calls of the last hours have in common, by cohort")
     elif lasting:
