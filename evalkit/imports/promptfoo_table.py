@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -30,6 +30,10 @@ _KNOWN = ("", "PASS", "FAIL", "ERROR")
 _MARK = re.compile(r"\[(PASS|FAIL|ERROR)\](?:\s|$)")
 _SCORED = re.compile(r"\[(?:PASS|FAIL|ERROR)\] \((-?[0-9]+\.[0-9]{2}|undefined)(?=\)|, )")
 _NAMED = re.compile(r"([^\n]+?): (-?[0-9]+\.[0-9]{2})(?:, |$)")
+_UNDEFINED = "undefined"
+"""What promptfoo writes for a score that it does not have."""
+_SHOWN = 20
+"""Characters of a cell that a message repeats."""
 _MOST_NAMED = 10_000
 """Characters of the scores of metrics in a cell."""
 _PROVIDER = re.compile(r"\[([^\]\n]+)\](?:\s|$)")
@@ -52,6 +56,8 @@ class _Cell(NamedTuple):
     comment: str
     unmarked: bool = False
     """Whether the cell holds text without a verdict."""
+    unread: tuple[str, ...] = ()
+    """What is given as a score and is not a number."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +97,10 @@ def is_table(source: SourceFile) -> bool:
 
 
 def read_table(source: SourceFile, limit: int | None = None) -> Imported:
-    """Read a table: each column of answers is a system whose outputs are stored; rows with equal variables are repeats.
+    """Read a table: each column of answers is a system whose outputs are stored.
 
-    It holds no assertions, which is a loss.
+    Rows with equal variables are repeats if each occurs as often as every other, else cases of their own. A table holds
+    no assertions, which is a loss.
     """
     layout = _layout(source)
     reader = ReadTests(source, stored=True)
@@ -107,11 +114,12 @@ def read_table(source: SourceFile, limit: int | None = None) -> Imported:
             reader.lose(source.shown, f"the column `{name}` is not read", "import the results in JSON")
     outputs: dict[int, list[StoredOutput]] = {number: [] for number, _ in enumerate(layout.answers)}
     seen: dict[str, ReadTest | None] = {}
+    tests = [_test(row, layout) for row in source.rows]
+    keys = _keys(reader, tests)
     repeats: Counter[tuple[int, str]] = Counter()
     n_unmarked = 0
     for at, row in enumerate(source.rows):
-        test = _test(row, layout)
-        key = json.dumps(test, sort_keys=True)
+        test, key = tests[at], keys[at]
         if key not in seen:
             if limit is not None and len(seen) >= limit:
                 continue
@@ -143,6 +151,24 @@ def _lose(reader: ReadTests, cell: _Cell, place: str) -> None:
         reader.lose(place, f"the status {cell.status[:20]!r}", f"it is one of {', '.join(_KNOWN[1:])}", "output")
     if cell.unmarked:
         reader.lose(place, "it begins with none of [PASS], [FAIL] and [ERROR]", "write the verdict there", "output")
+    for what in cell.unread:
+        reader.lose(place, what, "it is left out; write a number, or leave it blank")
+
+
+def _keys(reader: ReadTests, tests: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the key of the case of each row: rows with one key are repeats.
+
+    Equal rows have one key only if each occurs as often as every other: a suite repeats all of its cases.
+    """
+    keys = [json.dumps(test, sort_keys=True) for test in tests]
+    counts = Counter(keys)
+    if len(set(counts.values())) <= 1:
+        return keys
+    n = len(keys) - len(counts)
+    one, more = "row has the variables of another one: it is", "rows have the variables of others: each is"
+    what = f"{n:,} {one if n == 1 else more} a case of its own"
+    reader.lose(reader.source.shown, what, "repeat every test equally often to have them as repeats")
+    return [f"{at} {key}" for at, key in enumerate(keys)]
 
 
 def _layout(source: SourceFile) -> _Layout:
@@ -226,8 +252,17 @@ def _cell(row: Mapping[str, Any], answers: _Answers, layout: _Layout) -> _Cell:
     text = _unquoted(row, answers.column, layout)
     reason, comment = beside.get(_REASON, ""), beside.get(_COMMENT, "")
     if "Status" in beside:
-        named = dict(_named(beside["Named Scores"]))
-        return _Cell(text, beside["Status"], _score(beside["Score"]), named, reason, comment)
+        named, unread = _named(beside["Named Scores"])
+        score = _score(beside["Score"])
+        return _Cell(
+            text,
+            beside["Status"],
+            score,
+            named,
+            reason,
+            comment,
+            unread=(*_no_number(beside["Score"], score), *unread),
+        )
     mark = _MARK.match(text)
     if mark is None:
         return _Cell("", "", None, {}, reason, comment, unmarked=bool(text.strip()))
@@ -239,15 +274,21 @@ def _cell(row: Mapping[str, Any], answers: _Answers, layout: _Layout) -> _Cell:
     if said.startswith("\n\n"):
         before, given, why = said[2:].rpartition("\n\nPass Reason: " if mark[1] == "PASS" else "\n\nFail Reason: ")
         said, reason = (before, why) if given else (why, reason)
-    return _Cell(said, mark[1], _score(score), dict(_listed(metrics)), reason, comment)
+    number = _score(score)
+    unread = _no_number("" if score == _UNDEFINED else score, number)
+    named, left = _listed(metrics)
+    if left:
+        unread = (*unread, f"the named scores {left[:_SHOWN]!r} are not numbers")
+    return _Cell(said, mark[1], number, named, reason, comment, unread=unread)
 
 
-def _listed(metrics: str) -> Iterator[tuple[str, float]]:
-    """Yield the scores in `tone: 0.50, facts: 1.00`, up to what is not one."""
-    at = 0
+def _listed(metrics: str) -> tuple[dict[str, float], str]:
+    """Return the scores in `tone: 0.50, facts: 1.00`, and the rest from what is not one."""
+    at, named = 0, {}
     while (found := _NAMED.match(metrics, at)) is not None:
-        yield found[1], float(found[2])
+        named[found[1]] = float(found[2])
         at = found.end()
+    return named, metrics[at:]
 
 
 def _scored(text: str) -> tuple[str, str, str] | None:
@@ -272,15 +313,23 @@ def _score(text: str) -> float | None:
     return value if is_number(value) else None
 
 
-def _named(text: str) -> Iterator[tuple[str, float]]:
-    """Yield the scores of metrics, which are JSON in a cell."""
+def _no_number(text: str, value: float | None) -> tuple[str, ...]:
+    """Return that a score is not a number, if it is not blank."""
+    return (f"the score {text[:_SHOWN]!r} is not a number",) if value is None and text.strip() else ()
+
+
+def _named(text: str) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Return the scores of metrics, which are JSON in a cell, and what of it is not a number."""
+    if not text.strip():
+        return {}, ()
     try:
-        value = STRICT.decode(text) if text else {}
+        value = STRICT.decode(text)
     except (ValueError, RecursionError):
-        value = {}
-    for name, score in value.items() if isinstance(value, Mapping) else ():
-        if is_number(score):
-            yield name, float(score)
+        value = None
+    if not isinstance(value, Mapping):
+        return {}, (f"the named scores {text[:_SHOWN]!r} are not a JSON object of numbers",)
+    unread = (f"the named score {name[:_SHOWN]!r} is not a number" for name in value if not is_number(value[name]))
+    return {name: float(score) for name, score in value.items() if is_number(score)}, tuple(unread)
 
 
 def _provider(header: str) -> str:
