@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evalkit.errors import InputError, Problem
 from evalkit.formats.messages import input_of
 from evalkit.monitor.alarms import read_alerts
+from evalkit.monitor.calls import MISSING
 from evalkit.monitor.cohort_values import OTHER
 from evalkit.monitor.sampled_texts import SAMPLED, id_hash, sampled_rows
 from evalkit.monitor.series import date_of, day_of
 from evalkit.monitor.settings import Monitor, load_monitor
-from evalkit.operations.add_case import Review, reviewed_case
+from evalkit.operations.add_case import Review, cohort_of, reviewed_case
 from evalkit.operations.new_case import NewCase
 from evalkit.types import Row
 
@@ -53,11 +55,23 @@ def incident_case(file: Path, call_id: str, review: Review, golden: Path) -> Inc
     made: dict[str, object] = {"id": f"{monitor.name}-{day}-{digest[:6]}", "input": input_of(row.case)}
     if cohorts:
         made["cohorts"] = cohorts
+        _agree(cohorts, review)
     because = review.because.strip() or _reason(monitor, digest)
     source = {"monitor": monitor.name, "day": day, "id_hash": digest}
     case = reviewed_case(made, source, replace(review, because=because, replace_data=True), golden)
     failed = (name for name, score in row.scores.items() if getattr(score, "passed", None) is False)
     return Incident(case=case, answer=row.output.text if row.output else "", failed=tuple(failed))
+
+
+def _agree(cohorts: Mapping[str, str], review: Review) -> None:
+    """Refuse cohorts of a person that contradict the log."""
+    given = dict(map(cohort_of, review.cohorts))
+    wrong = sorted(name for name, value in given.items() if cohorts.get(name, MISSING) not in (MISSING, value))
+    if wrong:
+        raise InputError(
+            Problem("--cohort", f"{name}={given[name]} contradicts the logged {name}={cohorts[name]}", "leave it out")
+            for name in wrong
+        )
 
 
 def today_of(now: float) -> datetime.date:

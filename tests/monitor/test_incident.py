@@ -94,6 +94,24 @@ def test_the_hash_of_an_id_names_the_call(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"because": "mail of joe@bank.de"}, "personal data or secrets in --because: EMAIL"),
+        ({"cohorts": ("risk=a\x1b[31m",)}, "--cohort: 'risk=a\\x1b[31m' has characters that cannot be printed"),
+        ({"cohorts": ("topic=loans",)}, "--cohort: topic=loans contradicts the logged topic=cards; leave it out"),
+    ],
+)
+def test_what_a_person_adds_is_checked_too(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    """Personal data in the reason, and cohorts that are hostile or contradict those of the call."""
+    lab = lab_of(tmp_path)
+    with pytest.raises(InputError) as raised:
+        incident_case(lab.file, "call-57", replace(REVIEW, **change), tmp_path / "golden.jsonl")
+    assert message in str(raised.value)
+    same = replace(REVIEW, cohorts=("topic=cards",))
+    assert incident_case(lab.file, "call-57", same, tmp_path / "golden.jsonl").case.row["cohorts"] == {"topic": "cards"}
+
+
+@pytest.mark.parametrize(
     ("keep", "call", "message"),
     [
         ("keep: {days: 30}", "call-99", "no text of a call 'call-99' is kept; name a sampled call of the last 30 days"),
