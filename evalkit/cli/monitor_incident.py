@@ -11,7 +11,7 @@ from evalkit.cli.monitor_status import MonitorFile
 
 def incident(  # noqa: PLR0913 - each is a flag
     file: MonitorFile,
-    id: Annotated[str, typer.Argument(metavar="ID", help="Id of a sampled call, such as an example of an alarm.")],
+    id: Annotated[str, typer.Argument(metavar="ID", help="Id of a sampled call, or its hash as an alarm shows it.")],
     to: Annotated[Path, typer.Option(metavar="SET", help="Golden set that the case joins, in JSON Lines.")],
     reviewed_by: ReviewedBy,
     severity: SeverityOption = "high",

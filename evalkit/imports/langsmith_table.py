@@ -6,6 +6,7 @@ are written as CSV. A key of the inputs has a column `inputs.KEY`, or all of the
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ _READ = frozenset({*_OF_RUNS, "id"})
 _HEAD = re.compile(rb'(?:^|,)"?(?:inputs?\.|reference\.|feedback\.)')
 _NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,20})?(?:[eE][+-]?[0-9]{1,3})?")
 _MOST_REPEATS = 100
+_LEFT_OUT = "it is left out; write a number, or leave it blank"
 
 
 def is_table_head(head: bytes) -> bool:
@@ -112,15 +114,32 @@ def _stored(
     if repeat >= _MOST_REPEATS:
         found.lose(place, f"more than {_MOST_REPEATS} runs of one example", "export fewer", "output")
         return
-    recorded = {own_field(key): _grade(value) for key, value in parts["feedback"].items()}
+    recorded: dict[str, Any] = {}
+    for key, value in parts["feedback"].items():
+        if _is_unreadable(value):
+            found.lose(place, f"the feedback {key[:40]!r}: {value[:20]!r} is not a finite number", _LEFT_OUT)
+        else:
+            recorded[own_field(key)] = _grade(value)
     text, error = answer_text(parts["outputs"] or None), row.get("error")
     if error or text is None:
         said = str(error or "no output")[:2000]
         found.output(place, case_id, repeat=repeat, failure=said, recorded=recorded)
         return
     seconds: Any = _grade(row.get("execution_time"))
-    latency = {"latency_s": seconds} if is_number(seconds) and seconds >= 0 else {}
+    is_known = is_number(seconds) and seconds >= 0
+    latency = {"latency_s": seconds} if is_known else {}
+    if not is_known and seconds is not None and str(seconds).strip():
+        said = str(row["execution_time"])[:20]
+        found.lose(place, f"the `execution_time` {said!r} is not a number of at least 0", _LEFT_OUT)
     found.output(place, case_id, repeat=repeat, output={"text": text, **latency}, recorded=recorded)
+
+
+def _is_unreadable(value: Any) -> bool:
+    """Tell whether a cell spells a number that is not finite, or one too large to hold."""
+    try:
+        return isinstance(value, str) and not math.isfinite(float(value))
+    except ValueError:
+        return False
 
 
 def _grade(value: Any) -> Any:

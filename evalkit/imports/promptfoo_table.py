@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -30,6 +30,10 @@ _KNOWN = ("", "PASS", "FAIL", "ERROR")
 _MARK = re.compile(r"\[(PASS|FAIL|ERROR)\](?:\s|$)")
 _SCORED = re.compile(r"\[(?:PASS|FAIL|ERROR)\] \((-?[0-9]+\.[0-9]{2}|undefined)(?=\)|, )")
 _NAMED = re.compile(r"([^\n]+?): (-?[0-9]+\.[0-9]{2})(?:, |$)")
+_UNDEFINED = "undefined"
+"""What promptfoo writes for a score that it does not have."""
+_SHOWN = 20
+"""Characters of a cell that a message repeats."""
 _MOST_NAMED = 10_000
 """Characters of the scores of metrics in a cell."""
 _PROVIDER = re.compile(r"\[([^\]\n]+)\](?:\s|$)")
@@ -50,6 +54,10 @@ class _Cell(NamedTuple):
     named: Mapping[str, float]
     reason: str
     comment: str
+    unmarked: bool = False
+    """Whether the cell holds text without a verdict."""
+    unread: tuple[str, ...] = ()
+    """What is given as a score and is not a number."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +97,10 @@ def is_table(source: SourceFile) -> bool:
 
 
 def read_table(source: SourceFile, limit: int | None = None) -> Imported:
-    """Read a table: each column of answers is a system whose outputs are stored; rows with equal variables are repeats.
+    """Read a table: each column of answers is a system whose outputs are stored.
 
-    It holds no assertions, which is a loss.
+    Rows with equal variables are repeats if each occurs as often as every other, else cases of their own. A table holds
+    no assertions, which is a loss.
     """
     layout = _layout(source)
     reader = ReadTests(source, stored=True)
@@ -105,10 +114,12 @@ def read_table(source: SourceFile, limit: int | None = None) -> Imported:
             reader.lose(source.shown, f"the column `{name}` is not read", "import the results in JSON")
     outputs: dict[int, list[StoredOutput]] = {number: [] for number, _ in enumerate(layout.answers)}
     seen: dict[str, ReadTest | None] = {}
+    tests = [_test(row, layout) for row in source.rows]
+    keys = _keys(reader, tests)
     repeats: Counter[tuple[int, str]] = Counter()
+    n_unmarked = 0
     for at, row in enumerate(source.rows):
-        test = _test(row, layout)
-        key = json.dumps(test, sort_keys=True)
+        test, key = tests[at], keys[at]
         if key not in seen:
             if limit is not None and len(seen) >= limit:
                 continue
@@ -119,10 +130,8 @@ def read_table(source: SourceFile, limit: int | None = None) -> Imported:
             continue
         for number, answers in enumerate(layout.answers):
             cell, place = _cell(row, answers, layout), source.at(at, on_one_line(answers.name)[:60])
-            if cell.status not in _KNOWN:
-                reader.lose(
-                    place, f"the status {cell.status[:20]!r}", f"it is one of {', '.join(_KNOWN[1:])}", "output"
-                )
+            _lose(reader, cell, place)
+            n_unmarked += cell.unmarked
             if cell.status or cell.text:
                 repeat = repeats[number, case.id]
                 repeats[number, case.id] += 1
@@ -132,8 +141,34 @@ def read_table(source: SourceFile, limit: int | None = None) -> Imported:
         for number, answers in enumerate(layout.answers)
     ]
     reader.fields()
-    n_outputs = sum(map(len, outputs.values()))
+    n_outputs = n_unmarked + sum(map(len, outputs.values()))
     return reader.imported("promptfoo results", title_of({}, source), distinct(systems), found={"output": n_outputs})
+
+
+def _lose(reader: ReadTests, cell: _Cell, place: str) -> None:
+    """Note what is not carried over of one answer."""
+    if cell.status not in _KNOWN:
+        reader.lose(place, f"the status {cell.status[:20]!r}", f"it is one of {', '.join(_KNOWN[1:])}", "output")
+    if cell.unmarked:
+        reader.lose(place, "it begins with none of [PASS], [FAIL] and [ERROR]", "write the verdict there", "output")
+    for what in cell.unread:
+        reader.lose(place, what, "it is left out; write a number, or leave it blank")
+
+
+def _keys(reader: ReadTests, tests: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the key of the case of each row: rows with one key are repeats.
+
+    Equal rows have one key only if each occurs as often as every other: a suite repeats all of its cases.
+    """
+    keys = [json.dumps(test, sort_keys=True) for test in tests]
+    counts = Counter(keys)
+    if len(set(counts.values())) <= 1:
+        return keys
+    n = len(keys) - len(counts)
+    one, more = "row has the variables of another one: it is", "rows have the variables of others: each is"
+    what = f"{n:,} {one if n == 1 else more} a case of its own"
+    reader.lose(reader.source.shown, what, "repeat every test equally often to have them as repeats")
+    return [f"{at} {key}" for at, key in enumerate(keys)]
 
 
 def _layout(source: SourceFile) -> _Layout:
@@ -158,7 +193,11 @@ def _layout(source: SourceFile) -> _Layout:
 
 
 def _answers_of(source: SourceFile) -> list[_Answers]:
-    """Return the columns of answers: each before `Status`, `Score` ..., or with a verdict in every cell."""
+    """Return the columns of answers.
+
+    Each is before `Status`, `Score` ..., or has a verdict in every cell. Under the name of a provider or a prompt, one
+    cell with a verdict is enough.
+    """
     columns, names = [*source.columns], [*source.columns.values()]
     found = []
     for at, column in enumerate(columns):
@@ -170,11 +209,17 @@ def _answers_of(source: SourceFile) -> list[_Answers]:
         return found
     for at, column in enumerate(columns):
         cells = _cells(source, column)
-        if cells and all(map(_MARK.match, cells)):
+        marked = [_MARK.match(cell) is not None for cell in cells]
+        if cells and (all(marked) or (any(marked) and _is_prompt(names[at]))):
             known = names[at + 1 : at + 3] == [_REASON, _COMMENT]
             beside = {_REASON: columns[at + 1], _COMMENT: columns[at + 2]} if known else {}
             found.append(_Answers(names[at], column, beside))
     return found
+
+
+def _is_prompt(header: str) -> bool:
+    """Tell whether a header names a provider and a prompt, and so not a variable."""
+    return _PROVIDER.match(header) is not None or "{{" in header
 
 
 def _cells(source: SourceFile, column: str) -> list[str]:
@@ -207,28 +252,43 @@ def _cell(row: Mapping[str, Any], answers: _Answers, layout: _Layout) -> _Cell:
     text = _unquoted(row, answers.column, layout)
     reason, comment = beside.get(_REASON, ""), beside.get(_COMMENT, "")
     if "Status" in beside:
-        named = dict(_named(beside["Named Scores"]))
-        return _Cell(text, beside["Status"], _score(beside["Score"]), named, reason, comment)
+        named, unread = _named(beside["Named Scores"])
+        score = _score(beside["Score"])
+        return _Cell(
+            text,
+            beside["Status"],
+            score,
+            named,
+            reason,
+            comment,
+            unread=(*_no_number(beside["Score"], score), *unread),
+        )
     mark = _MARK.match(text)
     if mark is None:
-        return _Cell("", "", None, {}, reason, comment)
+        return _Cell("", "", None, {}, reason, comment, unmarked=bool(text.strip()))
     scored = _scored(text) if layout.scored else None
     if scored is None:
         return _Cell(text[len(f"[{mark[1]}] ") :], mark[1], None, {}, reason, comment)
-    score, metrics, rest = scored
+    written, metrics, rest = scored
     said = rest.removeprefix(" ")
     if said.startswith("\n\n"):
         before, given, why = said[2:].rpartition("\n\nPass Reason: " if mark[1] == "PASS" else "\n\nFail Reason: ")
         said, reason = (before, why) if given else (why, reason)
-    return _Cell(said, mark[1], _score(score), dict(_listed(metrics)), reason, comment)
+    score = _score(written)
+    unread = _no_number("" if written == _UNDEFINED else written, score)
+    named, left = _listed(metrics)
+    if left:
+        unread = (*unread, f"the named scores {left[:_SHOWN]!r} are not numbers")
+    return _Cell(said, mark[1], score, named, reason, comment, unread=unread)
 
 
-def _listed(metrics: str) -> Iterator[tuple[str, float]]:
-    """Yield the scores in `tone: 0.50, facts: 1.00`, up to what is not one."""
-    at = 0
+def _listed(metrics: str) -> tuple[dict[str, float], str]:
+    """Return the scores in `tone: 0.50, facts: 1.00`, and the rest from what is not one."""
+    at, named = 0, {}
     while (found := _NAMED.match(metrics, at)) is not None:
-        yield found[1], float(found[2])
+        named[found[1]] = float(found[2])
         at = found.end()
+    return named, metrics[at:]
 
 
 def _scored(text: str) -> tuple[str, str, str] | None:
@@ -253,15 +313,23 @@ def _score(text: str) -> float | None:
     return value if is_number(value) else None
 
 
-def _named(text: str) -> Iterator[tuple[str, float]]:
-    """Yield the scores of metrics, which are JSON in a cell."""
+def _no_number(text: str, value: float | None) -> tuple[str, ...]:
+    """Return that a score is not a number, if it is not blank."""
+    return (f"the score {text[:_SHOWN]!r} is not a number",) if value is None and text.strip() else ()
+
+
+def _named(text: str) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Return the scores of metrics, which are JSON in a cell, and what of it is not a number."""
+    if not text.strip():
+        return {}, ()
     try:
-        value = STRICT.decode(text) if text else {}
+        value = STRICT.decode(text)
     except (ValueError, RecursionError):
-        value = {}
-    for name, score in value.items() if isinstance(value, Mapping) else ():
-        if is_number(score):
-            yield name, float(score)
+        value = None
+    if not isinstance(value, Mapping):
+        return {}, (f"the named scores {text[:_SHOWN]!r} are not a JSON object of numbers",)
+    unread = (f"the named score {name[:_SHOWN]!r} is not a number" for name in value if not is_number(value[name]))
+    return {name: float(score) for name, score in value.items() if is_number(score)}, tuple(unread)
 
 
 def _provider(header: str) -> str:

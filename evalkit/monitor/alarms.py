@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any
 from evalkit.disk.json_files import read_json, to_json
 from evalkit.disk.writing import replacing
 from evalkit.errors import InputError, Problem, StoreError
+from evalkit.monitor.sampled_texts import id_hash
 from evalkit.report.monitor.status import Alarm
 
 ALERTS = "alerts.json"
 FORMAT = 1
 SPEND = "spend_usd_per_hour"
 """Metric of the alarm of the burn rate, which has no statistic by day."""
+_HASH = re.compile("[0-9a-f]{16}")
 QUIET_DAYS = 7
 """Days below half of the threshold after which an alarm has ended."""
 
@@ -139,9 +142,14 @@ def read_alerts(folder: Path) -> tuple[Alarm, ...]:
     raise InputError(Problem(str(file), what, fix))
 
 
+def _hashed(example: str) -> str:
+    """Return the hash of an id; earlier versions kept the id itself."""
+    return example if _HASH.fullmatch(example) else id_hash(example)
+
+
 def _alarms(given: Sequence[Mapping[str, Any]]) -> Iterator[Alarm]:
     for each in given:
-        alarm = Alarm(**{**each, "examples": tuple(map(str, each["examples"]))})
+        alarm = Alarm(**{**each, "examples": tuple(map(_hashed, map(str, each["examples"])))})
         texts = (alarm.id, alarm.metric, alarm.cohort, alarm.score_key, alarm.began, alarm.ended or "", alarm.sent)
         numbers = (alarm.was, alarm.now, alarm.n, alarm.statistic, alarm.threshold)
         if not all(isinstance(text, str) for text in texts) or not all(math.isfinite(number) for number in numbers):

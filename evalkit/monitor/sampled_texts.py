@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,6 +18,11 @@ from evalkit.types import Row
 SAMPLED = "sampled"
 """Folder of the texts in that of a monitor."""
 ROWS = "rows.jsonl"
+
+
+def id_hash(call_id: str) -> str:
+    """Return 16 hexadecimal digits for the id of a call: what outlives its texts, because an id may be an address."""
+    return hashlib.blake2b(call_id.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def texts_file(folder: Path, day: int) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from evalkit.monitor.alarms import Episode, episodes
 from evalkit.monitor.key_changes import KeyChange
 from evalkit.monitor.reference import Reference, ReferenceStream
-from evalkit.monitor.sampled_texts import sampled_rows
+from evalkit.monitor.sampled_texts import id_hash, sampled_rows
 from evalkit.monitor.series import Stream, date_of
 from evalkit.monitor.streams import DayTable
 from evalkit.report.monitor.status import Alarm, AlarmLevel
@@ -79,7 +79,7 @@ def alarms_of(watched: WatchedDays, is_trusted: Callable[[Stream], bool]) -> lis
 
 
 def with_examples(alarm: Alarm, folder: Path, day_of: Callable[[str], int]) -> Alarm:
-    """Add the ids of sampled calls of the window that failed, as far as their texts are kept.
+    """Add the hashes of the ids of sampled calls of the window that failed, as far as their texts are kept.
 
     Raises:
         StoreError: A file of texts cannot be read.
@@ -89,7 +89,7 @@ def with_examples(alarm: Alarm, folder: Path, day_of: Callable[[str], int]) -> A
     last = day_of(alarm.at)
     days = range(last, last - alarm.window, -1)
     found = list(_failed_ids(folder, days, alarm.metric.removesuffix(_PASSED), alarm.cohort))
-    # Texts are deleted after some days; the ids that were found stay.
+    # Texts are deleted after some days; the hashes that were found stay.
     return replace(alarm, examples=tuple(found) or alarm.examples)
 
 
@@ -99,7 +99,7 @@ def _failed_ids(folder: Path, days: Sequence[int], metric: str, cohort: str) -> 
     for row in sampled_rows(folder, days):
         score = row.scores.get(metric)
         if isinstance(score, Score) and score.passed is False and (not cohort or row.case.cohorts.get(name) == value):
-            yield row.case.id
+            yield id_hash(row.case.id)
             n += 1
             if n == MOST_EXAMPLES:
                 return

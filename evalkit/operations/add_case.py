@@ -12,7 +12,8 @@ from evalkit.errors import InputError, Problem
 from evalkit.golden.fields import NEEDS_REFERENCE
 from evalkit.golden.proofs import Proof, ReplayedRun, add_proof, read_proofs, since_of
 from evalkit.golden.read import read_all
-from evalkit.monitor.deidentify import NO_NAMES, read_names
+from evalkit.monitor.deidentify import NO_NAMES, kinds_left, read_names
+from evalkit.monitor.sampled_texts import id_hash
 from evalkit.operations.find_run import find_run
 from evalkit.operations.new_case import NewCase, new_case, row_of
 from evalkit.store.folder import RunFolder
@@ -102,7 +103,7 @@ def reviewed_case(row: dict[str, object], source: dict[str, str], review: Review
         row["id"] = review.id
     if review.cohorts:
         own = row.get("cohorts")
-        row["cohorts"] = {**(own if isinstance(own, dict) else {}), **dict(map(_cohort, review.cohorts))}
+        row["cohorts"] = {**(own if isinstance(own, dict) else {}), **dict(map(cohort_of, review.cohorts))}
     if review.reference is not None:
         row["reference"] = review.reference
     if review.needs_reference:
@@ -113,8 +114,12 @@ def reviewed_case(row: dict[str, object], source: dict[str, str], review: Review
         "since": review.today.isoformat(),
         "reviewed_by": review.reviewed_by.strip(),
     }
-    row["taken_from" if "source" in row else "source"] = source  # `source` may be the user's: the passage to cite
     names = NO_NAMES if review.names is None else read_names(review.names)
+    if kinds_left(source.get("case"), names):
+        source = {name: value for name, value in source.items() if name != "case"} | {
+            "id_hash": id_hash(source["case"])
+        }
+    row["taken_from" if "source" in row else "source"] = source  # `source` may be the user's: the passage to cite
     return new_case(row, file, names=names, replace_data=review.replace_data or review.names is not None)
 
 
@@ -185,7 +190,11 @@ def _check(review: Review, *, has_reference: bool) -> None:
     problems += [
         Problem("--cohort", f"{each!r} is not NAME=VALUE", "write --cohort risk=high")
         for each in review.cohorts
-        if not all(_cohort(each))
+        if not all(cohort_of(each))
+    ] + [
+        Problem("--cohort", f"{each!r} has characters that cannot be printed", "write it without them")
+        for each in review.cohorts
+        if not each.isprintable()
     ]
     if review.needs_reference and has_reference:
         problems.append(Problem("--needs-reference", "the case has a reference", "leave out --needs-reference"))
@@ -193,7 +202,8 @@ def _check(review: Review, *, has_reference: bool) -> None:
         raise InputError(problems)
 
 
-def _cohort(text: str) -> tuple[str, str]:
+def cohort_of(text: str) -> tuple[str, str]:
+    """Return name and value of `name=value`; one is empty if the text is something else."""
     name, _, value = text.partition("=")
     return name.strip(), value.strip()
 

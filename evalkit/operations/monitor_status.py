@@ -277,7 +277,7 @@ def _next_steps(
         first_id = shlex.quote(examples[0])
         options = "--to golden.jsonl --needs-reference --reviewed-by YOU --dry-run"
         command = f"evalkit monitor incident {shlex.quote(shown_path(file))} {first_id} {options}"
-        yield NextStep(f"read the calls that failed: {', '.join(examples)}", command)
+        yield NextStep(f"read the calls that failed, by the hash of their id: {', '.join(examples)}", command)
     if any(each.metric == SPEND for each in lasting):
         yield NextStep("look for what the calls of the last hours have in common, by cohort")
     elif lasting:

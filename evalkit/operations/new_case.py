@@ -22,6 +22,11 @@ EXPECTED = ("reference", "required", "forbidden", "refuse", "checks", "expected_
 """Fields that say what a right answer is."""
 _BOOKKEEPING = ("id", "source", "taken_from", "since", "because", "origin", "reviewed_by")
 """Fields of a new case in which evalkit's own words are, not those of a user."""
+_OF_PERSONS = (
+    ("id", "its id", "give another one with --id"),
+    ("because", "--because", "write it without them"),
+)
+"""Fields that are checked for personal data and never changed: name, how a message names it, and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +99,7 @@ def new_case(row: Mapping[str, Any], file: Path, *, names: NameList = NO_NAMES, 
     made = {**own, **texts, "id": _free_id(str(row["id"]), {case.id for case in known})}
     made = {name: made[name] for name in ("id", *(key for key in row if key != "id"))}
     problems: list[Problem] = []
-    place = f"case {made['id']}"
+    place = "case" if kinds_left(made["id"], names) else f"case {made['id']}"
     case = to_case(made, place, lambda what, fix: problems.append(Problem(place, what, fix)))
     pairs = [] if case is None else [*nearest(near_text(case), map(near_text, known))]
     problems += _faults(made, place, names, pairs)
@@ -121,6 +126,9 @@ def write_case(case: NewCase) -> None:
 
 def _faults(row: Mapping[str, Any], place: str, names: NameList, pairs: list[NearPair]) -> Iterator[Problem]:
     left = kinds_left({name: value for name, value in row.items() if not _is_own(name, value)}, names)
+    for name, said, fix in _OF_PERSONS:
+        if kinds := kinds_left(row.get(name), names):
+            yield Problem(place, f"personal data or secrets in {said}: {', '.join(kinds)}", fix)
     if left:
         fix = "replace them with --deidentify, or in the row by hand"
         yield Problem(place, f"personal data or secrets in it: {', '.join(left)}", fix)

@@ -13,6 +13,7 @@ from evalkit.report.next_steps import NextStep
 from evalkit.report.reasons import MISSING
 from evalkit.report.view import View
 from evalkit.results import OVERALL, CheckOutcome, Outcome
+from evalkit.text.escaping import on_one_line
 from evalkit.text.numbers import plural
 from evalkit.text.printable import one_line
 
@@ -43,6 +44,8 @@ SHOWN_CASES = 5
 SHOWN_FAILURES = 3
 SHOWN_KINDS = 5
 SHOWN_REASONS = 4
+_STEP_CHARS = 1_000
+"""Characters of a step that are shown."""
 
 
 def print_view(view: View, console: Console, *, verbose: bool = False) -> None:
@@ -74,10 +77,10 @@ def print_steps(steps: Sequence[NextStep], console: Console) -> None:
         return
     console.print()
     for place, step in enumerate(steps):
-        text = _text(step.text).append(":" if step.command else "")
+        text = _text(one_line(step.text, _STEP_CHARS)).append(":" if step.command else "")
         console.print(_labelled([("next" if not place else "", text)]))
         if step.command:
-            console.print(_text(_wrapped(step.command, console.width)), soft_wrap=True)
+            console.print(_text(_wrapped(on_one_line(step.command), console.width)), soft_wrap=True)
 
 
 def _wrapped(command: str, width: int) -> str:

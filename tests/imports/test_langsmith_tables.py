@@ -75,6 +75,21 @@ def test_a_data_set(tmp_path: Path, name: str, text: str) -> None:
     assert made.golden == [{"id": "x1", "input": "Open?", "reference": "At 9.", "cohorts": {"topic": "hours"}}]
 
 
+@pytest.mark.parametrize("score", ["nan", "1e400", "-Infinity"])
+def test_a_feedback_or_a_time_that_is_not_finite_is_listed(tmp_path: Path, score: str) -> None:
+    """With its place, and neither is stored as a text."""
+    text = (
+        f"inputs.q,outputs.a,reference.a,feedback.right,feedback.note,execution_time\nWhen?,9,9,{score},good,{score}\n"
+    )
+    made = import_text(tmp_path, "e.csv", text)
+    assert made.answers[0]["recorded"] == {"note": "good"}
+    assert "latency_s" not in made.answers[0]["output"]
+    assert made.losses == [
+        ("e.csv:2", f"the feedback 'right': {score!r} is not a finite number"),
+        ("e.csv:2", f"the `execution_time` {score!r} is not a number of at least 0"),
+    ]
+
+
 def test_several_runs_of_an_example_are_repeats(tmp_path: Path) -> None:
     """`num_repetitions=2` gives two rows an example."""
     second = TABLE.splitlines()[1].replace(",r1", ",r9")

@@ -119,13 +119,64 @@ def test_failed_and_erroneous_answers_with_the_verdict_in_the_cell(tmp_path: Pat
     assert "failure" in made.answers[1]
 
 
+def test_one_cell_without_a_verdict_does_not_hide_a_column_of_answers(tmp_path: Path) -> None:
+    """The column stays one of answers, and the cell is listed with its place."""
+    rows = [[f"q{number}", "[PASS] yes", "[FAIL] no"] for number in range(30)]
+    rows[4][1] = "timed out"
+    made = import_text(tmp_path, "o.csv", table(["q", "[a] {{q}}", "[b] {{q}}"], *rows))
+    assert [each["name"] for each in made.suites] == ["o / a", "o / b"]
+    assert made.counts == {"case": (30, 30), "output": (60, 59)}
+    assert {*made.golden[0]} == {"id", "input"}
+    assert ("o.csv:6 [a] {{q}}", "it begins with none of [PASS], [FAIL] and [ERROR]") in made.losses
+
+
 def test_rows_with_equal_variables_are_repeats(tmp_path: Path) -> None:
     """`--repeat 2` writes each test twice."""
-    made = import_text(
-        tmp_path, "o.csv", table(["q", "[b] p"], ["x", "[PASS] a"], ["x", "[FAIL] b"], ["y", "[PASS] c"])
-    )
-    assert [(row["id"], row["repeat"]) for row in made.answers] == [("test-1", 0), ("test-1", 1), ("test-2", 0)]
+    rows = [["x", "[PASS] a"], ["x", "[FAIL] b"], ["y", "[PASS] c"], ["y", "[PASS] d"]]
+    made = import_text(tmp_path, "o.csv", table(["q", "[b] p"], *rows))
+    assert [(row["id"], row["repeat"]) for row in made.answers] == [
+        ("test-1", 0), ("test-1", 1), ("test-2", 0), ("test-2", 1),
+    ]  # fmt: skip
     assert made.suite["repeat"] == 2
+
+
+def test_a_question_that_occurs_twice_among_others_is_two_cases(tmp_path: Path) -> None:
+    """A suite that repeats every case would lack answers to the others."""
+    rows = [["x", "[PASS] a"], ["x", "[FAIL] b"], ["y", "[PASS] c"]]
+    made = import_text(tmp_path, "o.csv", table(["q", "[b] p"], *rows))
+    assert [(row["id"], row["repeat"]) for row in made.answers] == [("test-1", 0), ("test-2", 0), ("test-3", 0)]
+    assert "repeat" not in made.suite
+    assert ("o.csv", "1 row has the variables of another one: it is a case of its own") in made.losses
+    assert len(import_text(tmp_path, "o.csv", table(["q", "[b] p"], *rows), "few", limit=2).golden) == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        (",0.75,", ",nan,", "the score 'nan' is not a number"),
+        (",0.75,", ",1e999,", "the score '1e999' is not a number"),
+        ('"{""tone"":0.5}"', "x", "the named scores 'x' are not a JSON object of numbers"),
+        ('{""tone"":0.5}', '{""a"":NaN}', "the named scores '{\"a\":NaN}' are not a JSON object of numbers"),
+        ('{""tone"":0.5}', '{""a"":null}', "the named score 'a' is not a number"),
+    ],
+)
+def test_a_score_that_is_not_a_number_is_listed(tmp_path: Path, old: str, new: str, what: str) -> None:
+    """With its place, and it is not stored."""
+    assert old in NOW
+    made = import_text(tmp_path, "o.csv", NOW.replace(old, new, 1))
+    assert (f"o.csv:3 {SHORT}", what) in made.losses
+    assert made.answers[0]["recorded"].keys() == ({"pass", "tone"} if "0.75" in old else {"pass", "score"})
+
+
+def test_scores_in_the_cell_that_are_not_numbers_are_listed(tmp_path: Path) -> None:
+    """What follows the last one that is a score, too."""
+    rows = [["x", f"[PASS] ({'9' * 400}.00) a"], ["y", "[PASS] (1.00, tone: 0.50, facts: NaN)\n\nb"]]
+    made = import_text(tmp_path, "o.csv", table(["q", "[b] p"], *rows))
+    assert made.answers[1]["recorded"].keys() == {"pass", "score", "tone"}
+    assert made.losses[1:] == [
+        ("o.csv:2 [b] p", f"the score '{'9' * 20}' is not a number"),
+        ("o.csv:5 [b] p", "the named scores 'facts: NaN' are not numbers"),
+    ]
 
 
 def test_the_quote_before_formulas_is_left_out_where_the_file_has_it(tmp_path: Path) -> None:

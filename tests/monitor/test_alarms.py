@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from evalkit.errors import InputError
 from evalkit.monitor.alarms import QUIET_DAYS, SPEND, Episode, episodes, merge_known, read_alerts, write_alerts
+from evalkit.monitor.sampled_texts import id_hash
 from evalkit.report.monitor.status import Alarm
 
 ALARM = Alarm(
@@ -112,7 +113,7 @@ def test_spending_keeps_its_first_day() -> None:
 def test_alerts_come_back_as_they_were_written(tmp_path: Path) -> None:
     """Both with and without an expected rate; nothing without a file."""
     assert read_alerts(tmp_path) == ()
-    both = (ALARM, dataclasses.replace(ALARM, per_year=None, examples=("a", "b"), ended="2026-08-01"))
+    both = (ALARM, dataclasses.replace(ALARM, per_year=None, examples=("0" * 16, "f" * 16), ended="2026-08-01"))
     write_alerts(tmp_path, both)
     assert read_alerts(tmp_path) == both
     assert json.loads((tmp_path / "alerts.json").read_text())["format"] == 1
@@ -138,3 +139,10 @@ def test_a_file_that_is_not_alerts_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "alerts.json").write_text(text)
     with pytest.raises(InputError, match=r"alerts\.json.*move it away"):
         read_alerts(tmp_path)
+
+
+def test_an_id_in_alerts_of_before_is_read_as_its_hash(tmp_path: Path) -> None:
+    """An e-mail address does not outlive the texts."""
+    write_alerts(tmp_path, [dataclasses.replace(ALARM, examples=("joe@bank.de", "f" * 16))])
+    (alarm,) = read_alerts(tmp_path)
+    assert alarm.examples == (id_hash("joe@bank.de"), "f" * 16)

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from evalkit.cli.monitor import monitor
 from evalkit.errors import InputError
 from evalkit.monitor.alarms import write_alerts
+from evalkit.monitor.sampled_texts import id_hash
 from evalkit.operations.add_case import Review
 from evalkit.operations.monitor_incident import incident_case
 
@@ -83,6 +84,33 @@ def test_the_command_shows_each_change_and_adds_the_case(tmp_path: Path) -> None
     assert "nearly the same as" in str(again.exception)
 
 
+def test_the_hash_of_an_id_names_the_call(tmp_path: Path) -> None:
+    """As alarms hold it."""
+    lab = lab_of(tmp_path)
+    by_id, by_hash = (
+        incident_case(lab.file, name, REVIEW, tmp_path / "golden.jsonl") for name in ("call-57", id_hash("call-57"))
+    )
+    assert by_hash.case.row == by_id.case.row
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"because": "mail of joe@bank.de"}, "personal data or secrets in --because: EMAIL"),
+        ({"cohorts": ("risk=a\x1b[31m",)}, "--cohort: 'risk=a\\x1b[31m' has characters that cannot be printed"),
+        ({"cohorts": ("topic=loans",)}, "--cohort: topic=loans contradicts the logged topic=cards; leave it out"),
+    ],
+)
+def test_what_a_person_adds_is_checked_too(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    """Personal data in the reason, and cohorts that are hostile or contradict those of the call."""
+    lab = lab_of(tmp_path)
+    with pytest.raises(InputError) as raised:
+        incident_case(lab.file, "call-57", replace(REVIEW, **change), tmp_path / "golden.jsonl")
+    assert message in str(raised.value)
+    same = replace(REVIEW, cohorts=("topic=cards",))
+    assert incident_case(lab.file, "call-57", same, tmp_path / "golden.jsonl").case.row["cohorts"] == {"topic": "cards"}
+
+
 @pytest.mark.parametrize(
     ("keep", "call", "message"),
     [
@@ -115,7 +143,7 @@ def test_cohorts_that_every_case_of_the_set_has_are_asked_for(tmp_path: Path) ->
 def test_the_alarm_that_names_the_call_is_the_reason(tmp_path: Path) -> None:
     """If nobody gives another."""
     lab = lab_of(tmp_path)
-    write_alerts(lab.folder, [replace(ALARM, examples=("call-57",))])
+    write_alerts(lab.folder, [replace(ALARM, examples=(id_hash("call-57"),))])
     found = incident_case(lab.file, "call-57", REVIEW, tmp_path / "golden.jsonl")
     assert found.case.row["because"] == f"alarm {ALARM.metric} {ALARM.cohort} since {ALARM.began}"
     other = incident_case(lab.file, "call-57", replace(REVIEW, because="INC-7"), tmp_path / "golden.jsonl")

@@ -146,6 +146,17 @@ def test_a_budget_is_exceeded_in_words() -> None:
     assert "allowed: 6 times" in text
 
 
+def test_a_step_with_a_hostile_id_is_one_line_of_the_terminal() -> None:
+    """No escape sequence and no line of its own reaches the screen, in the text or in the command."""
+    from evalkit.report.next_steps import NextStep
+
+    hostile = "\x1b[31mjoe@bank.de\n20642-7<b>"
+    text = printed(dataclasses.replace(STATUS, next=(NextStep(f"read {hostile}", f"evalkit x '{hostile}'"),)))
+    assert "\x1b" not in text
+    assert "<U+001B>[31mjoe@bank.de 20642-7<b>:" in text
+    assert "evalkit x '<U+001B>[31mjoe@bank.de<U+000A>20642-7<b>'" in text
+
+
 def test_markdown_escapes_what_comes_from_logs() -> None:
     """A cohort with a pipe, a link and a line end stays in its cell."""
     hostile = "topic=a|b](http://x)\n# heading `code`"

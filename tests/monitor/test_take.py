@@ -262,6 +262,16 @@ def test_secrets_of_the_environment_are_redacted_in_kept_texts(tmp_path: Path) -
     assert not (tmp_path / "monitors" / "other" / "sampled").exists()
 
 
+@pytest.mark.parametrize("id", ["\x1b[31mjoe", "a\nb", "a\u202eb", "a\x00"])
+def test_an_id_that_cannot_be_printed_is_refused(tmp_path: Path, id: str) -> None:
+    """It would reach the terminal of whoever reads the calls that failed."""
+    lab = MonitorLab(tmp_path)
+    lab.log([row(1, 0), row(2, 1) | {"id": id}])
+    taken = lab.take()
+    (refused,) = map(str, taken.refused)
+    assert "id: characters that cannot be printed; every call needs a plain id of its own" in refused
+
+
 def test_rebuild_makes_equal_series(tmp_path: Path) -> None:
     """From the observations alone: every table with the same content, and takes go on where they were."""
     lab = MonitorLab(tmp_path, MONITOR + "sample: {suspects: 0.5}\n")

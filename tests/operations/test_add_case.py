@@ -137,6 +137,26 @@ def test_personal_data_become_placeholders_and_the_change_is_shown() -> None:
     assert rows_of()[1]["input"] == "mail me at [EMAIL_1] [NAME_1]"
 
 
+def test_personal_data_in_an_id_or_a_reason_are_refused(root: Path) -> None:
+    """An id of its own is asked for, and then the one in the run is kept as a hash."""
+    write_rows(root / "calls.jsonl", {"id": "joe@bank.de", "input": ASKED[0]})
+    evalkit.run("suite.yaml", out="reports/mailed")
+
+    def add(*words: str) -> Result:
+        always = ["--from", "reports/mailed:joe@bank.de", "--reviewed-by", "ana", "--reference", "x", "--deidentify"]
+        return CliRunner().invoke(golden, ["add", "cases.jsonl", *always, *words])
+
+    said = str(add("--because", "call +49 30 1234567").exception)
+    assert "personal data or secrets in its id: EMAIL; give another one with --id" in said
+    assert "personal data or secrets in --because: PHONE; write it without them" in said
+    assert "joe" not in said
+    assert len(rows_of()) == 1
+    found = add("--because", "INC-42", "--id", "hours-1")
+    assert found.exit_code == 0, found.output
+    assert "joe" not in Path("cases.jsonl").read_text(encoding="utf-8")
+    assert rows_of()[1]["source"].keys() == {"run", "id_hash"}
+
+
 @pytest.mark.usefixtures("root")
 def test_a_variant_joins_the_cluster_of_the_case_it_resembles() -> None:
     """And the person reads which one it is."""

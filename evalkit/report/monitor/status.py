@@ -51,7 +51,7 @@ class Alarm:
     per_year: float | None
     """Expected false alarms a year at this threshold, of all streams together; `None` for a rule without chance."""
     examples: tuple[str, ...] = ()
-    """Ids of sampled calls of the window that failed."""
+    """Hashes of the ids of sampled calls of the window that failed: 16 hexadecimal digits each."""
     sent: str = ""
     """Time at which its message was sent, ISO 8601; empty if it was not."""
 
