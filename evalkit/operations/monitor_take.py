@@ -199,11 +199,14 @@ class _Look:
         """Read, grade and store the new calls."""
         waiting: list[Chunk] = []
         for chunk in self._chunks():
-            waiting.append(chunk)
+            if not (chunk.calls or chunk.n_refused or chunk.cursors):
+                continue
             if sum(len(each.calls) + each.n_refused for each in waiting) >= BATCH_ROWS:
-                await self._batch(waiting)
+                await self._batch(waiting, ends_look=False)
                 waiting = []
-        await self._batch(waiting)
+            waiting.append(chunk)
+        if waiting:
+            await self._batch(waiting, ends_look=True)
         return replace(self._taken, notes=tuple(self._notes), n_forgotten=self._forget())
 
     def _chunks(self) -> Iterator[Chunk]:
@@ -229,10 +232,8 @@ class _Look:
         if stream is not None:
             yield from json_calls(read_stream(stream, self._notes), reader)
 
-    async def _batch(self, chunks: Sequence[Chunk]) -> None:
+    async def _batch(self, chunks: Sequence[Chunk], *, ends_look: bool) -> None:
         """Grade and store the calls of some chunks, all of them or none."""
-        if not any(chunk.calls or chunk.n_refused or chunk.cursors for chunk in chunks):
-            return
         await asyncio.sleep(0)  # a look can be cancelled between two batches
         refusals = RefusedRows.of(chunks)
         in_time = self._in_time([call for chunk in chunks for call in chunk.calls], refusals)
@@ -255,6 +256,8 @@ class _Look:
             sampled=sampled,
             spent={self._today: observed.spent_usd} if observed.spent_usd else {},
             newest=observed.newest,
+            before=self._before.before,
+            ends_look=ends_look,
             counts=counts,
         )
         self._store.commit(batch, observed.days)
@@ -262,7 +265,7 @@ class _Look:
 
     def _in_time(self, calls: Sequence[LoggedCall], refusals: RefusedRows) -> list[LoggedCall]:
         """Return the calls that are not too late, and count the others as refused."""
-        newest = self._before.newest
+        newest = self._before.before  # a look that was killed goes on with its own limit
         if newest is None:
             return list(calls)
         what = "more than 48 hours older than the newest call of earlier takes"

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import os
 import random
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from monitor_lab import DAY, MONITOR, START, MonitorLab, row
@@ -13,6 +15,7 @@ from monitor_lab import DAY, MONITOR, START, MonitorLab, row
 from evalkit.errors import InputError, StoreError
 from evalkit.monitor.sampled_texts import sampled_rows
 from evalkit.monitor.series import Series, Stream, day_of
+from evalkit.monitor.store import MonitorStore
 from evalkit.operations import monitor_take
 from evalkit.operations.monitor_take import TakeRequest, follow, rebuild
 from evalkit.testing import FakeModel
@@ -138,6 +141,36 @@ def test_calls_that_come_too_late_are_refused(tmp_path: Path) -> None:
     assert (taken.n_scored, taken.n_refused) == (1, 1)
     assert "48 hours" in str(taken.refused[0])
     assert taken.refused[0].place.endswith("c.jsonl:2")
+
+
+def test_a_killed_look_goes_on_with_the_limit_that_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest log is read first; the older ones are not too late for the process that comes after a kill."""
+    monkeypatch.setattr(monitor_take, "BATCH_ROWS", 3)
+    lab = MonitorLab(tmp_path)
+    lab.now = START + 30 * DAY
+    for at, day in enumerate((20, 10, 1)):
+        file = lab.log([row(10 * day + i, day * DAY + i) for i in range(3)], f"{day}.jsonl")
+        os.utime(file, (START + at, START + at))
+    commit = MonitorStore.commit
+
+    def killed(store: MonitorStore, *given: Any) -> None:
+        if store.state().last:
+            raise KeyboardInterrupt
+        commit(store, *given)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(MonitorStore, "commit", killed)
+        lab.take()
+    assert len(lab.ids()) == 3
+    before = lab.dumped()
+    rebuild(lab.file)
+    assert lab.dumped() == before
+    taken = lab.take()
+    assert (taken.n_scored, taken.n_refused) == (6, 0)
+    lab.log([row(500, 1 * DAY)], "late.jsonl")
+    assert lab.take().n_refused == 1  # the look has ended
 
 
 def test_refused_lines_are_named_and_repeat_no_value(tmp_path: Path) -> None:
