@@ -19,7 +19,7 @@ from evalkit.monitor.judge_trust import distrust
 from evalkit.monitor.key_changes import KeyChange, key_changes
 from evalkit.monitor.period import CALLS, WatchPeriod, amount_lines, stream_lines
 from evalkit.monitor.reference import read_reference
-from evalkit.monitor.series import HOURS, Series, date_of, day_of
+from evalkit.monitor.series import ALL, HOURS, Series, date_of, day_of
 from evalkit.monitor.settings import Monitor, load_monitor
 from evalkit.monitor.spending import spend_alarm, spend_line
 from evalkit.monitor.streams import THURSDAY, day_table, read_days
@@ -187,6 +187,7 @@ def _worst_first(alarm: Alarm) -> tuple[bool, bool, float]:
 
 def _cannot_say(period: WatchPeriod, changes: Sequence[KeyChange], newest: int, now: int) -> Iterator[str]:
     """Yield why quiet would not mean that all is well; `newest` and `now` are hours."""
+    replaced = {(each.metric, each.old) for each in changes}
     if period.reference is None:
         yield "there is no reference yet"
     for change in _without_reference(changes):
@@ -195,12 +196,23 @@ def _cannot_say(period: WatchPeriod, changes: Sequence[KeyChange], newest: int, 
         yield f"the newest call is {(now - newest) // HOURS} days old"
     elif not period.total(CALLS).n:
         yield f"there are no calls from {date_of(period.first)} to {date_of(period.last)}"
+    else:
+        names = sorted({metric for metric, key in _vanished(period) if (metric, key) not in replaced})
+        dates = f"from {date_of(period.first)} to {date_of(period.last)}"
+        yield from (f"{name} has no values {dates}, and the reference has some" for name in names)
     for name, share in period.coverages():
         if share < COVERAGE:
             yield f"{name} graded {share:.0%} of its calls, less than {COVERAGE:.0%}"
     in_use = {(each.metric, each.score_key) for each in period.by_day if period.total(each).n}
     whys = (why for key, why in sorted(period.distrusted.items()) if key in in_use)
     yield from (f"the judge is not trusted: {why}" for why in dict.fromkeys(whys))
+
+
+def _vanished(period: WatchPeriod) -> Iterator[tuple[str, str]]:
+    """Yield metric and score key of the overall streams of the reference that have no value in the days shown."""
+    for each in period.reference.streams if period.reference else ():
+        if each.cohort == ALL and not period.total(each.stream).n:
+            yield each.metric, each.score_key
 
 
 def _inputs(request: StatusRequest, monitor: Monitor, series: Series, period: WatchPeriod) -> tuple[InputLine, ...]:

@@ -174,6 +174,22 @@ def test_logs_that_stopped_are_noticed(quiet: Lab) -> None:
     assert (found.exit_code, found.cannot_say) == (3, ("the newest call is 5 days old",))
 
 
+def test_a_metric_that_vanished_is_not_quiet(quiet: Lab) -> None:
+    """Ten days without the rule and without the column of steps: each is named, and neither is watched."""
+    quiet.gone = frozenset({"citation.passed", "steps"})
+    quiet.add(10)
+    quiet.close_day()
+    found = look(quiet)
+    assert (found.state, found.exit_code) == ("cannot say", 3)
+    dates = f"from {date_of(quiet.first + 45)} to {date_of(quiet.first + 51)}"
+    assert found.cannot_say == tuple(
+        f"{name} has no values {dates}, and the reference has some" for name in ("citation.passed", "steps")
+    )
+    lines = [line for line in found.streams if line.metric in quiet.gone]
+    assert {(line.state, line.note) for line in lines} == {("not watched", "no values in these days")}
+    assert {line.state for line in found.streams if line.metric not in quiet.gone} == {"quiet"}
+
+
 def test_money_spent_too_fast_alarms(quiet: Lab) -> None:
     """24 dollars a day of a budget of 30 a month is 24 times the pace; it ends when the pace is back."""
     text = quiet.file.read_text().replace("scorers:", "alarms: {budget_usd_per_month: 30}\nscorers:")
