@@ -133,9 +133,8 @@ class RowReader:
         amounts = self._unknown.copy()
         for number, name, get in self._amounts:
             amounts[number] = _amount(name, get(row))
-        error = self._error(row)
         case = output = None
-        if error is None or error is False or error == "":
+        if not _has_failed(self._error(row), options.error or ""):
             case, output = self._asked(row, text, cohorts)
         return LoggedCall(
             self._identity.id_of(text),
@@ -202,6 +201,17 @@ def getter(column: str | None) -> Get:
         return found
 
     return find
+
+
+def _has_failed(error: Any, column: str) -> bool:
+    """Return whether the column of errors says that the call failed; empty values say that it did not."""
+    if error is None or (type(error) in (bool, str, int, float, list) and not error):
+        return False
+    if type(error) is bool or type(error) is str:
+        return True
+    if isinstance(error, Mapping):
+        return bool(error)
+    raise RowRefused(f"{column}: no text, boolean or object; write the message of the error, or null if there is none")
 
 
 def _id(value: Any, column: str) -> str:

@@ -207,6 +207,21 @@ def test_refused_lines_are_named_and_repeat_no_value(tmp_path: Path) -> None:
     assert all("; " in line for line in shown)
 
 
+def test_an_empty_error_is_not_an_error(tmp_path: Path) -> None:
+    """Zero, false and empty values are calls that answered; texts, true and objects failed; the rest is refused."""
+    lab = MonitorLab(tmp_path)
+    none = [0, 0.0, False, "", [], {}, None]
+    failed: list[Any] = ["timeout", True, {"code": 5}]
+    lab.log([row(i, i, error=error) for i, error in enumerate([*none, *failed, 500, 1.5, ["timeout"]])])
+    taken = lab.take()
+    assert (taken.n_scored, taken.n_refused) == (10, 3)
+    fix = "error: no text, boolean or object; write the message of the error, or null if there is none"
+    assert all(str(each).endswith(fix) for each in taken.refused)
+    with Series(lab.folder / "series.sqlite") as series:
+        errors = series.days(Stream("error"))[FIRST].sums
+    assert (errors.n, errors.mean) == (10, pytest.approx(0.3))
+
+
 def test_many_refused_lines_are_counted_and_the_first_shown(tmp_path: Path) -> None:
     """20 are shown of 1,000."""
     lab = MonitorLab(tmp_path)
