@@ -17,7 +17,7 @@ from evalkit.monitor.calls import DAY_S, LoggedCall, RowReader
 from evalkit.monitor.cohort_values import CohortValues
 from evalkit.monitor.grading import MonitorGraders, open_graders
 from evalkit.monitor.known_ids import BACK_DAYS
-from evalkit.monitor.log_files import STDIN, LogNote, log_paths, read_log, read_stream
+from evalkit.monitor.log_files import STDIN, LogNote, log_paths, read_log, read_stream, skipped_logs
 from evalkit.monitor.observe import Observed, Observer, without_doubles
 from evalkit.monitor.sampled_texts import append_texts
 from evalkit.monitor.series import date_of
@@ -214,6 +214,7 @@ class _Look:
         reader = RowReader(self._monitor, now)
         cursors = dict(self._before.cursors)
         stream = request.stdin if STDIN in request.logs else None
+        self._notes += skipped_logs(request.logs, cursors.values(), shown_path(request.file))
         paths = log_paths(request.logs)
         if self._monitor.options.logs.format == "otlp":
             traces = TraceReader(self._monitor, now, cursors, self._notes)

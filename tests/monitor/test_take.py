@@ -1,6 +1,7 @@
 """`take`: each call counts once, whatever happens to the logs; figures, samples and texts are those of the calls."""
 
 import asyncio
+import gzip
 import json
 import os
 import random
@@ -101,6 +102,30 @@ def test_a_copied_and_truncated_log_is_told_apart(tmp_path: Path) -> None:
         "a copy of a log that was read up to here",
         "truncated or replaced since it was read: it is read from the beginning",
     ]
+
+
+def test_what_a_folder_holds_and_is_not_read_is_said(tmp_path: Path) -> None:
+    """Lines that were packed between two takes, subfolders and folders without a log; not what was read before."""
+    lab = MonitorLab(tmp_path)
+    log = lab.log([row(i, i) for i in range(3)])
+    lab.take()
+    (lab.logs / "read.jsonl.gz").write_bytes(gzip.compress(log.read_bytes()))
+    (lab.logs / "other.jsonl.gz").write_bytes(b"not gzip")
+    (lab.logs / "empty.jsonl.xz").touch()
+    (lab.logs / ".hidden").mkdir()
+    (lab.logs / "inside").mkdir()
+    lab.log([row(3, 3)])
+    (lab.logs / "a b.jsonl.gz").write_bytes(gzip.compress(log.read_bytes()))
+    log.unlink()
+    taken = lab.take()
+    said = {Path(note.place).name: note.what for note in taken.notes}
+    assert sorted(said) == ["a b.jsonl.gz", "empty.jsonl.xz", "inside", "logs", "other.jsonl.gz"]
+    assert said["logs"] == "a folder without a log: check the path"
+    assert said["inside"] == "a folder inside a folder is not read: name it too"
+    assert said["a b.jsonl.gz"].startswith("packed, with lines that were not read: run `gzip -dc '")
+    assert said["a b.jsonl.gz"].endswith("monitor.yaml -`")
+    assert "run `xz -dc " in said["empty.jsonl.xz"]
+    assert lab.take("-", stdin=gzip.decompress((lab.logs / "a b.jsonl.gz").read_bytes())).n_scored == 1
 
 
 def test_a_log_that_was_truncated_and_has_grown_beyond_is_noticed(tmp_path: Path) -> None:
