@@ -22,7 +22,7 @@ from evalkit.monitor.cursors import Cursor
 from evalkit.monitor.log_files import LogBlock, LogNote, cursor_in
 from evalkit.monitor.settings import Monitor
 from evalkit.traces.answers import NO_CONTENT, TracedCall, call_of_trace
-from evalkit.traces.otlp import read_spans, trace_ids
+from evalkit.traces.otlp import NO_IDS, read_spans, trace_ids, unreadable_spans
 from evalkit.traces.tree import TraceTree, traces_of
 from evalkit.types import NO_INPUT, Case
 
@@ -110,6 +110,8 @@ class TraceReader:
                 what = 'neither spans nor logs; a line of OTLP/JSON begins with {"resourceSpans": ...}'
                 refusals.add(f"{block.shown}:{number}", what)
                 continue
+            for _ in range(unreadable_spans(record)):
+                refusals.add(f"{block.shown}:{number}", "; ".join(NO_IDS))
             yield _Line(log, block.shown, number, starts[at], len(line), record, trace_ids(record))
 
     def _settled(self, refusals: RefusedRows, *, is_end: bool, is_full: bool = False) -> Chunk:
@@ -166,7 +168,8 @@ class TraceReader:
         self._notes += [
             LogNote(each.place, f"{each.what}; {each.fix}")
             for each in notes
-            if (each.place, f"{each.what}; {each.fix}") not in known
+            if (each.what, each.fix) != NO_IDS  # counted as refused
+            and (each.place, f"{each.what}; {each.fix}") not in known
         ]
 
     def _call(self, tree: TraceTree) -> LoggedCall:
