@@ -93,7 +93,8 @@ def monitor_status(request: StatusRequest) -> Status:
         newest = series.newest_hour()
         if newest is None:
             raise nothing_taken(monitor, request.file)
-        last = min(newest, int(request.now // 3600)) // HOURS - 1
+        newest = min(newest, int(request.now // 3600))  # a clock that is ahead hides neither a day nor an hour
+        last = newest // HOURS - 1
         first = last - request.days + 1
         since = min(first, reference.last + 1) if reference else first
         facts = {(each.metric, each.score_key): each for each in series.facts()}

@@ -8,10 +8,11 @@ from watch_lab import FIRST, JUDGE, JUDGE_PARTS, OTHER_JUDGE, RULE, Lab, look, r
 
 from evalkit.errors import InputError
 from evalkit.monitor.alarms import read_alerts
-from evalkit.monitor.series import SERIES, Series, Stream, date_of
+from evalkit.monitor.series import SERIES, Counts, Series, SeriesCell, Stream, date_of
 from evalkit.operations.monitor_status import days_of
 from evalkit.report.monitor.status import Alarm, Status
 from evalkit.scorers.embedding.embedders import WordLlama
+from evalkit.stats.weighted_sums import WeightedSums
 
 
 def lasting(status: Status, level: str = "alarm") -> list[Alarm]:
@@ -203,6 +204,23 @@ def test_money_spent_too_fast_alarms(quiet: Lab) -> None:
     assert (alarm.per_year, alarm.threshold) == (None, 6.0)
     assert alarm.statistic == pytest.approx(48, rel=0.6)
     assert found.exit_code == 1
+
+
+def test_a_call_from_the_future_does_not_hide_the_spend_alarm(quiet: Lab) -> None:
+    """One clock is 22 hours ahead: the hours until now are looked at as without it."""
+    text = quiet.file.read_text().replace("scorers:", "alarms: {budget_usd_per_month: 30}\nscorers:")
+    quiet.file.write_text(text)
+    quiet.hour_usd = 2.0
+    quiet.add(1)
+    quiet.close_day()
+    before = look(quiet)
+    assert before.exit_code == 1
+    hour = int(quiet.now // 3600) + 22
+    with Series(quiet.folder / SERIES) as series:
+        cell = SeriesCell(Stream("cost_usd"), hour, WeightedSums())
+        series.add(2_000_000, [cell], (), Counts({}))
+    after = look(quiet)
+    assert (after.exit_code, after.spend) == (1, before.spend)
 
 
 def test_moved_inputs_warn(quiet: Lab) -> None:
