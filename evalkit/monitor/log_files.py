@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import os
 import shlex
@@ -244,4 +245,6 @@ def _block(shown: str, line: int, at: int, data: bytes) -> LogBlock:
     for each in lines:
         at += len(each) + 1
         ends.append(at)
+    if line == 1:
+        lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
     return LogBlock(shown, line, lines, ends, None)
