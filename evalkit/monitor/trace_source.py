@@ -17,7 +17,16 @@ import msgspec
 from evalkit.errors import Problem
 from evalkit.golden.source_file import SourceFile
 from evalkit.monitor.call_source import Chunk, RefusedRows
-from evalkit.monitor.calls import AMOUNTS, Identity, LoggedCall, RowRefused, check_time, cohort_value
+from evalkit.monitor.calls import (
+    AMOUNTS,
+    MISSING,
+    Identity,
+    LoggedCall,
+    RowRefused,
+    check_time,
+    cohort_label,
+    cohort_value,
+)
 from evalkit.monitor.cursors import Cursor
 from evalkit.monitor.log_files import LogBlock, LogNote, cursor_in
 from evalkit.monitor.settings import Monitor
@@ -80,6 +89,11 @@ class TraceReader:
         self._taken = {each for cursor in cursors.values() for each in cursor.taken}
         self._ends: dict[Path, Cursor] = {}
         self._newest = 0.0
+        self._absent, self._n_calls = dict(self._cohorts), 0
+
+    def absent(self) -> list[str]:
+        """Return the cohorts that no call had a value of; none without a call."""
+        return [cohort_label(*each) for each in self._absent.items()] if self._n_calls else []
 
     def chunks(self, logs: Iterable[TraceLog]) -> Iterator[Chunk]:
         """Yield the calls of complete traces, log by log."""
@@ -181,6 +195,10 @@ class TraceReader:
         found = call_of_trace(tree)
         at = check_time(tree.started / _NANO if tree.started else None, "startTimeUnixNano", self._now)
         values = tuple(cohort_value(_attribute(tree, name)) for _, name in self._cohorts)
+        self._n_calls += 1
+        for (name, _), value in zip(self._cohorts, values, strict=True):
+            if value != MISSING:
+                self._absent.pop(name, None)
         case = output = None
         if found.failure is None:
             output = found.output

@@ -221,6 +221,7 @@ class _Look:
             logs = [TraceLog(path, read_log(path, cursors, self._notes), _quiet(path, now)) for path in paths]
             piped = [] if stream is None else [TraceLog(None, read_stream(stream, self._notes), float("inf"))]
             yield from traces.chunks([*logs, *piped])
+            self._note_absent(traces.absent())
             return
         for path in paths:
             if self._monitor.options.logs.format == "parquet":
@@ -232,6 +233,11 @@ class _Look:
                 yield chunk
         if stream is not None:
             yield from json_calls(read_stream(stream, self._notes), reader)
+        self._note_absent(reader.absent())
+
+    def _note_absent(self, labels: Sequence[str]) -> None:
+        what = "no row of this look has a value that can be used: check the name of the column"
+        self._notes += [LogNote(f"{self._monitor.name} {label}", what) for label in labels]
 
     async def _batch(self, chunks: Sequence[Chunk], *, ends_look: bool) -> None:
         """Grade and store the calls of some chunks, all of them or none."""

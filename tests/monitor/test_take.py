@@ -14,6 +14,7 @@ import pytest
 from monitor_lab import DAY, MONITOR, START, MonitorLab, row
 
 from evalkit.errors import InputError, StoreError
+from evalkit.monitor.calls import MISSING, cohort_value
 from evalkit.monitor.sampled_texts import sampled_rows
 from evalkit.monitor.series import Series, Stream, day_of
 from evalkit.monitor.store import MonitorStore
@@ -82,7 +83,8 @@ def test_a_rotated_log_goes_on_under_its_new_name(tmp_path: Path) -> None:
     old.rename(lab.logs / "a.jsonl.1")
     lab.log([row(4, 4)])
     taken = lab.take()
-    assert (taken.n_scored, taken.n_double, taken.notes) == (2, 0, ())
+    assert (taken.n_scored, taken.n_double) == (2, 0)
+    assert all("check the name of the column" in note.what for note in taken.notes)
 
 
 def test_a_copied_and_truncated_log_is_told_apart(tmp_path: Path) -> None:
@@ -97,7 +99,7 @@ def test_a_copied_and_truncated_log_is_told_apart(tmp_path: Path) -> None:
     lab.log([row(4, 4)])
     taken = lab.take()
     assert (taken.n_scored, taken.n_double) == (2, 0)
-    said = sorted(note.what for note in taken.notes)
+    said = sorted(note.what for note in taken.notes if "check the name of the column" not in note.what)
     assert said == [
         "a copy of a log that was read up to here",
         "truncated or replaced since it was read: it is read from the beginning",
@@ -245,6 +247,35 @@ def test_an_empty_error_is_not_an_error(tmp_path: Path) -> None:
     with Series(lab.folder / "series.sqlite") as series:
         errors = series.days(Stream("error"))[FIRST].sums
     assert (errors.n, errors.mean) == (10, pytest.approx(0.3))
+
+
+def test_numbers_are_values_of_a_cohort_and_absent_columns_are_said(tmp_path: Path) -> None:
+    """1.5 is text, NaN is missing; a column that no row has is named, but not those of errors and ratings."""
+    text = MONITOR.replace("[topic]", "{topic: topic, tier: teir}")
+    lab = MonitorLab(tmp_path, text)
+    lab.log([row(i, i, topic=1.5, docs=["a"], chat="s", cost=0.1) for i in range(60)])
+    taken = lab.take()
+    what = "no row of this look has a value that can be used: check the name of the column"
+    assert [(note.place, note.what) for note in taken.notes] == [
+        ("shop cohorts: {tier: teir}", what),
+        ("shop logs: {steps: steps}", what),
+    ]
+    with Series(lab.folder / "series.sqlite") as series:
+        assert "topic=1.5" in {each.cohort for each in series.streams()}
+    assert lab.take().notes == ()
+    assert cohort_value(float("nan")) == cohort_value(float("inf")) == MISSING
+
+
+def test_a_byte_order_mark_is_not_part_of_the_first_call(tmp_path: Path) -> None:
+    """Of a file and of standard input, and only there; the next look goes on after the line."""
+    lab = MonitorLab(tmp_path)
+    lab.log(["\ufeff" + json.dumps(row(0, 0)), row(1, 1)])
+    taken = lab.take()
+    assert (taken.n_scored, taken.n_refused) == (2, 0)
+    lab.log([row(2, 2), "\ufeff" + json.dumps(row(3, 3))])
+    taken = lab.take()
+    assert (taken.n_scored, taken.n_refused) == (1, 1)
+    assert lab.take("-", stdin=b"\xef\xbb\xbf" + json.dumps(row(4, 4)).encode()).n_scored == 1
 
 
 def test_many_refused_lines_are_counted_and_the_first_shown(tmp_path: Path) -> None:
