@@ -80,6 +80,32 @@ def days_of(text: str) -> int:
     return days
 
 
+def check_targets(file: Path, targets: Mapping[str, Path | None]) -> None:
+    """Refuse to write a status over the file of the monitor, or among what it keeps.
+
+    Args:
+        file: File of the monitor.
+        targets: Flag -> file to write; `None` to write none.
+
+    Raises:
+        InputError: The monitor cannot be used, or names each flag with such a file.
+    """
+    if not any(targets.values()):
+        return
+    own, folder = file.resolve(), load_monitor(file).folder.resolve()
+    problems = []
+    for flag, target in targets.items():
+        if target is None:
+            continue
+        place, fix = f"{flag} {shown_path(target)}", "name another file, such as status.html"
+        if target.resolve() == own or (target.exists() and target.samefile(own)):
+            problems.append(Problem(place, "this is the file of the monitor", fix))
+        elif target.resolve().is_relative_to(folder):
+            problems.append(Problem(place, f"{shown_path(folder)} holds what the monitor took", fix))
+    if problems:
+        raise InputError(problems)
+
+
 def monitor_status(request: StatusRequest) -> Status:
     """Compute the status, and keep the alarms in `alerts.json`.
 

@@ -58,3 +58,24 @@ def test_bad_words_are_refused(project: Path, words: list[str], said: str) -> No
     assert isinstance(ended.exception, InputError) or ended.exit_code == 2
     assert said in (str(ended.exception) + ended.output)
     assert not (project / "monitors").exists()
+
+
+@pytest.mark.parametrize("flag", ["--html", "--markdown", "--prom"])
+@pytest.mark.parametrize("target", ["monitor.yaml", "sub/../monitor.yaml", "link.html", "monitors/shop/batches.jsonl"])
+def test_a_status_is_not_written_over_the_monitor(project: Path, flag: str, target: str) -> None:
+    """Exit 2; neither its file nor what it took is replaced."""
+    CliRunner().invoke(app, ["monitor", "take", "monitor.yaml", "a.jsonl"])
+    (project / "sub").mkdir()
+    (project / "link.html").hardlink_to(project / "monitor.yaml")
+    before = (project / target).read_bytes()
+    ended = CliRunner().invoke(app, ["monitor", "status", "monitor.yaml", flag, target])
+    assert isinstance(ended.exception, InputError)
+    assert f"{flag} {target}: " in str(ended.exception)
+    assert (project / target).read_bytes() == before
+
+
+def test_an_empty_monitor_names_the_keys_of_a_monitor(project: Path) -> None:
+    """Not those of a suite."""
+    (project / "monitor.yaml").write_text("", encoding="utf-8")
+    ended = CliRunner().invoke(app, ["monitor", "take", "monitor.yaml", "a.jsonl"])
+    assert "the file is empty; start with `name:`, `logs:`, `scorers:`" in str(ended.exception)
