@@ -80,7 +80,7 @@ def status(  # noqa: PLR0913 - typer reads the flags from the signature
 
     from evalkit.cli.output import CommandOutput
     from evalkit.operations.monitor_reference import question_embedder
-    from evalkit.operations.monitor_status import StatusRequest, days_of, monitor_status
+    from evalkit.operations.monitor_status import StatusRequest, check_targets, days_of, monitor_status
     from evalkit.operations.monitor_webhook import check_webhook, send_alarms
     from evalkit.report.monitor.console import print_status
     from evalkit.report.monitor.html import status_html
@@ -88,6 +88,7 @@ def status(  # noqa: PLR0913 - typer reads the flags from the signature
     from evalkit.report.monitor.prometheus import status_prometheus
     from evalkit.report.monitor.record import status_json
 
+    check_targets(file, {"--html": html, "--markdown": markdown, "--prom": prom})
     days, now = days_of(since), time.time()
     if webhook is not None:
         check_webhook(webhook, os.environ)

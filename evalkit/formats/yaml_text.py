@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from evalkit.text.values import not_utf8
 
 Path = tuple[str | int, ...]
 
+SUITE_KEYS = ("name", "golden", "system", "scorers", "gate")
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 50
 MAX_VALUES = 200_000
@@ -57,8 +58,13 @@ def dotted(path: Path) -> str:
     return text
 
 
-def parse(data: bytes, source: str) -> Document:
+def parse(data: bytes, source: str, keys: Sequence[str] = SUITE_KEYS) -> Document:
     """Read one YAML mapping.
+
+    Args:
+        data: The text.
+        source: Its file in messages.
+        keys: Keys that such a file begins with, for the fix of an empty one.
 
     Raises:
         InputError: the text is not UTF-8, too large, too deep, has too many values, is not one mapping, or uses
@@ -67,9 +73,7 @@ def parse(data: bytes, source: str) -> Document:
     node = _composed(_decode(data, source, MAX_BYTES), source, MAX_VALUES)
     if not isinstance(node, yaml.MappingNode):
         what = "the file is empty" if node is None else "the top level is not a mapping"
-        raise InputError(
-            Problem(f"{source}:1:1", what, "start with `name:`, `golden:`, `system:`, `scorers:`, `gate:`")
-        )
+        raise InputError(Problem(f"{source}:1:1", what, f"start with {', '.join(f'`{key}:`' for key in keys)}"))
     reader = _Reader(source)
     value = reader.read(node, ())
     if reader.problems:

@@ -34,6 +34,8 @@ class Batch:
         sampled: Date -> bytes of the texts of that day, this batch's included.
         spent: Date -> US dollars that judges have cost for this batch.
         newest: Seconds since 1970 of the newest call.
+        before: Seconds since 1970 of the newest call before the look at the logs; `None` if there was none.
+        ends_look: Whether it is the last batch of its look.
         counts: Name -> rows: `scored`, `refused`, `double`.
     """
 
@@ -44,6 +46,8 @@ class Batch:
     sampled: Mapping[str, int] = field(default_factory=dict)
     spent: Mapping[str, float] = field(default_factory=dict)
     newest: float | None = None
+    before: float | None = None
+    ends_look: bool = True
     counts: Mapping[str, int] = field(default_factory=dict)
 
 

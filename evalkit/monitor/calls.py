@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any, NamedTuple
 
 from evalkit.formats.contexts import read_contexts
@@ -25,6 +26,8 @@ MISSING = "(missing)"
 AMOUNTS = ("latency_s", "cost_usd", "steps", "tool_errors", "input_tokens", "output_tokens")
 """Figures that the log itself holds."""
 _REAL = ("latency_s", "cost_usd")
+_NAMED = ("contexts", "session", *AMOUNTS)
+"""Columns that are missed if no row has one."""
 
 
 class RowRefused(ValueError):
@@ -116,6 +119,16 @@ class RowReader:
         amounts = ((at, name, getattr(options, name)) for at, name in enumerate(AMOUNTS))
         self._amounts = [(at, name, getter(column)) for at, name, column in amounts if column is not None]
         self._unknown: list[float | None] = [None] * len(AMOUNTS)
+        # Errors and ratings are left out: calls without them are usual.
+        named = [
+            (f"logs: {{{name}: {column}}}", getter(column)) for name in _NAMED if (column := getattr(options, name))
+        ]
+        cohorts = [(cohort_label(name, column), _plain(getter(column))) for name, column in monitor.cohorts.items()]
+        self._absent, self._n_rows = [*cohorts, *named], 0
+
+    def absent(self) -> list[str]:
+        """Return the cohorts and columns that no row had a value of; none without a row."""
+        return [label for label, _ in self._absent] if self._n_rows else []
 
     def read(self, row: Any, place: str) -> LoggedCall:
         """Read one row.
@@ -126,6 +139,9 @@ class RowReader:
         if not isinstance(row, Mapping):
             raise RowRefused("not an object; write one JSON object a line")
         options = self._options
+        self._n_rows += 1
+        if self._absent:
+            self._absent = [(label, get) for label, get in self._absent if get(row) is None]
         text = _id(self._id(row), options.id, "id")
         at = _time(self._at(row), options, self._latest)
         session = self._session(row)
@@ -133,9 +149,8 @@ class RowReader:
         amounts = self._unknown.copy()
         for number, name, get in self._amounts:
             amounts[number] = _amount(name, get(row))
-        error = self._error(row)
         case = output = None
-        if error is None or error is False or error == "":
+        if not _has_failed(self._error(row), options.error or ""):
             case, output = self._asked(row, text, cohorts)
         return LoggedCall(
             self._identity.id_of(text),
@@ -204,6 +219,27 @@ def getter(column: str | None) -> Get:
     return find
 
 
+def _has_failed(error: Any, column: str) -> bool:
+    """Return whether the column of errors says that the call failed; empty values say that it did not."""
+    if error is None or (type(error) in (bool, str, int, float, list) and not error):
+        return False
+    if type(error) is bool or type(error) is str:
+        return True
+    if isinstance(error, Mapping):
+        return bool(error)
+    raise RowRefused(f"{column}: no text, boolean or object; write the message of the error, or null if there is none")
+
+
+def cohort_label(name: str, column: str) -> str:
+    """Return how the file of a monitor names the column of a cohort."""
+    return f"cohorts: {{{name}: {column}}}"
+
+
+def _plain(get: Get) -> Get:
+    """Return the function that finds a value of a cohort; `None` if it is missing or not a plain one."""
+    return lambda row: None if (value := cohort_value(get(row))) == MISSING else value
+
+
 def _id(value: Any, column: str, field: str) -> str:
     if type(value) is int:
         return str(value)
@@ -256,7 +292,7 @@ def cohort_value(value: Any) -> str:
         return value if 0 < len(value) <= _MOST_COHORT and value.isprintable() and "|" not in value else MISSING
     if type(value) is bool:
         return str(value).lower()
-    return str(value) if type(value) is int else MISSING
+    return str(value) if type(value) is int or (type(value) is float and isfinite(value)) else MISSING
 
 
 def _amount(name: str, value: Any) -> float | None:

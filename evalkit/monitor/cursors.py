@@ -101,6 +101,19 @@ def cursor_at(file: BinaryIO, offset: int, lines: int) -> Cursor:
     return Cursor(found.st_dev, found.st_ino, offset, lines, head, tail)
 
 
+def is_whole(head: bytes, size: int, cursors: Iterable[Cursor]) -> bool:
+    """Return whether a log was read to its end before it was packed.
+
+    Args:
+        head: Its first bytes unpacked, up to `HEAD_BYTES`.
+        size: Its bytes unpacked, modulo 2^32.
+        cursors: Of the files that were read.
+    """
+    return any(
+        each.offset and each.offset % (1 << 32) == size and each.head == _hash(head[: each.offset]) for each in cursors
+    )
+
+
 def _fits(file: BinaryIO, cursor: Cursor) -> bool:
     return _ends(file, cursor.offset) == (cursor.head, cursor.tail)
 

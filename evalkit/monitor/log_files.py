@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+import gzip
 import os
 import shlex
 import stat
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +16,12 @@ from typing import BinaryIO
 from evalkit.disk.files import Unfit, open_file
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
-from evalkit.monitor.cursors import PACKED, Cursor, cursor_at, is_log, place_in
+from evalkit.monitor.cursors import HEAD_BYTES, PACKED, Cursor, cursor_at, is_log, is_whole, place_in
 
 BLOCK_BYTES = 4 << 20
 STDIN = "-"
 _PIECE_BYTES = 1 << 20
+_UNPACK = {".gz": "gzip -dc", ".zst": "zstd -dc", ".bz2": "bzip2 -dc", ".xz": "xz -dc", ".zip": "unzip -p"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +77,7 @@ def log_paths(given: Iterable[str], monitor: Path) -> list[Path]:
         elif not path.exists():
             problems.append(Problem(name, "no such file or folder", "check the path"))
         elif path.suffix in PACKED:
-            fix = (
-                f"unpack it: `gzip -dc {shlex.quote(name)} | evalkit monitor take {shlex.quote(shown_path(monitor))} -`"
-            )
-            problems.append(Problem(name, "a packed file", fix))
+            problems.append(Problem(name, "a packed file", f"unpack it: `{_unpacked(path, shown_path(monitor))}`"))
         else:
             found[path] = None
     if problems:
@@ -91,6 +92,58 @@ def _of_folder(folder: Path) -> list[Path]:
             if is_log(entry.name) and stat.S_ISREG(entry.stat().st_mode):
                 known.append((entry.stat().st_mtime_ns, entry.name))
     return [folder / name for _, name in sorted(known)]
+
+
+def skipped_logs(given: Iterable[str], cursors: Iterable[Cursor], monitor: str) -> Iterator[LogNote]:
+    """Yield what the folders hold that is not read: packed files with unread lines, and subfolders.
+
+    Args:
+        given: Files and folders, as in `log_paths`.
+        cursors: Of the files that were read.
+        monitor: File of the monitor in commands.
+
+    Raises:
+        InputError: a folder cannot be read.
+    """
+    known = list(cursors)
+    for folder in dict.fromkeys(Path(name) for name in given if name != STDIN):
+        if not folder.is_dir():
+            continue
+        try:
+            inside = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
+        except OSError as error:
+            raise InputError(
+                Problem(str(folder), f"cannot be read: {error.strerror}", "check its permissions")
+            ) from None
+        if not any(is_log(each.name) and each.is_file() for each in inside):
+            yield LogNote(shown_path(folder), "a folder without a log: check the path")
+        for each in inside:
+            if each.is_dir():
+                yield LogNote(shown_path(each), "a folder inside a folder is not read: name it too")
+            elif each.suffix in PACKED and not _was_read(each, known):
+                what = f"packed, with lines that were not read: run `{_unpacked(each, monitor)}`"
+                yield LogNote(shown_path(each), what)
+
+
+def _was_read(packed: Path, cursors: Iterable[Cursor]) -> bool:
+    """Return whether a file was read to its end before it was packed; only gzip says how long it was."""
+    if packed.suffix != ".gz":
+        return False
+    try:
+        with gzip.open(packed) as file:
+            head = file.read(HEAD_BYTES)
+        with packed.open("rb") as file:
+            file.seek(-4, os.SEEK_END)
+            size = int.from_bytes(file.read(4), "little")
+    except (OSError, EOFError, zlib.error):
+        return False
+    return is_whole(head, size, cursors)
+
+
+def _unpacked(packed: Path, monitor: str) -> str:
+    """Return the command that takes a packed file."""
+    unpack = f"{_UNPACK[packed.suffix]} {shlex.quote(shown_path(packed))}"
+    return f"{unpack} | evalkit monitor take {shlex.quote(monitor)} -"
 
 
 def read_log(path: Path, cursors: Mapping[str, Cursor], notes: list[LogNote]) -> Iterator[LogBlock]:
@@ -196,4 +249,6 @@ def _block(shown: str, line: int, at: int, data: bytes) -> LogBlock:
     for each in lines:
         at += len(each) + 1
         ends.append(at)
+    if line == 1:
+        lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
     return LogBlock(shown, line, lines, ends, None)

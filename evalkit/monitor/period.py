@@ -129,6 +129,7 @@ def _watched_line(
     sums = period.total(stream.stream)
     if state == "quiet" and stream.metric.endswith(SCORED) and sums.mean is not None and sums.mean < COVERAGE:
         state = "cannot say"
+    is_gone = not sums.n
     return StreamLine(
         metric=stream.metric,
         cohort=stream.cohort,
@@ -139,13 +140,13 @@ def _watched_line(
         trusted=period.trusts(stream.stream),
         was=stream.mean,
         now=stream_estimate(sums, stream.is_rate),
-        state=state,
+        state="not watched" if is_gone and state == "quiet" else state,
         statistic=statistic[0],
         window=statistic[1],
         finds_7=finds[0],
         finds_30=finds[1],
         a_day=stream.a_day,
-        note=_why_unknown(stream) if statistic[0] is None else "",
+        note="no values in these days" if is_gone else _why_unknown(stream) if statistic[0] is None else "",
     )
 
 

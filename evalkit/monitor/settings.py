@@ -285,7 +285,7 @@ def load_monitor(path: Path, shown: str | None = None) -> Monitor:
         InputError: reports every problem of the file.
     """
     shown = shown or str(path)
-    builder = Builder(parse(file_bytes(path, shown, "monitor"), shown))
+    builder = Builder(parse(file_bytes(path, shown, "monitor"), shown, ("name", "logs", "scorers")))
     options = builder.build(MonitorOptions, builder.document.value, ())
     value = builder.document.value
     vendors = read_vendors(builder, options.vendors if options else {})

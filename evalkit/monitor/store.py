@@ -33,7 +33,7 @@ except ImportError:  # no such locks on Windows: there nothing keeps two process
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"
-_END, _LAST, _NEWEST = "journal_end", "last_batch", "newest"
+_END, _LAST, _NEWEST, _BEFORE = "journal_end", "last_batch", "newest", "before"
 _CURSOR, _SAMPLED, _SPENT = "cursor ", "sampled ", "spent "
 
 
@@ -44,6 +44,7 @@ class StoreState:
     Attributes:
         last: Number of the last batch; 0 if there is none.
         newest: Seconds since 1970 of the newest call; `None` if there is none.
+        before: The same, before the look that a killed process did not finish; `newest` if none is unfinished.
         cursors: Of the logs, by name.
         values: (cohort, hash of a value) -> calls.
         sampled: Date -> bytes of the texts of that day.
@@ -52,6 +53,7 @@ class StoreState:
 
     last: int = 0
     newest: float | None = None
+    before: float | None = None
     cursors: Mapping[str, Cursor] = field(default_factory=dict)
     values: Mapping[tuple[str, str], int] = field(default_factory=dict)
     sampled: Mapping[str, int] = field(default_factory=dict)
@@ -131,9 +133,11 @@ class MonitorStore:
         def named(start: str) -> dict[str, str]:
             return {name.removeprefix(start): value for name, value in found.items() if name.startswith(start)}
 
+        newest = float(found[_NEWEST]) if _NEWEST in found else None
         return StoreState(
             last=int(found.get(_LAST, "0")),
-            newest=float(found[_NEWEST]) if _NEWEST in found else None,
+            newest=newest,
+            before=json.loads(found[_BEFORE]) if found.get(_BEFORE) else newest,
             cursors={name: Cursor.decoded(value) for name, value in named(_CURSOR).items()},
             values=self.series.values(),
             sampled={date: int(value) for date, value in named(_SAMPLED).items()},
@@ -226,6 +230,7 @@ class MonitorStore:
         state = {
             _END: str(end),
             _LAST: str(batch.number),
+            _BEFORE: "" if batch.ends_look else json.dumps(batch.before),
             **({_NEWEST: repr(max(newest))} if newest else {}),
             **{_CURSOR + name: value for name, value in batch.cursors.items()},
             **{_SAMPLED + date: str(size) for date, size in batch.sampled.items()},

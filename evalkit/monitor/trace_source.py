@@ -17,12 +17,21 @@ import msgspec
 from evalkit.errors import Problem
 from evalkit.golden.source_file import SourceFile
 from evalkit.monitor.call_source import Chunk, RefusedRows
-from evalkit.monitor.calls import AMOUNTS, Identity, LoggedCall, RowRefused, check_time, cohort_value
+from evalkit.monitor.calls import (
+    AMOUNTS,
+    MISSING,
+    Identity,
+    LoggedCall,
+    RowRefused,
+    check_time,
+    cohort_label,
+    cohort_value,
+)
 from evalkit.monitor.cursors import Cursor
 from evalkit.monitor.log_files import LogBlock, LogNote, cursor_in
 from evalkit.monitor.settings import Monitor
 from evalkit.traces.answers import NO_CONTENT, TracedCall, call_of_trace
-from evalkit.traces.otlp import read_spans, trace_ids
+from evalkit.traces.otlp import NO_IDS, read_spans, trace_ids, unreadable_spans
 from evalkit.traces.tree import TraceTree, traces_of
 from evalkit.types import NO_INPUT, Case
 
@@ -80,6 +89,11 @@ class TraceReader:
         self._taken = {each for cursor in cursors.values() for each in cursor.taken}
         self._ends: dict[Path, Cursor] = {}
         self._newest = 0.0
+        self._absent, self._n_calls = dict(self._cohorts), 0
+
+    def absent(self) -> list[str]:
+        """Return the cohorts that no call had a value of; none without a call."""
+        return [cohort_label(*each) for each in self._absent.items()] if self._n_calls else []
 
     def chunks(self, logs: Iterable[TraceLog]) -> Iterator[Chunk]:
         """Yield the calls of complete traces, log by log."""
@@ -115,6 +129,8 @@ class TraceReader:
                 what = 'neither spans nor logs; a line of OTLP/JSON begins with {"resourceSpans": ...}'
                 refusals.add(f"{block.shown}:{number}", what)
                 continue
+            for _ in range(unreadable_spans(record)):
+                refusals.add(f"{block.shown}:{number}", "; ".join(NO_IDS))
             yield _Line(log, block.shown, number, starts[at], len(line), record, trace_ids(record))
 
     def _settled(self, refusals: RefusedRows, *, is_end: bool, is_full: bool = False) -> Chunk:
@@ -171,7 +187,8 @@ class TraceReader:
         self._notes += [
             LogNote(each.place, f"{each.what}; {each.fix}")
             for each in notes
-            if (each.place, f"{each.what}; {each.fix}") not in known
+            if (each.what, each.fix) != NO_IDS  # counted as refused
+            and (each.place, f"{each.what}; {each.fix}") not in known
         ]
 
     def _call(self, tree: TraceTree) -> LoggedCall:
@@ -183,6 +200,10 @@ class TraceReader:
         found = call_of_trace(tree)
         at = check_time(tree.started / _NANO if tree.started else None, "startTimeUnixNano", self._now)
         values = tuple(cohort_value(_attribute(tree, name)) for _, name in self._cohorts)
+        self._n_calls += 1
+        for (name, _), value in zip(self._cohorts, values, strict=True):
+            if value != MISSING:
+                self._absent.pop(name, None)
         case = output = None
         if found.failure is None:
             output = found.output

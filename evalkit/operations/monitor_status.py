@@ -22,7 +22,7 @@ from evalkit.monitor.key_changes import KeyChange, key_changes
 from evalkit.monitor.period import CALLS, COVERAGE, WatchPeriod, amount_lines, stream_lines
 from evalkit.monitor.reference import read_reference
 from evalkit.monitor.sampled_texts import sampled_rows
-from evalkit.monitor.series import HOURS, Series, date_of, day_of
+from evalkit.monitor.series import ALL, HOURS, Series, date_of, day_of
 from evalkit.monitor.settings import Monitor, load_monitor
 from evalkit.monitor.spending import spend_alarm, spend_line
 from evalkit.monitor.streams import THURSDAY, day_table, read_days
@@ -83,6 +83,32 @@ def days_of(text: str) -> int:
     return days
 
 
+def check_targets(file: Path, targets: Mapping[str, Path | None]) -> None:
+    """Refuse to write a status over the file of the monitor, or among what it keeps.
+
+    Args:
+        file: File of the monitor.
+        targets: Flag -> file to write; `None` to write none.
+
+    Raises:
+        InputError: The monitor cannot be used, or names each flag with such a file.
+    """
+    if not any(targets.values()):
+        return
+    own, folder = file.resolve(), load_monitor(file).folder.resolve()
+    problems = []
+    for flag, target in targets.items():
+        if target is None:
+            continue
+        place, fix = f"{flag} {shown_path(target)}", "name another file, such as status.html"
+        if target.resolve() == own or (target.exists() and target.samefile(own)):
+            problems.append(Problem(place, "this is the file of the monitor", fix))
+        elif target.resolve().is_relative_to(folder):
+            problems.append(Problem(place, f"{shown_path(folder)} holds what the monitor took", fix))
+    if problems:
+        raise InputError(problems)
+
+
 def monitor_status(request: StatusRequest) -> Status:
     """Compute the status, and keep the alarms in `alerts.json`.
 
@@ -96,7 +122,8 @@ def monitor_status(request: StatusRequest) -> Status:
         newest = series.newest_hour()
         if newest is None:
             raise nothing_taken(monitor, request.file)
-        last = min(newest, int(request.now // 3600)) // HOURS - 1
+        newest = min(newest, int(request.now // 3600))  # a clock that is ahead hides neither a day nor an hour
+        last = newest // HOURS - 1
         first = last - request.days + 1
         since = min(first, reference.last + 1) if reference else first
         facts = {(each.metric, each.score_key): each for each in series.facts()}
@@ -211,6 +238,7 @@ def _cannot_say(
     period: WatchPeriod, changes: Sequence[KeyChange], most_often: Mapping[str, str], newest: int, now: int
 ) -> Iterator[str]:
     """Yield why quiet would not mean that all is well; `newest` and `now` are hours."""
+    replaced = {(each.metric, each.old) for each in changes}
     if period.reference is None:
         yield "there is no reference yet"
     for change in _without_reference(changes):
@@ -219,6 +247,10 @@ def _cannot_say(
         yield f"the newest call is {(now - newest) // HOURS} days old"
     elif not period.total(CALLS).n:
         yield f"there are no calls from {date_of(period.first)} to {date_of(period.last)}"
+    else:
+        names = sorted({metric for metric, key in _vanished(period) if (metric, key) not in replaced})
+        dates = f"from {date_of(period.first)} to {date_of(period.last)}"
+        yield from (f"{name} has no values {dates}, and the reference has some" for name in names)
     for each in period.coverages():
         if each.share < COVERAGE:
             calls = "the sampled calls" if each.is_judged else "its calls"
@@ -227,6 +259,13 @@ def _cannot_say(
     in_use = {(each.metric, each.score_key) for each in period.by_day if period.total(each).n}
     whys = (why for key, why in sorted(period.distrusted.items()) if key in in_use)
     yield from (f"the judge is not trusted: {why}" for why in dict.fromkeys(whys))
+
+
+def _vanished(period: WatchPeriod) -> Iterator[tuple[str, str]]:
+    """Yield metric and score key of the overall streams of the reference that have no value in the days shown."""
+    for each in period.reference.streams if period.reference else ():
+        if each.cohort == ALL and not period.total(each.stream).n:
+            yield each.metric, each.score_key
 
 
 def _inputs(request: StatusRequest, monitor: Monitor, series: Series, period: WatchPeriod) -> tuple[InputLine, ...]:

@@ -17,7 +17,7 @@ from evalkit.monitor.calls import DAY_S, LoggedCall, RowReader
 from evalkit.monitor.cohort_values import CohortValues
 from evalkit.monitor.grading import MonitorGraders, open_graders
 from evalkit.monitor.known_ids import BACK_DAYS
-from evalkit.monitor.log_files import STDIN, LogNote, log_paths, read_log, read_stream
+from evalkit.monitor.log_files import STDIN, LogNote, log_paths, read_log, read_stream, skipped_logs
 from evalkit.monitor.observe import Observed, Observer, Unjudged, without_doubles
 from evalkit.monitor.sampled_texts import append_texts
 from evalkit.monitor.series import date_of
@@ -206,11 +206,14 @@ class _Look:
         """Read, grade and store the new calls."""
         waiting: list[Chunk] = []
         for chunk in self._chunks():
-            waiting.append(chunk)
+            if not (chunk.calls or chunk.n_refused or chunk.cursors):
+                continue
             if sum(len(each.calls) + each.n_refused for each in waiting) >= BATCH_ROWS:
-                await self._batch(waiting)
+                await self._batch(waiting, ends_look=False)
                 waiting = []
-        await self._batch(waiting)
+            waiting.append(chunk)
+        if waiting:
+            await self._batch(waiting, ends_look=True)
         n_waiting = self._traces.n_waiting if self._traces is not None else 0
         return replace(self._taken, notes=tuple(self._notes), n_waiting=n_waiting, n_forgotten=self._forget())
 
@@ -219,12 +222,14 @@ class _Look:
         reader = RowReader(self._monitor, now)
         cursors = dict(self._before.cursors)
         stream = request.stdin if STDIN in request.logs else None
+        self._notes += skipped_logs(request.logs, cursors.values(), shown_path(request.file))
         paths = log_paths(request.logs, request.file)
         if self._monitor.options.logs.format == "otlp":
             self._traces = traces = TraceReader(self._monitor, now, cursors, self._notes)
             logs = [TraceLog(path, read_log(path, cursors, self._notes), _quiet(path, now)) for path in paths]
             piped = [] if stream is None else [TraceLog(None, read_stream(stream, self._notes), float("inf"))]
             yield from traces.chunks([*logs, *piped])
+            self._note_absent(traces.absent())
             return
         for path in paths:
             if self._monitor.options.logs.format == "parquet":
@@ -236,11 +241,14 @@ class _Look:
                 yield chunk
         if stream is not None:
             yield from json_calls(read_stream(stream, self._notes), reader)
+        self._note_absent(reader.absent())
 
-    async def _batch(self, chunks: Sequence[Chunk]) -> None:
+    def _note_absent(self, labels: Sequence[str]) -> None:
+        what = "no row of this look has a value that can be used: check the name of the column"
+        self._notes += [LogNote(f"{self._monitor.name} {label}", what) for label in labels]
+
+    async def _batch(self, chunks: Sequence[Chunk], *, ends_look: bool) -> None:
         """Grade and store the calls of some chunks, all of them or none."""
-        if not any(chunk.calls or chunk.n_refused or chunk.cursors for chunk in chunks):
-            return
         await asyncio.sleep(0)  # a look can be cancelled between two batches
         refusals = RefusedRows.of(chunks)
         in_time = self._in_time([call for chunk in chunks for call in chunk.calls], refusals)
@@ -263,6 +271,8 @@ class _Look:
             sampled=sampled,
             spent={self._today: observed.spent_usd} if observed.spent_usd else {},
             newest=observed.newest,
+            before=self._before.before,
+            ends_look=ends_look,
             counts=counts,
         )
         self._store.commit(batch, observed.days)
@@ -270,7 +280,7 @@ class _Look:
 
     def _in_time(self, calls: Sequence[LoggedCall], refusals: RefusedRows) -> list[LoggedCall]:
         """Return the calls that are not too late, and count the others as refused."""
-        newest = self._before.newest
+        newest = self._before.before  # a look that was killed goes on with its own limit
         if newest is None:
             return list(calls)
         what = "more than 48 hours older than the newest call of earlier takes"

@@ -344,7 +344,7 @@ def load_gate(path: Path, metrics: Sequence[Metric], cohorts: Collection[str]) -
         InputError: with every problem of the file.
     """
     shown = str(path)
-    builder = Builder(parse(file_bytes(path, shown), shown))
+    builder = Builder(parse(file_bytes(path, shown), shown, ("gate",)))
     value = builder.document.value
     if not isinstance(value, Mapping) or set(value) != {"gate"} or not isinstance(value["gate"], list):
         raise InputError(Problem(f"{shown}:1", "not a gate", "write `gate: [{no_regression: {by: [topic]}}]` alone"))

@@ -17,6 +17,8 @@ from evalkit.golden.source_file import SourceFile
 from evalkit.traces.span import SpanEvent, TracedSpan, TracedSpans
 
 RESOURCES = ("resourceSpans", "resourceLogs")
+NO_IDS = "a span whose `traceId` or `spanId` is not an id of 32 or 16 hex digits", "export it again"
+"""What is wrong with a span that cannot be read, and the fix."""
 _CASE = "evalkit.case_id"
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _MOST_NANOSECONDS = 1 << 64
@@ -47,6 +49,20 @@ def trace_ids(record: Any) -> frozenset[str]:
             for each in reader.items("", resource, scope):
                 found |= {_hex(item.get("traceId"), 32)[0] for item in reader.items("", each, items)}
     return frozenset(found - {""})
+
+
+def unreadable_spans(record: Mapping[str, Any]) -> int:
+    """Return the number of spans of one record that have no ids, and of parts that are not lists of objects."""
+    return _unreadable(record, ("resourceSpans", "scopeSpans", "spans"))
+
+
+def _unreadable(value: Mapping[str, Any], keys: Sequence[str]) -> int:
+    if not keys:
+        return int(not (_hex(value.get("traceId"), 32)[0] and _hex(value.get("spanId"), 16)[0]))
+    given = value.get(keys[0])
+    if not isinstance(given, list):
+        return int(given is not None)
+    return sum(_unreadable(each, keys[1:]) if isinstance(each, Mapping) else 1 for each in given)
 
 
 class _Reader:
@@ -110,8 +126,7 @@ class _Reader:
     def _span(self, source: SourceFile, place: str, value: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
         trace, own = self._id(source, value.get("traceId"), 32), self._id(source, value.get("spanId"), 16)
         if not (trace and own):
-            what = "a span whose `traceId` or `spanId` is not an id of 32 or 16 hex digits"
-            self._note(place, what, "export it again")
+            self._note(place, *NO_IDS)
             return
         faults: list[str] = []
         parent = value.get("parentSpanId")

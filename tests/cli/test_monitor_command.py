@@ -92,3 +92,24 @@ def test_the_commands_are_listed_in_the_order_of_their_use() -> None:
     said = CliRunner().invoke(app, ["monitor", "thresholds", "--help"]).output
     assert "<float>" not in said
     assert "--by COHORT" in said
+
+
+@pytest.mark.parametrize("flag", ["--html", "--markdown", "--prom"])
+@pytest.mark.parametrize("target", ["monitor.yaml", "sub/../monitor.yaml", "link.html", "monitors/shop/batches.jsonl"])
+def test_a_status_is_not_written_over_the_monitor(project: Path, flag: str, target: str) -> None:
+    """Exit 2; neither its file nor what it took is replaced."""
+    CliRunner().invoke(app, ["monitor", "take", "monitor.yaml", "a.jsonl"])
+    (project / "sub").mkdir()
+    (project / "link.html").hardlink_to(project / "monitor.yaml")
+    before = (project / target).read_bytes()
+    ended = CliRunner().invoke(app, ["monitor", "status", "monitor.yaml", flag, target])
+    assert isinstance(ended.exception, InputError)
+    assert f"{flag} {target}: " in str(ended.exception)
+    assert (project / target).read_bytes() == before
+
+
+def test_an_empty_monitor_names_the_keys_of_a_monitor(project: Path) -> None:
+    """Not those of a suite."""
+    (project / "monitor.yaml").write_text("", encoding="utf-8")
+    ended = CliRunner().invoke(app, ["monitor", "take", "monitor.yaml", "a.jsonl"])
+    assert "the file is empty; start with `name:`, `logs:`, `scorers:`" in str(ended.exception)

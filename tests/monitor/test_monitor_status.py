@@ -10,11 +10,12 @@ from watch_lab import FIRST, JUDGE, JUDGE_PARTS, OTHER_JUDGE, RULE, Lab, look, r
 from evalkit.errors import InputError
 from evalkit.monitor.alarms import read_alerts
 from evalkit.monitor.sampled_texts import append_texts
-from evalkit.monitor.series import SERIES, Series, Stream, date_of
+from evalkit.monitor.series import SERIES, Counts, Series, SeriesCell, Stream, date_of
 from evalkit.operations.monitor_status import days_of
 from evalkit.report.monitor.status import Alarm, Status
 from evalkit.report.next_steps import NextStep
 from evalkit.scorers.embedding.embedders import WordLlama
+from evalkit.stats.weighted_sums import WeightedSums
 from evalkit.types import Case, Output, Row, Unscored
 
 
@@ -181,6 +182,22 @@ def test_logs_that_stopped_are_noticed(quiet: Lab) -> None:
     assert (found.exit_code, found.cannot_say) == (3, ("the newest call is 5 days old",))
 
 
+def test_a_metric_that_vanished_is_not_quiet(quiet: Lab) -> None:
+    """Ten days without the rule and without the column of steps: each is named, and neither is watched."""
+    quiet.gone = frozenset({"citation.passed", "steps"})
+    quiet.add(10)
+    quiet.close_day()
+    found = look(quiet)
+    assert (found.state, found.exit_code) == ("cannot say", 3)
+    dates = f"from {date_of(quiet.first + 45)} to {date_of(quiet.first + 51)}"
+    assert found.cannot_say == tuple(
+        f"{name} has no values {dates}, and the reference has some" for name in ("citation.passed", "steps")
+    )
+    lines = [line for line in found.streams if line.metric in quiet.gone]
+    assert {(line.state, line.note) for line in lines} == {("not watched", "no values in these days")}
+    assert {line.state for line in found.streams if line.metric not in quiet.gone} == {"quiet"}
+
+
 def test_money_spent_too_fast_alarms(quiet: Lab) -> None:
     """24 dollars a day of a budget of 30 a month is 24 times the pace; it ends when the pace is back."""
     text = quiet.file.read_text().replace("scorers:", "alarms: {budget_usd_per_month: 30}\nscorers:")
@@ -194,6 +211,23 @@ def test_money_spent_too_fast_alarms(quiet: Lab) -> None:
     assert (alarm.per_year, alarm.threshold) == (None, 6.0)
     assert alarm.statistic == pytest.approx(48, rel=0.6)
     assert found.exit_code == 1
+
+
+def test_a_call_from_the_future_does_not_hide_the_spend_alarm(quiet: Lab) -> None:
+    """One clock is 22 hours ahead: the hours until now are looked at as without it."""
+    text = quiet.file.read_text().replace("scorers:", "alarms: {budget_usd_per_month: 30}\nscorers:")
+    quiet.file.write_text(text)
+    quiet.hour_usd = 2.0
+    quiet.add(1)
+    quiet.close_day()
+    before = look(quiet)
+    assert before.exit_code == 1
+    hour = int(quiet.now // 3600) + 22
+    with Series(quiet.folder / SERIES) as series:
+        cell = SeriesCell(Stream("cost_usd"), hour, WeightedSums())
+        series.add(2_000_000, [cell], (), Counts({}))
+    after = look(quiet)
+    assert (after.exit_code, after.spend) == (1, before.spend)
 
 
 def test_moved_inputs_warn(quiet: Lab) -> None:

@@ -1,18 +1,23 @@
 """`take`: each call counts once, whatever happens to the logs; figures, samples and texts are those of the calls."""
 
 import asyncio
+import gzip
 import json
+import os
 import random
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from monitor_lab import DAY, MONITOR, START, MonitorLab, row
 
 from evalkit.errors import InputError, StoreError
+from evalkit.monitor.calls import MISSING, cohort_value
 from evalkit.monitor.sampled_texts import sampled_rows
 from evalkit.monitor.series import Series, Stream, day_of
+from evalkit.monitor.store import MonitorStore
 from evalkit.operations import monitor_take
 from evalkit.operations.monitor_take import TakeRequest, follow, rebuild
 from evalkit.testing import FakeModel
@@ -78,7 +83,8 @@ def test_a_rotated_log_goes_on_under_its_new_name(tmp_path: Path) -> None:
     old.rename(lab.logs / "a.jsonl.1")
     lab.log([row(4, 4)])
     taken = lab.take()
-    assert (taken.n_scored, taken.n_double, taken.notes) == (2, 0, ())
+    assert (taken.n_scored, taken.n_double) == (2, 0)
+    assert all("check the name of the column" in note.what for note in taken.notes)
 
 
 def test_a_copied_and_truncated_log_is_told_apart(tmp_path: Path) -> None:
@@ -93,11 +99,35 @@ def test_a_copied_and_truncated_log_is_told_apart(tmp_path: Path) -> None:
     lab.log([row(4, 4)])
     taken = lab.take()
     assert (taken.n_scored, taken.n_double) == (2, 0)
-    said = sorted(note.what for note in taken.notes)
+    said = sorted(note.what for note in taken.notes if "check the name of the column" not in note.what)
     assert said == [
         "a copy of a log that was read up to here",
         "truncated or replaced since it was read: it is read from the beginning",
     ]
+
+
+def test_what_a_folder_holds_and_is_not_read_is_said(tmp_path: Path) -> None:
+    """Lines that were packed between two takes, subfolders and folders without a log; not what was read before."""
+    lab = MonitorLab(tmp_path)
+    log = lab.log([row(i, i) for i in range(3)])
+    lab.take()
+    (lab.logs / "read.jsonl.gz").write_bytes(gzip.compress(log.read_bytes()))
+    (lab.logs / "other.jsonl.gz").write_bytes(b"not gzip")
+    (lab.logs / "empty.jsonl.xz").touch()
+    (lab.logs / ".hidden").mkdir()
+    (lab.logs / "inside").mkdir()
+    lab.log([row(3, 3)])
+    (lab.logs / "a b.jsonl.gz").write_bytes(gzip.compress(log.read_bytes()))
+    log.unlink()
+    taken = lab.take()
+    said = {Path(note.place).name: note.what for note in taken.notes}
+    assert sorted(said) == ["a b.jsonl.gz", "empty.jsonl.xz", "inside", "logs", "other.jsonl.gz"]
+    assert said["logs"] == "a folder without a log: check the path"
+    assert said["inside"] == "a folder inside a folder is not read: name it too"
+    assert said["a b.jsonl.gz"].startswith("packed, with lines that were not read: run `gzip -dc '")
+    assert said["a b.jsonl.gz"].endswith("monitor.yaml -`")
+    assert "run `xz -dc " in said["empty.jsonl.xz"]
+    assert lab.take("-", stdin=gzip.decompress((lab.logs / "a b.jsonl.gz").read_bytes())).n_scored == 1
 
 
 def test_a_log_that_was_truncated_and_has_grown_beyond_is_noticed(tmp_path: Path) -> None:
@@ -140,6 +170,36 @@ def test_calls_that_come_too_late_are_refused(tmp_path: Path) -> None:
     assert taken.refused[0].place.endswith("c.jsonl:2")
 
 
+def test_a_killed_look_goes_on_with_the_limit_that_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest log is read first; the older ones are not too late for the process that comes after a kill."""
+    monkeypatch.setattr(monitor_take, "BATCH_ROWS", 3)
+    lab = MonitorLab(tmp_path)
+    lab.now = START + 30 * DAY
+    for at, day in enumerate((20, 10, 1)):
+        file = lab.log([row(10 * day + i, day * DAY + i) for i in range(3)], f"{day}.jsonl")
+        os.utime(file, (START + at, START + at))
+    commit = MonitorStore.commit
+
+    def killed(store: MonitorStore, *given: Any) -> None:
+        if store.state().last:
+            raise KeyboardInterrupt
+        commit(store, *given)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(MonitorStore, "commit", killed)
+        lab.take()
+    assert len(lab.ids()) == 3
+    before = lab.dumped()
+    rebuild(lab.file)
+    assert lab.dumped() == before
+    taken = lab.take()
+    assert (taken.n_scored, taken.n_refused) == (6, 0)
+    lab.log([row(500, 1 * DAY)], "late.jsonl")
+    assert lab.take().n_refused == 1  # the look has ended
+
+
 def test_refused_lines_are_named_and_repeat_no_value(tmp_path: Path) -> None:
     """File, line, fault and fix; read = scored + refused + double."""
     lab = MonitorLab(tmp_path)
@@ -172,6 +232,50 @@ def test_refused_lines_are_named_and_repeat_no_value(tmp_path: Path) -> None:
     assert shown[2] == "3: id: missing; name the column of the id under `logs: {id: ...}`"
     assert shown[3].startswith("4: at: no time; write ISO 8601 such as")
     assert all("; " in line for line in shown)
+
+
+def test_an_empty_error_is_not_an_error(tmp_path: Path) -> None:
+    """Zero, false and empty values are calls that answered; texts, true and objects failed; the rest is refused."""
+    lab = MonitorLab(tmp_path)
+    none = [0, 0.0, False, "", [], {}, None]
+    failed: list[Any] = ["timeout", True, {"code": 5}]
+    lab.log([row(i, i, error=error) for i, error in enumerate([*none, *failed, 500, 1.5, ["timeout"]])])
+    taken = lab.take()
+    assert (taken.n_scored, taken.n_refused) == (10, 3)
+    fix = "error: no text, boolean or object; write the message of the error, or null if there is none"
+    assert all(str(each).endswith(fix) for each in taken.refused)
+    with Series(lab.folder / "series.sqlite") as series:
+        errors = series.days(Stream("error"))[FIRST].sums
+    assert (errors.n, errors.mean) == (10, pytest.approx(0.3))
+
+
+def test_numbers_are_values_of_a_cohort_and_absent_columns_are_said(tmp_path: Path) -> None:
+    """1.5 is text, NaN is missing; a column that no row has is named, but not those of errors and ratings."""
+    text = MONITOR.replace("[topic]", "{topic: topic, tier: teir}")
+    lab = MonitorLab(tmp_path, text)
+    lab.log([row(i, i, topic=1.5, docs=["a"], chat="s", cost=0.1) for i in range(60)])
+    taken = lab.take()
+    what = "no row of this look has a value that can be used: check the name of the column"
+    assert [(note.place, note.what) for note in taken.notes] == [
+        ("shop cohorts: {tier: teir}", what),
+        ("shop logs: {steps: steps}", what),
+    ]
+    with Series(lab.folder / "series.sqlite") as series:
+        assert "topic=1.5" in {each.cohort for each in series.streams()}
+    assert lab.take().notes == ()
+    assert cohort_value(float("nan")) == cohort_value(float("inf")) == MISSING
+
+
+def test_a_byte_order_mark_is_not_part_of_the_first_call(tmp_path: Path) -> None:
+    """Of a file and of standard input, and only there; the next look goes on after the line."""
+    lab = MonitorLab(tmp_path)
+    lab.log(["\ufeff" + json.dumps(row(0, 0)), row(1, 1)])
+    taken = lab.take()
+    assert (taken.n_scored, taken.n_refused) == (2, 0)
+    lab.log([row(2, 2), "\ufeff" + json.dumps(row(3, 3))])
+    taken = lab.take()
+    assert (taken.n_scored, taken.n_refused) == (1, 1)
+    assert lab.take("-", stdin=b"\xef\xbb\xbf" + json.dumps(row(4, 4)).encode()).n_scored == 1
 
 
 def test_many_refused_lines_are_counted_and_the_first_shown(tmp_path: Path) -> None:

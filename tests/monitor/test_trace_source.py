@@ -161,6 +161,19 @@ def test_ids_in_base64_are_those_in_hex(lab: MonitorLab) -> None:
     assert lab.take().n_read == 0
 
 
+@pytest.mark.parametrize("key", ["traceId", "spanId"])
+def test_spans_without_ids_are_refused(lab: MonitorLab, key: str) -> None:
+    """Each is counted with its line, once, beside the traces that can be read."""
+    bad = [reply(2) | {key: value} for value in ("zz", "", 5)]
+    export(lab, line(root(1), reply(1)), line(*bad), json.dumps({"resourceSpans": [5]}))
+    taken = lab.take()
+    assert (taken.n_scored, taken.n_refused) == (1, 4)
+    assert [each.place.rpartition(":")[2] for each in taken.refused] == ["2", "2", "2", "3"]
+    assert not any("hex digits" in note.what for note in taken.notes)
+    assert not taken.is_enough
+    assert lab.take().n_refused == 0
+
+
 def test_waiting_lines_are_bounded(lab: MonitorLab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond 64 MiB, incomplete traces are taken as they are: refused without a root."""
     monkeypatch.setattr("evalkit.monitor.trace_source.MOST_WAITING_BYTES", 1_000)

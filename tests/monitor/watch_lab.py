@@ -54,6 +54,8 @@ class Lab:
     """Share of the sample that the judge graded."""
     v2: float | None = None
     """Share of the calls that version v2 answers; `None` in a monitor without versions."""
+    gone: frozenset[str] = frozenset()
+    """Metrics that the logs or the scorers no longer have."""
     question: Callable[[int], str] = lambda at: f"question {at % 40} about cards and accounts"
 
     @property
@@ -107,8 +109,8 @@ class Lab:
             pi=np.full(n, self.pi),
             drawn=drawn,
             cohorts={"topic": topics.tolist(), **self._versions(rng, n)},
-            metrics=metrics,
-            facts=self.facts(),
+            metrics={name: values for name, values in metrics.items() if name not in self.gone},
+            facts=[each for each in self.facts() if each.metric not in self.gone],
         )
         write_observations(self.folder, found)
         with Series(self.folder / SERIES) as series:
