@@ -7,6 +7,7 @@ day are 80 MB on disk and nothing in memory. They can be made again from the obs
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,10 @@ from evalkit.monitor.series import date_of
 IDS = "ids"
 _MOST_FILES = 24
 """Files of a day from which they are merged: each that is mapped takes a descriptor."""
+_ID_BYTES = 8
+_LOOKED_AT = 1_000
+"""Ids of a file whose order is checked; a damaged one is not read as a whole either."""
+_AGAIN = "run `evalkit monitor take MONITOR.yaml --rebuild`, which makes the ids again"
 BACK_DAYS = 7
 """Days before and after that of a call in which the same id is a double."""
 
@@ -64,6 +69,31 @@ class KnownIds:
         if len(self._files(day)) > _MOST_FILES:
             self._merge(day)
 
+    def check(self, stored: Iterable[tuple[int, int]]) -> None:
+        """Check that the ids of batches are there.
+
+        Args:
+            stored: (day, batch) of the observations, from the newest day back to those whose ids are kept.
+
+        Raises:
+            StoreError: a file is missing, or its size is not that of ids.
+        """
+        by_day: dict[int, set[int]] = {}
+        for day, batch in stored:
+            by_day.setdefault(day, set()).add(batch)
+        for day, batches in by_day.items():
+            for file in self._files(day):
+                first, _, last = file.stem.partition("-")
+                if not (first.isdigit() and (last or first).isdigit()):
+                    continue
+                batches -= set(range(int(first), int(last or first) + 1))
+                size = file.stat().st_size
+                if not size or size % _ID_BYTES:
+                    raise StoreError(f"{file}: damaged; {_AGAIN}")
+            if batches:
+                folder = self._file(day, 0).parent
+                raise StoreError(f"{folder}: the ids of batch {min(batches)} are missing; {_AGAIN}")
+
     def forget(self, before: int) -> None:
         """Delete the ids of the days before `before`."""
         for folder in self._folder.glob("day=*"):
@@ -96,8 +126,11 @@ class KnownIds:
     def _ids_in(self, file: Path) -> NDArray[np.uint64]:
         if file not in self._mapped:
             try:
-                self._mapped[file] = np.memmap(file, np.dtype("<u8"), "r")
+                found = np.memmap(file, np.dtype("<u8"), "r")
             except (OSError, ValueError) as error:
-                fix = "run `evalkit monitor take --rebuild`, which makes it again"
-                raise StoreError(f"{file}: cannot be read ({error}); {fix}") from error
+                raise StoreError(f"{file}: cannot be read ({error}); {_AGAIN}") from error
+            looked_at = found[:: max(1, len(found) // _LOOKED_AT)]
+            if np.any(looked_at[1:] < looked_at[:-1]):
+                raise StoreError(f"{file}: damaged, its ids are not in order; {_AGAIN}")
+            self._mapped[file] = found
         return self._mapped[file]

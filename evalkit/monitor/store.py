@@ -14,9 +14,10 @@ from typing import Self
 from evalkit.disk.files import sha256_of
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.monitor.batches import AGAIN, Batch, BatchJournal
+from evalkit.monitor.calls import DAY_S
 from evalkit.monitor.cells import cells_of, strata_of
 from evalkit.monitor.cursors import Cursor
-from evalkit.monitor.known_ids import IDS, KnownIds
+from evalkit.monitor.known_ids import BACK_DAYS, IDS, KnownIds
 from evalkit.monitor.observations import (
     Observations,
     observations_file,
@@ -193,9 +194,13 @@ class MonitorStore:
         for batch, end in self._journal.after(offset):
             self._apply(batch, self._read(batch), end)
         state = self.state()
-        for _, number, file in stored_files(self.folder):
+        stored = []
+        for day, number, file in stored_files(self.folder):
             if number > state.last:
                 file.unlink(missing_ok=True)
+            elif state.newest is not None and day >= int(state.newest // DAY_S) - BACK_DAYS - 2:
+                stored.append((day, number))  # their ids are never forgotten before
+        self.ids.check(stored)
         for draft in self.folder.glob("*/day=*/.*.tmp"):
             draft.unlink(missing_ok=True)
         cut_texts(self.folder, state.sampled)

@@ -413,6 +413,39 @@ def test_altered_observations_and_a_cut_journal_are_noticed(tmp_path: Path) -> N
     assert len(set(lab.ids())) == 5
 
 
+@pytest.mark.parametrize("damage", ["delete a file", "delete all", "cut", "empty", "overwrite"])
+def test_deleted_and_damaged_ids_are_noticed(tmp_path: Path, damage: str) -> None:
+    """The next take names the file and `--rebuild`, which helps, and counts nothing twice."""
+    lab = MonitorLab(tmp_path)
+    for part in range(2):
+        lab.log([row(10 * part + i, i) for i in range(9)])
+        lab.take()
+    file = lab.folder / "ids" / "day=2026-09-01" / "00001.ids"
+    if damage == "delete all":
+        shutil.rmtree(lab.folder / "ids")
+    elif damage == "delete a file":
+        file.unlink()
+    else:
+        good = file.read_bytes()
+        file.write_bytes({"cut": good[:-3], "empty": b"", "overwrite": good[::-1]}[damage])
+    data = json.dumps(row(0, 0)).encode()
+    with pytest.raises(StoreError, match=r"day=2026-09-01.*`evalkit monitor take MONITOR\.yaml --rebuild`"):
+        lab.take("-", stdin=data)
+    assert rebuild(lab.file) == 2
+    assert lab.take("-", stdin=data).n_double == 1
+
+
+def test_ids_that_were_merged_or_forgotten_are_not_missed(tmp_path: Path) -> None:
+    """30 batches of a day, and ten days later none of its ids."""
+    lab = MonitorLab(tmp_path)
+    lab.now = START + 30 * DAY
+    for at in (*range(30), 12 * DAY, 13 * DAY):
+        lab.log([row(int(at) + 100, at)])
+        assert lab.take().n_scored == 1
+    assert lab.take().n_read == 0
+    assert not (lab.folder / "ids" / "day=2026-09-01").exists()
+
+
 def test_a_judge_grades_the_sample_within_its_budget(tmp_path: Path) -> None:
     """Rules grade all, the judge the drawn calls; a second look asks nothing again; no money, no verdict."""
     judged = """\
