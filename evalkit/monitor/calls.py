@@ -248,7 +248,7 @@ def _id(value: Any, column: str, field: str) -> str:
             raise RowRefused(f"{column}: missing; name the column of the {field} under `logs: {{{field}: ...}}`")
         raise RowRefused(f"{column}: no text of up to {_MOST_ID:,} characters; every {field} needs one of its own")
     if not value.isprintable():
-        raise RowRefused(f"{column}: characters that cannot be printed; every {field} needs one of its own")
+        raise RowRefused(f"{column}: characters that cannot be printed; write the {field} without them")
     return value
 
 

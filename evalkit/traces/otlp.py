@@ -51,12 +51,12 @@ def trace_ids(record: Any) -> frozenset[str]:
     return frozenset(found - {""})
 
 
-def unreadable_spans(record: Mapping[str, Any]) -> int:
+def unreadable_spans(record: Mapping[str, object]) -> int:
     """Return the number of spans of one record that have no ids, and of parts that are not lists of objects."""
     return _unreadable(record, ("resourceSpans", "scopeSpans", "spans"))
 
 
-def _unreadable(value: Mapping[str, Any], keys: Sequence[str]) -> int:
+def _unreadable(value: Mapping[str, object], keys: Sequence[str]) -> int:
     if not keys:
         return int(not (_hex(value.get("traceId"), 32)[0] and _hex(value.get("spanId"), 16)[0]))
     given = value.get(keys[0])

@@ -93,4 +93,4 @@ def test_a_bad_row_exits_2_with_its_place(project: Path) -> None:
     """File and line."""
     (project / "labelled.jsonl").write_text('{"input": "a", "output": "b", "contexts": ["c"]}\n', encoding="utf-8")
     code, output = called()
-    assert (code, "labelled.jsonl:1: no value under `good`" in output) == (2, True), output
+    assert (code, "labelled.jsonl:1: `good` is missing" in output) == (2, True), output

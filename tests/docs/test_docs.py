@@ -138,8 +138,8 @@ def test_the_inputs_and_outputs_of_the_action_are_in_the_guide() -> None:
 def test_the_commands_of_the_readme_run_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every `evalkit ...` line of README and guides runs in a fresh project, top to bottom.
 
-    Those of compare.md, conversations.md, hallucinations.md, import.md and monitoring.md are other projects, and what
-    goes on until Ctrl-C is left out: see their own tests.
+    Those of compare.md, conversations.md, hallucinations.md, import.md and monitoring.md are other projects. What goes
+    on until Ctrl-C, and the tournament of a run of several systems, are left out: see their own tests.
     """
     (tmp_path / "pyproject.toml").touch()
     monkeypatch.chdir(tmp_path)
@@ -147,9 +147,9 @@ def test_the_commands_of_the_readme_run_in_their_order(tmp_path: Path, monkeypat
     others = ("compare.md", "conversations.md", "hallucinations.md", "import.md", "monitoring.md")
     found = [block.values[0] for block in blocks("sh") if not str(block.id).startswith(others)]
     written = [line for text in found for line in text.splitlines() if line.startswith("evalkit ")]
-    lines = [line for line in written if not {"--serve", "--watch"} & {*line.split()}]
+    lines = [line for line in written if not {"--serve", "--watch", "tournament"} & {*line.split()}]
     assert len(lines) >= 9
-    assert len(written) == len(lines) + 2
+    assert len(written) == len(lines) + 3
     with FakeModel(grade) as server:
         write_judged_project(tmp_path, server)
         for line in lines:
@@ -424,10 +424,12 @@ def test_the_reference_has_every_name_that_a_user_types() -> None:
     assert "### evalkit judge calibrate" in page
 
 
+SUITES = {*ROOT.glob("suites/*.yaml")} - {ROOT / "suites" / "monitoring.yaml"}
+"""The suites of the project; monitoring.yaml is a monitor."""
+
+
 @pytest.mark.parametrize(
-    "file",
-    [*sorted(ROOT.glob("suites/*.yaml")), *sorted(ROOT.glob("evalkit/operations/starter/**/suite.yaml"))],
-    ids=str,
+    "file", [*sorted(SUITES), *sorted(ROOT.glob("evalkit/operations/starter/**/suite.yaml"))], ids=str
 )
 def test_suites_fit_the_schema(file: Path) -> None:
     """The published schema accepts every suite of the project."""

@@ -355,7 +355,11 @@ def test_failing_calls_are_shown_with_the_command_that_reads_them(quiet: Lab) ->
     quiet.rates["cards"] = 0.5
     quiet.add(10, texts=True)
     quiet.close_day()
-    step = next(each for each in look(quiet).next if each.text.startswith("read the calls that failed: "))
+    step = next(
+        each
+        for each in look(quiet).next
+        if each.text.startswith("read the calls that failed, by the hash of their id: ")
+    )
     first = step.text.partition(": ")[2].partition(",")[0]
     assert step.command.endswith(
         f"support.yaml {first} --to golden.jsonl --needs-reference --reviewed-by YOU --dry-run"

@@ -373,7 +373,7 @@ def test_an_id_that_cannot_be_printed_is_refused(tmp_path: Path, id: str) -> Non
     lab.log([row(1, 0), row(2, 1) | {"id": id}])
     taken = lab.take()
     (refused,) = map(str, taken.refused)
-    assert "id: characters that cannot be printed; every call needs a plain id of its own" in refused
+    assert "id: characters that cannot be printed; write the id without them" in refused
 
 
 def test_rebuild_makes_equal_series(tmp_path: Path) -> None:
