@@ -253,10 +253,10 @@ def main() -> None:
         ),
     }
     with ProcessPoolExecutor(max_workers=asked.processes) as pool:
-        for title, (part, todo) in parts.items():
+        for title, (part, planned) in parts.items():
             if asked.only.lower() in title.lower():
-                found[title] = dict(zip((job[0] for job in todo), pool.map(part, todo), strict=True))
-                show(f"{title}, {todo[0][2]:,} histories", found[title])
+                found[title] = dict(zip((job[0] for job in planned), pool.map(part, planned), strict=True))
+                show(f"{title}, {planned[0][2]:,} histories", found[title])
     print(f"\nseed {asked.seed}, {time.monotonic() - began:.0f} s", file=sys.stderr)
     if asked.json:
         asked.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
