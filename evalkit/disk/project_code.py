@@ -80,7 +80,7 @@ class _Loaded:
     """Modules of a project that this process has loaded and runs depend on."""
 
     others: frozenset[str]
-    """Names of modules that were loaded before evalkit imported anything, and that no run has used since."""
+    """Names of its modules that were loaded before evalkit imported anything, and that no run has used since."""
     states: dict[str, tuple[int, int] | None] = field(default_factory=dict)
     """File of a module -> time and size of the file when evalkit first saw the module loaded."""
 
@@ -116,18 +116,20 @@ def _forget_edited(entry: str, project: Path) -> None:
 
 
 def _loaded(project: Path) -> _Loaded:
-    return _LOADED.setdefault(project, _Loaded(frozenset(sys.modules)))
+    if project not in _LOADED:
+        _LOADED[project] = _Loaded(frozenset(name for name, _ in _own_modules(project)))
+    return _LOADED[project]
 
 
 def _own_modules(project: Path) -> list[tuple[str, str]]:
     """Yield the name and file of each loaded module of a project, except the running program and evalkit."""
     root = f"{project}{os.sep}"
-    files = ((name, getattr(module, "__file__", None)) for name, module in list(sys.modules.items()))
+    files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
+    inside = [(name, file) for name, file in files.items() if isinstance(file, str) and file.startswith(root)]
     return [
         (name, file)
-        for name, file in files
-        if isinstance(file, str) and file.startswith(root) and _is_own(Path(file), project)
-        if name.partition(".")[0] not in ("__main__", "evalkit")
+        for name, file in inside
+        if _is_own(Path(file), project) and name.partition(".")[0] not in ("__main__", "evalkit")
     ]
 
 
