@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import gc
 import os
 import sys
 import tempfile
@@ -9,7 +10,19 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 TESTS = Path(__file__).parent
-PROCESS = {"acceptance", "ci", "cli", "demo", "docs", "faults", "hostile", "plugin", "real", "test_installation.py"}
+STARTING = {
+    "acceptance",
+    "ci",
+    "cli",
+    "demo",
+    "docs",
+    "faults",
+    "hostile",
+    "llm_suite",
+    "plugin",
+    "real",
+    "test_installation.py",
+}
 """Folders and files whose tests start evalkit, git or pip as processes; modules that import `chromium` do so too."""
 
 # A busy machine is not a failure: how fast something is, benchmarks say.
@@ -24,13 +37,23 @@ for _name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_H
     os.environ.pop(_name, None)
 
 
+# What tests write need not survive a power cut; the processes that they start do wait for the disk (see tests/faults).
+os.fsync = lambda fd: None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that start processes, so that the default run leaves them out."""
+    """Mark the tests that start processes as slow, so that the default run leaves them out."""
     for item in items:
         drives_a_browser = hasattr(getattr(item, "module", None), "chromium")
-        if item.path.relative_to(TESTS).parts[0] in PROCESS or drives_a_browser:
-            item.add_marker(pytest.mark.process)
+        if item.path.relative_to(TESTS).parts[0] in STARTING or drives_a_browser:
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """What collecting has made stays to the end: the garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

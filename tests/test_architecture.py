@@ -70,19 +70,26 @@ def floor(name: str) -> int:
     return found[0]
 
 
+@functools.cache
+def nodes(tree: ast.AST) -> list[ast.AST]:
+    """Every node of a tree."""
+    return list(ast.walk(tree))
+
+
 def imports(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:
     """Every imported module with its node."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module, node
 
 
+@functools.cache
 def late_nodes(tree: ast.AST) -> set[int]:
     """Imports inside a function, or for type checking only."""
     late: set[int] = set()
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         typing_only = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or typing_only:
             late |= {id(inner) for inner in ast.walk(node)}
@@ -153,7 +160,7 @@ def test_what_crosses_a_room_has_a_type() -> None:
     used = set()
     for name, tree in parsed():
         own = name.removesuffix(".py").split("/")[0]
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.ImportFrom) and room(node.module or "") not in (own, "__init__", "formats"):
                 used |= {(node.module, alias.name) for alias in node.names}
     loose = []
@@ -178,7 +185,7 @@ def test_imports_have_no_cycle() -> None:
         own = name.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         late = late_nodes(tree)
         needs[own] = set()
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("evalkit.") and id(node) not in late:
                 module = str(node.module).removeprefix("evalkit.")
                 inner = {f"{module}.{alias.name}" for alias in node.names} & names
@@ -262,7 +269,7 @@ def test_no_room_holds_a_whole_feature() -> None:
         own = name.split("/")[0].removesuffix(".py")
         tops = {module.split(".")[0] for module, _ in imports(tree)}
         found = [("command", "typer" in tops, {"cli"}), ("page", bool(tops & {"rich", "jinja2"}), {"report", "cli"})]
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.ClassDef):
                 inner = {each.name for each in node.body if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)}
                 inner |= {ast.unparse(each.target) for each in node.body if isinstance(each, ast.AnnAssign)}
@@ -313,7 +320,7 @@ def test_heavy_packages_are_imported_where_they_are_used() -> None:
             top = module.split(".")[0]
             if top in FORBIDDEN or (top in LATE and id(node) not in late):
                 found.append(f"{name}:{node.lineno} imports {top}")  # type: ignore[attr-defined]
-        for node in ast.walk(tree):
+        for node in nodes(tree):
             if isinstance(node, ast.Call):
                 unsafe = ast.unparse(node.func) in {"eval", "exec", "yaml.load", "os.system"}
                 if unsafe or any(word.arg == "shell" for word in node.keywords):

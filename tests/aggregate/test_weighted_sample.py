@@ -68,6 +68,7 @@ def test_a_sample_in_proportion_has_wilsons_interval() -> None:
     assert rate(run).estimate.method == "wilson"
 
 
+@pytest.mark.slow
 def test_intervals_of_samples_hold_the_rate_of_the_set() -> None:
     """95 % of them do, at most a few in a hundred less, though three quarters of the sample are a tenth of the set."""
     rng, held = np.random.default_rng(4), 0
@@ -108,6 +109,7 @@ def test_a_case_of_a_stratum_that_was_not_drawn_from_is_no_row_of_the_run() -> N
         frame.add(a_row(a_case("c1", cohorts={"topic": "pets"}), {"rule": 1.0}))
 
 
+@pytest.mark.slow
 def test_intervals_of_means_in_a_cohort_across_the_strata_hold_the_truth() -> None:
     """Each stratum is flat, and how many of its cases fall into the cohort is chance: that is the whole spread."""
     grade = Metric(name="grade")

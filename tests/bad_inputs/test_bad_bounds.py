@@ -326,6 +326,7 @@ CONTENTS: dict[str, tuple[Prepare, tuple[str, ...], str]] = {
 
 
 @pytest.mark.parametrize("name", CONTENTS)
+@pytest.mark.slow
 def test_what_is_too_much_is_refused(lab: Lab, name: str) -> None:
     """With its place and a fix; the list of problems has an end too."""
     spoil, words, said = CONTENTS[name]

@@ -169,6 +169,7 @@ def spoil_everything(lab: Lab, keep: int) -> None:
             assert_told(lab, f"{words[0]}: {what}", *words, codes=any_end)
 
 
+@pytest.mark.slow
 def test_spoilt_input_is_told_or_harmless(sound: Lab) -> None:
     """A sample of all places; the whole of them takes minutes."""
     spoil_everything(sound, keep=24)

@@ -3,7 +3,7 @@
 import pytest
 from cli_project import SUITE, Project
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.slow
 
 TWO = SUITE.replace("- exact", "- exact\n  - length: {max: 40}")
 ONLY_RATE = ("baseline: main", "baseline: main, metrics: [pass_rate]")

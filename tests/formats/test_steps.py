@@ -299,6 +299,7 @@ def test_an_answer_with_too_many_parts_is_too_large(answer: dict[str, Any], mess
     assert to_output({"text": "a", **answer}) == Failure("too_large", message)
 
 
+@pytest.mark.slow
 def test_a_list_that_holds_one_list_many_times_is_refused_soon() -> None:
     """Sixteen million values in a few lists are counted, not copied, whichever steps they are spread over."""
     value: Any = [1] * 100

@@ -71,6 +71,7 @@ def found_by_the_gate(n: int, drop: float, stored: int, runs: int, *, seed: int)
 
 @pytest.mark.parametrize("stored", [1, 4])
 @pytest.mark.parametrize("n", [11, 30, 100])
+@pytest.mark.slow
 def test_the_smallest_drop_is_found_as_often_as_stated(n: int, stored: int) -> None:
     """Four times in five, give or take the noise of 60 seeded runs and what the approximation leaves."""
     trial = trial_of(POLICY, Policy((POLICY,)), frozenset(), 5, (stored, 1), stored)
@@ -83,6 +84,7 @@ def test_the_smallest_drop_is_found_as_often_as_stated(n: int, stored: int) -> N
 
 
 @pytest.mark.parametrize("n", [5, 6, 8])
+@pytest.mark.slow
 def test_where_no_drop_is_stated_the_gate_does_not_block(n: int) -> None:
     """Every case breaks, and the share of blocks is the one that is stated beside `none`."""
     sight = stated(n, ComparisonDesign((((1, 1), 0.01),)))

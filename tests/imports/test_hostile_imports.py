@@ -59,6 +59,7 @@ def tried(folder: Path, name: str, content: Any) -> str:
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
+@pytest.mark.slow
 def test_a_value_of_a_wrong_type_is_a_problem_or_a_loss(tmp_path: Path, kind: str) -> None:
     """Any value of any sample may be anything: there is no traceback, and what is written is sound."""
     name, content = SAMPLES[kind]

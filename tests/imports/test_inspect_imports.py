@@ -240,6 +240,7 @@ BOMB = b"[" + b"0," * (40 << 20) + b"0]"
     ],
     ids=lambda each: each if isinstance(each, str) else "",
 )  # fmt: skip
+@pytest.mark.slow
 def test_a_damaged_or_hostile_archive_is_refused(tmp_path: Path, data: bytes, said: str) -> None:
     """With the member, in bounded memory; nothing is unpacked to the disk."""
     with pytest.raises(InputError, match=said):

@@ -141,6 +141,7 @@ def test_packed_files_and_lines(tmp_path: Path) -> None:
     assert import_file(tmp_path / "a.otlp.jsonl.gz", tmp_path / "out").counts == {"case": (1, 1), "output": (1, 1)}
 
 
+@pytest.mark.slow
 def test_10_001_steps_are_listed(tmp_path: Path) -> None:
     """The output is not carried over; the case is."""
     spans = [model(at, 1 if at > 1 else 0) for at in range(1, 10_002)]

@@ -149,6 +149,7 @@ def test_a_failure_is_not_kept(kind: Any, tmp_path: Path) -> None:
         assert ask(server, tmp_path / "cache.sqlite").usage.cached
 
 
+@pytest.mark.slow
 def test_no_flipped_bit_becomes_a_reply(tmp_path: Path) -> None:
     """Of 300 damaged files none gives another verdict, and none stops the question."""
     with FakeModel(lambda _: {"score": 7}) as server:

@@ -52,6 +52,7 @@ def guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
     return lab
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_guide_run(guide: Lab) -> None:
     """Each does what the page says: a reference, an alarm, an arm that is no worse, files for other programs."""
     lines = commands()
@@ -79,6 +80,7 @@ def test_the_commands_of_the_guide_run(guide: Lab) -> None:
     assert [each["id"] for each in record["alarms"]] == [each.id for each in look(guide).alarms]
 
 
+@pytest.mark.slow
 def test_the_exit_codes_are_those_of_the_guide(quiet: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """0 quiet, 2 bad input, 3 cannot say; all problems on stderr, with the fix."""
     monkeypatch.chdir(quiet.file.parent)

@@ -169,6 +169,7 @@ def test_an_unusable_list_of_names_is_reported(tmp_path: Path, content: bytes, m
         read_names(file)
 
 
+@pytest.mark.slow
 def test_a_long_text_takes_little_time() -> None:
     """200,000 characters of what nearly looks like data."""
     for part in ("a@", "1.2.3.", "4111 1111 ", "password: ", "::f", "-----BEGIN PRIVATE KEY-----", "Jane "):

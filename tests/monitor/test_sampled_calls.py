@@ -43,7 +43,7 @@ def drawn(parts: int) -> set[str]:
         return {each for found in pool.map(one, range(parts)) for each in found}
 
 
-@pytest.mark.process
+@pytest.mark.slow
 def test_one_and_four_processes_draw_the_same_ids() -> None:
     """The hash decides, without state."""
     alone = drawn(1)

@@ -245,6 +245,7 @@ def test_what_cannot_be_replayed_is_a_problem_of_its_row(root: Path) -> None:
         ("hang", "took more than 2 s"),
     ],
 )
+@pytest.mark.slow
 def test_code_of_the_project_cannot_end_the_check(root: Path, call: str, said: str) -> None:
     """It runs away from the event loop, and may raise, exit or hang."""
     write(root, case("r1", [], [(call, {})]), environment=PYTHON)

@@ -85,6 +85,7 @@ def test_cycles_by_brute_force(keys: list[str], longest: int) -> None:
 
 
 @pytest.mark.parametrize("period", [1, 7, 10_000])
+@pytest.mark.slow
 def test_ten_thousand_calls(period: int) -> None:
     """A long run is searched in linear time."""
     calls = tuple(ToolCall("f", {"n": n % period}) for n in range(10_000))

@@ -44,6 +44,7 @@ def test_words_have_one_form(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("part", ["123 ", "123 1234 ", "1'234", "$1,1.1", "2003-05-", "3:30 p", "\u00b0", "1.1.1.1."])
+@pytest.mark.slow
 def test_forms_of_a_million_characters_take_no_time(part: str) -> None:
     """Hours, were it quadratic."""
     started = time.process_time()

@@ -288,6 +288,7 @@ def test_the_rules_are_part_of_the_score_key(tmp_path: Path) -> None:
     assert plain != key("forbid: [a, b]\nat_most: {of: x, n: 3}")
 
 
+@pytest.mark.slow
 def test_ten_thousand_steps(tmp_path: Path) -> None:
     """Every rule on a long answer, with as many approvals as calls."""
     steps = [approval(n=0) for _ in range(1_000)] + [call("refund", n=0) for _ in range(1_500)]

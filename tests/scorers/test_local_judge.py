@@ -313,6 +313,7 @@ def test_verbosity_does_not_change_the_verdict() -> None:
     ids=str.__len__,
 )
 @pytest.mark.parametrize("reference", ["Paris in 1999", "about 1e400 km or 3/4 of 2.5e-300"], ids=["name", "numbers"])
+@pytest.mark.slow
 def test_odd_answers_get_a_probability(answer: str, reference: str) -> None:
     """No text breaks the judge, on either side."""
     assert 0.0 <= JUDGE.predict("?", [reference], answer) <= 0.8
@@ -447,6 +448,7 @@ def test_training_is_reproducible() -> None:
 
 
 @needs_gsm8k
+@pytest.mark.slow
 def test_transfers_to_final_numbers() -> None:
     """On worked answers of school mathematics it agrees with exact match nearly everywhere."""
     from sklearn.metrics import cohen_kappa_score

@@ -192,6 +192,7 @@ def test_brute_force(ours: list[Call], theirs: list[Call], arguments: Any, of: A
 
 
 @pytest.mark.parametrize("arguments", ARGUMENTS)
+@pytest.mark.slow
 def test_ten_thousand_calls(arguments: Any) -> None:
     """A long answer is matched, whatever the comparison."""
     made = [ToolCall(f"t{n % 50}", {"n": n % 700, "m": n}) for n in range(10_000)]

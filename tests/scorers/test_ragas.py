@@ -499,6 +499,7 @@ def test_lists_in_a_prompt_are_counted_whatever_the_texts_hold() -> None:
     assert given_in(f"examples\ninput: {asked}\nOutput: ") == (("statements", 2),)
 
 
+@pytest.mark.slow
 def test_import_leaves_no_trace(tmp_path: Path) -> None:
     """Loading ragas opens no connection, writes nothing to the home folder, and is done once for all threads."""
     code = """
@@ -528,6 +529,7 @@ asyncio.run(scorer.score(Case(id="1", input="q", reference=("a",)), Output(text=
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_module_that_langchain_dropped_is_stood_in_for() -> None:
     """With a langchain-community that lacks the module, ragas imports all the same."""
     code = """

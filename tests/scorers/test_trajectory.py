@@ -125,6 +125,7 @@ def test_fields_of_another_form(fields: dict[str, Any], what: str) -> None:
         Trajectory().check_case(Case(id="c", input="q", fields=fields))
 
 
+@pytest.mark.slow
 def test_ten_thousand_steps() -> None:
     """A long way is compared, with arguments too."""
     way = tuple(Step(kind="tool", name=f"t{n % 7}", arguments={"n": n % 900}) for n in range(10_000))

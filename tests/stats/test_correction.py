@@ -125,11 +125,13 @@ def coverage(n_labels: int, *, oversample: bool = False, runs: int = 400) -> flo
 
 
 @pytest.mark.parametrize("n_labels", [20, 50, 100])
+@pytest.mark.slow
 def test_double_sampling_covers_the_truth(n_labels: int) -> None:
     """95 % intervals hold it in 92 % of 400 runs or more, where the judge alone holds it in 9 %."""
     assert coverage(n_labels) >= 0.92
 
 
+@pytest.mark.slow
 def test_oversampled_judge_fails_do_no_harm() -> None:
     """Half of the labels drawn from the judge's fails: the same coverage."""
     assert coverage(50, oversample=True) >= 0.92
@@ -150,6 +152,7 @@ def by_question(rng: np.random.Generator, questions: int, systems: int, labelled
 
 
 @pytest.mark.parametrize(("systems", "labelled"), [(4, 20), (16, 40)])
+@pytest.mark.slow
 def test_corrected_intervals_cover_where_answers_depend_on_their_question(systems: int, labelled: int) -> None:
     """80 questions, strong clustering: 91 % of 200 intervals or more hold the true .7, of the rate and of the mean."""
     rng = np.random.default_rng(systems + labelled)

@@ -113,6 +113,7 @@ def test_small_samples_get_wider_intervals_than_the_normal_ones() -> None:
     assert (estimate.high - estimate.value) / error >= two_sided_t(0.95, 7) - 1e-9
 
 
+@pytest.mark.slow
 def test_simultaneous_intervals_cover_all_differences_together() -> None:
     """In 95 % of 400 samples of 60 cases, all five intervals hold their true difference, 0."""
     source = rng(7)

@@ -243,6 +243,7 @@ def test_the_floor_of_trust_can_be_raised() -> None:
     ("kappa", "n", "least", "most"),
     [(0.5, 200, 0.0, 0.015), (0.59, 200, 0.0, 0.055), (0.8, 100, 0.46, 0.62), (0.8, 200, 0.78, 0.90)],
 )
+@pytest.mark.slow
 def test_trust_is_earned_as_often_as_specified(kappa: float, n: int, least: float, most: float) -> None:
     """At prevalence .85 the measured shares are .004, .031, .54 and .84; 600 seeded runs lie within four errors."""
     rng = np.random.default_rng(8)
@@ -254,6 +255,7 @@ def test_trust_is_earned_as_often_as_specified(kappa: float, n: int, least: floa
     assert least <= trusted / 600 <= most
 
 
+@pytest.mark.slow
 def test_kappa_and_ac1_intervals_cover_the_truth() -> None:
     """200 labels at prevalence .85 and kappa .6: both 95 % intervals cover in 92 to 98 % of 800 seeded runs."""
     rng = np.random.default_rng(9)

@@ -59,6 +59,7 @@ def test_four_answers_to_each_question_by_hand() -> None:
 
 
 @pytest.mark.parametrize("weights", [None, "linear", "quadratic"])
+@pytest.mark.slow
 def test_the_error_by_clusters_is_that_of_the_jackknife_over_clusters(weights) -> None:
     """Leaving out one of 150 questions at a time gives the same standard error within 3 %."""
     rng = np.random.default_rng(4)
@@ -190,6 +191,7 @@ def test_agreement_without_a_fault_is_bounded_by_the_number_of_questions() -> No
 
 
 @pytest.mark.parametrize("systems", [4, 16])
+@pytest.mark.slow
 def test_intervals_cover_where_answers_depend_on_their_question(systems: int) -> None:
     """40 questions, strong clustering: 92 % of 300 intervals or more hold the true kappa; ignoring them it is less."""
     rng = np.random.default_rng(20 + systems)
@@ -255,6 +257,7 @@ def test_more_questions_are_asked_for_where_answers_depend() -> None:
     assert labels_needed(160, low, 0.75, clusters=40) == 282
 
 
+@pytest.mark.slow
 def test_swaps_of_two_judges_keep_questions_together() -> None:
     """Judges with equal faults that come by question: p <= .05 in 8 % of 200 samples or fewer, and more if ignored."""
     rng = np.random.default_rng(6)

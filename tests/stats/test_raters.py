@@ -182,6 +182,7 @@ def test_a_worse_judge_is_told_from_an_equal_one() -> None:
     assert (same.difference, same.p_value) == (0.0, 1.0)
 
 
+@pytest.mark.slow
 def test_kappas_of_equal_judges_differ_by_chance_at_the_stated_rate() -> None:
     """Two judges with the same faults: p <= .05 in 1 to 9 % of 300 samples."""
     rng = np.random.default_rng(9)

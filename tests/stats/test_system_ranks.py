@@ -62,6 +62,7 @@ def test_rank_intervals_are_those_of_all_possible_orders(groups: list[int]) -> N
     assert rank_intervals(better) == expected
 
 
+@pytest.mark.slow
 def test_equal_systems_are_rarely_ordered() -> None:
     """Any false statement about six equal systems in at most 7 % of 400 runs with 200 cases."""
     false = sum(

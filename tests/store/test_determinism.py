@@ -75,6 +75,7 @@ def bytes_of(folder: RunFolder, rows: list[Row]) -> list[bytes]:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
+@pytest.mark.slow
 def test_any_order_of_completion_gives_the_same_bytes(folder: RunFolder, data: st.DataObject) -> None:
     """Summary, timings and decision; rows that were run again since count as if they had never been."""
     ends = st.tuples(

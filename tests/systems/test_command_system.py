@@ -241,6 +241,7 @@ def test_the_fingerprint_follows_the_files(tmp_path, shared):
     assert first != CommandSystem(command=("python", "bot.py")).fingerprint(shared)
 
 
+@pytest.mark.slow
 def test_what_holds_standard_output_open_is_named(shared, ask, case):
     """A command that has ended and left a process that may still write has no complete answer; the failure says so."""
     code = (

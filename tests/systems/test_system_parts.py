@@ -202,6 +202,7 @@ def test_importing_systems_is_light():
     assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
 
 
+@pytest.mark.slow
 def test_a_list_that_holds_one_list_twice_is_not_copied_without_end():
     """Twenty-four levels hold 16 million values in a few hundred bytes."""
     value = ["x"]

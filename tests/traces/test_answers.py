@@ -277,6 +277,7 @@ def test_two_traces_may_share_the_ids_of_spans(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_more_steps_than_an_answer_may_have(tmp_path: Path) -> None:
     """10,001 steps are refused by the reader of answers, with the number."""
     spans = [model(at, 1 if at > 1 else 0) for at in range(1, 10_002)]

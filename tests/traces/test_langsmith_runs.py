@@ -249,6 +249,7 @@ def test_runs_without_content_are_judged_by_what_was_done(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("shape", ["star", "chain", "cycle", "orphans"])
+@pytest.mark.slow
 def test_ten_thousand_runs_of_one_trace(tmp_path: Path, shape: str) -> None:
     """Of any shape: one answer with a step a run, and notes that name a few runs and count the others."""
     n = 10_000

@@ -113,6 +113,7 @@ def test_a_cycle_of_parents_is_named(tmp_path: Path, length: int) -> None:
     assert len(steps_of(found.answers[0], "llm")) == length
 
 
+@pytest.mark.slow
 def test_a_chain_of_20_000_parents(tmp_path: Path) -> None:
     """Nothing recurses; an answer of more than 10,000 steps is then refused by its reader."""
     spans = [span(at, at - 1, {"gen_ai.operation.name": "invoke_agent"}) for at in range(1, 20_001)]

@@ -256,6 +256,7 @@ def test_levels_of_several_raters_are_their_mean():
     assert mean is not None and mean.value == pytest.approx(means.mean())
 
 
+@pytest.mark.slow
 def test_leaving_out_ties_flatters_the_judge():
     """The bias that keeping them avoids: judge and raters are sure of 300 answers, and guess on 100 hard ones.
 

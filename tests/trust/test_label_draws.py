@@ -57,6 +57,7 @@ def kappa_of(
     return found
 
 
+@pytest.mark.slow
 def test_several_draws_are_no_worse_a_sample_than_one() -> None:
     """In 60 runs the mean kappa of draws of 100, 30 and 30 is that of one of 160, and of all labels."""
     rng, found = np.random.default_rng(3), []

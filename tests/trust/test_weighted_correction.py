@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from evalkit.stats.correction import Graded, double_sampling
 
 
+@pytest.mark.slow
 def test_small_cohorts_that_are_drawn_more_often_do_not_pull_the_rate() -> None:
     """Per verdict a cohort of 300 answers and 19 of one answer, where the judge errs otherwise; 60 labels."""
     rng = np.random.default_rng(1)
