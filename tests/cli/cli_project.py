@@ -1,9 +1,12 @@
 """A small project with a python system, and the real command in a process of its own."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+from forked import forked
 
 BOT = """\
 import os, pathlib, time
@@ -61,13 +64,13 @@ class Project:
         return [sys.executable, "-m", "evalkit", *words]
 
     def run(self, *words: str, env: dict[str, str] | None = None) -> Ran:
-        """Run the command to its end at 80 columns."""
-        import os
-
+        """Run the command to its end at 80 columns; with variables of its own it is started afresh."""
+        if env is None:
+            return forked(self.root, *words)
         return subprocess.run(
             self.command(*words),
             cwd=self.root,
-            env={**os.environ, "COLUMNS": "80", **(env or {})},
+            env={**os.environ, "COLUMNS": "80", **env},
             capture_output=True,
             text=True,
             check=False,

@@ -1,77 +1,60 @@
-"""The command in a process that is forked from the tests' own: as real as any other, without the time to import."""
+"""The command in a process of its own, forked from a server that has imported evalkit once."""
 
 from __future__ import annotations
 
-import importlib
+import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from pkgutil import walk_packages
 
-_USED = (
-    "evalkit.cli.app",
-    "evalkit.cli.run",
-    "evalkit.operations.run",
-    "evalkit.gate.decide",
-    "evalkit.gate.earlier_blocks",
-    "evalkit.aggregate.summary",
-    "evalkit.report.write",
-    "evalkit.report.console",
-    "evalkit.report.html",
-    "evalkit.cli.signals",
-    "evalkit.store.stored_run",
-    "evalkit.suite.parse",
-    "evalkit.formats.stored_row",
-    "evalkit.operations.baseline",
-    "scipy.special",
-    "scipy.stats",
+import evalkit
+from evalkit.__main__ import main
+
+_LIMIT_S = 600
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(
+    [each.name for each in walk_packages(evalkit.__path__, "evalkit.") if not each.name.endswith("__main__")]
 )
 
 
 def forked(
-    root: Path, *words: str, env: dict[str, str] | None = None, first: Callable[[], None] = lambda: None
+    root: Path, *words: str, env: dict[str, str] | None = None, first: Callable[[], None] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end in `root`, at 80 columns; `first` is called in its process before."""
-    for name in _USED:
-        importlib.import_module(name)
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        child = os.fork()
-        if child == 0:
-            _become(root, words, {"COLUMNS": "80", **(env or {})}, (out.fileno(), err.fileno()), first)
-        _, status = os.waitpid(child, 0)
-        texts = []
-        for file in (out, err):
-            file.seek(0)
-            texts.append(file.read().decode("utf-8", "replace"))
-    return subprocess.CompletedProcess([*words], os.waitstatus_to_exitcode(status), *texts)
+    """Run the command to its end in `root`, at 80 columns; its process calls `first`, which can be pickled, before."""
+    with tempfile.TemporaryDirectory() as kept:
+        out, err = Path(kept, "out"), Path(kept, "err")
+        process = _FORKS.Process(
+            target=_become, args=(root, words, {**os.environ, "COLUMNS": "80", **(env or {})}, (out, err), first)
+        )
+        process.start()
+        process.join(_LIMIT_S)
+        if process.exitcode is None:
+            process.kill()
+            raise subprocess.TimeoutExpired([*words], _LIMIT_S)
+        texts = [file.read_text(encoding="utf-8", errors="replace") for file in (out, err)]
+    return subprocess.CompletedProcess([*words], process.exitcode, *texts)
 
 
 def _become(
-    root: Path, words: tuple[str, ...], env: dict[str, str], streams: tuple[int, int], first: Callable[[], None]
+    root: Path,
+    words: tuple[str, ...],
+    env: dict[str, str],
+    streams: tuple[Path, Path],
+    first: Callable[[], None] | None,
 ) -> None:
-    code = 70
-    try:
-        os.chdir(root)
-        os.environ.update(env)
-        for own, stream in zip((1, 2), streams, strict=True):
-            os.dup2(stream, own)
-        sys.stdout, sys.stderr = (open(own, "w", encoding="utf-8", closefd=False) for own in (1, 2))
-        sys.argv = ["evalkit", *words]
-        sys.path.insert(0, str(root))
-        sys.modules.pop("bot", None)  # of another test's project; fixtures of a module run before those of a test
-        importlib.invalidate_caches()
+    """Give the process what `python -m evalkit WORDS` in `root` begins with."""
+    os.chdir(root)
+    os.environ.clear()
+    os.environ.update(env)
+    for own, file in zip((1, 2), streams, strict=True):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), own)
+    sys.stdout, sys.stderr = (open(own, "w", encoding="utf-8", closefd=False) for own in (1, 2))
+    sys.argv = ["evalkit", *words]
+    sys.path.insert(0, str(root))
+    if first is not None:
         first()
-        from evalkit.cli.app import main
-
-        main()
-        code = 0
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    main()

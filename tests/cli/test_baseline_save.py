@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -61,27 +62,23 @@ def run_id(folder: Path) -> str:
     return str(json.loads((folder / "manifest.json").read_bytes())["run_id"])
 
 
-def deadly(target: str, when: str, two_steps: bool) -> Callable[[], None]:
+def die_at(target: str, when: str, two_steps: bool) -> None:
     """Die at the first call of a function; where two folders cannot be exchanged in one step, if that is asked."""
+    if two_steps:
+        save._exchanged = lambda one, other: False  # type: ignore[assignment]
+    module, _, name = target.partition(":")
+    owner = importlib.import_module(module)
+    *parts, last = name.split(".")
+    for part in parts:
+        owner = getattr(owner, part)
+    function = getattr(owner, last)
 
-    def patch() -> None:
-        if two_steps:
-            save._exchanged = lambda one, other: False  # type: ignore[assignment]
-        module, _, name = target.partition(":")
-        owner = importlib.import_module(module)
-        *parts, last = name.split(".")
-        for part in parts:
-            owner = getattr(owner, part)
-        function = getattr(owner, last)
+    def killing(*given: object, **named: object) -> None:
+        if when == "after":
+            function(*given, **named)
+        os.kill(os.getpid(), signal.SIGKILL)
 
-        def killing(*given: object, **named: object) -> None:
-            if when == "after":
-                function(*given, **named)
-            os.kill(os.getpid(), signal.SIGKILL)
-
-        setattr(owner, last, killing)
-
-    return patch
+    setattr(owner, last, killing)
 
 
 @pytest.mark.parametrize("two_steps", [False, True], ids=["exchanged", "two steps"])
@@ -92,7 +89,7 @@ def test_a_kill_leaves_the_old_baseline_or_the_new_one(point: str, when: str, tw
     if point.endswith("_exchanged" if two_steps else "Path.rename"):
         pytest.skip("it is only called where folders are exchanged, or only where they are not")
     assert project.run("baseline", "save", "good").returncode == 0
-    died = forked(project.root, "baseline", "save", "better", first=deadly(point, when, two_steps))
+    died = forked(project.root, "baseline", "save", "better", first=partial(die_at, point, when, two_steps))
     assert died.returncode == -9, "the point was never reached"
     shown = project.run("baseline", "show", "main")
     assert shown.returncode == 0, shown.stderr
