@@ -140,7 +140,7 @@ def test_an_id_is_no_file_name(tmp_path: Path) -> None:
     )
     before = {file.name for file in tmp_path.iterdir()}
     assert command(tmp_path, "run", "suite.yaml", "--out", "run", "--progress", "none").code in (0, 1, 3)
-    assert {file.name for file in tmp_path.iterdir()} - before == {"run", ".evalkit"}
+    assert {file.name for file in tmp_path.iterdir()} - before - {"__pycache__"} == {"run", ".evalkit"}
     assert {file.name for file in (tmp_path / ".evalkit").iterdir()} <= {"runs.sqlite", ".gitignore"}
     assert all(
         re.fullmatch(r"[a-z_]+\.(json|jsonl|html|md|xml|txt)", file.name) for file in (tmp_path / "run").rglob("*")
