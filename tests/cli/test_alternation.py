@@ -11,21 +11,18 @@ import pytest
 from cli_project import Project
 
 BOT = """\
-import asyncio
 import pathlib
-import time
 
 LOG = pathlib.Path(__file__).with_name("calls.log")
 
 
-async def answer(input: str, id: str, side: str = "new", seconds: float = 0.01, down: bool = False) -> str:
+def answer(input: str, id: str, side: str = "new", seconds: float = 0.01, down: bool = False) -> dict:
     if down:
         raise OSError("down")
     with LOG.open("a") as file:
         file.write(f"{side} {id}\\n")
-    await asyncio.sleep(seconds)
     a, b = input.split("+")
-    return str(int(a) + int(b))
+    return {"text": str(int(a) + int(b)), "latency_s": seconds}
 """
 SUITE = """\
 name: sums
