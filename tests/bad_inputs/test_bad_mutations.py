@@ -253,7 +253,8 @@ def test_any_suite_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, 
     """Problems with places, or a suite."""
     from evalkit.suite.parse import load_suite
 
-    root = tmp_path_factory.getbasetemp()
+    root = tmp_path_factory.getbasetemp() / "any"
+    root.mkdir(exist_ok=True)
     (root / "pyproject.toml").touch()
     (root / "any.yaml").write_text(yaml.safe_dump(value), encoding="utf-8", errors="replace")
     try:
