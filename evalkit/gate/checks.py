@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.statuses import ABSENT, SCORED
@@ -49,15 +50,16 @@ def _failures(frame: FrozenFrame, summary: Summary, policy: Failures, blank: Che
         return replace(blank, reason="failures cannot be counted: no scorer of this run has a pass mark")
     if not chosen:
         return replace(blank, outcome="insufficient evidence", reason=f"{blank.need}: the golden set has no such case")
-    judges = unproven_judges(frame, summary, "pass_rate", OVERALL)
-    if judges and policy.on_fail == "block":
+    judges = unproven_judges(frame, summary, "pass_rate", OVERALL) if policy.on_fail == "block" else ()
+    by_others = _fails_without(frame, judges) if judges else frame.fails
+    failing = [i for i in chosen if by_others[i]]
+    if judges and len(failing) <= policy.max:
         return replace(blank, reason=calibrate_first("failures", OVERALL, judges))
-    failing = [i for i in chosen if frame.fails[i]]
     known = np.maximum(1, frame.n_passed + frame.n_failed)
     ids = worst_first(frame, failing, frame.n_failed / known)
     check = replace(blank, case_ids=ids[:SHOWN_CASES])
     if len(failing) > policy.max:
-        reason = f"{_cases_fail(len(failing))}, need {blank.need}: {some(ids)}"
+        reason = f"{_cases_fail(len(failing))}{_whatever(judges)}, need {blank.need}: {some(ids)}"
         return replace(check, outcome="block", reason=reason)
     unknown = _might_fail(frame, chosen)
     if len(failing) + len(unknown) > policy.max:
@@ -70,6 +72,27 @@ def _failures(frame: FrozenFrame, summary: Summary, policy: Failures, blank: Che
         reason = f"{_cases_fail(len(flaky))} in some repeats only: {some(ids)}"
         return replace(check, outcome="warn", reason=reason, case_ids=ids[:SHOWN_CASES])
     return replace(check, outcome="pass", reason=f"{len(failing)} of {len(chosen)} cases fail, need {blank.need}")
+
+
+def _failed_without(frame: FrozenFrame, judges: Sequence[str]) -> NDArray[np.bool_]:
+    """Return for each row whether it failed even if these judges had passed every answer."""
+    failed = np.zeros(len(frame.row_case), bool)
+    for name in frame.voters:
+        if name not in judges:
+            column = frame.rows.get(f"{name}.passed", frame.rows[name])
+            failed |= (column.status == SCORED) & (column.values == 0)
+    return failed
+
+
+def _fails_without(frame: FrozenFrame, judges: Sequence[str]) -> NDArray[np.bool_]:
+    """Return for each case whether it fails even if these judges had passed every answer."""
+    n_failed = np.bincount(frame.row_case[_failed_without(frame, judges)], minlength=frame.n_cases)
+    found: NDArray[np.bool_] = fails(frame.n_passed + frame.n_failed - n_failed, n_failed, frame.repeat_rule)
+    return found
+
+
+def _whatever(judges: Sequence[str]) -> str:
+    return f" whatever the judge says ({', '.join(judges)})" if judges else ""
 
 
 def _cases_fail(count: int) -> str:
@@ -119,10 +142,14 @@ def _canaries(frame: FrozenFrame, summary: Summary, policy: Canary, blank: Check
         return replace(blank, outcome="insufficient evidence", reason="the golden set has no case of kind `canary`")
     if not frame.voters:
         return replace(blank, reason="canaries cannot be judged: no scorer of this run has a pass mark")
-    judges = unproven_judges(frame, summary, "pass_rate", OVERALL)
-    if judges and policy.on_fail == "block":
+    judges = unproven_judges(frame, summary, "pass_rate", OVERALL) if policy.on_fail == "block" else ()
+    verdicts = _canary_verdicts(frame)
+    if judges:
+        failed = _failed_without(frame, judges)
+        verdicts = {case: [not each for each in failed[frame.row_case == case].tolist()] for case in verdicts}
+    broken, flaky, unknown = _sorted_out(verdicts, strict=policy.rule == "strict")
+    if judges and not broken:
         return replace(blank, reason=calibrate_first("canary", OVERALL, judges))
-    broken, flaky, unknown = _sorted_out(_canary_verdicts(frame), strict=policy.rule == "strict")
     findings: tuple[tuple[CheckOutcome, list[int], str], ...] = (
         ("block", broken, "broken"),
         ("no decision", unknown, "without a verdict: too few of their runs could be graded"),
@@ -132,7 +159,8 @@ def _canaries(frame: FrozenFrame, summary: Summary, policy: Canary, blank: Check
         if cases:
             ids = tuple(frame.case_ids[case] for case in cases)
             who = "1 canary is" if len(ids) == 1 else f"{len(ids)} canaries are"
-            return replace(blank, outcome=outcome, case_ids=ids, reason=f"{who} {what}: {some(ids)}")
+            reason = f"{who} {what}{_whatever(judges)}: {some(ids)}"
+            return replace(blank, outcome=outcome, case_ids=ids, reason=reason)
     return replace(blank, outcome="pass", reason="every canary passed")
 
 

@@ -96,6 +96,50 @@ def test_failures_and_canaries_need_a_trusted_judge():
 
 
 @pytest.mark.parametrize(
+    ("rules", "at_most", "outcome"),
+    [
+        ((0, 0, 1), 1, "block"),
+        ((0, 0, 1), 2, "no decision"),
+        ((1, 1, 1), 0, "no decision"),
+        ((None, 0, 0), 1, "block"),
+    ],
+)
+def test_cases_that_fail_whatever_an_unproven_judge_says_block(
+    rules: tuple[int | None, ...], at_most: int, outcome: str
+) -> None:
+    """A judge without a vote neither fails a case nor saves one that a rule fails."""
+    rows = [a_row(a_case(f"c{i}", severity="critical"), {"rule": rule, "judge": i % 2}) for i, rule in enumerate(rules)]
+    frame = frozen(rows, (RULE, JUDGE))
+    check = a_decision(frame, Failures(max=at_most)).checks[0]
+    assert check.outcome == outcome
+    if outcome == "block":
+        assert check.reason.startswith("2 cases fail whatever the judge says (judge), need <= 1 failing")
+
+
+@pytest.mark.parametrize(
+    ("broken", "rule", "outcome"), [(3, "2 of 3", "block"), (1, "2 of 3", "no decision"), (1, "strict", "block")]
+)
+def test_a_canary_that_a_rule_fails_blocks_whatever_an_unproven_judge_says(
+    broken: int, rule: str, outcome: str
+) -> None:
+    """The vote that the judge lacks cannot save it."""
+    case = a_case("c", kind="canary")
+    rows = [a_row(case, {"rule": i >= broken, "judge": 1}, repeat=i) for i in range(3)]
+    check = a_decision(frozen(rows, (RULE, JUDGE)), Canary(rule=rule)).checks[0]
+    assert check.outcome == outcome
+    if outcome == "block":
+        assert check.reason == "1 canary is broken whatever the judge says (judge): c"
+
+
+def test_half_of_the_repeats_failed_by_a_rule_fail_the_case() -> None:
+    """The suite's rule for repeats counts the verdicts of the rules alone."""
+    case = a_case("c", severity="critical")
+    for broken, outcome in ((2, "block"), (1, "no decision")):
+        rows = [a_row(case, {"rule": i >= broken, "judge": 1}, repeat=i) for i in range(4)]
+        assert a_decision(frozen(rows, (RULE, JUDGE)), Failures()).checks[0].outcome == outcome
+
+
+@pytest.mark.parametrize(
     ("missing", "outcome"),
     [pytest.param(1, "approved", id="99 of 100"), pytest.param(2, "no decision", id="98 of 100")],
 )
