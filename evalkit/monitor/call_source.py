@@ -10,13 +10,16 @@ from typing import Any
 
 import msgspec
 
+from evalkit.disk.files import open_file
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.monitor.calls import LoggedCall, RowReader, RowRefused
-from evalkit.monitor.cursors import Cursor, cursor_at, place_in
+from evalkit.monitor.cursors import Cursor, Cursors, cursor_at
 from evalkit.monitor.log_files import LogBlock, LogNote
 
 SHOWN_REFUSALS = 20
+_NO_LINES = 1 << 62
+"""Longest line of a file that has none."""
 PARQUET_ROWS = 20_000
 """Rows of a Parquet file that are read at a time."""
 
@@ -82,9 +85,7 @@ def json_calls(blocks: Iterable[LogBlock], reader: RowReader) -> Iterator[Chunk]
         yield Chunk(calls, refusals.shown, refusals.n, cursors)
 
 
-def parquet_calls(
-    path: Path, reader: RowReader, cursors: Mapping[str, Cursor], notes: list[LogNote]
-) -> Iterator[Chunk]:
+def parquet_calls(path: Path, reader: RowReader, cursors: Cursors, notes: list[LogNote]) -> Iterator[Chunk]:
     """Yield the calls of a Parquet file that were not read; it does not grow, so that the cursor counts rows.
 
     Raises:
@@ -95,16 +96,20 @@ def parquet_calls(
 
     shown = shown_path(path)
     try:
-        with path.open("rb") as file:
+        with open_file(path, max_line_bytes=_NO_LINES) as file:
             size = os.fstat(file.fileno()).st_size
-            known = {name: each for name, each in cursors.items() if each.offset == size}
-            place = place_in(file, known.values())
+            place = cursors.place_in(file, only_whole=True)
             after = cursor_at(file, size, 0)
             skip = place.lines
             if place.begin == "new" and after.name in cursors:
                 notes.append(LogNote(shown, "replaced since it was read: it is read from the beginning"))
             row = 0
-            for batch in pq.ParquetFile(file).iter_batches(PARQUET_ROWS):
+            found = pq.ParquetFile(file)
+            if skip >= found.metadata.num_rows:
+                if place.begin == "moved":
+                    yield Chunk((), cursors=(_at_row(after, skip),))
+                return
+            for batch in found.iter_batches(PARQUET_ROWS):
                 if row + len(batch) > skip:
                     own = batch.slice(max(0, skip - row))
                     first = max(row, skip) + 1

@@ -8,7 +8,7 @@ import os
 import shlex
 import stat
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -16,7 +16,7 @@ from typing import BinaryIO
 from evalkit.disk.files import Unfit, open_file
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
-from evalkit.monitor.cursors import HEAD_BYTES, PACKED, Cursor, cursor_at, is_log, is_whole, place_in
+from evalkit.monitor.cursors import HEAD_BYTES, PACKED, Cursor, Cursors, cursor_at, is_log
 
 BLOCK_BYTES = 4 << 20
 STDIN = "-"
@@ -94,7 +94,7 @@ def _of_folder(folder: Path) -> list[Path]:
     return [folder / name for _, name in sorted(known)]
 
 
-def skipped_logs(given: Iterable[str], cursors: Iterable[Cursor], monitor: str) -> Iterator[LogNote]:
+def skipped_logs(given: Iterable[str], cursors: Cursors, monitor: str) -> Iterator[LogNote]:
     """Yield what the folders hold that is not read: packed files with unread lines, and subfolders.
 
     Args:
@@ -105,7 +105,6 @@ def skipped_logs(given: Iterable[str], cursors: Iterable[Cursor], monitor: str) 
     Raises:
         InputError: a folder cannot be read.
     """
-    known = list(cursors)
     for folder in dict.fromkeys(Path(name) for name in given if name != STDIN):
         if not folder.is_dir():
             continue
@@ -120,12 +119,12 @@ def skipped_logs(given: Iterable[str], cursors: Iterable[Cursor], monitor: str) 
         for each in inside:
             if each.is_dir():
                 yield LogNote(shown_path(each), "a folder inside a folder is not read: name it too")
-            elif each.suffix in PACKED and not _was_read(each, known):
+            elif each.suffix in PACKED and not _was_read(each, cursors):
                 what = f"packed, with lines that were not read: run `{_unpacked(each, monitor)}`"
                 yield LogNote(shown_path(each), what)
 
 
-def _was_read(packed: Path, cursors: Iterable[Cursor]) -> bool:
+def _was_read(packed: Path, cursors: Cursors) -> bool:
     """Return whether a file was read to its end before it was packed; only gzip says how long it was."""
     if packed.suffix != ".gz":
         return False
@@ -137,7 +136,7 @@ def _was_read(packed: Path, cursors: Iterable[Cursor]) -> bool:
             size = int.from_bytes(file.read(4), "little")
     except (OSError, EOFError, zlib.error):
         return False
-    return is_whole(head, size, cursors)
+    return cursors.was_read(head, size)
 
 
 def _unpacked(packed: Path, monitor: str) -> str:
@@ -146,12 +145,12 @@ def _unpacked(packed: Path, monitor: str) -> str:
     return f"{unpack} | evalkit monitor take {shlex.quote(monitor)} -"
 
 
-def read_log(path: Path, cursors: Mapping[str, Cursor], notes: list[LogNote]) -> Iterator[LogBlock]:
+def read_log(path: Path, cursors: Cursors, notes: list[LogNote]) -> Iterator[LogBlock]:
     """Yield the new whole lines of a file.
 
     Args:
         path: The file.
-        cursors: Of the files that were read, by name.
+        cursors: Of the files that were read.
         notes: Gets what is worth a word about the file.
 
     Raises:
@@ -169,12 +168,13 @@ def read_log(path: Path, cursors: Mapping[str, Cursor], notes: list[LogNote]) ->
         raise InputError(Problem(shown, f"cannot be read: {error.strerror}", "check its permissions")) from None
 
 
-def _new_lines(file: BinaryIO, shown: str, cursors: Mapping[str, Cursor], notes: list[LogNote]) -> Iterator[LogBlock]:
-    place = place_in(file, cursors.values())
+def _new_lines(file: BinaryIO, shown: str, cursors: Cursors, notes: list[LogNote]) -> Iterator[LogBlock]:
+    place = cursors.place_in(file)
     if place.begin == "truncated":
         notes.append(LogNote(shown, "truncated or replaced since it was read: it is read from the beginning"))
     elif place.begin == "moved":
         notes.append(LogNote(f"{shown}:{place.lines + 1}", "a copy of a log that was read up to here"))
+        yield LogBlock(shown, place.lines + 1, (), (), cursor_at(file, place.offset, place.lines))
     size = os.fstat(file.fileno()).st_size
     file.seek(place.offset)
     read = _limited(file, size - place.offset)

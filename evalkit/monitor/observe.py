@@ -237,9 +237,9 @@ class Observer:
         found = MetricColumns(self.graders, len(drafts.calls))
         columns = found.columns
         columns[ERROR] = np.array([float(call.case is None) for call in drafts.calls])
-        columns[THUMB] = np.array([_nan(None if call.thumb is None else not call.thumb) for call in drafts.calls])
-        for at, name in enumerate(AMOUNTS):
-            columns[name] = np.array([_nan(call.amounts[at]) for call in drafts.calls])
+        thumbs_down = [None if call.thumb is None else not call.thumb for call in drafts.calls]
+        columns[THUMB] = np.array(thumbs_down, np.float64)  # numpy reads None as NaN
+        columns |= zip(AMOUNTS, np.array([call.amounts for call in drafts.calls], np.float64).T.copy(), strict=True)
         for at, grades in enumerate(drafts.grades):
             found.fill(at, grades)
         for at, usd in spent.items():
@@ -298,7 +298,3 @@ def _unjudged(grades: Mapping[str, Grade]) -> Unjudged:
     if not failed or len(failed) < len(grades):
         return Unjudged()
     return Unjudged(n=1, kind=failed[0].kind, message=failed[0].message)
-
-
-def _nan(value: float | bool | None) -> float:
-    return np.nan if value is None else float(value)

@@ -15,6 +15,7 @@ from evalkit.monitor.batches import Batch
 from evalkit.monitor.call_source import SHOWN_REFUSALS, Chunk, RefusedRows, json_calls, parquet_calls
 from evalkit.monitor.calls import DAY_S, LoggedCall, RowReader
 from evalkit.monitor.cohort_values import CohortValues
+from evalkit.monitor.cursors import Cursors
 from evalkit.monitor.grading import MonitorGraders, open_graders
 from evalkit.monitor.known_ids import BACK_DAYS
 from evalkit.monitor.log_files import STDIN, LogNote, log_paths, read_log, read_stream, skipped_logs
@@ -126,6 +127,8 @@ async def take(request: TakeRequest) -> TakenCalls:
 async def follow(request: TakeRequest, within: Within, every: float, show: Callable[[TakenCalls], object]) -> None:
     """Read the new calls every so many seconds, until `within` says to end.
 
+    A note that the look before had too is not shown again.
+
     Args:
         request: What to take.
         within: Waits.
@@ -135,9 +138,12 @@ async def follow(request: TakeRequest, within: Within, every: float, show: Calla
     Raises:
         InputError, RunError, StoreError: as `take`.
     """
+    said: set[LogNote] = set()
     async with _opened(request) as look:
         while True:
-            show(await look())
+            taken = await look()
+            show(replace(taken, notes=tuple(note for note in taken.notes if note not in said)))
+            said = {*taken.notes, *(() if taken.n_read else said)}
             if await within(every):
                 return
 
@@ -178,6 +184,7 @@ class _Look:
     def __init__(self, request: TakeRequest, monitor: Monitor, store: MonitorStore, graders: MonitorGraders) -> None:
         self._request, self._monitor, self._store = request, monitor, store
         self._before = store.state()
+        self._cursors = Cursors(self._before.cursors.values())
         if graders.budget is not None:
             graders.budget.spent_usd = self._before.spent.get(self._today, 0.0)
         self._observer = Observer(
@@ -214,15 +221,16 @@ class _Look:
             waiting.append(chunk)
         if waiting:
             await self._batch(waiting, ends_look=True)
+        self._store.see_logs(self._cursors.seen, int(self._request.now() // DAY_S))
         n_waiting = self._traces.n_waiting if self._traces is not None else 0
         return replace(self._taken, notes=tuple(self._notes), n_waiting=n_waiting, n_forgotten=self._forget())
 
     def _chunks(self) -> Iterator[Chunk]:
         request, now = self._request, self._request.now()
         reader = RowReader(self._monitor, now)
-        cursors = dict(self._before.cursors)
+        cursors = self._cursors
         stream = request.stdin if STDIN in request.logs else None
-        self._notes += skipped_logs(request.logs, cursors.values(), shown_path(request.file))
+        self._notes += skipped_logs(request.logs, cursors, shown_path(request.file))
         paths = log_paths(request.logs, request.file)
         if self._monitor.options.logs.format == "otlp":
             self._traces = traces = TraceReader(self._monitor, now, cursors, self._notes)
@@ -237,7 +245,8 @@ class _Look:
             else:
                 found = json_calls(read_log(path, cursors, self._notes), reader)
             for chunk in found:
-                cursors |= {cursor.name: cursor for cursor in chunk.cursors}
+                for cursor in chunk.cursors:
+                    cursors.add(cursor)
                 yield chunk
         if stream is not None:
             yield from json_calls(read_stream(stream, self._notes), reader)

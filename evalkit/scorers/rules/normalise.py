@@ -77,6 +77,8 @@ def collapse(text: str) -> str:
 
 def compatible(text: str) -> str:
     """Normalise to NFKC without invisible characters, with one kind of dash and quote, lone surrogates as U+FFFD."""
+    if text.isascii():
+        return text
     return unicodedata.normalize("NFKC", text.translate(_PLAIN))
 
 
@@ -85,6 +87,8 @@ def fold(text: str) -> str:
 
     The Turkish dotted and dotless i become a plain i, since the language of an answer is rarely known.
     """
+    if text.isascii():
+        return collapse(text.lower())
     folded = unicodedata.normalize("NFKC", compatible(text).casefold())
     undotted = folded.replace("i\u0307", "i").replace("\u0131", "i")
     return collapse(unicodedata.normalize("NFKC", undotted))
