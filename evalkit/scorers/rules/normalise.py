@@ -220,6 +220,8 @@ def find_numbers(text: str, decimal: DecimalMark = ".") -> Iterator[Number]:
 
 def _plain_digits(text: str, decimal: DecimalMark) -> list[str]:
     """Turn digits with separators into digits with at most one point, or several points if they are not one number."""
+    if text.isdecimal():
+        return [text]
     text = re.sub(rf"[{_SPACES}']", "", text)
     marks = re.findall(r"[.,]", text)
     if not marks:
