@@ -117,8 +117,8 @@ def near_duplicates(texts: Sequence[NearText]) -> NearPairs:
     import numpy as np
 
     plain = [plain_text(each.text) for each in texts]
-    firsts: dict[str, int] = {}
-    places = [firsts.setdefault(text, at) for at, text in enumerate(plain)]
+    firsts: dict[tuple[str, str], int] = {}
+    places = [firsts.setdefault((text, texts[at].rest), at) for at, text in enumerate(plain)]
     pairs = {(first, at): 1.0 for at, first in enumerate(places) if first != at}
     distinct = np.array(sorted(firsts.values()), np.int64)
     signatures = np.empty((len(distinct), N_HASHES), np.uint32)

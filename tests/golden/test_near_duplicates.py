@@ -174,13 +174,12 @@ def test_of_a_long_text_the_beginning_is_compared_and_another_rest_is_a_differen
     preface = "".join(f"Chapter {number} is about cards. " for number in range(2_000))
     cases = [
         Case(id=str(at), input=preface + end, place=f"cases.jsonl:{at + 1}")
-        for at, end in enumerate(("It ends.", "It ends.", "It goes on."))
+        for at, end in enumerate(("It ends.", "It goes on.", "It goes on."))
     ]
     texts = [near_text(case) for case in cases]
     assert {len(each.text) for each in texts} == {50_000}
     pairs = near_duplicates(texts).pairs
     assert [(pair.first.id, pair.second.id, pair.kind, pair.differences) for pair in pairs] == [
-        ("0", "1", "same", ()),
-        ("0", "2", "variant", ("rest",)),
-        ("1", "2", "variant", ("rest",)),
+        ("0", "1", "variant", ("rest",)),
+        ("1", "2", "same", ()),
     ]
