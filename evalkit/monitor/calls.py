@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -28,6 +30,7 @@ AMOUNTS = ("latency_s", "cost_usd", "steps", "tool_errors", "input_tokens", "out
 _REAL = ("latency_s", "cost_usd")
 _NAMED = ("contexts", "session", *AMOUNTS)
 """Columns that are missed if no row has one."""
+_REPEATED = re.compile(r""", got |; | (?:\w+ )?['"`]""")
 
 
 class RowRefused(ValueError):
@@ -301,6 +304,8 @@ def _amount(name: str, value: Any) -> float | None:
     is_real = name in _REAL
     if is_real and type(value) is float and 0 <= value < 1e9:
         return value
+    if isinstance(value, Decimal):  # of Parquet
+        value = float(value)
     try:
         found = read_amount(name, value) if is_real else read_count(name, value)
     except (ValueError, TypeError) as error:
@@ -321,5 +326,5 @@ def _thumb(value: Any, options: LogOptions) -> bool | None:
 
 
 def _without_value(said: object) -> str:
-    """Return the text of an error up to the value that it repeats, which may be private."""
-    return str(said).partition(", got ")[0].partition("; ")[0]
+    """Return the text of an error up to the value or key of the row that it repeats, which may be private."""
+    return _REPEATED.split(str(said), maxsplit=1)[0]

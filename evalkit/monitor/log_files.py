@@ -9,11 +9,12 @@ import shlex
 import stat
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from evalkit.disk.files import Unfit, open_file
+from evalkit.disk.files import MAX_LINE_BYTES, Unfit, open_file
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
 from evalkit.monitor.cursors import HEAD_BYTES, PACKED, Cursor, Cursors, cursor_at, is_log
@@ -89,13 +90,14 @@ def _of_folder(folder: Path) -> list[Path]:
     known = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if is_log(entry.name) and stat.S_ISREG(entry.stat().st_mode):
-                known.append((entry.stat().st_mtime_ns, entry.name))
+            with suppress(OSError):  # a broken link, or a file that was rotated away meanwhile
+                if is_log(entry.name) and stat.S_ISREG(entry.stat().st_mode):
+                    known.append((entry.stat().st_mtime_ns, entry.name))
     return [folder / name for _, name in sorted(known)]
 
 
 def skipped_logs(given: Iterable[str], cursors: Cursors, monitor: str) -> Iterator[LogNote]:
-    """Yield what the folders hold that is not read: packed files with unread lines, and subfolders.
+    """Yield what the folders hold that is not read: packed files with unread lines, subfolders, pipes, broken links.
 
     Args:
         given: Files and folders, as in `log_paths`.
@@ -119,6 +121,9 @@ def skipped_logs(given: Iterable[str], cursors: Cursors, monitor: str) -> Iterat
         for each in inside:
             if each.is_dir():
                 yield LogNote(shown_path(each), "a folder inside a folder is not read: name it too")
+            elif is_log(each.name) and not each.is_file():
+                what = "a link that leads nowhere" if each.is_symlink() and not each.exists() else "not a regular file"
+                yield LogNote(shown_path(each), f"{what}: it is not read")
             elif each.suffix in PACKED and not _was_read(each, cursors):
                 what = f"packed, with lines that were not read: run `{_unpacked(each, monitor)}`"
                 yield LogNote(shown_path(each), what)
@@ -217,13 +222,20 @@ def _limited(file: BinaryIO, n_bytes: int) -> Iterator[bytes]:
 def _blocks(
     pieces: Iterator[bytes], shown: str, line: int, at: int, notes: list[LogNote], *, is_whole: bool
 ) -> Iterator[LogBlock]:
-    """Cut pieces into blocks of whole lines."""
+    """Cut pieces into blocks of whole lines.
+
+    Raises:
+        InputError: a line is too long.
+    """
     kept: list[bytes] = []
     size = 0
     for piece in pieces:
         kept.append(piece)
         size += len(piece)
         if size < BLOCK_BYTES or b"\n" not in piece:
+            if size > MAX_LINE_BYTES + BLOCK_BYTES:
+                what = f"a line longer than {MAX_LINE_BYTES >> 20} MiB"
+                raise InputError(Problem(f"{shown}:{line}", what, "pass a log with one call a line"))
             continue
         data = b"".join(kept)
         end = data.rfind(b"\n") + 1

@@ -7,7 +7,7 @@ nothing was added for 30 seconds. Until then the cursor stays before its first l
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ class TraceReader:
                     self._ends[log.path] = block.cursor
                 n_bytes += sum(map(len, block.lines))
                 if n_bytes >= SETTLED_BYTES:
-                    yield self._settled(refusals, is_end=False)
+                    yield replace(self._settled(refusals, is_end=False), n_bytes=n_bytes)
                     refusals, n_bytes = RefusedRows(), 0
         if self._ends or self._lines or refusals.n:
             yield self._settled(refusals, is_end=True)

@@ -29,6 +29,8 @@ from evalkit.systems.secrets import secrets_of, without_secrets
 
 BATCH_ROWS = 20_000
 """Rows after which a batch is written."""
+BATCH_BYTES = 32 << 20
+"""Bytes of rows after which a batch is written, so that long texts need no more memory than short ones."""
 MOST_REFUSED = 0.1
 """Share of refused rows beyond which the figures say nothing about production."""
 LATE_S = 48 * 3_600.0
@@ -215,7 +217,8 @@ class _Look:
         for chunk in self._chunks():
             if not (chunk.calls or chunk.n_refused or chunk.cursors):
                 continue
-            if sum(len(each.calls) + each.n_refused for each in waiting) >= BATCH_ROWS:
+            n_rows = sum(len(each.calls) + each.n_refused for each in waiting)
+            if n_rows >= BATCH_ROWS or sum(each.n_bytes for each in waiting) >= BATCH_BYTES:
                 await self._batch(waiting, ends_look=False)
                 waiting = []
             waiting.append(chunk)
