@@ -30,7 +30,7 @@ AMOUNTS = ("latency_s", "cost_usd", "steps", "tool_errors", "input_tokens", "out
 _REAL = ("latency_s", "cost_usd")
 _NAMED = ("contexts", "session", *AMOUNTS)
 """Columns that are missed if no row has one."""
-_REPEATED = re.compile(r""", got |; | (?:\w+ )?['"`]""")
+_REPEATED = re.compile(r""", got |; | \(|: [^:]* is too large| (?:\w+ )?['"`]""")
 
 
 class RowRefused(ValueError):
