@@ -86,7 +86,7 @@ def json_calls(blocks: Iterable[LogBlock], reader: RowReader) -> Iterator[Chunk]
             except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
                 refusals.add(place, "not JSON; write one JSON object a line, in UTF-8")
         cursors = () if block.cursor is None else (block.cursor,)
-        yield Chunk(calls, refusals.shown, refusals.n, cursors, sum(map(len, block.lines)))
+        yield Chunk(calls, refusals.shown, refusals.n, cursors, block.end - block.start)
 
 
 def parquet_calls(path: Path, reader: RowReader, cursors: Cursors, notes: list[LogNote]) -> Iterator[Chunk]:

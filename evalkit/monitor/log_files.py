@@ -33,14 +33,16 @@ class LogBlock:
         shown: The log in messages.
         first: Number of the first line, from 1.
         lines: Without their line feeds.
-        ends: Byte after each line.
+        start: Byte at which the first line begins, after a byte order mark.
+        end: Byte after the last line.
         cursor: Cursor after the last line; `None` for standard input, which has none.
     """
 
     shown: str
     first: int
     lines: Sequence[bytes]
-    ends: Sequence[int]
+    start: int
+    end: int
     cursor: Cursor | None
 
 
@@ -179,14 +181,15 @@ def _new_lines(file: BinaryIO, shown: str, cursors: Cursors, notes: list[LogNote
         notes.append(LogNote(shown, "truncated or replaced since it was read: it is read from the beginning"))
     elif place.begin == "moved":
         notes.append(LogNote(f"{shown}:{place.lines + 1}", "a copy of a log that was read up to here"))
-        yield LogBlock(shown, place.lines + 1, (), (), cursor_at(file, place.offset, place.lines))
+        end = cursor_at(file, place.offset, place.lines)
+        yield LogBlock(shown, place.lines + 1, (), place.offset, place.offset, end)
     size = os.fstat(file.fileno()).st_size
     file.seek(place.offset)
     read = _limited(file, size - place.offset)
     at, line = place.offset, place.lines + 1
     for block in _blocks(read, shown, line, at, notes, is_whole=False):
-        at, line = block.ends[-1], block.first + len(block.lines)
-        yield LogBlock(block.shown, block.first, block.lines, block.ends, cursor_at(file, at, line - 1))
+        at, line = block.end, block.first + len(block.lines)
+        yield replace(block, cursor=cursor_at(file, at, line - 1))
 
 
 def cursor_in(path: Path, like: Cursor, offset: int, lines: int, taken: Iterable[str]) -> Cursor | None:
@@ -256,11 +259,8 @@ def _blocks(
 
 
 def _block(shown: str, line: int, at: int, data: bytes) -> LogBlock:
-    lines = data.split(b"\n")[:-1]
-    ends = []
-    for each in lines:
-        at += len(each) + 1
-        ends.append(at)
-    if line == 1:
-        lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
-    return LogBlock(shown, line, lines, ends, None)
+    lines, start = data.split(b"\n"), at
+    del lines[-1]
+    if line == 1 and lines[0].startswith(codecs.BOM_UTF8):
+        lines[0], start = lines[0].removeprefix(codecs.BOM_UTF8), at + len(codecs.BOM_UTF8)
+    return LogBlock(shown, line, lines, start, at + len(data), None)

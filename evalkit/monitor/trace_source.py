@@ -105,7 +105,7 @@ class TraceReader:
                 self._lines += self._decoded(log, block, refusals)
                 if log.path is not None and block.cursor is not None:
                     self._ends[log.path] = block.cursor
-                n_bytes += sum(map(len, block.lines))
+                n_bytes += block.end - block.start
                 if n_bytes >= SETTLED_BYTES:
                     yield replace(self._settled(refusals, is_end=False), n_bytes=n_bytes)
                     refusals, n_bytes = RefusedRows(), 0
@@ -119,7 +119,9 @@ class TraceReader:
 
     def _decoded(self, log: TraceLog, block: LogBlock, refusals: RefusedRows) -> Iterator[_Line]:
         decode = msgspec.json.Decoder().decode
-        for number, (line, end) in enumerate(zip(block.lines, block.ends, strict=True), block.first):
+        end = block.start
+        for number, line in enumerate(block.lines, block.first):
+            start, end = end, end + len(line) + 1
             if not line.strip():
                 continue
             try:
@@ -133,7 +135,7 @@ class TraceReader:
                 continue
             for _ in range(unreadable_spans(record)):
                 refusals.add(f"{block.shown}:{number}", "; ".join(NO_IDS))
-            yield _Line(log, block.shown, number, end - len(line) - 1, len(line), record, trace_ids(record))
+            yield _Line(log, block.shown, number, start, len(line), record, trace_ids(record))
 
     def _settled(self, refusals: RefusedRows, *, is_end: bool) -> Chunk:
         """Take the traces that are complete, and keep the lines of the others."""

@@ -11,7 +11,7 @@ from evalkit.scorers.rules.normalise import words
 from evalkit.scorers.rules.rule import PassFail
 from evalkit.types import Case, Output, Score
 
-_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？｡]+[」』”’）]*|\n{2,}|[\u2028\u2029]")
+_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？｡]+[」』”’）]*|\n{2,}|[\u2028\u2029]")
 
 
 @dataclass(frozen=True, kw_only=True)
