@@ -233,8 +233,11 @@ class _Look:
         reader = RowReader(self._monitor, now)
         cursors = self._cursors
         stream = request.stdin if STDIN in request.logs else None
-        self._notes += skipped_logs(request.logs, cursors, shown_path(request.file))
-        paths = log_paths(request.logs, request.file)
+        there = [name for name in request.logs if name == STDIN or Path(name).exists()]
+        gone = [name for name in request.logs if name not in there]  # since the command began: it is being rotated
+        self._notes += [LogNote(name, "not there any more: it is read when it is back") for name in gone]
+        self._notes += skipped_logs(there, cursors, shown_path(request.file))
+        paths = log_paths(there, request.file)
         if self._monitor.options.logs.format == "otlp":
             self._traces = traces = TraceReader(self._monitor, now, cursors, self._notes)
             logs = [TraceLog(path, read_log(path, cursors, self._notes), _quiet(path, now)) for path in paths]

@@ -89,6 +89,25 @@ def test_a_copy_that_was_read_to_its_end_is_not_read_again(tmp_path: Path) -> No
         assert cursors_of(lab) == 2
 
 
+def test_follow_goes_on_while_a_log_is_rotated(tmp_path: Path) -> None:
+    """A named log is not there for a while, and comes back as another file."""
+    lab = MonitorLab(tmp_path)
+    looks: list[TakenCalls] = []
+    log = lab.log([row(0, 0)])
+
+    async def within(seconds: float) -> bool:
+        if len(looks) == 1:
+            log.rename(log.with_suffix(".1"))
+        if len(looks) == 2:
+            lab.log([row(1, 1)])
+        return len(looks) == 3
+
+    request = TakeRequest(file=lab.file, logs=[str(log)], env={}, now=lambda: lab.now)
+    asyncio.run(follow(request, within, 0.01, looks.append))
+    assert [each.n_scored for each in looks] == [1, 0, 1]
+    assert [note.what for note in looks[1].notes] == ["not there any more: it is read when it is back"]
+
+
 def test_follow_says_a_note_once_until_it_changes(tmp_path: Path) -> None:
     """A folder inside the folder, and later a packed file."""
     lab = MonitorLab(tmp_path)
