@@ -136,16 +136,20 @@ class MonitorStore:
         def named(start: str) -> dict[str, str]:
             return {name.removeprefix(start): value for name, value in found.items() if name.startswith(start)}
 
-        newest = float(found[_NEWEST]) if _NEWEST in found else None
-        return StoreState(
-            last=int(found.get(_LAST, "0")),
-            newest=newest,
-            before=json.loads(found[_BEFORE]) if found.get(_BEFORE) else newest,
-            cursors={name: Cursor.decoded(value) for name, value in named(_CURSOR).items()},
-            values=self.series.values(),
-            sampled={date: int(value) for date, value in named(_SAMPLED).items()},
-            spent={date: float(value) for date, value in named(_SPENT).items()},
-        )
+        try:
+            newest = float(found[_NEWEST]) if _NEWEST in found else None
+            return StoreState(
+                last=int(found.get(_LAST, "0")),
+                newest=newest,
+                before=json.loads(found[_BEFORE]) if found.get(_BEFORE) else newest,
+                cursors={name: Cursor.decoded(value) for name, value in named(_CURSOR).items()},
+                values=self.series.values(),
+                sampled={date: int(value) for date, value in named(_SAMPLED).items()},
+                spent={date: float(value) for date, value in named(_SPENT).items()},
+            )
+        except (ValueError, TypeError, KeyError) as error:
+            what = f"{self.folder / SERIES}: damaged ({type(error).__name__})"
+            raise StoreError(f"{what}; run `evalkit monitor take --rebuild`, which makes the file again") from error
 
     def commit(self, batch: Batch, observed: Sequence[Observations]) -> None:
         """Make a batch count; its texts are written.

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
 from monitor_lab import DAY, MONITOR, MonitorLab, row
 from test_trace_source import TEXT, line, reply, root, trace
 
+from evalkit.errors import StoreError
 from evalkit.monitor import cursors, trace_source
 from evalkit.monitor.store import MonitorStore
-from evalkit.operations.monitor_take import TakenCalls, TakeRequest, follow
+from evalkit.operations.monitor_take import TakenCalls, TakeRequest, follow, rebuild
 
 
 def cursors_of(lab: MonitorLab) -> int:
@@ -124,3 +126,17 @@ def test_follow_says_a_note_once_until_it_changes(tmp_path: Path) -> None:
     asyncio.run(follow(request, within, 0.01, looks.append))
     said = [[Path(note.place).name for note in each.notes] for each in looks]
     assert said == [["inside"], [], ["b.jsonl.zst"], []]
+
+
+def test_a_damaged_cursor_is_said_with_the_command_that_mends_it(tmp_path: Path) -> None:
+    """Not a traceback; the journal holds it too."""
+    lab = MonitorLab(tmp_path)
+    lab.log([row(1, 0)])
+    assert lab.take().n_scored == 1
+    with sqlite3.connect(lab.folder / "series.sqlite") as database:
+        database.execute("UPDATE state SET value = '{' WHERE name LIKE 'cursor %'")
+    database.close()
+    with pytest.raises(StoreError, match=r"series\.sqlite: damaged.*`evalkit monitor take --rebuild`"):
+        lab.take()
+    assert rebuild(lab.file) == 1
+    assert lab.take().n_read == 0

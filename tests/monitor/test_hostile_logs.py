@@ -122,3 +122,11 @@ def test_a_refused_answer_repeats_no_key_and_no_value(answer: Any, tmp_path: Pat
         assert "SECRET" not in refused
         assert "4111" not in refused
         assert "a.jsonl:1: answer" in refused
+
+
+def test_an_amount_that_is_none_is_named_by_its_column(tmp_path: Path) -> None:
+    """The name of the field may be another."""
+    lab = MonitorLab(tmp_path)
+    lab.log([row(1, 0, seconds=-1), row(2, 0, cost="0.1")])
+    found = [str(each).partition("a.jsonl:")[2].partition(";")[0] for each in lab.take().refused]
+    assert found == ["1: seconds: expected a finite number of at least 0", "2: cost: expected a number"]
