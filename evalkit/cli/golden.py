@@ -219,6 +219,8 @@ def _print_pairs(file: Path, found: "Deduplicated") -> None:
         typer.echo(f"{plural(found.n_accepted, 'other pair')} in one cluster already")
     if not found.complete:
         typer.echo("the set holds many cases of one template, so pairs may be missing", err=True)
+    if found.n_cut:
+        typer.echo(f"of {plural(found.n_cut, 'case')}, only the first 50,000 characters were compared", err=True)
     if found.open_pairs:
         print_steps(next_steps(file), CommandOutput().results)
 
@@ -241,6 +243,7 @@ def _print_pairs_json(file: Path, found: "Deduplicated") -> None:
         "set": str(file),
         "cases": found.n_cases,
         "complete": found.complete,
+        "cut": found.n_cut,
         "accepted": found.n_accepted,
         "pairs": pairs,
     }

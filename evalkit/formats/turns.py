@@ -100,7 +100,9 @@ def n_turns(case: Case, output: Output) -> int | None:
 
 def lacks_texts(output: Output) -> bool:
     """Return True if a message of the output has a text that nobody recorded."""
-    return any(message.details.get("text_known") is False for message in output.messages or ())
+    if not output.messages:
+        return False
+    return any(message.details.get("text_known") is False for message in output.messages)
 
 
 def without_history(case: Case, output: Output) -> Output:

@@ -37,9 +37,11 @@ _CROWD = 30
 _NEIGHBOURS = 2
 _MAX_CANDIDATES = 2_000_000
 """Number of candidates at which the search ends, so that time and memory have a limit."""
+MOST_CHARS = 50_000
+"""Characters of a text whose 5-grams are compared, so that a book in a row takes no minutes."""
 MAX_PAIRS = 100_000
 """Number of pairs at which the search ends: no person looks at more."""
-Difference = Literal["number", "negation", "name", "contexts"]
+Difference = Literal["number", "negation", "name", "contexts", "rest"]
 """What tells two similar cases apart: their meanings are likely to differ too."""
 _TOKEN = re.compile(r"\w+(?:['’]\w+)*")
 _NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
@@ -61,8 +63,10 @@ class NearText:
     place: str
     """`file:line` of the case."""
     text: str
-    """Everything that is asked: of a conversation, every message."""
+    """Everything that is asked, up to 50,000 characters: of a conversation, every message."""
     contexts: tuple[str, ...] = ()
+    rest: str = ""
+    """What follows the first 50,000 characters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +101,8 @@ def near_text(case: Case) -> NearText:
     """Return the parts of a case that are compared."""
     texts = [case.input] if isinstance(case.input, str) else [message.content for message in case.input]
     texts += _strings([case.fields.get(name) for name in ("turns", "user")])
-    return NearText(case.id, case.place, "\n".join(texts), case.contexts)
+    text = "\n".join(texts)
+    return NearText(case.id, case.place, text[:MOST_CHARS], case.contexts, text[MOST_CHARS:])
 
 
 def near_duplicates(texts: Sequence[NearText]) -> NearPairs:
@@ -112,8 +117,8 @@ def near_duplicates(texts: Sequence[NearText]) -> NearPairs:
     import numpy as np
 
     plain = [plain_text(each.text) for each in texts]
-    firsts: dict[str, int] = {}
-    places = [firsts.setdefault(text, at) for at, text in enumerate(plain)]
+    firsts: dict[tuple[str, str], int] = {}
+    places = [firsts.setdefault((text, texts[at].rest), at) for at, text in enumerate(plain)]
     pairs = {(first, at): 1.0 for at, first in enumerate(places) if first != at}
     distinct = np.array(sorted(firsts.values()), np.int64)
     signatures = np.empty((len(distinct), N_HASHES), np.uint32)
@@ -174,6 +179,7 @@ def differences(first: NearText, second: NearText) -> tuple[Difference, ...]:
     - `name`: a capitalised word in one of the two. The first word of a sentence counts only if it was replaced, and no
       word of a text without lower-case letters
     - `contexts`: other passages
+    - `rest`: another text after the first 50,000 characters
     """
     found: list[Difference] = []
     ours, theirs = _tokens(first.text), _tokens(second.text)
@@ -187,6 +193,8 @@ def differences(first: NearText, second: NearText) -> tuple[Difference, ...]:
         found.append("name")
     if first.contexts != second.contexts:
         found.append("contexts")
+    if first.rest != second.rest:
+        found.append("rest")
     return tuple(found)
 
 
@@ -197,6 +205,7 @@ def _tokens(text: str) -> tuple[Counter[str], dict[str, _Capital]]:
     """Return the folded words with their counts, and where each is capitalised."""
     text = unicodedata.normalize("NFKC", text)
     cased = any(char.islower() for char in text)
+    begin = len(text) - len(text.lstrip())
     counts: Counter[str] = Counter()
     capitals: dict[str, _Capital] = {}
     for match in _TOKEN.finditer(text):
@@ -204,8 +213,8 @@ def _tokens(text: str) -> tuple[Counter[str], dict[str, _Capital]]:
         folded = word.casefold().replace("’", "'")
         counts[folded] += 1
         if cased and word[0].isupper():
-            starts = match.start() == 0 or _SENTENCE_END.search(text, max(0, match.start() - 8), match.start())
-            at: _Capital = "start" if starts or not text[: match.start()].strip() else "inside"
+            starts = match.start() <= begin or _SENTENCE_END.search(text, max(0, match.start() - 8), match.start())
+            at: _Capital = "start" if starts else "inside"
             if capitals.get(folded) != "inside":
                 capitals[folded] = at
     return counts, capitals

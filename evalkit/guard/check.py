@@ -18,8 +18,13 @@ from evalkit.types import Case, Output
 
 JUDGE_BUDGET_MS = 2_000
 """Smallest budget with which a judge is asked."""
+CHARS_PER_MS = 100
+"""Characters of question, answer and contexts together for each millisecond of the budget.
+
+The rules take 3 microseconds for a character of prose, and up to 10 for one of a text made to be slow. A regular
+expression cannot be interrupted, so a text that may take longer than the budget is refused before it is read."""
 MAX_CHARS = 200_000
-"""Characters of question, answer and contexts together; the rules take about 10 microseconds for each."""
+"""Characters that are checked with any budget."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +108,8 @@ class Guard:
             answer: the answer that would be delivered.
             contexts: passages behind it, as texts or as mappings with `text`, `id` and `source`.
             cohorts: cohort -> value; the guard reads the one that it has thresholds for.
-            budget_ms: longest time in milliseconds, above 0.
+            budget_ms: longest time in milliseconds, above 0. Question, answer and contexts may have 100 characters for
+                each, at most 200,000; longer ones fail before any level is asked.
         """
         began = time.perf_counter()
         done: list[tuple[LevelName, Checked]] = []
@@ -111,7 +117,7 @@ class Guard:
         action: Action = self.settings.on_timeout
         try:
             async with asyncio.timeout(_seconds(budget_ms)) as limit:
-                case, output = _asked(question, answer, contexts)
+                case, output = _asked(question, answer, contexts, budget_ms)
                 for level in self._levels:
                     if level.name != "judge" or budget_ms >= JUDGE_BUDGET_MS:
                         done.append((level.name, await level.check(case, output)))
@@ -158,11 +164,13 @@ def _seconds(budget_ms: float) -> float:
     return budget_ms / 1_000
 
 
-def _asked(question: str, answer: str, contexts: Sequence[str | Mapping[str, Any]]) -> tuple[Case, Output]:
+def _asked(
+    question: str, answer: str, contexts: Sequence[str | Mapping[str, Any]], budget_ms: float
+) -> tuple[Case, Output]:
     if not isinstance(question, str) or not isinstance(answer, str):
         raise LevelFailed("question and answer must be texts")
     texts, origins = read_contexts("contexts", contexts)
-    n_chars = len(question) + len(answer) + sum(map(len, texts))
-    if n_chars > MAX_CHARS:
-        raise LevelFailed(f"{n_chars:,} characters, at most {MAX_CHARS:,} are checked")
+    n_chars, most = len(question) + len(answer) + sum(map(len, texts)), min(MAX_CHARS, budget_ms * CHARS_PER_MS)
+    if n_chars > most:
+        raise LevelFailed(f"{n_chars:,} characters, at most {most:,.0f} are checked in {budget_ms:g} ms")
     return Case(id="guard", input=question, contexts=texts), Output(text=answer, contexts=texts, origins=origins)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from evalkit.disk.files import open_file
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.monitor.calls import LoggedCall, RowReader, RowRefused
-from evalkit.monitor.cursors import Cursor, cursor_at, place_in
+from evalkit.monitor.cursors import Cursor, Cursors, cursor_at
 from evalkit.monitor.log_files import LogBlock, LogNote
 
 SHOWN_REFUSALS = 20
-PARQUET_ROWS = 20_000
-"""Rows of a Parquet file that are read at a time."""
+NOTHING = object()
+"""What a value is read as that Python does not hold: neither a text, nor a number, nor missing."""
+_NO_LINES = 1 << 62
+"""Longest line of a file that has none."""
+PARQUET_ROWS = 200
+"""Rows of a Parquet file that are read at a time, few because a text may have a megabyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +35,14 @@ class Chunk:
         refused: Some of those that could not, with their places.
         n_refused: Number of those that could not.
         cursors: Of the files, after these rows.
+        n_bytes: Bytes that the rows take in the log, for Parquet unpacked.
     """
 
     calls: Sequence[LoggedCall]
     refused: Sequence[Problem] = ()
     n_refused: int = 0
     cursors: Sequence[Cursor] = ()
+    n_bytes: int = 0
 
 
 class RefusedRows:
@@ -79,12 +86,10 @@ def json_calls(blocks: Iterable[LogBlock], reader: RowReader) -> Iterator[Chunk]
             except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
                 refusals.add(place, "not JSON; write one JSON object a line, in UTF-8")
         cursors = () if block.cursor is None else (block.cursor,)
-        yield Chunk(calls, refusals.shown, refusals.n, cursors)
+        yield Chunk(calls, refusals.shown, refusals.n, cursors, block.end - block.start)
 
 
-def parquet_calls(
-    path: Path, reader: RowReader, cursors: Mapping[str, Cursor], notes: list[LogNote]
-) -> Iterator[Chunk]:
+def parquet_calls(path: Path, reader: RowReader, cursors: Cursors, notes: list[LogNote]) -> Iterator[Chunk]:
     """Yield the calls of a Parquet file that were not read; it does not grow, so that the cursor counts rows.
 
     Raises:
@@ -95,28 +100,53 @@ def parquet_calls(
 
     shown = shown_path(path)
     try:
-        with path.open("rb") as file:
+        with open_file(path, max_line_bytes=_NO_LINES) as file:
             size = os.fstat(file.fileno()).st_size
-            known = {name: each for name, each in cursors.items() if each.offset == size}
-            place = place_in(file, known.values())
+            place = cursors.place_in(file, only_whole=True)
             after = cursor_at(file, size, 0)
             skip = place.lines
             if place.begin == "new" and after.name in cursors:
                 notes.append(LogNote(shown, "replaced since it was read: it is read from the beginning"))
             row = 0
-            for batch in pq.ParquetFile(file).iter_batches(PARQUET_ROWS):
+            table = pq.ParquetFile(file)
+            if skip >= table.metadata.num_rows:
+                if place.begin == "moved":
+                    yield Chunk((), cursors=(_at_row(after, skip),))
+                return
+            for batch in table.iter_batches(PARQUET_ROWS):
                 if row + len(batch) > skip:
                     own = batch.slice(max(0, skip - row))
                     first = max(row, skip) + 1
-                    yield _of_rows(own.to_pylist(), shown, first, reader, lambda n: _at_row(after, n))
+                    found = _of_rows(_rows_of(own), shown, first, reader, lambda n: _at_row(after, n))
+                    yield replace(found, n_bytes=own.nbytes)
                 row += len(batch)
     except FileNotFoundError:
         return
-    except OSError as error:
-        raise InputError(Problem(shown, f"cannot be read: {error.strerror or error}", "check the file")) from None
-    except pa.ArrowException as error:
+    except (OSError, pa.ArrowException) as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise InputError(Problem(shown, f"cannot be read: {error.strerror}", "check the file")) from None
         what = f"not Parquet, or damaged ({type(error).__name__})"
         raise InputError(Problem(shown, what, "name a Parquet file, or set `logs: {format: jsonl}`")) from None
+
+
+def _rows_of(batch: Any) -> list[dict[str, Any]]:
+    """Return the rows of a batch; a value that Python does not hold, such as a time after the year 9999, is no value.
+
+    Any scorer may read any column, so that no column is left out.
+    """
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except (ValueError, OverflowError):
+        columns = {name: [_value(cell) for cell in batch[name]] for name in batch.schema.names}
+        rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    return rows
+
+
+def _value(cell: Any) -> Any:
+    try:
+        return cell.as_py()
+    except (ValueError, OverflowError):
+        return NOTHING
 
 
 def _of_rows(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -28,6 +30,7 @@ AMOUNTS = ("latency_s", "cost_usd", "steps", "tool_errors", "input_tokens", "out
 _REAL = ("latency_s", "cost_usd")
 _NAMED = ("contexts", "session", *AMOUNTS)
 """Columns that are missed if no row has one."""
+_REPEATED = re.compile(r""", got |; | \(|: [^:]* is too large| (?:\w+ )?['"`]""")
 
 
 class RowRefused(ValueError):
@@ -117,7 +120,7 @@ class RowReader:
             getter, (options.contexts, options.session, options.error, options.thumb)
         )
         amounts = ((at, name, getattr(options, name)) for at, name in enumerate(AMOUNTS))
-        self._amounts = [(at, name, getter(column)) for at, name, column in amounts if column is not None]
+        self._amounts = [(at, name in _REAL, column, getter(column)) for at, name, column in amounts if column]
         self._unknown: list[float | None] = [None] * len(AMOUNTS)
         # Errors and ratings are left out: calls without them are usual.
         named = [
@@ -147,8 +150,8 @@ class RowReader:
         session = self._session(row)
         cohorts = tuple([cohort_value(get(row)) for get in self._cohorts])
         amounts = self._unknown.copy()
-        for number, name, get in self._amounts:
-            amounts[number] = _amount(name, get(row))
+        for number, is_real, column, get in self._amounts:
+            amounts[number] = _amount(column, get(row), is_real=is_real)
         case = output = None
         if not _has_failed(self._error(row), options.error or ""):
             case, output = self._asked(row, text, cohorts)
@@ -295,14 +298,15 @@ def cohort_value(value: Any) -> str:
     return str(value) if type(value) is int or (type(value) is float and isfinite(value)) else MISSING
 
 
-def _amount(name: str, value: Any) -> float | None:
+def _amount(column: str, value: Any, *, is_real: bool) -> float | None:
     if value is None:
         return None
-    is_real = name in _REAL
     if is_real and type(value) is float and 0 <= value < 1e9:
         return value
+    if isinstance(value, Decimal):  # of Parquet
+        value = float(value)
     try:
-        found = read_amount(name, value) if is_real else read_count(name, value)
+        found = read_amount(column, value) if is_real else read_count(column, value)
     except (ValueError, TypeError) as error:
         raise RowRefused(f"{_without_value(error)}; write a number of at least 0, or null if it is unknown") from None
     return None if found is None else float(found)
@@ -321,5 +325,5 @@ def _thumb(value: Any, options: LogOptions) -> bool | None:
 
 
 def _without_value(said: object) -> str:
-    """Return the text of an error up to the value that it repeats, which may be private."""
-    return str(said).partition(", got ")[0].partition("; ")[0]
+    """Return the text of an error up to the value or key of the row that it repeats, which may be private."""
+    return _REPEATED.split(str(said), maxsplit=1)[0]

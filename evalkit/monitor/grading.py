@@ -80,7 +80,8 @@ async def open_graders(monitor: Monitor, env: Mapping[str, str]) -> AsyncIterato
     limit = monitor.options.sample.budget_usd_per_day
     budget = None if limit is None else Budget(limit)
     async with AsyncExitStack() as stack:
-        cache = open_cache(suite, env, stack, "taken") if judges_of(suite) else None
+        keeps_texts = monitor.options.keep.text != "none"  # a judge's reply may quote the answer
+        cache = open_cache(suite, env, stack, "taken") if keeps_texts and judges_of(suite) else None
         services = await open_services(suite, shared, stack, (budget, cache), problems)
         graders = bind_graders(suite, services, problems) if services else []
         problems += metric_name_problems(graders)

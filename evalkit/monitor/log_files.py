@@ -8,15 +8,16 @@ import os
 import shlex
 import stat
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from evalkit.disk.files import Unfit, open_file
+from evalkit.disk.files import MAX_LINE_BYTES, Unfit, open_file
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
-from evalkit.monitor.cursors import HEAD_BYTES, PACKED, Cursor, cursor_at, is_log, is_whole, place_in
+from evalkit.monitor.cursors import HEAD_BYTES, PACKED, Cursor, Cursors, cursor_at, is_log
 
 BLOCK_BYTES = 4 << 20
 STDIN = "-"
@@ -32,14 +33,16 @@ class LogBlock:
         shown: The log in messages.
         first: Number of the first line, from 1.
         lines: Without their line feeds.
-        ends: Byte after each line.
+        start: Byte at which the first line begins, after a byte order mark.
+        end: Byte after the last line.
         cursor: Cursor after the last line; `None` for standard input, which has none.
     """
 
     shown: str
     first: int
     lines: Sequence[bytes]
-    ends: Sequence[int]
+    start: int
+    end: int
     cursor: Cursor | None
 
 
@@ -89,13 +92,14 @@ def _of_folder(folder: Path) -> list[Path]:
     known = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if is_log(entry.name) and stat.S_ISREG(entry.stat().st_mode):
-                known.append((entry.stat().st_mtime_ns, entry.name))
+            with suppress(OSError):  # a broken link, or a file that was rotated away meanwhile
+                if is_log(entry.name) and stat.S_ISREG(entry.stat().st_mode):
+                    known.append((entry.stat().st_mtime_ns, entry.name))
     return [folder / name for _, name in sorted(known)]
 
 
-def skipped_logs(given: Iterable[str], cursors: Iterable[Cursor], monitor: str) -> Iterator[LogNote]:
-    """Yield what the folders hold that is not read: packed files with unread lines, and subfolders.
+def skipped_logs(given: Iterable[str], cursors: Cursors, monitor: str) -> Iterator[LogNote]:
+    """Yield what the folders hold that is not read: packed files with unread lines, subfolders, pipes, broken links.
 
     Args:
         given: Files and folders, as in `log_paths`.
@@ -105,7 +109,6 @@ def skipped_logs(given: Iterable[str], cursors: Iterable[Cursor], monitor: str) 
     Raises:
         InputError: a folder cannot be read.
     """
-    known = list(cursors)
     for folder in dict.fromkeys(Path(name) for name in given if name != STDIN):
         if not folder.is_dir():
             continue
@@ -120,12 +123,15 @@ def skipped_logs(given: Iterable[str], cursors: Iterable[Cursor], monitor: str) 
         for each in inside:
             if each.is_dir():
                 yield LogNote(shown_path(each), "a folder inside a folder is not read: name it too")
-            elif each.suffix in PACKED and not _was_read(each, known):
+            elif is_log(each.name) and not each.is_file():
+                what = "a link that leads nowhere" if each.is_symlink() and not each.exists() else "not a regular file"
+                yield LogNote(shown_path(each), f"{what}: it is not read")
+            elif each.suffix in PACKED and not _was_read(each, cursors):
                 what = f"packed, with lines that were not read: run `{_unpacked(each, monitor)}`"
                 yield LogNote(shown_path(each), what)
 
 
-def _was_read(packed: Path, cursors: Iterable[Cursor]) -> bool:
+def _was_read(packed: Path, cursors: Cursors) -> bool:
     """Return whether a file was read to its end before it was packed; only gzip says how long it was."""
     if packed.suffix != ".gz":
         return False
@@ -137,7 +143,7 @@ def _was_read(packed: Path, cursors: Iterable[Cursor]) -> bool:
             size = int.from_bytes(file.read(4), "little")
     except (OSError, EOFError, zlib.error):
         return False
-    return is_whole(head, size, cursors)
+    return cursors.was_read(head, size)
 
 
 def _unpacked(packed: Path, monitor: str) -> str:
@@ -146,12 +152,12 @@ def _unpacked(packed: Path, monitor: str) -> str:
     return f"{unpack} | evalkit monitor take {shlex.quote(monitor)} -"
 
 
-def read_log(path: Path, cursors: Mapping[str, Cursor], notes: list[LogNote]) -> Iterator[LogBlock]:
+def read_log(path: Path, cursors: Cursors, notes: list[LogNote]) -> Iterator[LogBlock]:
     """Yield the new whole lines of a file.
 
     Args:
         path: The file.
-        cursors: Of the files that were read, by name.
+        cursors: Of the files that were read.
         notes: Gets what is worth a word about the file.
 
     Raises:
@@ -169,19 +175,21 @@ def read_log(path: Path, cursors: Mapping[str, Cursor], notes: list[LogNote]) ->
         raise InputError(Problem(shown, f"cannot be read: {error.strerror}", "check its permissions")) from None
 
 
-def _new_lines(file: BinaryIO, shown: str, cursors: Mapping[str, Cursor], notes: list[LogNote]) -> Iterator[LogBlock]:
-    place = place_in(file, cursors.values())
+def _new_lines(file: BinaryIO, shown: str, cursors: Cursors, notes: list[LogNote]) -> Iterator[LogBlock]:
+    place = cursors.place_in(file)
     if place.begin == "truncated":
         notes.append(LogNote(shown, "truncated or replaced since it was read: it is read from the beginning"))
     elif place.begin == "moved":
         notes.append(LogNote(f"{shown}:{place.lines + 1}", "a copy of a log that was read up to here"))
+        end = cursor_at(file, place.offset, place.lines)
+        yield LogBlock(shown, place.lines + 1, (), place.offset, place.offset, end)
     size = os.fstat(file.fileno()).st_size
     file.seek(place.offset)
     read = _limited(file, size - place.offset)
     at, line = place.offset, place.lines + 1
     for block in _blocks(read, shown, line, at, notes, is_whole=False):
-        at, line = block.ends[-1], block.first + len(block.lines)
-        yield LogBlock(block.shown, block.first, block.lines, block.ends, cursor_at(file, at, line - 1))
+        at, line = block.end, block.first + len(block.lines)
+        yield replace(block, cursor=cursor_at(file, at, line - 1))
 
 
 def cursor_in(path: Path, like: Cursor, offset: int, lines: int, taken: Iterable[str]) -> Cursor | None:
@@ -217,13 +225,20 @@ def _limited(file: BinaryIO, n_bytes: int) -> Iterator[bytes]:
 def _blocks(
     pieces: Iterator[bytes], shown: str, line: int, at: int, notes: list[LogNote], *, is_whole: bool
 ) -> Iterator[LogBlock]:
-    """Cut pieces into blocks of whole lines."""
+    """Cut pieces into blocks of whole lines.
+
+    Raises:
+        InputError: a line is too long.
+    """
     kept: list[bytes] = []
     size = 0
     for piece in pieces:
         kept.append(piece)
         size += len(piece)
         if size < BLOCK_BYTES or b"\n" not in piece:
+            if size > MAX_LINE_BYTES + BLOCK_BYTES:
+                what = f"a line longer than {MAX_LINE_BYTES >> 20} MiB"
+                raise InputError(Problem(f"{shown}:{line}", what, "pass a log with one call a line"))
             continue
         data = b"".join(kept)
         end = data.rfind(b"\n") + 1
@@ -244,11 +259,8 @@ def _blocks(
 
 
 def _block(shown: str, line: int, at: int, data: bytes) -> LogBlock:
-    lines = data.split(b"\n")[:-1]
-    ends = []
-    for each in lines:
-        at += len(each) + 1
-        ends.append(at)
-    if line == 1:
-        lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
-    return LogBlock(shown, line, lines, ends, None)
+    lines, start = data.split(b"\n"), at
+    del lines[-1]
+    if line == 1 and lines[0].startswith(codecs.BOM_UTF8):
+        lines[0], start = lines[0].removeprefix(codecs.BOM_UTF8), at + len(codecs.BOM_UTF8)
+    return LogBlock(shown, line, lines, start, at + len(data), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,8 @@ from evalkit.scorers.base import Grade
 from evalkit.types import Case, Output, Row, Unscored
 
 Floats = NDArray[np.float64]
+_QUOTE_CHARS = 20
+_PRIVATE = re.compile(r"\d[\d ./-]{3,}\d|[^\s'\",;]+@[^\s'\",;]+")
 LEAST_ELAPSED = 1 / 24
 """Share of its first day that a monitor takes to have passed at least."""
 
@@ -156,7 +159,7 @@ class Observer:
             for at, grades in zip(chosen, judged, strict=True):
                 drafts.grades[at] = {**drafts.grades[at], **grades}
                 spent[at] = cost_of(grades)
-                unjudged += _unjudged(grades)
+                unjudged += _unjudged(grades, cases[at], calls[at].output)
                 n_judged += any(not isinstance(each, Unscored) for each in grades.values())
         rows: dict[int, list[Row]] = {}
         for at in chosen:
@@ -237,9 +240,9 @@ class Observer:
         found = MetricColumns(self.graders, len(drafts.calls))
         columns = found.columns
         columns[ERROR] = np.array([float(call.case is None) for call in drafts.calls])
-        columns[THUMB] = np.array([_nan(None if call.thumb is None else not call.thumb) for call in drafts.calls])
-        for at, name in enumerate(AMOUNTS):
-            columns[name] = np.array([_nan(call.amounts[at]) for call in drafts.calls])
+        thumbs_down = [None if call.thumb is None else not call.thumb for call in drafts.calls]
+        columns[THUMB] = np.array(thumbs_down, np.float64)  # numpy reads None as NaN
+        columns |= zip(AMOUNTS, np.array([call.amounts for call in drafts.calls], np.float64).T.copy(), strict=True)
         for at, grades in enumerate(drafts.grades):
             found.fill(at, grades)
         for at, usd in spent.items():
@@ -292,13 +295,21 @@ def _with_digest(case: Case) -> Case:
     return replace(case, digest=hashlib.sha256(content.encode()).hexdigest())
 
 
-def _unjudged(grades: Mapping[str, Grade]) -> Unjudged:
-    """Return why no judge graded a call; none if one did, or if no judge applies to it."""
+def _unjudged(grades: Mapping[str, Grade], case: Case, output: Output | None) -> Unjudged:
+    """Return why no judge graded a call; none if one did, or if no judge applies to it.
+
+    An endpoint that refuses a request may quote it. Such a message is printed, and is therefore left out.
+    """
     failed = [each for each in grades.values() if isinstance(each, Unscored)]
     if not failed or len(failed) < len(grades):
         return Unjudged()
-    return Unjudged(n=1, kind=failed[0].kind, message=failed[0].message)
+    message = failed[0].message
+    if any(_quotes(message, text) for text in (case.question, *case.contexts, output.text if output else "")):
+        message = "its message repeats text of the call, and is not shown"
+    return Unjudged(n=1, kind=failed[0].kind, message=message)
 
 
-def _nan(value: float | bool | None) -> float:
-    return np.nan if value is None else float(value)
+def _quotes(message: str, text: str) -> bool:
+    """Return whether a message has a part of a text: some characters in a row, or a number or an address."""
+    parts = [message[at : at + _QUOTE_CHARS] for at in range(len(message) - _QUOTE_CHARS + 1)]
+    return any(part in text for part in [*parts, *_PRIVATE.findall(message)])

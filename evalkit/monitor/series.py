@@ -262,6 +262,17 @@ class Series:
         cursor.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", state.items())
         return True
 
+    def set_state(self, state: Mapping[str, str], dropped: Iterable[str]) -> None:
+        """Set some names of `state`, and drop others."""
+        try:
+            with closing(self._database.cursor()) as cursor:
+                cursor.execute("BEGIN IMMEDIATE")
+                cursor.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", state.items())
+                cursor.executemany("DELETE FROM state WHERE name = ?", ((name,) for name in dropped))
+                cursor.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
     def batches(self) -> frozenset[int]:
         """Return the numbers of the batches that were added."""
         return frozenset(row[0] for row in self._rows("SELECT number FROM batches"))

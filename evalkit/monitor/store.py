@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +26,7 @@ from evalkit.monitor.observations import (
     write_observations,
 )
 from evalkit.monitor.sampled_texts import cut_texts, delete_texts
-from evalkit.monitor.series import SERIES, Counts, Series, SeriesCell, day_of
+from evalkit.monitor.series import SERIES, Counts, Series, SeriesCell, date_of, day_of
 
 try:
     import fcntl
@@ -35,7 +35,9 @@ except ImportError:  # no such locks on Windows: there nothing keeps two process
 
 LOCK = ".lock"
 _END, _LAST, _NEWEST, _BEFORE = "journal_end", "last_batch", "newest", "before"
-_CURSOR, _SAMPLED, _SPENT = "cursor ", "sampled ", "spent "
+_CURSOR, _SAMPLED, _SPENT, _SEEN = "cursor ", "sampled ", "spent ", "seen "
+KEPT_CURSOR_DAYS = 30
+"""Days after which the cursor of a log that is gone is dropped; it still tells its copies and packed file apart."""
 
 
 @dataclass(frozen=True)
@@ -134,16 +136,20 @@ class MonitorStore:
         def named(start: str) -> dict[str, str]:
             return {name.removeprefix(start): value for name, value in found.items() if name.startswith(start)}
 
-        newest = float(found[_NEWEST]) if _NEWEST in found else None
-        return StoreState(
-            last=int(found.get(_LAST, "0")),
-            newest=newest,
-            before=json.loads(found[_BEFORE]) if found.get(_BEFORE) else newest,
-            cursors={name: Cursor.decoded(value) for name, value in named(_CURSOR).items()},
-            values=self.series.values(),
-            sampled={date: int(value) for date, value in named(_SAMPLED).items()},
-            spent={date: float(value) for date, value in named(_SPENT).items()},
-        )
+        try:
+            newest = float(found[_NEWEST]) if _NEWEST in found else None
+            return StoreState(
+                last=int(found.get(_LAST, "0")),
+                newest=newest,
+                before=json.loads(found[_BEFORE]) if found.get(_BEFORE) else newest,
+                cursors={name: Cursor.decoded(value) for name, value in named(_CURSOR).items()},
+                values=self.series.values(),
+                sampled={date: int(value) for date, value in named(_SAMPLED).items()},
+                spent={date: float(value) for date, value in named(_SPENT).items()},
+            )
+        except (ValueError, TypeError, KeyError) as error:
+            what = f"{self.folder / SERIES}: damaged ({type(error).__name__})"
+            raise StoreError(f"{what}; run `evalkit monitor take --rebuild`, which makes the file again") from error
 
     def commit(self, batch: Batch, observed: Sequence[Observations]) -> None:
         """Make a batch count; its texts are written.
@@ -183,6 +189,24 @@ class MonitorStore:
         """Delete the texts before one day and the ids before another, and return the number of days deleted."""
         self.ids.forget(first_ids)
         return delete_texts(self.folder, first_text)
+
+    def see_logs(self, seen: Set[str], today: int) -> None:
+        """Note which logs are there, and drop the cursors of those that have been gone for 30 days.
+
+        Args:
+            seen: Names of the cursors of the logs that were looked at.
+            today: Days since 1970.
+        """
+        found, date, gone = self.series.state(), date_of(today), date_of(today - KEPT_CURSOR_DAYS)
+        last = {
+            name: found.get(_SEEN + name, "")
+            for name in (each.removeprefix(_CURSOR) for each in found if each.startswith(_CURSOR))
+        }
+        here = {name for name, when in last.items() if (name in seen or not when) and when != date}
+        dropped = [name for name, when in last.items() if name not in seen and "" < when < gone]
+        if here or dropped:
+            old = [start + name for name in dropped for start in (_CURSOR, _SEEN)]
+            self.series.set_state({_SEEN + name: date for name in here}, old)
 
     def _delete_series(self) -> None:
         for file in (SERIES, f"{SERIES}-wal", f"{SERIES}-shm"):

@@ -7,7 +7,7 @@ nothing was added for 30 seconds. Until then the cursor stays before its first l
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from evalkit.monitor.calls import (
     cohort_label,
     cohort_value,
 )
-from evalkit.monitor.cursors import Cursor
+from evalkit.monitor.cursors import Cursor, Cursors
 from evalkit.monitor.log_files import LogBlock, LogNote, cursor_in
 from evalkit.monitor.settings import Monitor
 from evalkit.traces.answers import NO_CONTENT, TracedCall, call_of_trace
@@ -41,6 +41,8 @@ GIVEN_UP_S = 600.0
 """Seconds without another span after which a trace without a root is refused."""
 MOST_WAITING_BYTES = 64 << 20
 """Bytes of lines with incomplete traces beyond which these are taken as they are."""
+SETTLED_BYTES = 4 << 20
+"""Bytes of new lines after which complete traces are taken: the lines of the others are read again each time."""
 _NANO = 1e9
 
 
@@ -73,7 +75,7 @@ class _Line:
 class TraceReader:
     """Collects the lines of traces until these are complete."""
 
-    def __init__(self, monitor: Monitor, now: float, cursors: Mapping[str, Cursor], notes: list[LogNote]) -> None:
+    def __init__(self, monitor: Monitor, now: float, cursors: Cursors, notes: list[LogNote]) -> None:
         """Begin with the traces that were taken before.
 
         Args:
@@ -86,7 +88,7 @@ class TraceReader:
         self._cohorts = tuple(monitor.cohorts.items())
         self._notes = notes
         self._lines: list[_Line] = []
-        self._taken = {each for cursor in cursors.values() for each in cursor.taken}
+        self._taken = {each for cursor in cursors for each in cursor.taken}
         self._ends: dict[Path, Cursor] = {}
         self._newest = 0.0
         self._absent, self._n_calls = dict(self._cohorts), 0
@@ -96,17 +98,19 @@ class TraceReader:
         return [cohort_label(*each) for each in self._absent.items()] if self._n_calls else []
 
     def chunks(self, logs: Iterable[TraceLog]) -> Iterator[Chunk]:
-        """Yield the calls of complete traces, log by log."""
+        """Yield the calls of complete traces; many small logs are settled together."""
+        refusals, n_bytes = RefusedRows(), 0
         for log in logs:
             for block in log.blocks:
-                refusals = RefusedRows()
                 self._lines += self._decoded(log, block, refusals)
                 if log.path is not None and block.cursor is not None:
                     self._ends[log.path] = block.cursor
-                is_full = sum(line.size for line in self._lines) > MOST_WAITING_BYTES
-                yield self._settled(refusals, is_end=False, is_full=is_full)
-        if self._lines:
-            yield self._settled(RefusedRows(), is_end=True)
+                n_bytes += block.end - block.start
+                if n_bytes >= SETTLED_BYTES:
+                    yield replace(self._settled(refusals, is_end=False), n_bytes=n_bytes)
+                    refusals, n_bytes = RefusedRows(), 0
+        if self._ends or self._lines or refusals.n:
+            yield self._settled(refusals, is_end=True)
 
     @property
     def n_waiting(self) -> int:
@@ -115,11 +119,11 @@ class TraceReader:
 
     def _decoded(self, log: TraceLog, block: LogBlock, refusals: RefusedRows) -> Iterator[_Line]:
         decode = msgspec.json.Decoder().decode
-        starts = [block.ends[0] - len(block.lines[0]) - 1, *block.ends]
-        for at, line in enumerate(block.lines):
+        end = block.start
+        for number, line in enumerate(block.lines, block.first):
+            start, end = end, end + len(line) + 1
             if not line.strip():
                 continue
-            number = block.first + at
             try:
                 record = decode(line)
             except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -131,17 +135,20 @@ class TraceReader:
                 continue
             for _ in range(unreadable_spans(record)):
                 refusals.add(f"{block.shown}:{number}", "; ".join(NO_IDS))
-            yield _Line(log, block.shown, number, starts[at], len(line), record, trace_ids(record))
+            yield _Line(log, block.shown, number, start, len(line), record, trace_ids(record))
 
-    def _settled(self, refusals: RefusedRows, *, is_end: bool, is_full: bool = False) -> Chunk:
+    def _settled(self, refusals: RefusedRows, *, is_end: bool) -> Chunk:
         """Take the traces that are complete, and keep the lines of the others."""
+        is_full = sum(line.size for line in self._lines) > MOST_WAITING_BYTES
         by_log = groupby(self._lines, lambda line: (line.shown, line.log.path))
         sources = [_source(shown, path, list(lines)) for (shown, path), lines in by_log]
         spans = read_spans(sources)
         trees = [tree for tree in traces_of(spans.spans) if tree.id not in self._taken]
         self._note(spans.notes)
         self._newest = max([self._newest, *map(_last, trees)])
-        quiet = {each: min(line.log.quiet_s for line in self._lines if each in line.traces) for each in self._waiting()}
+        quiet: dict[str, float] = {}
+        for line in self._lines:
+            quiet |= {each: min(line.log.quiet_s, quiet.get(each, float("inf"))) for each in line.traces}
         calls, unknown = [], 0
         for tree in trees:
             silence = self._newest - _last(tree)
@@ -172,13 +179,16 @@ class TraceReader:
 
     def _cursors(self) -> Iterator[Cursor]:
         """Yield the cursor of each file: before the first line of a trace that is not complete."""
-        for path, end in self._ends.items():
-            held = [line for line in self._lines if line.log.path == path]
-            if not held:
+        held: dict[Path | None, list[_Line]] = {}
+        for line in self._lines:
+            held.setdefault(line.log.path, []).append(line)
+        for path, end in [*self._ends.items()]:
+            if path not in held:
+                del self._ends[path]  # it changes only if the file has more lines
                 yield end
                 continue
-            taken = {each for line in held for each in line.traces if each in self._taken}
-            cursor = cursor_in(path, end, held[0].start, held[0].number - 1, taken)
+            taken = {each for line in held[path] for each in line.traces if each in self._taken}
+            cursor = cursor_in(path, end, held[path][0].start, held[path][0].number - 1, taken)
             if cursor is not None:
                 yield cursor
 

@@ -30,6 +30,8 @@ class Deduplicated:
     """Number of pairs whose cases are in one cluster."""
     complete: bool
     """False if pairs may be missing; see `NearPairs`."""
+    n_cut: int = 0
+    """Number of cases of which only the first 50,000 characters were compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,8 @@ def find_duplicates(file: Path) -> Deduplicated:
         InputError: reports every problem of the set.
     """
     cases = read_all(file, str(file))
-    found: NearPairs = near_duplicates([near_text(case) for case in cases])
+    texts = [near_text(case) for case in cases]
+    found: NearPairs = near_duplicates(texts)
     clusters = {case.id: case.cluster for case in cases}
     pairs = [pair for pair in found.pairs if not _in_one(clusters, pair.first.id, pair.second.id)]
     return Deduplicated(
@@ -61,6 +64,7 @@ def find_duplicates(file: Path) -> Deduplicated:
         open_pairs=tuple(pairs),
         n_accepted=len(found.pairs) - len(pairs),
         complete=found.complete,
+        n_cut=sum(bool(each.rest) for each in texts),
     )
 
 

@@ -15,6 +15,7 @@ from evalkit.monitor.batches import Batch
 from evalkit.monitor.call_source import SHOWN_REFUSALS, Chunk, RefusedRows, json_calls, parquet_calls
 from evalkit.monitor.calls import DAY_S, LoggedCall, RowReader
 from evalkit.monitor.cohort_values import CohortValues
+from evalkit.monitor.cursors import Cursors
 from evalkit.monitor.grading import MonitorGraders, open_graders
 from evalkit.monitor.known_ids import BACK_DAYS
 from evalkit.monitor.log_files import STDIN, LogNote, log_paths, read_log, read_stream, skipped_logs
@@ -28,6 +29,8 @@ from evalkit.systems.secrets import secrets_of, without_secrets
 
 BATCH_ROWS = 20_000
 """Rows after which a batch is written."""
+BATCH_BYTES = 32 << 20
+"""Bytes of rows after which a batch is written, so that long texts need no more memory than short ones."""
 MOST_REFUSED = 0.1
 """Share of refused rows beyond which the figures say nothing about production."""
 LATE_S = 48 * 3_600.0
@@ -126,6 +129,8 @@ async def take(request: TakeRequest) -> TakenCalls:
 async def follow(request: TakeRequest, within: Within, every: float, show: Callable[[TakenCalls], object]) -> None:
     """Read the new calls every so many seconds, until `within` says to end.
 
+    A note that the look before had too is not shown again.
+
     Args:
         request: What to take.
         within: Waits.
@@ -135,9 +140,12 @@ async def follow(request: TakeRequest, within: Within, every: float, show: Calla
     Raises:
         InputError, RunError, StoreError: as `take`.
     """
+    said: set[LogNote] = set()
     async with _opened(request) as look:
         while True:
-            show(await look())
+            taken = await look()
+            show(replace(taken, notes=tuple(note for note in taken.notes if note not in said)))
+            said = {*taken.notes, *(() if taken.n_read else said)}
             if await within(every):
                 return
 
@@ -178,6 +186,7 @@ class _Look:
     def __init__(self, request: TakeRequest, monitor: Monitor, store: MonitorStore, graders: MonitorGraders) -> None:
         self._request, self._monitor, self._store = request, monitor, store
         self._before = store.state()
+        self._cursors = Cursors(self._before.cursors.values())
         if graders.budget is not None:
             graders.budget.spent_usd = self._before.spent.get(self._today, 0.0)
         self._observer = Observer(
@@ -208,22 +217,27 @@ class _Look:
         for chunk in self._chunks():
             if not (chunk.calls or chunk.n_refused or chunk.cursors):
                 continue
-            if sum(len(each.calls) + each.n_refused for each in waiting) >= BATCH_ROWS:
+            n_rows = sum(len(each.calls) + each.n_refused for each in waiting)
+            if n_rows >= BATCH_ROWS or sum(each.n_bytes for each in waiting) >= BATCH_BYTES:
                 await self._batch(waiting, ends_look=False)
                 waiting = []
             waiting.append(chunk)
         if waiting:
             await self._batch(waiting, ends_look=True)
+        self._store.see_logs(self._cursors.seen, int(self._request.now() // DAY_S))
         n_waiting = self._traces.n_waiting if self._traces is not None else 0
         return replace(self._taken, notes=tuple(self._notes), n_waiting=n_waiting, n_forgotten=self._forget())
 
     def _chunks(self) -> Iterator[Chunk]:
         request, now = self._request, self._request.now()
         reader = RowReader(self._monitor, now)
-        cursors = dict(self._before.cursors)
+        cursors = self._cursors
         stream = request.stdin if STDIN in request.logs else None
-        self._notes += skipped_logs(request.logs, cursors.values(), shown_path(request.file))
-        paths = log_paths(request.logs, request.file)
+        there = [name for name in request.logs if name == STDIN or Path(name).exists()]
+        gone = [name for name in request.logs if name not in there]  # since the command began: it is being rotated
+        self._notes += [LogNote(name, "not there any more: it is read when it is back") for name in gone]
+        self._notes += skipped_logs(there, cursors, shown_path(request.file))
+        paths = log_paths(there, request.file)
         if self._monitor.options.logs.format == "otlp":
             self._traces = traces = TraceReader(self._monitor, now, cursors, self._notes)
             logs = [TraceLog(path, read_log(path, cursors, self._notes), _quiet(path, now)) for path in paths]
@@ -237,7 +251,8 @@ class _Look:
             else:
                 found = json_calls(read_log(path, cursors, self._notes), reader)
             for chunk in found:
-                cursors |= {cursor.name: cursor for cursor in chunk.cursors}
+                for cursor in chunk.cursors:
+                    cursors.add(cursor)
                 yield chunk
         if stream is not None:
             yield from json_calls(read_stream(stream, self._notes), reader)

@@ -167,3 +167,19 @@ def test_one_text_is_compared_with_others() -> None:
     known = texts_of("When is due diligence due in Malta?", "Who pays?")
     (pair,) = nearest(NearText("new", "", "When is due diligence due in Cyprus?"), known)
     assert (pair.first.id, pair.second.id, pair.kind) == ("0", "new", "variant")
+
+
+def test_of_a_long_text_the_beginning_is_compared_and_another_rest_is_a_difference() -> None:
+    """Two books with one preface are a variant, two copies of one book are the same."""
+    preface = "".join(f"Chapter {number} is about cards. " for number in range(2_000))
+    cases = [
+        Case(id=str(at), input=preface + end, place=f"cases.jsonl:{at + 1}")
+        for at, end in enumerate(("It ends.", "It goes on.", "It goes on."))
+    ]
+    texts = [near_text(case) for case in cases]
+    assert {len(each.text) for each in texts} == {50_000}
+    pairs = near_duplicates(texts).pairs
+    assert [(pair.first.id, pair.second.id, pair.kind, pair.differences) for pair in pairs] == [
+        ("0", "1", "variant", ("rest",)),
+        ("1", "2", "same", ()),
+    ]

@@ -150,6 +150,8 @@ def test_a_judge_that_cannot_be_reached_is_an_error_not_a_verdict(tmp_path: Path
         (GOOD, "one text", {}, "contexts"),
         (GOOD, [5], {}, "contexts"),
         ("5 " * 150_000, CONTEXTS, {}, "at most 200,000"),
+        ("5 " * 20_000, CONTEXTS, {"budget_ms": 300}, "at most 30,000 are checked in 300 ms"),
+        (GOOD, ["5 " * 20_000], {"budget_ms": 300}, "at most 30,000 are checked in 300 ms"),
         (GOOD, CONTEXTS, {"cohorts": 5}, "AttributeError"),
         (GOOD, CONTEXTS, {"budget_ms": 0}, "budget_ms"),
         (GOOD, CONTEXTS, {"budget_ms": math.nan}, "budget_ms"),

@@ -65,7 +65,7 @@ class MonitorLab:
         return [number for each in self.observed() for number in each.ids.tolist()]
 
     def dumped(self) -> dict[str, list[Any]]:
-        """Every table of the series."""
+        """Every table of the series, but for the days on which logs were last seen."""
         with sqlite3.connect(self.folder / "series.sqlite") as database:
             names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
             found = {
@@ -74,6 +74,7 @@ class MonitorLab:
                 if name != "batches"
             }
         database.close()
+        found["state"] = [each for each in found["state"] if not each[0].startswith("seen ")]
         return {name: sorted(map(repr, rows)) for name, rows in found.items()}
 
     def written(self) -> bytes:

@@ -1,6 +1,7 @@
 """`take` with a judge: a missing key, a dead endpoint and ungraded calls are reported, and no call is lost."""
 
 import asyncio
+import shutil
 import socket
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from evalkit.cli.app import app
 from evalkit.errors import InputError, RunError
 from evalkit.monitor.judge_reach import JudgeReach
-from evalkit.testing import FakeModel
+from evalkit.testing import FakeModel, Fault
 from evalkit.types import Score, Unscored, Usage
 
 JUDGED = MONITOR.replace("scorers: [", "scorers: [{judge: {rubric: tone}}, ")
@@ -109,3 +110,28 @@ async def _end(reach: JudgeReach) -> str:
         return str(error)
     except TimeoutError:
         return ""
+
+
+@pytest.mark.parametrize("quoted", ["Please call Eve Miller about her loan", "eve@example.org", "4111 1111 1111 1111"])
+def test_a_message_of_the_endpoint_that_quotes_the_call_is_not_shown(quoted: str, tmp_path: Path) -> None:
+    """It would bring the text of a call to the terminal and to its log; other messages help, and are shown."""
+    private = f"Hello. Please call Eve Miller about her loan: eve@example.org, 4111 1111 1111 1111, {tmp_path.name}."
+    for said, shown in ((f"bad input: '{quoted}'", False), ("the model toy does not exist", True)):
+        lab = MonitorLab(tmp_path)
+        shutil.rmtree(lab.folder, ignore_errors=True)
+        with FakeModel(always=Fault(kind="status", status=400, message=said)) as model:
+            lab.file.write_text(judge_at(model.base_url), encoding="utf-8")
+            lab.log([row(1, 0, answer=private)], f"{shown}.jsonl")
+            taken = lab.take(str(lab.logs / f"{shown}.jsonl"))
+        assert taken.unjudged.kind == "judge_http_400"
+        assert (said in taken.unjudged.message) == shown
+        assert ("is not shown" in taken.unjudged.message) != shown
+
+
+def test_replies_of_judges_are_not_cached_if_no_text_is_kept(tmp_path: Path) -> None:
+    """A reply may quote the answer, and the cache outlives the call."""
+    with FakeModel() as model:
+        lab = MonitorLab(tmp_path, judge_at(model.base_url) + "keep: {text: none}\n")
+        lab.log([row(1, 0)])
+        assert lab.take().n_judged == 1
+    assert not (tmp_path / ".evalkit").exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 
 from evalkit.scorers.rules.normalise import ascii_digits, fold
@@ -51,9 +51,20 @@ class DateMention:
     readings: frozenset[Reading]
     """What it may mean: `05.12.2024` is 5 December or 12 May, and `24` is 1924 or 2024."""
 
-    def follows_from(self, others: Iterable[DateMention]) -> bool:
-        """Return whether another date is this one, or says more: `March 2024` follows from `12 March 2024`."""
-        return any(_within(mine, given) for mine in self.readings for other in others for given in other.readings)
+    def is_among(self, stated: Set[Reading]) -> bool:
+        """Return whether `stated_readings` has one of its readings."""
+        return not self.readings.isdisjoint(stated)
+
+
+def stated_readings(dates: Iterable[DateMention]) -> frozenset[Reading]:
+    """Return what dates say, and what follows: `12 March 2024` also says `March 2024`, `12 March` and `March`."""
+    return frozenset(
+        (some_year, month, some_day)
+        for date in dates
+        for year, month, day in date.readings
+        for some_year in (year, None)
+        for some_day in (day, None)
+    )
 
 
 def find_dates(text: str) -> tuple[tuple[DateMention, ...], str]:
@@ -95,7 +106,3 @@ def _month(written: str) -> int:
 
 def _is_day(month: int, day: int) -> bool:
     return 1 <= month <= _LAST_MONTH and 1 <= day <= _LAST_DAY
-
-
-def _within(mine: Reading, given: Reading) -> bool:
-    return mine[1] == given[1] and all(a is None or a == b for a, b in ((mine[0], given[0]), (mine[2], given[2])))

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from evalkit.scorers.rules.citation import bracketed_ids
 from evalkit.scorers.rules.claim_types import ClaimType
-from evalkit.scorers.rules.dates import find_dates
+from evalkit.scorers.rules.dates import find_dates, stated_readings
 from evalkit.scorers.rules.normalise import DecimalMark, collapse, compatible, find_numbers, fold, has_words, words
 from evalkit.scorers.rules.numbers import NO_CLAIM, absent_numbers
 from evalkit.scorers.rules.reading import without_marks
@@ -72,9 +72,9 @@ def facts_score(facts: Sequence[Fact]) -> float | None:
 def _amounts(answer: str, sources: Sources, decimal: DecimalMark) -> Iterator[Fact]:
     texts = (*sources.contexts, sources.question)
     dates, rest = find_dates(_URL.sub(" ; ", answer))
-    known = [date for text in texts for date in find_dates(text)[0]] if dates else []
+    known = stated_readings(date for text in texts for date in find_dates(text)[0]) if dates else frozenset()
     for date in dates:
-        yield Fact(date.text, "numerical", "date", date.follows_from(known))
+        yield Fact(date.text, "numerical", "date", date.is_among(known))
     numbers = list(find_numbers(NO_CLAIM.sub("; ", _CITED.sub("; ", rest)), decimal))
     given = (number for text in texts for number in find_numbers(text, decimal))
     absent = {number.text for number in absent_numbers(numbers, given)} if numbers else set()
@@ -83,8 +83,8 @@ def _amounts(answer: str, sources: Sources, decimal: DecimalMark) -> Iterator[Fa
 
 
 def _quotes(answer: str, sources: Sources, min_words: int) -> Iterator[Fact]:
-    quotes = [next(filter(None, match.groups())) for match in _QUOTED.finditer(answer)]
-    quotes = [quote for quote in quotes if len(words(quote)) >= min_words]
+    found = dict.fromkeys(next(filter(None, match.groups())) for match in _QUOTED.finditer(answer))
+    quotes = [quote for quote in found if len(words(quote)) >= min_words]
     given = (*sources.contexts, sources.question) if quotes else ()
     texts = [collapse(compatible(without_marks(text))) for text in given]
     for quote in quotes:
@@ -108,17 +108,18 @@ def _contains(text: str, quote: str) -> bool:
 
 def _cited(answer: str, sources: Sources) -> Iterator[Fact]:
     ids = {fold(name) for origin in sources.origins for name in (origin.id, origin.source) if name}
-    groups, addresses = _CITED.findall(answer), _URL.findall(answer)
+    groups = dict.fromkeys(_CITED.findall(answer))
+    addresses = dict.fromkeys(found.rstrip(_ENDS) for found in _URL.findall(answer))
     folded = [fold(text) for text in sources.contexts] if groups or addresses else []
     positions = {str(number) for number in range(1, len(sources.contexts) + 1)}
-    for name in (name for group in groups for name in bracketed_ids(group)):
+    for name in dict.fromkeys(name for group in groups for name in bracketed_ids(group)):
         plain = fold(name)
         if plain in ids:
             yield Fact(name, "citation", "source", True)
         elif any(map(str.isdigit, plain)):
             known = plain in positions or any(has_words(text, plain) for text in folded)
             yield Fact(name, "citation", "source", known)
-    for address in (found.rstrip(_ENDS) for found in addresses):
+    for address in addresses:
         plain = fold(address)
         yield Fact(address, "citation", "source", plain in ids or any(plain in text for text in folded))
 

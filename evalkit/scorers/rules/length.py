@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Literal
 
 from evalkit.scorers.rules.normalise import words
 from evalkit.scorers.rules.rule import PassFail
 from evalkit.types import Case, Output, Score
 
-_SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？｡]+[」』”’）]*|\n{2,}|[\u2028\u2029]")
+_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？｡]+[」』”’）]*|\n{2,}|[\u2028\u2029]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +50,12 @@ class Length(PassFail):
         n = count(output.text, self.unit)
         low = self.min is None or n >= self.min
         high = self.max is None or n <= self.max
-        need = " and ".join(
-            f"{word} {bound}" for word, bound in (("at least", self.min), ("at most", self.max)) if bound is not None
-        )
-        return self.grade(low and high, f"{n} {self.unit}, needs {need}", length=n)
+        return self.grade(low and high, f"{n} {self.unit}, needs {self._need}", length=n)
+
+    @cached_property
+    def _need(self) -> str:
+        bounds = (("at least", self.min), ("at most", self.max))
+        return " and ".join(f"{word} {bound}" for word, bound in bounds if bound is not None)
 
 
 def count(text: str, unit: Literal["words", "characters", "sentences"]) -> int:

@@ -77,6 +77,8 @@ def collapse(text: str) -> str:
 
 def compatible(text: str) -> str:
     """Normalise to NFKC without invisible characters, with one kind of dash and quote, lone surrogates as U+FFFD."""
+    if text.isascii():
+        return text
     return unicodedata.normalize("NFKC", text.translate(_PLAIN))
 
 
@@ -85,6 +87,8 @@ def fold(text: str) -> str:
 
     The Turkish dotted and dotless i become a plain i, since the language of an answer is rarely known.
     """
+    if text.isascii():
+        return collapse(text.lower())
     folded = unicodedata.normalize("NFKC", compatible(text).casefold())
     undotted = folded.replace("i\u0307", "i").replace("\u0131", "i")
     return collapse(unicodedata.normalize("NFKC", undotted))
@@ -216,6 +220,8 @@ def find_numbers(text: str, decimal: DecimalMark = ".") -> Iterator[Number]:
 
 def _plain_digits(text: str, decimal: DecimalMark) -> list[str]:
     """Turn digits with separators into digits with at most one point, or several points if they are not one number."""
+    if text.isdecimal():
+        return [text]
     text = re.sub(rf"[{_SPACES}']", "", text)
     marks = re.findall(r"[.,]", text)
     if not marks:

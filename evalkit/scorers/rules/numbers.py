@@ -13,7 +13,7 @@ from evalkit.scorers.rules.normalise import DecimalMark, Number, find_numbers
 from evalkit.scorers.rules.rule import Share, check_share, no_contexts, no_reference, passages, shown
 from evalkit.types import Case, Metric, Output, Score, Unscored
 
-NO_CLAIM = re.compile(r"^\s*\d{1,3}[.)]\s|\[\d{1,3}\]", re.MULTILINE)
+NO_CLAIM = re.compile(r"^[^\S\n]*\d{1,3}[.)]\s|\[\d{1,3}\]", re.MULTILINE)
 """Pattern of numbers in list items and citations, which are ignored."""
 
 

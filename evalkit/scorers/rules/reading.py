@@ -12,12 +12,13 @@ _CODE = re.compile(r"(?<!`)(`{1,2})(?!`)([^`\n]+)(?<!`)\1(?!`)")
 _EMPHASIS = re.compile(
     r"(?<![A-Za-z0-9*])(\*{2,3})(?![\s*])[^*]+(?<!\s)\1(?!\*)"
     r"|(?<![A-Za-z0-9*])(\*)(?![\s*])[^*]+(?<!\s)\*(?![A-Za-z0-9*])"
-    r"|(?<![A-Za-z0-9_])(_{1,3})(?![\s_])(?:[^_]|(?<=[^\W_])_(?=[^\W_]))+(?<!\s)\3(?![A-Za-z0-9_])"
+    r"|(?<![A-Za-z0-9_])(_{1,3})(?![\s_])[^_]+(?:(?<=[^\W_])_(?=[^\W_])[^_]+){0,10}(?<!\s)\3(?![A-Za-z0-9_])"
     r"|(?<![0-9*])(\*{1,3})[A-Za-z]+\4(?![0-9*])"
 )
 """An underscore inside an ASCII word (`snake_case`) and an asterisk between numbers (`2*3*4`) are not emphasis.
 
-Asterisks around letters are, also inside a word (`pass**word**`). Other scripts attach particles to a mark."""
+Asterisks around letters are, also inside a word (`pass**word**`). Other scripts attach particles to a mark. Emphasis
+by underscores has at most 10 underscores inside words, so that a text full of them takes no quadratic time."""
 _MOST_NESTED = 4
 _CURRENCY = "$\u00a2-\u00a5\u0e3f\u20a0-\u20cf"
 _NUMBER_SIGN = re.compile(
