@@ -19,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from evalkit.monitor.alarms import episodes
+from evalkit.monitor.recovery import restarted_scan
 from evalkit.stats.quantiles import normal_quantile
 from evalkit.stats.scan import DailySums, Level, ScanResult, Streams, estimate_level, is_weekend, scan
 from evalkit.stats.scan_threshold import simulated_maxima, threshold
@@ -161,6 +163,45 @@ def found_after(job: tuple[str, World, int, int]) -> Cells:
     return {name: shown_days(np.array(days)) for name, days in zip(("alarm", "warning"), first, strict=True)}
 
 
+def ended_after(job: tuple[str, World, int, int]) -> Cells:
+    """Measure the days from the repair of a drop in one cohort of 35 % to the end of its alarm."""
+    setting, world, histories, seed = job
+    rng = np.random.default_rng(seed)
+    points = 0.01 * float(setting.partition(" points")[0])
+    alarm, warning = limits(world, rng)
+    own, fallen, days = 6, 20, world.reference_days + BEFORE + HORIZON
+    found: dict[str, list[float]] = {"end, 7 quiet days alone": [], "end": [], "of falls that last, ended": []}
+    began = world.reference_days + BEFORE
+    at = np.arange(days)
+    for lasts, until in ((False, began + fallen), (True, days)):
+        drop = points * (np.arange(24) == own)[:, None] * ((at >= began) & (at < until))
+        history = drawn(world, histories, days, rng, drop)
+        for one in range(histories):
+            sums = DailySums(*(each[one] for each in (history.weights, history.squares, history.totals)))
+            weekend = is_weekend(0, days)
+            first = world.reference_days
+            level = estimate_level(sums.between(0, first), weekend[:first], world.streams)
+            stream = sums.between(first, None).of(own), weekend[first:], level.of(own), world.streams.of(own)
+            plain, restarted = scan(*stream), restarted_scan(*stream, warning)
+            for name, result, recoveries in (
+                ("end, 7 quiet days alone", plain, ()),
+                ("end", restarted.result, restarted.recoveries[0]),
+            ):
+                alarms = [
+                    each
+                    for each in episodes(result.statistic[0].tolist(), alarm, recoveries)
+                    if BEFORE <= each.began < BEFORE + fallen
+                ]
+                if alarms and not lasts:
+                    found[name].append(np.inf if alarms[-1].ended is None else alarms[-1].ended - BEFORE - fallen + 1.0)
+                elif alarms and name == "end":
+                    found["of falls that last, ended"].append(float(alarms[0].ended is not None))
+    shares = found.pop("of falls that last, ended")
+    cells = {name: shown_days(np.array(each)) if each else "no alarm" for name, each in found.items()}
+    wrongly = f"{100 * np.mean(shares):.1f} % of {len(shares)}" if shares else "no alarm"
+    return cells | {"alarms": str(len(found["end"])), "of falls that last, ended": wrongly}
+
+
 def shown_days(days: Floats) -> str:
     """Return the median number of days; - if most are not within the horizon."""
     median = float(np.quantile(days, 0.5, method="lower"))
@@ -247,6 +288,13 @@ def main() -> None:
             for a_day in (200, 1000)
             for days in (28, 84)
         },
+        "Days from the repair to the end of the alarm, reference of 28 days": (
+            ended_after,
+            jobs(
+                {f"{points} points, {a_day:,} a day": World(a_day) for a_day in (200, 1000) for points in (5, 10, 15)},
+                max(20, count // 2),
+            ),
+        ),
         "Two arms, 60 daily looks": (
             arms,
             jobs({"100 a day": 100, "300 a day": 300, "300 a day, users of 4 answers": 300}, 5 * count),
