@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,43 +163,49 @@ def found_after(job: tuple[str, World, int, int]) -> Cells:
     return {name: shown_days(np.array(days)) for name, days in zip(("alarm", "warning"), first, strict=True)}
 
 
+RULES = ("7 quiet days alone", "with recovery")
+"""How an alarm ends: as an episode of the plain scan, and as `monitor` ends it."""
+
+
 def ended_after(job: tuple[str, World, int, int]) -> Cells:
     """Measure the days from the repair of a drop in one cohort of 35 % to the end of its alarm."""
     setting, world, histories, seed = job
     rng = np.random.default_rng(seed)
-    points = 0.01 * float(setting.partition(" points")[0])
-    alarm, warning = limits(world, rng)
-    own, fallen, days = 6, 20, world.reference_days + BEFORE + HORIZON
-    found: dict[str, list[float]] = {"end, 7 quiet days alone": [], "end": [], "of falls that last, ended": []}
-    began = world.reference_days + BEFORE
-    at = np.arange(days)
-    for lasts, until in ((False, began + fallen), (True, days)):
-        drop = points * (np.arange(24) == own)[:, None] * ((at >= began) & (at < until))
+    points, own, fallen = 0.01 * float(setting.partition(" points")[0]), 6, 20
+    both = limits(world, rng)
+    days = world.reference_days + BEFORE + HORIZON
+    at = np.arange(days) - world.reference_days - BEFORE
+    ends: dict[str, list[float]] = {rule: [] for rule in RULES}
+    wrong: dict[str, list[float]] = {rule: [] for rule in RULES}
+    for until in (fallen, HORIZON):
+        drop = points * (np.arange(24) == own)[:, None] * ((at >= 0) & (at < until))
         history = drawn(world, histories, days, rng, drop)
         for one in range(histories):
             sums = DailySums(*(each[one] for each in (history.weights, history.squares, history.totals)))
-            weekend = is_weekend(0, days)
-            first = world.reference_days
-            level = estimate_level(sums.between(0, first), weekend[:first], world.streams)
-            stream = sums.between(first, None).of(own), weekend[first:], level.of(own), world.streams.of(own)
-            plain, restarted = scan(*stream), restarted_scan(*stream, warning)
-            for name, result, recoveries in (
-                ("end, 7 quiet days alone", plain, ()),
-                ("end", restarted.result, restarted.recoveries[0]),
-            ):
-                alarms = [
-                    each
-                    for each in episodes(result.statistic[0].tolist(), alarm, recoveries)
-                    if BEFORE <= each.began < BEFORE + fallen
-                ]
-                if alarms and not lasts:
-                    found[name].append(np.inf if alarms[-1].ended is None else alarms[-1].ended - BEFORE - fallen + 1.0)
-                elif alarms and name == "end":
-                    found["of falls that last, ended"].append(float(alarms[0].ended is not None))
-    shares = found.pop("of falls that last, ended")
-    cells = {name: shown_days(np.array(each)) if each else "no alarm" for name, each in found.items()}
-    wrongly = f"{100 * np.mean(shares):.1f} % of {len(shares)}" if shares else "no alarm"
-    return cells | {"alarms": str(len(found["end"])), "of falls that last, ended": wrongly}
+            for rule, end in zip(RULES, alarm_ends(world, sums, own, both), strict=True):
+                if end is not None and until == fallen:
+                    ends[rule].append(end - BEFORE - fallen + 1)
+                elif end is not None:
+                    wrong[rule].append(float(np.isfinite(end)))
+    cells = {"alarms": str(len(ends[RULES[0]]))}
+    cells |= {rule: shown_days(np.array(each)) if each else "no alarm" for rule, each in ends.items()}
+    shares = " / ".join(f"{100 * np.mean(each):.1f} %" if each else "no alarm" for each in wrong.values())
+    return cells | {"of falls that last, ended": shares}
+
+
+def alarm_ends(world: World, sums: DailySums, own: int, both: tuple[float, float]) -> Iterator[float | None]:
+    """Yield by each rule the day on which the alarm of a stream ends; inf if it does not, `None` without an alarm."""
+    first, weekend = world.reference_days, is_weekend(0, sums.weights.shape[-1])
+    level = estimate_level(sums.between(0, first), weekend[:first], world.streams)
+    stream = sums.between(first, None).of(own), weekend[first:], level.of(own), world.streams.of(own)
+    restarted = restarted_scan(*stream, both[1])
+    for result, recoveries in ((scan(*stream), frozenset[int]()), (restarted.result, restarted.recoveries[0])):
+        found = [
+            each
+            for each in episodes(result.statistic[0].tolist(), both[0], recoveries)
+            if BEFORE <= each.began < BEFORE + 20
+        ]
+        yield None if not found else np.inf if found[0].ended is None else float(found[0].ended)
 
 
 def shown_days(days: Floats) -> str:
