@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from evalkit.errors import RunError
 from evalkit.monitor.calls import AMOUNTS, DAY_S, LoggedCall
 from evalkit.monitor.cohort_values import CohortValues
-from evalkit.monitor.grading import ERROR, JUDGE_COST, THUMB, MetricColumns, MonitorGraders, cost_of
+from evalkit.monitor.grading import ERROR, JUDGE_COST, NOTHING_TO_GRADE, THUMB, MetricColumns, MonitorGraders, cost_of
 from evalkit.monitor.known_ids import KnownIds
 from evalkit.monitor.observations import MICRO, Observations
 from evalkit.monitor.sampling import (
@@ -295,7 +295,7 @@ def _with_digest(case: Case) -> Case:
 def _unjudged(grades: Mapping[str, Grade]) -> Unjudged:
     """Return why no judge graded a call; none if one did, or if no judge applies to it."""
     failed = [each for each in grades.values() if isinstance(each, Unscored)]
-    if not failed or len(failed) < len(grades):
+    if not failed or len(failed) < len(grades) or all(each.kind in NOTHING_TO_GRADE for each in failed):
         return Unjudged()
     return Unjudged(n=1, kind=failed[0].kind, message=failed[0].message)
 
