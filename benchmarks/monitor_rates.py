@@ -12,13 +12,15 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from evalkit.monitor.alarms import episodes
+from evalkit.monitor.recovery import restarted_scan
 from evalkit.stats.quantiles import normal_quantile
 from evalkit.stats.scan import DailySums, Level, ScanResult, Streams, estimate_level, is_weekend, scan
 from evalkit.stats.scan_threshold import simulated_maxima, threshold
@@ -161,6 +163,51 @@ def found_after(job: tuple[str, World, int, int]) -> Cells:
     return {name: shown_days(np.array(days)) for name, days in zip(("alarm", "warning"), first, strict=True)}
 
 
+RULES = ("7 quiet days alone", "with recovery")
+"""How an alarm ends: as an episode of the plain scan, and as `monitor` ends it."""
+
+
+def ended_after(job: tuple[str, World, int, int]) -> Cells:
+    """Measure the days from the repair of a drop in one cohort of 35 % to the end of its alarm."""
+    setting, world, histories, seed = job
+    rng = np.random.default_rng(seed)
+    points, own, fallen = 0.01 * float(setting.partition(" points")[0]), 6, 20
+    both = limits(world, rng)
+    days = world.reference_days + BEFORE + HORIZON
+    at = np.arange(days) - world.reference_days - BEFORE
+    ends: dict[str, list[float]] = {rule: [] for rule in RULES}
+    wrong: dict[str, list[float]] = {rule: [] for rule in RULES}
+    for until in (fallen, HORIZON):
+        drop = points * (np.arange(24) == own)[:, None] * ((at >= 0) & (at < until))
+        history = drawn(world, histories, days, rng, drop)
+        for one in range(histories):
+            sums = DailySums(*(each[one] for each in (history.weights, history.squares, history.totals)))
+            for rule, end in zip(RULES, alarm_ends(world, sums, own, both), strict=True):
+                if end is not None and until == fallen:
+                    ends[rule].append(end - BEFORE - fallen + 1)
+                elif end is not None:
+                    wrong[rule].append(float(np.isfinite(end)))
+    cells = {"alarms": str(len(ends[RULES[0]]))}
+    cells |= {rule: shown_days(np.array(each)) if each else "no alarm" for rule, each in ends.items()}
+    shares = " / ".join(f"{100 * np.mean(each):.1f} %" if each else "no alarm" for each in wrong.values())
+    return cells | {"of falls that last, ended": shares}
+
+
+def alarm_ends(world: World, sums: DailySums, own: int, both: tuple[float, float]) -> Iterator[float | None]:
+    """Yield by each rule the day on which the alarm of a stream ends; inf if it does not, `None` without an alarm."""
+    first, weekend = world.reference_days, is_weekend(0, sums.weights.shape[-1])
+    level = estimate_level(sums.between(0, first), weekend[:first], world.streams)
+    stream = sums.between(first, None).of(own), weekend[first:], level.of(own), world.streams.of(own)
+    restarted = restarted_scan(*stream, both[1])
+    for result, recoveries in ((scan(*stream), frozenset[int]()), (restarted.result, restarted.recoveries[0])):
+        found = [
+            each
+            for each in episodes(result.statistic[0].tolist(), both[0], recoveries)
+            if BEFORE <= each.began < BEFORE + 20
+        ]
+        yield None if not found else np.inf if found[0].ended is None else float(found[0].ended)
+
+
 def shown_days(days: Floats) -> str:
     """Return the median number of days; - if most are not within the horizon."""
     median = float(np.quantile(days, 0.5, method="lower"))
@@ -247,6 +294,13 @@ def main() -> None:
             for a_day in (200, 1000)
             for days in (28, 84)
         },
+        "Days from the repair to the end of the alarm, reference of 28 days": (
+            ended_after,
+            jobs(
+                {f"{points} points, {a_day:,} a day": World(a_day) for a_day in (200, 1000) for points in (5, 10, 15)},
+                max(20, count // 2),
+            ),
+        ),
         "Two arms, 60 daily looks": (
             arms,
             jobs({"100 a day": 100, "300 a day": 300, "300 a day, users of 4 answers": 300}, 5 * count),

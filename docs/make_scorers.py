@@ -1,4 +1,4 @@
-"""Write docs/scorers.md, docs/reference.md, docs/suite.schema.json and the workflow of docs/ci.md from the program.
+"""Write docs/scorers.md, docs/reference.md, the JSON Schemas and the workflow of docs/ci.md from the program.
 
 python docs/make_scorers.py
 """
@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from evalkit.cli.reference import SCORERS_HEAD, reference, scorer_section, scorers
+from evalkit.monitor.schema import monitor_schema
 from evalkit.operations.init_project import BASELINE, NO_COMMIT, workflow_text
 from evalkit.store.folder import BASELINES
 from evalkit.suite.schema import suite_schema
@@ -21,9 +22,10 @@ def scorers_page() -> str:
     return HEAD + "".join("\n" + scorer_section(name, target, "##") for name, target in scorers())
 
 
-def schema_text() -> str:
-    """Return the JSON Schema of a suite as text."""
-    return json.dumps(suite_schema(), indent=1) + "\n"
+def schema_texts() -> dict[str, str]:
+    """Return the JSON Schemas of a suite and of a monitor as texts, by file name."""
+    schemas = {"suite.schema.json": suite_schema(), "monitor.schema.json": monitor_schema()}
+    return {name: json.dumps(schema, indent=1) + "\n" for name, schema in schemas.items()}
 
 
 def ci_page() -> str:
@@ -37,4 +39,5 @@ if __name__ == "__main__":
     (HERE / "scorers.md").write_text(scorers_page(), encoding="utf-8")
     (HERE / "reference.md").write_text(reference(), encoding="utf-8")
     (HERE / "ci.md").write_text(ci_page(), encoding="utf-8")
-    (HERE / "suite.schema.json").write_text(schema_text(), encoding="utf-8")
+    for name, text in schema_texts().items():
+        (HERE / name).write_text(text, encoding="utf-8")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalkit.cli.monitor_incident import incident
+from evalkit.cli.monitor_rejudge import rejudge
 from evalkit.cli.monitor_status import MonitorFile, compare, reference, status
 from evalkit.cli.monitor_thresholds import thresholds
 from evalkit.errors import ExitCode, InputError, Problem
@@ -23,10 +24,13 @@ def _group() -> None:
 
 
 @monitor.command()
-def take(
+def take(  # noqa: PLR0913 - each is a flag
     file: MonitorFile,
     logs: Annotated[
         list[str] | None, typer.Argument(metavar="[LOGS]...", help="Log files, folders that grow, - for stdin.")
+    ] = None,
+    feedback: Annotated[
+        list[str] | None, typer.Option(metavar="FILE", help="Ratings and labels of calls, in JSON Lines; repeatable.")
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Look again and again, until Ctrl-C.")] = False,
     every: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="Time between looks of --follow.")] = 60,
@@ -55,13 +59,15 @@ def take(
     from evalkit.operations.monitor_take import rebuild as rebuild_series
     from evalkit.operations.monitor_take import take as take_logs
 
-    _check(logs or [], follow=follow, rebuild=rebuild)
+    _check([*(logs or []), *(feedback or [])], follow=follow, rebuild=rebuild)
     if rebuild:
         n = rebuild_series(file)
         typer.echo(f"made the series again from {n:,} batch{'es' if n != 1 else ''}")
         return
     gc.set_threshold(100_000, 50, 50)  # calls are short-lived and hold no cycles
-    request = TakeRequest(file=file, logs=logs or [], env=os.environ, now=time.time, stdin=sys.stdin.buffer)
+    request = TakeRequest(
+        file=file, logs=logs or [], env=os.environ, now=time.time, stdin=sys.stdin.buffer, feedback=feedback or []
+    )
     if not follow:
         taken = asyncio.run(take_logs(request))
         _show(taken, as_json=json)
@@ -84,6 +90,7 @@ def take(
 monitor.command()(reference)
 monitor.command()(status)
 monitor.command()(compare)
+monitor.command()(rejudge)
 monitor.command()(incident)
 monitor.command()(thresholds)
 
@@ -132,6 +139,8 @@ def _show(taken: "TakenCalls", *, as_json: bool) -> None:
     if taken.n_waiting:
         whose = "waits for its last span" if taken.n_waiting == 1 else "wait for their last spans"
         typer.echo(f"{plural(taken.n_waiting, 'trace')} {whose}; take again in 30 seconds")
+    if taken.feedback:
+        typer.echo(f"feedback: {', '.join(f'{n:,} {name}' for name, n in taken.feedback.items())}")
     if taken.n_sampled:
         cost, lost = f" for ${taken.spent_usd:.4g}" if taken.spent_usd else "", taken.unjudged
         judged = f", {taken.n_judged:,} judged{cost}" if taken.n_judged or lost.n else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,15 +36,16 @@ class Episode:
     """Day on which it ended; `None` while it lasts."""
 
 
-def episodes(statistics: Sequence[float], threshold: float) -> list[Episode]:
+def episodes(statistics: Sequence[float], threshold: float, recoveries: Collection[int] = ()) -> list[Episode]:
     """Return the episodes of one stream.
 
-    An episode begins on the first day with a statistic above the threshold, and ends when it has been below half of the
-    threshold on 7 days in a row. A day without enough answers is below.
+    An episode begins on the first day with a statistic above the threshold. It ends when the stream has recovered, or
+    when the statistic has been below half of the threshold on 7 days in a row. A day without enough answers is below.
 
     Args:
         statistics: The largest statistic of each day, in order; -inf without enough answers.
         threshold: Above 0.
+        recoveries: Days on which the stream has recovered.
     """
     found: list[Episode] = []
     began: int | None = None
@@ -58,7 +59,7 @@ def episodes(statistics: Sequence[float], threshold: float) -> list[Episode]:
         if value > statistics[peak]:
             peak = day
         calm = calm + 1 if value < threshold / 2 else 0
-        if calm == QUIET_DAYS:
+        if calm == QUIET_DAYS or day in recoveries:
             found.append(Episode(began, peak, day))
             began = None
     if began is not None:

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.monitor.grading import ERROR, SCORED, THUMB
 from evalkit.monitor.observations import Observations, read_observations, stored_files
 from evalkit.monitor.series import MetricFacts
-from evalkit.monitor.streams import SCORED
 
 Floats = NDArray[np.float64]
-LOG_RATES = ("error", "thumbs_down")
+LOG_RATES = (ERROR, THUMB)
 
 
 @dataclass(frozen=True, eq=False)

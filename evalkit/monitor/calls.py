@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from evalkit.formats.contexts import read_contexts
 from evalkit.formats.fields import read_amount, read_count
 from evalkit.formats.messages import read_messages
-from evalkit.monitor.settings import LogOptions, Monitor
+from evalkit.monitor.settings import Monitor
 from evalkit.systems.output import to_output
 from evalkit.types import Case, Failure, Origin, Output
 
@@ -145,9 +145,10 @@ class RowReader:
         self._n_rows += 1
         if self._absent:
             self._absent = [(label, get) for label, get in self._absent if get(row) is None]
-        text = _id(self._id(row), options.id, "id")
-        at = _time(self._at(row), options, self._latest)
+        text = read_id(self._id(row), options.id, "id")
+        at = read_time(self._at(row), options.at, self._latest)
         session = self._session(row)
+        session = None if session is None else read_id(session, options.session or "", "session")
         cohorts = tuple([cohort_value(get(row)) for get in self._cohorts])
         amounts = self._unknown.copy()
         for number, is_real, column, get in self._amounts:
@@ -157,12 +158,12 @@ class RowReader:
             case, output = self._asked(row, text, cohorts)
         return LoggedCall(
             self._identity.id_of(text),
-            self._identity.unit_of(text, None if session is None else _id(session, options.session or "", "session")),
+            self._identity.unit_of(text, session),
             at,
             cohorts,
             case,
             output,
-            None if options.thumb is None else _thumb(self._thumb(row), options),
+            None if options.thumb is None else read_thumb(self._thumb(row), options.thumb),
             tuple(amounts),
             place,
         )
@@ -243,7 +244,12 @@ def _plain(get: Get) -> Get:
     return lambda row: None if (value := cohort_value(get(row))) == MISSING else value
 
 
-def _id(value: Any, column: str, field: str) -> str:
+def read_id(value: Any, column: str, field: str) -> str:
+    """Return the id of a call or session.
+
+    Raises:
+        RowRefused: it is missing, or not a plain text.
+    """
     if type(value) is int:
         return str(value)
     if type(value) is not str or not value or len(value) > _MOST_ID:
@@ -255,21 +261,26 @@ def _id(value: Any, column: str, field: str) -> str:
     return value
 
 
-def _time(value: Any, options: LogOptions, latest: float) -> float:
+def read_time(value: Any, column: str, latest: float) -> float:
+    """Return a time in seconds since 1970.
+
+    Raises:
+        RowRefused: it is missing, not a time, before the year 2000, or after `latest`.
+    """
     fix = "write ISO 8601 such as 2026-09-01T08:30:00Z, or seconds since 1970"
     if type(value) is str:
         try:
             found = datetime.fromisoformat(value)
         except ValueError:
-            raise RowRefused(f"{options.at}: no time; {fix}") from None
+            raise RowRefused(f"{column}: no time; {fix}") from None
         at = (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
     elif type(value) in (int, float):
         at = float(value) if abs(value) < 1e18 else float("inf")
     elif isinstance(value, datetime):
         at = (value if value.tzinfo is not None else value.replace(tzinfo=UTC)).timestamp()
     else:
-        raise RowRefused(f"{options.at}: {'missing' if value is None else 'no time'}; {fix}")
-    return _plausible(at, options.at, latest, fix)
+        raise RowRefused(f"{column}: {'missing' if value is None else 'no time'}; {fix}")
+    return _plausible(at, column, latest, fix)
 
 
 def check_time(at: float | None, name: str, now: float) -> float:
@@ -312,7 +323,12 @@ def _amount(column: str, value: Any, *, is_real: bool) -> float | None:
     return None if found is None else float(found)
 
 
-def _thumb(value: Any, options: LogOptions) -> bool | None:
+def read_thumb(value: Any, column: str) -> bool | None:
+    """Return a rating of a user: whether it is up; `None` if there is none.
+
+    Raises:
+        RowRefused: it is not a rating.
+    """
     if value is None or value == "" or (value == 0 and value is not False):
         return None
     try:
@@ -320,7 +336,7 @@ def _thumb(value: Any, options: LogOptions) -> bool | None:
     except TypeError:
         found = None
     if found is None:
-        raise RowRefused(f"{options.thumb}: no rating; write `up` or `down`, 1 or -1, true or false, or null")
+        raise RowRefused(f"{column}: no rating; write `up` or `down`, 1 or -1, true or false, or null")
     return found
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from evalkit.monitor.observations import MICRO, Observations
 from evalkit.monitor.sampling import SEPARATOR
-from evalkit.monitor.series import ALL, LEAST, MetricFacts, SeriesCell, Stream
+from evalkit.monitor.series import ALL, CALLS, LEAST, MetricFacts, SeriesCell, Stream
 from evalkit.stats.log_histogram import BUCKETS, LogHistogram, buckets_of
 from evalkit.stats.weighted_sums import WeightedSums
 
@@ -62,7 +62,9 @@ def cells_of(found: Observations) -> list[SeriesCell]:
 
 
 def strata_of(found: Observations) -> dict[tuple[int, str], int]:
-    """Return (day, stratum) -> calls, where a stratum is a combination of cohorts, `a=x|b=y`."""
+    """Return (day, stratum) -> calls, where a stratum is a combination of cohorts, `a=x|b=y`; none of feedback."""
+    if CALLS.metric not in found.metrics:
+        return {}
     if not found.cohorts:
         return {(found.day, ""): len(found)} if len(found) else {}
     columns = [[f"{name}={value}" for value in values] for name, values in found.cohorts.items()]

@@ -25,6 +25,8 @@ from evalkit.types import Case, Output, Unscored
 ERROR, THUMB, JUDGE_COST = "error", "thumbs_down", "judge_cost_usd"
 PASSED, SCORED = ".passed", ".scored"
 
+NOTHING_TO_GRADE = frozenset({"no_claims"})
+"""Kinds of `Unscored` that say that an answer has nothing to grade, which is not the fault of its judge."""
 _RATES = {ERROR, THUMB}
 
 
@@ -120,7 +122,7 @@ class MetricColumns:
             if grade is None or scored is None:
                 continue
             if isinstance(grade, Unscored):
-                scored[at] = 0.0
+                scored[at] = np.nan if grade.kind in NOTHING_TO_GRADE else 0.0
                 continue
             scored[at] = 1.0
             if passed is not None and grade.passed is not None:

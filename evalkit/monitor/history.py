@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evalkit.aggregate.failure_kinds import FailureGroups
-from evalkit.monitor.grading import PASSED
+from evalkit.monitor.grading import PASSED, SCORED
 from evalkit.monitor.key_changes import KeyChange
 from evalkit.monitor.period import WatchPeriod, stream_estimate
 from evalkit.monitor.sampled_texts import sampled_rows
 from evalkit.monitor.sampling import labels_of
-from evalkit.monitor.series import ALL, MetricFacts, Series, Stream, date_of
+from evalkit.monitor.series import ALL, Series, Stream, date_of
 from evalkit.monitor.settings import KeepOptions
-from evalkit.monitor.streams import SCORED, ByDay, cut_facts, is_watched, read_days
+from evalkit.monitor.streams import ByDay, is_watched, read_days
 from evalkit.report.monitor.history import (
     CohortCoverage,
     DayPoint,
@@ -95,7 +95,7 @@ def _chosen(request: HistoryRequest, by_day: ByDay) -> list[Names]:
     """Return the streams that are shown, with those first that stay if there are too many."""
     period, found = request.period, dict[Names, float]()
     for stream, days in by_day.items():
-        facts = _facts(period, stream)
+        facts = period.facts.get((stream.metric, stream.score_key))
         if facts is not None and is_watched(facts, stream.cohort):
             n = sum(each.n_eff for each in days.values())
             found[stream.metric, stream.cohort] = found.get((stream.metric, stream.cohort), 0.0) + n
@@ -106,13 +106,6 @@ def _chosen(request: HistoryRequest, by_day: ByDay) -> list[Names]:
     worst = {metric: min(rank[each] for each in kept if each[0] == metric) for metric, _ in kept}
     kept.sort(key=lambda each: (min(worst[each[0]], 2), each[0], each[1] != ALL, min(rank[each], 2), each[1]))
     return kept + rest
-
-
-def _facts(period: WatchPeriod, stream: Stream) -> MetricFacts | None:
-    """Return what is known of a stream; the shares of calls above a quantile are not in the series."""
-    if period.reference is not None and stream.metric in period.reference.cuts:
-        return cut_facts(stream.metric)
-    return period.facts.get((stream.metric, stream.score_key))
 
 
 def _states(lines: Sequence[StreamLine]) -> Mapping[Names, StreamState]:
@@ -128,7 +121,8 @@ def _trend(request: HistoryRequest, by_day: ByDay, name: Names, first: str) -> S
     period, (metric, cohort) = request.period, name
     own = {stream: days for stream, days in by_day.items() if (stream.metric, stream.cohort) == name and days}
     order = sorted(own, key=lambda stream: (min(own[stream]), max(own[stream]), stream.score_key))
-    facts = [each for stream in order if (each := _facts(period, stream)) is not None]
+    known = (period.facts.get((stream.metric, stream.score_key)) for stream in order)
+    facts = [each for each in known if each is not None]
     is_rate = all(each.is_rate for each in facts)
     means = {each.stream: each.mean for each in period.reference.streams} if period.reference else {}
     parts = []
@@ -162,7 +156,7 @@ def _trend(request: HistoryRequest, by_day: ByDay, name: Names, first: str) -> S
 def _change(period: WatchPeriod, old: Stream, new: Stream, day: int) -> str:
     """Return the change of the score key in words."""
     streams = period.reference.streams if period.reference else ()
-    before, after = (each.judge if each else "" for each in (_facts(period, old), _facts(period, new)))
+    before, after = (period.judge_of(each) for each in (old, new))
     return KeyChange(
         metric=new.metric,
         old=old.score_key,

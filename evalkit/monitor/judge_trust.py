@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evalkit.monitor.grading import SCORED
 from evalkit.monitor.series import MetricFacts, digest_of_key
-from evalkit.monitor.streams import SCORED
 from evalkit.results import OVERALL
 from evalkit.trust.calibration import Calibration
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from evalkit.monitor.grading import PASSED, SCORED
 from evalkit.monitor.series import ALL, MetricFacts, Stream, date_of
 from evalkit.stats.weighted_sums import WeightedSums
 
@@ -23,6 +24,11 @@ class KeyChange:
     """Whether the reference has the new key too, as the change was within its period."""
     judges: tuple[str, str]
     """Judge before and after; empty for a program."""
+
+    @property
+    def name(self) -> tuple[str, str, str]:
+        """Metric of the scorer, old and new score key: shared by its pass rate, its score and its coverage."""
+        return self.metric.removesuffix(PASSED).removesuffix(SCORED), self.old, self.new
 
     @property
     def what(self) -> str:

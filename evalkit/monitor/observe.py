@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from evalkit.errors import RunError
 from evalkit.monitor.calls import AMOUNTS, DAY_S, LoggedCall
 from evalkit.monitor.cohort_values import CohortValues
-from evalkit.monitor.grading import ERROR, JUDGE_COST, THUMB, MetricColumns, MonitorGraders, cost_of
+from evalkit.monitor.grading import ERROR, JUDGE_COST, NOTHING_TO_GRADE, THUMB, MetricColumns, MonitorGraders, cost_of
 from evalkit.monitor.known_ids import KnownIds
 from evalkit.monitor.observations import MICRO, Observations
 from evalkit.monitor.sampling import (
@@ -301,7 +301,7 @@ def _unjudged(grades: Mapping[str, Grade], case: Case, output: Output | None) ->
     An endpoint that refuses a request may quote it. Such a message is printed, and is therefore left out.
     """
     failed = [each for each in grades.values() if isinstance(each, Unscored)]
-    if not failed or len(failed) < len(grades):
+    if not failed or len(failed) < len(grades) or all(each.kind in NOTHING_TO_GRADE for each in failed):
         return Unjudged()
     message = failed[0].message
     if any(_quotes(message, text) for text in (case.question, *case.contexts, output.text if output else "")):

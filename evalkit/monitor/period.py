@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evalkit.monitor.grading import PASSED
+from evalkit.monitor.grading import PASSED, SCORED
 from evalkit.monitor.key_changes import KeyChange
 from evalkit.monitor.reference import Reference, ReferenceStream
 from evalkit.monitor.series import ALL, HOURS, MetricFacts, Series, Stream
-from evalkit.monitor.streams import CUT_METRICS, SCORED, ByDay, cut_name, is_watched
+from evalkit.monitor.streams import CUT_METRICS, ByDay, cut_name, is_watched
 from evalkit.monitor.watch_days import WatchedDays
 from evalkit.report.monitor.status import Alarm, AmountLine, StreamLine, StreamState
 from evalkit.results import Estimate
 from evalkit.stats.log_histogram import LogHistogram
 from evalkit.stats.weighted_sums import WeightedSums, weighted_average, weighted_rate
 
-CALLS = Stream("error")
-"""The stream that has a value for every call."""
 COVERAGE = 0.90
 """Share of the calls of a scorer that must have a grade."""
 Finds = Sequence[tuple[float | None, float | None]]
@@ -60,6 +58,11 @@ class WatchPeriod:
     def trusts(self, stream: Stream) -> bool:
         """Return whether no judge gives the scores of a stream, or a trusted one."""
         return (stream.metric, stream.score_key) not in self.distrusted
+
+    def judge_of(self, stream: Stream) -> str:
+        """Return the model of the judge of a stream; empty for a program."""
+        facts = self.facts.get((stream.metric, stream.score_key))
+        return facts.judge if facts else ""
 
     @property
     def judged(self) -> int:
@@ -125,7 +128,6 @@ def _watched_line(
     finds: tuple[float | None, float | None],
     state: StreamState,
 ) -> StreamLine:
-    facts = period.facts.get((stream.metric, stream.score_key))
     sums = period.total(stream.stream)
     if state == "quiet" and stream.metric.endswith(SCORED) and sums.mean is not None and sums.mean < COVERAGE:
         state = "cannot say"
@@ -136,7 +138,7 @@ def _watched_line(
         score_key=stream.score_key,
         is_rate=stream.is_rate,
         higher_is_better=stream.higher_is_better,
-        judge=facts.judge if facts else "",
+        judge=period.judge_of(stream.stream),
         trusted=period.trusts(stream.stream),
         was=stream.mean,
         now=stream_estimate(sums, stream.is_rate),

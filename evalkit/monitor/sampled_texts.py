@@ -12,7 +12,7 @@ from evalkit.disk.files import open_file
 from evalkit.errors import StoreError
 from evalkit.formats.rows import decode_row, encode_row
 from evalkit.monitor.batches import AGAIN
-from evalkit.monitor.series import date_of
+from evalkit.monitor.series import date_of, day_of
 from evalkit.types import Row
 
 SAMPLED = "sampled"
@@ -28,6 +28,11 @@ def id_hash(call_id: str) -> str:
 def texts_file(folder: Path, day: int) -> Path:
     """Return the file with the texts of a day."""
     return folder / SAMPLED / f"day={date_of(day)}" / ROWS
+
+
+def kept_days(folder: Path) -> list[int]:
+    """Return the days whose texts are kept, in order."""
+    return sorted(day_of(each.name.removeprefix("day=")) for each in (folder / SAMPLED).glob("day=*"))
 
 
 def append_texts(folder: Path, day: int, rows: Sequence[Row]) -> int:

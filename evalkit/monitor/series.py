@@ -75,6 +75,10 @@ class Stream:
     score_key: str = ""
 
 
+CALLS = Stream("error")
+"""The stream that has a value for every call."""
+
+
 @dataclass(frozen=True, slots=True)
 class MetricFacts:
     """What is known of a metric with one score key.

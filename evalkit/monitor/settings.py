@@ -36,7 +36,7 @@ class LogOptions:
     """The logs: their format, and which column holds which field.
 
     A name with dots is also read as a path: `meta.user` is `user` in the object `meta`. A trace of OTLP has its fields
-    by the conventions of its spans, so that only cohorts name attributes.
+    by the conventions of its spans, so that only cohorts and `thumb` name attributes.
     """
 
     format: Format
@@ -55,7 +55,7 @@ class LogOptions:
     error: str | None = None
     """Column of the error of a call that gave no answer; empty or null if it gave one."""
     thumb: str | None = None
-    """Column of the user's rating: `up` or `down`, 1 or -1, true or false."""
+    """Column, or attribute of a span, with the user's rating: `up` or `down`, 1 or -1, true or false."""
     latency_s: str | None = None
     """Column of the seconds of the call."""
     cost_usd: str | None = None
@@ -72,11 +72,13 @@ class LogOptions:
     def __post_init__(self) -> None:
         """Reject names of columns where the conventions of spans decide."""
         given = [
-            each.name for each in fields(self) if each.name != "format" and getattr(self, each.name) != each.default
+            each.name
+            for each in fields(self)
+            if each.name not in ("format", "thumb") and getattr(self, each.name) != each.default
         ]
         if self.format == "otlp" and given:
             raise ValueError(
-                f"{given[0]}: a trace has its fields by convention; remove it, only cohorts name attributes"
+                f"{given[0]}: a trace has its fields by convention; remove it, only cohorts and thumb name attributes"
             )
         for name in ("id", "at", "input", "output"):
             if not getattr(self, name):

@@ -18,6 +18,7 @@ from evalkit.monitor.calls import DAY_S
 from evalkit.monitor.cells import cells_of, strata_of
 from evalkit.monitor.cursors import Cursor
 from evalkit.monitor.known_ids import BACK_DAYS, IDS, KnownIds
+from evalkit.monitor.month_heads import check_heads, is_month_over, seal_months
 from evalkit.monitor.observations import (
     Observations,
     observations_file,
@@ -182,8 +183,18 @@ class MonitorStore:
             self._apply(batch, self._read(batch), end)
             progress(batch.number)
             n += 1
+        check_heads(self.folder, (batch for batch, _ in self._journal.after(0)))
         self._recover()
         return n
+
+    def seal_months(self, open_day: int) -> None:
+        """Write the heads of the months that are over: those before the month of a day of which calls may still come.
+
+        Raises:
+            StoreError: the journal or the heads cannot be read, or the heads cannot be written.
+        """
+        if is_month_over(self.folder, open_day):
+            seal_months(self.folder, (batch for batch, _ in self._journal.after(0)), open_day)
 
     def forget(self, first_text: int, first_ids: int) -> int:
         """Delete the texts before one day and the ids before another, and return the number of days deleted."""

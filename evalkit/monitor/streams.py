@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalkit.monitor.series import ALL, HOURS, MetricFacts, Series, Stream
+from evalkit.monitor.grading import SCORED, THUMB
+from evalkit.monitor.series import ALL, CALLS, HOURS, MetricFacts, Series, Stream
 from evalkit.stats.scan import Bools, DailySums, is_weekend
 from evalkit.stats.weighted_sums import WeightedSums
 
-SCORED = ".scored"
-"""End of the name of the rate of answers that have a score."""
 CUT_SHARES = {"p50": 0.50, "p95": 0.95}
 CUT_METRICS = ("latency_s", "cost_usd")
 """Amounts that are watched as the share of calls above the reference's quantiles."""
+RATED = "rated"
+"""Name of the share of calls with a rating of their user."""
 MEANS = ("steps", "tool_errors")
 """Figures of the log that are watched as means over all calls."""
 SHOWN_ONLY = ("input_tokens", "output_tokens", "judge_cost_usd")
@@ -82,9 +83,10 @@ def cut_name(metric: str, quantile: str) -> str:
     return f"{metric}_above_{quantile}"
 
 
-def cut_facts(name: str) -> MetricFacts:
-    """Return what is known of a share of calls above a quantile."""
-    return MetricFacts(name, higher_is_better=False)
+def known_facts(series: Series, cuts: Cuts) -> dict[tuple[str, str], MetricFacts]:
+    """Return (metric, score key) -> what is known of it, also of the streams that `read_days` derives."""
+    derived = [MetricFacts(RATED), *(MetricFacts(name, higher_is_better=False) for name in cuts)]
+    return {(each.metric, each.score_key): each for each in (*series.facts(), *derived)}
 
 
 def find_cuts(series: Series, first: int, end: int) -> dict[str, float]:
@@ -111,7 +113,7 @@ def day_table(by_day: ByDay, streams: Iterable[Stream], first: int, end: int) ->
 
 
 def read_days(series: Series, cuts: Cuts, first: int, end: int) -> ByDay:
-    """Return stream -> day -> sums of all streams, the shares of calls above the cuts among them.
+    """Return stream -> day -> sums of all streams, and of those that follow: shares above the cuts, and of rated calls.
 
     Args:
         series: Of the monitor.
@@ -119,8 +121,21 @@ def read_days(series: Series, cuts: Cuts, first: int, end: int) -> ByDay:
         first: First day, since 1970.
         end: The day after the last.
     """
-    shares = _shares_above(series, cuts, first, end)
-    return {**series.by_day(first, end), **{Stream(name): days for name, days in shares.items()}}
+    found, shares = series.by_day(first, end), _shares_above(series, cuts, first, end)
+    rated = {Stream(RATED): _rated(found)} if Stream(THUMB) in found else {}
+    return {**found, **{Stream(name): days for name, days in shares.items()}, **rated}
+
+
+def _rated(by_day: ByDay) -> dict[int, WeightedSums]:
+    """Return day -> sums of the share of calls with a rating; a rating of a call of another day counts on its own."""
+    ratings = by_day[Stream(THUMB)]
+    n_rated = {day: ratings[day].n if day in ratings else 0 for day in by_day.get(CALLS, {})}
+    return {day: _share(min(n_rated[day], calls.n), calls.n) for day, calls in by_day.get(CALLS, {}).items()}
+
+
+def _share(part: float, n: int) -> WeightedSums:
+    """Return the sums of `n` calls of which `part` have the value 1 and the others 0; every call counts once."""
+    return WeightedSums(n, n, float(n), float(n), part, part, float(n), part, part)
 
 
 def _shares_above(series: Series, cuts: Cuts, first: int, end: int) -> dict[str, dict[int, WeightedSums]]:
@@ -133,7 +148,6 @@ def _shares_above(series: Series, cuts: Cuts, first: int, end: int) -> dict[str,
                 continue
             n = cell.histogram.n
             for name, amount in own.items():
-                above = float(cell.histogram.above(amount))
-                sums = WeightedSums(n, n, float(n), float(n), above, above, float(n), above, above)
+                sums = _share(float(cell.histogram.above(amount)), n)
                 found[name][cell.day] = found[name].get(cell.day, WeightedSums()) + sums
     return found

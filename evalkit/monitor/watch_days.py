@@ -9,12 +9,13 @@ from pathlib import Path
 
 from evalkit.monitor.alarms import Episode, episodes
 from evalkit.monitor.key_changes import KeyChange
+from evalkit.monitor.recovery import RestartedScan, restarted_scan
 from evalkit.monitor.reference import Reference, ReferenceStream
 from evalkit.monitor.sampled_texts import id_hash, sampled_rows
 from evalkit.monitor.series import Stream, date_of
 from evalkit.monitor.streams import DayTable
 from evalkit.report.monitor.status import Alarm, AlarmLevel
-from evalkit.stats.scan import DailySums, ScanResult, scan, window_mean
+from evalkit.stats.scan import DailySums, window_mean
 from evalkit.types import Score
 
 MOST_EXAMPLES = 5
@@ -29,7 +30,7 @@ class WatchedDays:
     table: DayTable
     """One row for each stream of the reference, in its order."""
     sums: DailySums
-    result: ScanResult
+    scanned: RestartedScan
     changes: Mapping[tuple[str, str], KeyChange]
     """(metric, score key) of the reference -> its change."""
 
@@ -41,15 +42,16 @@ class WatchedDays:
     def last_statistic(self, row: int) -> tuple[float | None, int]:
         """Return statistic and window of the last day of a stream; `None` without enough answers."""
         end = self.end_of(self.reference.streams[row])
-        value = float(self.result.statistic[row, end - 1]) if end else -math.inf
-        return (value, int(self.result.window[row, end - 1])) if math.isfinite(value) else (None, 0)
+        result = self.scanned.result
+        value = float(result.statistic[row, end - 1]) if end else -math.inf
+        return (value, int(result.window[row, end - 1])) if math.isfinite(value) else (None, 0)
 
 
 def watch_days(reference: Reference, table: DayTable, changes: Sequence[KeyChange]) -> WatchedDays:
     """Scan all days of the table."""
     sums = table.sums([each.effect for each in reference.streams])
-    result = scan(sums, table.weekend, reference.level, reference.scanned)
-    return WatchedDays(reference, table, sums, result, {(each.metric, each.old): each for each in changes})
+    found = restarted_scan(sums, table.weekend, reference.level, reference.scanned, reference.warning_threshold)
+    return WatchedDays(reference, table, sums, found, {(each.metric, each.old): each for each in changes})
 
 
 def alarms_of(watched: WatchedDays, is_trusted: Callable[[Stream], bool]) -> list[Alarm]:
@@ -65,12 +67,13 @@ def alarms_of(watched: WatchedDays, is_trusted: Callable[[Stream], bool]) -> lis
     )
     for row, stream in enumerate(watched.reference.streams):
         end = watched.end_of(stream)
-        values = watched.result.statistic[row, :end].tolist()
+        values = watched.scanned.result.statistic[row, :end].tolist()
+        recoveries = watched.scanned.recoveries[row]
         trusted, lasts = is_trusted(stream.stream), False
         for level, threshold, per_year in limits:
             if level == "alarm" and not trusted:
                 continue
-            for episode in episodes(values, threshold):
+            for episode in episodes(values, threshold, recoveries):
                 if level == "warning" and (lasts and episode.ended is None):
                     continue
                 found.append(_alarm(watched, row, episode, (level, threshold, per_year)))
@@ -107,7 +110,7 @@ def _failed_ids(folder: Path, days: Sequence[int], metric: str, cohort: str) -> 
 
 def _alarm(watched: WatchedDays, row: int, episode: Episode, limit: tuple[AlarmLevel, float, float]) -> Alarm:
     stream, first = watched.reference.streams[row], watched.table.first
-    window = int(watched.result.window[row, episode.peak])
+    window = int(watched.scanned.result.window[row, episode.peak])
     level = watched.reference.level
     now = window_mean(watched.sums, watched.table.weekend, level, row, episode.peak, window)
     ended, reason = None if episode.ended is None else date_of(first + episode.ended), ""
@@ -132,7 +135,7 @@ def _alarm(watched: WatchedDays, row: int, episode: Episode, limit: tuple[AlarmL
         was=stream.mean,
         now=min(1.0, max(0.0, now.mean)) if stream.is_rate else now.mean,
         n=now.n,
-        statistic=float(watched.result.statistic[row, episode.peak]),
+        statistic=float(watched.scanned.result.statistic[row, episode.peak]),
         threshold=limit[1],
         per_year=limit[2],
     )

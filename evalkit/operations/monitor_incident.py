@@ -12,8 +12,8 @@ from evalkit.formats.messages import input_of
 from evalkit.monitor.alarms import read_alerts
 from evalkit.monitor.calls import MISSING
 from evalkit.monitor.cohort_values import OTHER
-from evalkit.monitor.sampled_texts import SAMPLED, id_hash, sampled_rows
-from evalkit.monitor.series import date_of, day_of
+from evalkit.monitor.sampled_texts import SAMPLED, id_hash, kept_days, sampled_rows
+from evalkit.monitor.series import date_of
 from evalkit.monitor.settings import Monitor, load_monitor
 from evalkit.operations.add_case import Review, cohort_of, refuse_lost_folder, reviewed_case
 from evalkit.operations.new_case import NewCase
@@ -85,12 +85,8 @@ def today_of(now: float) -> datetime.date:
 
 
 def _sampled(monitor: Monitor, call_id: str) -> Row:
-    days = sorted(
-        (day_of(each.name.removeprefix("day=")) for each in (monitor.folder / SAMPLED).glob("day=*")), reverse=True
-    )
-    row = next(
-        (row for row in sampled_rows(monitor.folder, days) if call_id in (row.case.id, id_hash(row.case.id))), None
-    )
+    rows = sampled_rows(monitor.folder, reversed(kept_days(monitor.folder)))
+    row = next((row for row in rows if call_id in (row.case.id, id_hash(row.case.id))), None)
     if row is None:
         kept = monitor.options.keep
         what = f"no text of a call {call_id!r} is kept"

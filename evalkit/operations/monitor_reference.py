@@ -16,7 +16,7 @@ from evalkit.monitor.reference import InputReference, Reference, ReferenceStream
 from evalkit.monitor.series import HOURS, SERIES, MetricFacts, Series, Stream, date_of, day_of
 from evalkit.monitor.settings import Monitor, load_monitor
 from evalkit.monitor.skewness import skewness_of
-from evalkit.monitor.streams import DayTable, cut_facts, day_table, find_cuts, is_watched, read_days
+from evalkit.monitor.streams import DayTable, day_table, find_cuts, is_watched, known_facts, read_days
 from evalkit.stats.scan import FEWEST, DailySums, Level, Streams, estimate_level, smallest_change
 from evalkit.stats.scan_threshold import YEARS, simulated_maxima, threshold
 from evalkit.stats.weighted_sums import WeightedSums
@@ -80,8 +80,7 @@ def make_reference(request: ReferenceRequest) -> MadeReference:
             until = "no call was taken" if newest is None else f"the last whole day is {date_of(newest // HOURS - 1)}"
             raise InputError(Problem("--to", f"{until}, so {request.last} is not over", "choose an earlier date"))
         cuts = find_cuts(series, first, last + 1)
-        facts = {(each.metric, each.score_key): each for each in series.facts()}
-        facts |= {(name, ""): cut_facts(name) for name in cuts}
+        facts = known_facts(series, cuts)
         by_day = read_days(series, cuts, first, last + 1)
     named = [each for each in by_day if is_watched(facts[each.metric, each.score_key], each.cohort)]
     table = day_table(by_day, named, first, last + 1)

@@ -17,15 +17,16 @@ from evalkit.errors import ExitCode, InputError, Problem
 from evalkit.monitor.alarms import SPEND, merge_known, read_alerts, write_alerts
 from evalkit.monitor.history import HistoryRequest, monitor_history
 from evalkit.monitor.inputs import TextVectors, cohort_counts, embedded_days, input_lines
+from evalkit.monitor.judge_comparisons import JudgeComparison, read_comparisons
 from evalkit.monitor.judge_trust import distrust
 from evalkit.monitor.key_changes import KeyChange, key_changes
-from evalkit.monitor.period import CALLS, COVERAGE, WatchPeriod, amount_lines, stream_lines
+from evalkit.monitor.period import COVERAGE, WatchPeriod, amount_lines, stream_lines
 from evalkit.monitor.reference import read_reference
 from evalkit.monitor.sampled_texts import sampled_rows
-from evalkit.monitor.series import ALL, HOURS, Series, date_of, day_of
+from evalkit.monitor.series import ALL, CALLS, HOURS, Series, date_of, day_of
 from evalkit.monitor.settings import Monitor, load_monitor
 from evalkit.monitor.spending import spend_alarm, spend_line
-from evalkit.monitor.streams import THURSDAY, day_table, read_days
+from evalkit.monitor.streams import THURSDAY, day_table, known_facts, read_days
 from evalkit.monitor.watch_days import WatchedDays, alarms_of, watch_days, with_examples
 from evalkit.operations.monitor_reference import SHORTEST_DAYS, USUAL_DAYS, changes_found, nothing_taken, open_series
 from evalkit.report.monitor.status import Alarm, InputLine, MonitorState, SpendLine, Status
@@ -41,6 +42,8 @@ LONGEST_DAYS = 366
 _DAYS = re.compile(r"(?P<number>[0-9]{1,4})(?P<unit>[dw])")
 _NAMED = 3
 """Days or streams that a note names."""
+Comparisons = Mapping[tuple[str, str, str], JudgeComparison]
+"""(metric, old score key, new one) -> what both judges said about the same answers."""
 _EXIT: Mapping[MonitorState, ExitCode] = {
     "alarm": ExitCode.BLOCKED,
     "cannot say": ExitCode.NO_DECISION,
@@ -126,7 +129,8 @@ def monitor_status(request: StatusRequest) -> Status:
         last = newest // HOURS - 1
         first = last - request.days + 1
         since = min(first, reference.last + 1) if reference else first
-        facts = {(each.metric, each.score_key): each for each in series.facts()}
+        cuts = reference.cuts if reference else {}
+        facts = known_facts(series, cuts)
         records = read_calibrations(monitor.calibration_files, monitor.root)
         period = WatchPeriod(
             facts=facts,
@@ -134,7 +138,7 @@ def monitor_status(request: StatusRequest) -> Status:
             reference=reference,
             first=first,
             last=last,
-            by_day=read_days(series, reference.cuts if reference else {}, since, last + 1),
+            by_day=read_days(series, cuts, since, last + 1),
         )
         return _status(request, monitor, series, period, newest)
 
@@ -143,6 +147,7 @@ def _status(request: StatusRequest, monitor: Monitor, series: Series, period: Wa
     reference, options = period.reference, monitor.options.alarms
     streams = reference.streams if reference else ()
     changes = key_changes(period.by_day, period.facts.values(), [(each.metric, each.score_key) for each in streams])
+    compared = {(each.metric, each.old, each.new): each for each in read_comparisons(monitor.folder)}
     watched = _watched(period, changes)
     spend = spend_line(series, options.budget_usd_per_month, newest, period.first)
     found = [*(alarms_of(watched, period.trusts) if watched else ()), *spend_alarm(spend, newest)]
@@ -183,8 +188,8 @@ def _status(request: StatusRequest, monitor: Monitor, series: Series, period: Wa
         amounts=tuple(amount_lines(period, series)),
         spend=spend,
         inputs=inputs,
-        notes=tuple(_notes(period, changes, spend)),
-        next=tuple(_next_steps(request.file, period, changes, shown, _oldest(series, period.last))),
+        notes=tuple(_notes(period, changes, compared, spend)),
+        next=tuple(_next_steps(request.file, period, (changes, compared), shown, _oldest(series, period.last))),
         history=history,
     )
 
@@ -285,9 +290,14 @@ def _inputs(request: StatusRequest, monitor: Monitor, series: Series, period: Wa
     return input_lines(counts, texts, days >= start, (days + THURSDAY) % 7 >= 5, rng=rng)
 
 
-def _notes(period: WatchPeriod, changes: Sequence[KeyChange], spend: SpendLine | None) -> Iterator[str]:
+def _notes(
+    period: WatchPeriod, changes: Sequence[KeyChange], compared: Comparisons, spend: SpendLine | None
+) -> Iterator[str]:
     for change in _without_reference(changes):
         yield f"{change.what}: its alarms start anew, and its figures are not compared with those before"
+    for name in dict.fromkeys(change.name for change in _without_reference(changes)):
+        if name in compared:
+            yield f"{name[0]}, both judges {compared[name].what}"
     seen = period.by_day.get(CALLS, {})
     missing = [date_of(day) for day in range(period.first, period.last + 1) if day not in seen]
     if 0 < len(missing) <= period.last - period.first:
@@ -308,7 +318,11 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _next_steps(
-    file: Path, period: WatchPeriod, changes: Sequence[KeyChange], shown: Sequence[Alarm], oldest: int | None
+    file: Path,
+    period: WatchPeriod,
+    judges: tuple[Sequence[KeyChange], Comparisons],
+    shown: Sequence[Alarm],
+    oldest: int | None,
 ) -> Iterator[NextStep]:
     lasting = [each for each in shown if each.ended is None]
     examples = next((each.examples for each in lasting if each.examples), ())
@@ -323,7 +337,10 @@ def _next_steps(
         yield NextStep(f"look for what changed shortly before {lasting[0].began}: release, prompt, model, documents")
     if any(each.is_judged and each.share < COVERAGE for each in period.coverages()):
         yield NextStep("fix the judge", "evalkit judge health SUITE.yaml")
-    changes = _without_reference(changes)
+    changes, compared = _without_reference(judges[0]), judges[1]
+    if any(each.judges[1] and each.name not in compared for each in changes):
+        command = f"evalkit monitor rejudge {shlex.quote(shown_path(file))}"
+        yield NextStep("let the new judge grade answers of the old one, to see what the change alone moves", command)
     start = period.last + 1 if oldest is None else oldest
     first = max([start, *(each.day for each in changes)])
     weeks = (period.last - first + 1) // 7

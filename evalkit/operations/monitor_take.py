@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, gathered
@@ -16,6 +17,7 @@ from evalkit.monitor.call_source import SHOWN_REFUSALS, Chunk, RefusedRows, json
 from evalkit.monitor.calls import DAY_S, LoggedCall, RowReader
 from evalkit.monitor.cohort_values import CohortValues
 from evalkit.monitor.cursors import Cursors
+from evalkit.monitor.feedback import CallFeedback, feedback_observations, read_feedback, without_known
 from evalkit.monitor.grading import MonitorGraders, open_graders
 from evalkit.monitor.known_ids import BACK_DAYS
 from evalkit.monitor.log_files import STDIN, LogNote, log_paths, read_log, read_stream, skipped_logs
@@ -35,6 +37,7 @@ MOST_REFUSED = 0.1
 """Share of refused rows beyond which the figures say nothing about production."""
 LATE_S = 48 * 3_600.0
 """Seconds that a call may be older than the newest call of earlier takes."""
+Dated = TypeVar("Dated", LoggedCall, CallFeedback)
 Within = Callable[[float], Awaitable[bool]]
 """Waits so many seconds, and returns whether to end."""
 
@@ -54,6 +57,7 @@ class TakenCalls:
         spent_usd: What judges cost, where their price is known.
         n_waiting: Traces that are not complete, and are read again by the next look.
         n_forgotten: Days whose texts were deleted.
+        feedback: Name -> lines of feedback: `counted`, `refused`, `double`; empty without feedback.
         refused: Some of the refused rows.
         notes: What is worth a word about the logs.
     """
@@ -67,6 +71,7 @@ class TakenCalls:
     spent_usd: float = 0.0
     n_waiting: int = 0
     n_forgotten: int = 0
+    feedback: Mapping[str, int] = field(default_factory=dict)
     refused: tuple[Problem, ...] = ()
     notes: tuple[LogNote, ...] = ()
 
@@ -105,6 +110,7 @@ class TakeRequest:
         env: The environment, for keys.
         now: Returns the seconds since 1970.
         stdin: Standard input.
+        feedback: Files and folders with ratings and labels of calls.
     """
 
     file: Path
@@ -112,6 +118,7 @@ class TakeRequest:
     env: Mapping[str, str]
     now: Callable[[], float]
     stdin: BinaryIO | None = None
+    feedback: Sequence[str] = ()
 
 
 async def take(request: TakeRequest) -> TakenCalls:
@@ -173,6 +180,8 @@ async def _opened(request: TakeRequest) -> AsyncIterator[Callable[[], Awaitable[
         monitor = load_monitor(request.file, shown_path(request.file))
     with gathered(problems):
         log_paths(request.logs, request.file)
+    with gathered(problems):
+        log_paths(request.feedback, request.file)
     if problems:
         raise InputError(problems)
     async with open_graders(monitor, request.env) as graders:
@@ -224,6 +233,8 @@ class _Look:
             waiting.append(chunk)
         if waiting:
             await self._batch(waiting, ends_look=True)
+        if self._request.feedback:
+            self._take_feedback()
         self._store.see_logs(self._cursors.seen, int(self._request.now() // DAY_S))
         n_waiting = self._traces.n_waiting if self._traces is not None else 0
         return replace(self._taken, notes=tuple(self._notes), n_waiting=n_waiting, n_forgotten=self._forget())
@@ -293,8 +304,29 @@ class _Look:
         self._store.commit(batch, observed.days)
         self._taken = self._taken.plus(counts, observed, refusals.shown)
 
-    def _in_time(self, calls: Sequence[LoggedCall], refusals: RefusedRows) -> list[LoggedCall]:
-        """Return the calls that are not too late, and count the others as refused."""
+    def _take_feedback(self) -> None:
+        """Store new ratings and labels, block by block; calls of this look are known by now."""
+        monitor, cursors, refusals = self._monitor, dict(self._store.state().cursors), RefusedRows()
+        total = Counter[str]()
+        for path in log_paths(self._request.feedback, self._request.file):
+            blocks = read_log(path, cursors, self._notes)
+            for read, block in read_feedback(blocks, monitor, self._request.now(), refusals):
+                given = self._in_time(read, refusals)
+                fresh = without_known(given, self._store.ids)
+                number = self._store.state().last + 1
+                found = feedback_observations(self._store.folder, number, fresh, tuple(monitor.cohorts), refusals)
+                counts = {"counted": sum(map(len, found)), "double": len(given) - len(fresh)}
+                read_to = {} if block.cursor is None else {block.cursor.name: block.cursor.encoded()}
+                self._store.commit(Batch(number=number, files={}, cursors=read_to, counts=counts), found)
+                total.update(counts)
+        self._taken = replace(
+            self._taken,
+            feedback={**{"counted": 0, "double": 0}, **total, "refused": refusals.n},
+            refused=(*self._taken.refused, *refusals.shown)[:SHOWN_REFUSALS],
+        )
+
+    def _in_time(self, calls: Sequence[Dated], refusals: RefusedRows) -> list[Dated]:
+        """Return the calls or the feedback that is not too late, and count the others as refused."""
         newest = self._before.before  # a look that was killed goes on with its own limit
         if newest is None:
             return list(calls)
@@ -309,10 +341,12 @@ class _Look:
         return kept
 
     def _forget(self) -> int:
-        """Delete old texts and old ids, and return the number of days whose texts were deleted."""
+        """Seal months, delete old texts and ids, and return the number of days whose texts were deleted."""
         today = int(self._request.now() // DAY_S)
         newest = self._store.state().newest
         oldest = today if newest is None else int((newest - LATE_S) // DAY_S)
+        if newest is not None:
+            self._store.seal_months(oldest)
         return self._store.forget(self._first_text, oldest - BACK_DAYS - 1)
 
 

@@ -8,7 +8,7 @@ compared with the reference; the largest of these statistics is compared with a 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ WINDOWS = (1, 2, 3, 5, 7, 10, 14, 21, 28, 42)
 """Lengths of the windows in days."""
 FEWEST = 30
 """Effective answers that a window needs."""
+SHORTEST_RECOVERY = 7
+"""Days of the shortest window that shows that a stream has recovered."""
 LEAST_SKEW = 1e-6
 """Skewness below which a mean counts as normal."""
 
@@ -46,6 +48,10 @@ class Streams:
         """Return the chosen streams, and number their pools from 0."""
         _, groups = np.unique(self.groups[which], return_inverse=True)
         return Streams(groups.astype(np.int64), self.signs[which], self.variances[which], self.skews[which])
+
+    def of(self, stream: int) -> Streams:
+        """Return one stream, shape (1,)."""
+        return self.chosen(np.arange(len(self.signs)) == stream)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +82,11 @@ class DailySums:
         squares = weights if self.squares is self.weights else self.squares[..., first:last]
         return DailySums(weights, squares, self.totals[..., first:last])
 
+    def of(self, stream: int) -> DailySums:
+        """Return one stream, shape (1, days)."""
+        own = slice(stream, stream + 1)
+        return DailySums(self.weights[own], self.squares[own], self.totals[own])
+
 
 @dataclass(frozen=True, eq=False)
 class Level:
@@ -94,6 +105,10 @@ class Level:
     """Mean at weekends minus mean on weekdays."""
     weekend_share: Floats
     """Share of the weight that is on weekends, from 0 to 1."""
+
+    def of(self, stream: int) -> Level:
+        """Return one stream, shape (1,)."""
+        return Level(*(getattr(self, each.name)[stream : stream + 1] for each in fields(Level)))
 
 
 def estimate_level(days: DailySums, weekend: Bools, streams: Streams) -> Level:
@@ -175,6 +190,39 @@ def largest_statistic(days: DailySums, weekend: Bools, level: Level, streams: St
     for _, found in _windows(days, weekend, level, streams):
         np.maximum(best, found.max(axis=(-2, -1), initial=-np.inf), out=best)
     return best
+
+
+def first_recovery(
+    days: DailySums, weekend: Bools, levels: tuple[Level, Level], streams: Streams, threshold: float
+) -> tuple[int, int] | None:
+    """Return the first day on which a stream has recovered from a fall, and the length of the window that shows it.
+
+    The window has 7 days or more. It is better than the fall by a statistic above the threshold, and the windows within
+    it that end with its last day are worse than the reference by less than half of the threshold.
+
+    Args:
+        days: Days in order after the fall, of one stream: shape (1, days).
+        weekend: True for a Saturday or Sunday, shape (days,).
+        levels: The reference, and the window of the fall.
+        streams: What the stream is.
+        threshold: Of the statistic.
+
+    Returns:
+        Position of the day, and days; `None` if it has not recovered.
+    """
+    level, fallen = levels
+    better = replace(streams, signs=-streams.signs)
+    found = [
+        (first + length - 1, length)
+        for length, statistic in _windows(days, weekend, fallen, better)
+        if length >= SHORTEST_RECOVERY
+        for first in np.flatnonzero(statistic[0] > threshold).tolist()
+    ]
+    for day, length in sorted(found):
+        own = slice(day + 1 - length, day + 1)
+        if scan(days.between(own.start, own.stop), weekend[own], level, streams).statistic[0, -1] < threshold / 2:
+            return day, length
+    return None
 
 
 @dataclass(frozen=True)

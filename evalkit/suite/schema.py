@@ -35,9 +35,7 @@ _OVER_ANSWERS: Schema = {"enum": [each for each in typing.get_args(Over) if each
 
 def suite_schema() -> Schema:
     """Build the schema of a suite file, for editors; `evalkit check` rejects everything that it rejects."""
-    from evalkit.llm.config import ChatConfig
-
-    schema = _object(SuiteOptions)
+    schema = object_schema(SuiteOptions)
     properties = schema["properties"]
     own: Schema = {"concurrency": _typed(int), "budget_usd": _typed(float)}
     properties["systems"] = {
@@ -46,24 +44,39 @@ def suite_schema() -> Schema:
     }
     properties["system"] = {"type": "object"}
     properties["matrix"] = _matrix()
-    properties["scorers"] = {"type": "array", "minItems": 1, "items": _scorer()}
+    properties |= grading_schemas()
+    properties["scorers"] = {"type": "array", "minItems": 1, **properties["scorers"]}
     properties["gate"] = {"type": "array", "items": _check()}
-    vendor = {key: value for key, value in _object(Vendor).items() if key != "required"}
-    properties["vendors"] = {"type": "object", "additionalProperties": vendor}
-    properties["judge"] = {
-        "oneOf": [
-            _keyed("local", {"const": "correctness"}),
-            _chat_judge({"anyOf": [{"type": "string"}, _object(ChatConfig)]}),
-        ]
-    }
     # In a matrix, a placeholder may stand for a number.
     schema["if"] = {"required": ["matrix"]}
     schema["then"] = {"required": ["system"]}
     schema["else"] = {
-        "properties": {"system": {"oneOf": [_object(cls) for cls in SYSTEMS.values()]}},
+        "properties": {"system": {"oneOf": [object_schema(cls) for cls in SYSTEMS.values()]}},
         "anyOf": [{"required": ["system"]}, {"required": ["systems"]}],
     }
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "evalkit suite", **schema}
+    return with_title("evalkit suite", schema)
+
+
+def grading_schemas() -> dict[str, Schema]:
+    """Return the schemas of the keys that say how answers are graded: `scorers`, `vendors` and `judge`."""
+    from evalkit.llm.config import ChatConfig
+
+    vendor = {key: value for key, value in object_schema(Vendor).items() if key != "required"}
+    return {
+        "scorers": {"type": "array", "items": _scorer()},
+        "vendors": {"type": "object", "additionalProperties": vendor},
+        "judge": {
+            "oneOf": [
+                _keyed("local", {"const": "correctness"}),
+                _chat_judge({"anyOf": [{"type": "string"}, object_schema(ChatConfig)]}),
+            ]
+        },
+    }
+
+
+def with_title(title: str, schema: Schema) -> Schema:
+    """Return the schema of a file, with its dialect and a title."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **schema}
 
 
 def _matrix() -> Schema:
@@ -132,23 +145,25 @@ def _check() -> Schema:
 
 def _callable_baseline() -> Schema:
     """Return the schema of a stored run with its system."""
+    systems = [object_schema(cls) for cls in SYSTEMS.values()]
     return {
         "type": "object",
-        "properties": {"run": {"type": "string"}, "system": {"oneOf": [_object(cls) for cls in SYSTEMS.values()]}},
+        "properties": {"run": {"type": "string"}, "system": {"oneOf": systems}},
         "required": ["run", "system"],
         "additionalProperties": False,
     }
 
 
 def _options(cls: type[Any], common: Mapping[str, Schema] | None = None, without: tuple[str, ...] = ()) -> Schema:
-    schema = _object(cls)
+    schema = object_schema(cls)
     schema["properties"] = {key: value for key, value in schema["properties"].items() if key not in without}
     schema["properties"] |= common or {}
     schema["required"] = [key for key in schema["required"] if key not in without]
     return schema
 
 
-def _object(cls: type[Any]) -> Schema:
+def object_schema(cls: type[Any]) -> Schema:
+    """Return the schema of a mapping with the fields of a dataclass."""
     fields = [field for field in dataclasses.fields(cls) if field.init]
     hints: dict[str, Any] = hints_of(cls)  # type: ignore[arg-type]
     return {
@@ -178,5 +193,5 @@ def _typed(hint: Any) -> Schema:
     if origin is not None and issubclass(origin, Mapping):
         return {"type": "object", "additionalProperties": _typed(parts[1])}
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return _object(hint)
+        return object_schema(hint)
     return {"type": _PLAIN[hint]}

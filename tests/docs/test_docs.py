@@ -43,7 +43,9 @@ from evalkit.types import APPROVALS, ROLES, STEP_KINDS, Metric
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
-SCHEMA = json.loads((ROOT / "docs" / "suite.schema.json").read_text(encoding="utf-8"))
+SCHEMA, MONITOR_SCHEMA = (
+    json.loads((ROOT / "docs" / f"{name}.schema.json").read_text(encoding="utf-8")) for name in ("suite", "monitor")
+)
 
 
 def blocks(language: str) -> list[Any]:
@@ -89,6 +91,7 @@ def test_every_suite_example_is_a_sound_suite(text: str, tmp_path: Path) -> None
     if "logs" in value:
         (tmp_path / "monitor.yaml").write_text(text, encoding="utf-8")
         assert load_monitor(tmp_path / "monitor.yaml").name == value["name"]
+        jsonschema.Draft202012Validator(MONITOR_SCHEMA).validate(value)
         return
     if "golden" not in value:
         read_policy(text.encode(), "policy.yaml")
@@ -407,7 +410,8 @@ def test_generated_pages_are_fresh() -> None:
     """`python docs/make_scorers.py` would change nothing, and no scorer is missing."""
     made = generator()
     assert (ROOT / "docs" / "scorers.md").read_text(encoding="utf-8") == made.scorers_page()
-    assert (ROOT / "docs" / "suite.schema.json").read_text(encoding="utf-8") == made.schema_text()
+    for name, text in made.schema_texts().items():
+        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text
     assert (ROOT / "docs" / "reference.md").read_text(encoding="utf-8") == made.reference()
     assert (ROOT / "docs" / "ci.md").read_text(encoding="utf-8") == made.ci_page()
     assert set(SCORERS) <= set(re.findall(r"^## (\w+)$", made.scorers_page(), re.MULTILINE))
@@ -422,6 +426,22 @@ def test_the_reference_has_every_name_that_a_user_types() -> None:
     assert all(f"| `{key_of(field)}` |" in page for field in dataclasses.fields(SuiteOptions))
     assert all(f"--{flag}" in page for flag in ("failed-from", "retry-errors", "accept"))
     assert "### evalkit judge calibrate" in page
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"nmae": "x"}, {"scorers": ["exakt"]}, {"sample": {"per_day": "many"}}, {"logs": {"format": "csv"}}],
+    ids=str,
+)
+def test_the_schema_of_monitors_refuses_what_the_parser_refuses(change: dict[str, Any], tmp_path: Path) -> None:
+    """It accepts the monitor of the demonstration, and no typo in it."""
+    value = yaml.safe_load((ROOT / "suites" / "monitoring.yaml").read_text(encoding="utf-8"))
+    validator = jsonschema.Draft202012Validator(MONITOR_SCHEMA)
+    assert not list(validator.iter_errors(value))
+    assert list(validator.iter_errors(value | change))
+    (tmp_path / "monitor.yaml").write_text(yaml.safe_dump(value | change), encoding="utf-8")
+    with pytest.raises(InputError):
+        load_monitor(tmp_path / "monitor.yaml")
 
 
 SUITES = {*ROOT.glob("suites/*.yaml")} - {ROOT / "suites" / "monitoring.yaml"}

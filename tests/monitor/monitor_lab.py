@@ -50,10 +50,22 @@ class MonitorLab:
             log.writelines((each if isinstance(each, str) else json.dumps(each)) + "\n" for each in rows)
         return file
 
-    def take(self, *logs: str, stdin: bytes = b"", env: Mapping[str, str] | None = None) -> TakenCalls:
-        """Take the logs of the folder, or those that are named."""
-        names = logs or (str(self.logs),)
-        request = TakeRequest(file=self.file, logs=names, env=env or {}, now=lambda: self.now, stdin=io.BytesIO(stdin))
+    def take(
+        self,
+        *logs: str,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        feedback: Sequence[str] = (),
+    ) -> TakenCalls:
+        """Take the logs of the folder, or those that are named, and feedback that is named from the folder on."""
+        request = TakeRequest(
+            file=self.file,
+            logs=logs or (str(self.logs),),
+            env=env or {},
+            now=lambda: self.now,
+            stdin=io.BytesIO(stdin),
+            feedback=[str(self.logs / name) for name in feedback],
+        )
         return asyncio.run(take(request))
 
     def observed(self) -> list[Observations]:

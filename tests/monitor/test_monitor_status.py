@@ -9,6 +9,7 @@ from watch_lab import FIRST, JUDGE, JUDGE_PARTS, OTHER_JUDGE, RULE, Lab, look, r
 
 from evalkit.errors import InputError
 from evalkit.monitor.alarms import read_alerts
+from evalkit.monitor.judge_comparisons import JudgeComparison, write_comparisons
 from evalkit.monitor.sampled_texts import append_texts
 from evalkit.monitor.series import SERIES, Counts, Series, SeriesCell, Stream, date_of
 from evalkit.operations.monitor_status import days_of
@@ -122,6 +123,23 @@ def test_a_calibration_of_another_judge_does_not_count(quiet: Lab) -> None:
     )
 
 
+COMPARED = JudgeComparison(
+    metric="correctness",
+    old=JUDGE,
+    new=OTHER_JUDGE,
+    judges=("gpt-4o", "gpt-5"),
+    made="2026-07-20T00:00:00+00:00",
+    n=200,
+    n_ungraded=0,
+    old_mean=0.84,
+    new_mean=0.795,
+    stricter=12,
+    milder=3,
+    p=0.02,
+    test="McNemar mid-p",
+)
+
+
 def test_another_judge_begins_another_series(quiet: Lab) -> None:
     """Its figures stand beside no reference, alarms of the old one end, and it is said what to do."""
     quiet.rates["cards"] = 0.5
@@ -144,6 +162,11 @@ def test_another_judge_begins_another_series(quiet: Lab) -> None:
     # The rule goes on alarming, whatever the judge does.
     assert {each.score_key for each in lasting(found)} == {RULE}
     assert any("when 2026-07-31 is over" in step.text for step in found.next)
+    assert any((step.command or "").startswith("evalkit monitor rejudge") for step in found.next)
+    write_comparisons(quiet.folder, [COMPARED])
+    compared = look(quiet)
+    assert f"correctness, both judges {COMPARED.what}" in compared.notes
+    assert not any("rejudge" in (step.command or "") for step in compared.next)
 
 
 def test_a_change_of_judge_within_the_reference_needs_no_other(lab: Lab) -> None:
