@@ -131,7 +131,7 @@ def cases_before(before: RulesBefore, suite: Suite, golden: GoldenSet, draw: Dra
         if draw is not None:
             asked = before.baseline.manifest().sample is not None
             drawn = frozenset(case.digest for case in old) if asked else draw(old)
-        former = Former(cases=former_cases(old, golden.open), drawn=drawn)
+        former = Former(cases=former_cases(old, golden.outlines), drawn=drawn)
     if why and before.base is not None:
         former = replace(former, found=tuple(_unread(before.base, before.baseline, why)))
     return former
@@ -176,9 +176,9 @@ def _cases_of_commit(
     gone: tuple[Case, ...] = ()
     drawn, n_added = frozenset[str](), 0
     try:
-        gone = former_cases(cases(problems.append), golden.open)
+        gone = former_cases(cases(problems.append), golden.outlines)
         ids = {case.id for case in cases(_unheard)}
-        n_added = sum(case.id not in ids for case in golden.open())
+        n_added = sum(case.id not in ids for case in golden.outlines())
         drawn = draw(cases(_unheard)) if draw is not None else drawn
     except InputError as error:  # a kind of file that is not read any more
         problems += error.problems

@@ -211,7 +211,8 @@ def _id(value: Any, note: Complain) -> str | None:
         note(f"`id` is {_show(value)}", "write a short text")
         return None
     identity = unicodedata.normalize("NFC", value.strip())
-    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in identity) or len(identity) > 200:
+    plain = identity.isprintable()  # says the same of almost every id, at once
+    if len(identity) > 200 or (not plain and any(unicodedata.category(each) in ("Cc", "Cs") for each in identity)):
         note("`id` holds control characters or is longer than 200", "use a short plain id")
         return None
     return identity

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,13 @@ class Rejected(ValueError):
 
 
 def read_jsonl(
-    path: Path, shown: str, note: Note, *, encoding: str | None = None, fix: str = SAVE_AS_UTF8
+    path: Path,
+    shown: str,
+    note: Note,
+    *,
+    encoding: str | None = None,
+    fix: str = SAVE_AS_UTF8,
+    lines: Collection[int] | None = None,
 ) -> Iterator[RawRow]:
     """Yield the rows of a JSON Lines file, `.gz` included; lines end at a line feed only.
 
@@ -49,8 +55,9 @@ def read_jsonl(
         note: called for every problem.
         encoding: encoding of the file, if it is neither UTF-8 nor begins with a byte order mark.
         fix: fix to suggest for bytes that are not in this encoding.
+        lines: numbers of the lines to read, `None` for all.
     """
-    yield from readable(_jsonl_rows(path, shown, note, encoding, fix), shown, note, fix)
+    yield from readable(_jsonl_rows(path, shown, note, (encoding, fix), lines), shown, note, fix)
 
 
 def readable(rows: Iterator[RawRow], shown: str, note: Note, fix: str = SAVE_AS_UTF8) -> Iterator[RawRow]:
@@ -67,11 +74,16 @@ def readable(rows: Iterator[RawRow], shown: str, note: Note, fix: str = SAVE_AS_
         note(Problem(shown, f"cannot be read: {error.strerror}", "check the file and its permissions"))
 
 
-def _jsonl_rows(path: Path, shown: str, note: Note, encoding: str | None, fix: str) -> Iterator[RawRow]:
+def _jsonl_rows(
+    path: Path, shown: str, note: Note, encoded: tuple[str | None, str], lines: Collection[int] | None
+) -> Iterator[RawRow]:
+    encoding, fix = encoded
     blank, is_utf8 = 0, False
     note = _first_undecodable(note)
     with open_text(path, encoding) as file:
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), 1):
+            if lines is not None and number not in lines:
+                continue
             if len(line) > MAX_LINE_BYTES:
                 note(
                     Problem(

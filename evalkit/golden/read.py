@@ -7,11 +7,11 @@ than one case is held in memory.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from evalkit.disk.files import sha256_of
 from evalkit.errors import InputError, Problem, noting
@@ -20,6 +20,7 @@ from evalkit.golden.columns import ColumnReader
 from evalkit.golden.documents import read_json, read_yaml, text_of
 from evalkit.golden.fields import SAME_FIELD, to_case, waits
 from evalkit.golden.header import NAMELESS, RawTable
+from evalkit.golden.index import CaseIndex
 from evalkit.golden.json_lines import SAVE_AS_UTF8, Note, RawRow, read_jsonl
 from evalkit.golden.separated import read_separated
 from evalkit.golden.source import WORKBOOKS, GoldenSource, Reading
@@ -41,6 +42,17 @@ def unheard(problem: Problem) -> None:
     """Discard a problem."""
 
 
+class Reopen(Protocol):
+    """Streams the cases of a checked set again."""
+
+    def __call__(self, chosen: Collection[str] | None = None) -> Iterator[Case]:
+        """Yield the cases in file order, only those with the digests in `chosen` if given.
+
+        Raises:
+            InputError: the set differs from the one that was checked.
+        """
+
+
 @dataclass(frozen=True)
 class GoldenSet:
     """A checked golden set: its properties, and a way to stream its cases."""
@@ -55,12 +67,10 @@ class GoldenSet:
     """Required field -> cases without it."""
     warnings: tuple[Problem, ...]
     """Warnings about rows that are allowed but probably not intended."""
-    open: Callable[[], Iterator[Case]]
-    """Function that streams the cases again, in file order.
-
-    Raises:
-        InputError: the set differs from the one that was checked.
-    """
+    open: Reopen
+    outlines: Callable[[], Iterator[Case]]
+    """Function that streams the cases with no more than what a choice depends on: the id, the digest, kind, severity
+    and cohorts; the question has the right length, up to 32 words. The file is not read."""
     checks: bool = False
     """Whether a case carries checks of its own."""
     learnt: tuple[Problem, ...] = ()
@@ -93,11 +103,12 @@ def open_golden(
     """
     problems: list[Problem] = []
     note = noting(problems)
-    survey = GoldenSurvey(note, need)
+    survey, index = GoldenSurvey(note, need), CaseIndex(shown)
     waiting: list[Case] = []
     warn = survey.warnings.append
     for line, case in read_cases(source, file, shown, note, reading=reading, warn=warn, wait=waiting.append):
         survey.add(case, line)
+        index.add(case, line)
     problems.extend(survey.repeated(waiting))
     problems.extend(survey.spellings())
     if not survey.n_cases and not problems:
@@ -107,14 +118,22 @@ def open_golden(
     if problems:
         raise InputError(problems)
     counts = {name: dict(sorted(found.items())) for name, found in sorted(survey.counts.items())}
+    sha256 = survey.sha256  # the survey itself, with an entry for every id, is let go
+
+    def again(chosen: Collection[str] | None = None) -> Iterator[Case]:
+        if chosen is None:
+            return _again(source, file, shown, reading, sha256)
+        return _chosen_again(source, file, shown, reading, (index.lines_of(chosen), chosen))
+
     return GoldenSet(
         path=shown,
-        sha256=survey.sha256,
+        sha256=sha256,
         n_cases=survey.n_cases,
         cohort_counts=counts,
         missing=survey.missing,
         warnings=(*survey.warnings, *survey.small(cohorts), *survey.waiting(waiting)),
-        open=lambda: _again(source, file, shown, reading, survey.sha256),
+        open=again,
+        outlines=index.outlines,
         checks=survey.checks,
         waiting=tuple(waiting),
     )
@@ -154,6 +173,11 @@ def known_golden(
     """
     if file is None or facts.file_sha256 != file_sha256(file):
         return None
+
+    def again(chosen: Collection[str] | None = None) -> Iterator[Case]:
+        cases = _again(source, file, shown, reading, facts.sha256)
+        return cases if chosen is None else (case for case in cases if case.digest in chosen)
+
     return GoldenSet(
         path=shown,
         sha256=facts.sha256,
@@ -161,7 +185,8 @@ def known_golden(
         cohort_counts={},
         missing={},
         warnings=(),
-        open=lambda: _again(source, file, shown, reading, facts.sha256),
+        open=again,
+        outlines=again,
         checks=facts.checks,
     )
 
@@ -187,6 +212,23 @@ def _again(source: GoldenSource, file: Path | None, shown: str, reading: Reading
         _changed(Problem(shown, "these are not the cases that were checked"))
 
 
+def _chosen_again(
+    source: GoldenSource, file: Path | None, shown: str, reading: Reading, wanted: tuple[list[int], Collection[str]]
+) -> Iterator[Case]:
+    """Yield the cases with these lines and digests, and raise if they are not there any more."""
+    lines, chosen = wanted
+    n_open = len(lines)
+    try:
+        for _, case in read_cases(source, file, shown, _changed, reading=reading, lines=frozenset(lines)):
+            if case.digest in chosen:
+                n_open -= 1
+                yield case
+    except OSError as error:
+        _changed(Problem(shown, str(error.strerror)))
+    if n_open:
+        _changed(Problem(shown, "these are not the cases that were checked"))
+
+
 def read_cases(  # noqa: PLR0913 - each is a fact about the reading
     source: GoldenSource,
     file: Path | None,
@@ -196,6 +238,7 @@ def read_cases(  # noqa: PLR0913 - each is a fact about the reading
     reading: Reading = PLAIN,
     warn: Note = unheard,
     wait: Callable[[Case], None] = lambda case: None,
+    lines: Collection[int] | None = None,
 ) -> Iterator[tuple[int, Case]]:
     """Yield the valid cases of a set with their lines, without those that need a reference.
 
@@ -207,9 +250,10 @@ def read_cases(  # noqa: PLR0913 - each is a fact about the reading
         reading: the meaning of columns in the rest of the suite.
         warn: called for warnings.
         wait: called for each case with `needs_reference`, which is left out.
+        lines: lines to read of a set that was checked; kinds of files other than JSON Lines are read whole.
     """
-    table, rows = open_rows(source, file, shown, note, warn)
-    columns = ColumnReader(source, reading, table, note, warn)
+    table, rows = open_rows(source, file, shown, note, warn, lines=lines)
+    columns = ColumnReader(source, reading, table, note, warn, strict=lines is None)
     told = set[str]()
     for line, raw in rows:
         found = columns.read(line, raw)
@@ -277,8 +321,15 @@ def header_of(source: GoldenSource, file: Path | None, shown: str) -> Header:
     return Header(() if first is None else tuple(first[1]), any(name.startswith(NAMELESS) for name in table.left_out))
 
 
-def open_rows(
-    source: GoldenSource, file: Path | None, shown: str, note: Note, warn: Note, *, fix: str | None = None
+def open_rows(  # noqa: PLR0913 - each is a fact about the reading
+    source: GoldenSource,
+    file: Path | None,
+    shown: str,
+    note: Note,
+    warn: Note,
+    *,
+    fix: str | None = None,
+    lines: Collection[int] | None = None,
 ) -> tuple[RawTable, Iterator[RawRow]]:
     """Return the raw rows of a file with their lines, and the state of their columns.
 
@@ -289,6 +340,7 @@ def open_rows(
         note: called for unreadable rows.
         warn: called for values and columns that are left out.
         fix: fix to suggest for bytes that are not in the encoding of a text file.
+        lines: lines of a JSON Lines file to read, `None` for all.
     """
     if source.url is not None:
         from evalkit.golden.tables import fetch
@@ -302,7 +354,7 @@ def open_rows(
     name = file.name.removesuffix(".gz").lower()
     fix = fix or f"{SAVE_AS_UTF8}, or name its encoding, such as `{source.line(encoding='cp1252')}`"
     if name.endswith((".jsonl", ".ndjson")):
-        rows = read_jsonl(file, shown, note, encoding=source.encoding, fix=fix)
+        rows = read_jsonl(file, shown, note, encoding=source.encoding, fix=fix, lines=lines)
         return RawTable(shown, "records"), rows
     if name.endswith((".csv", ".tsv")):
         table = RawTable(shown, "cells")

@@ -235,7 +235,7 @@ def problems_of(stored: StoredRun, suite_file: Path | None, env: Mapping[str, st
 async def _differences(stored: StoredRun, suite_file: Path, env: Mapping[str, str]) -> list[Problem]:
     async with AsyncExitStack() as stack:
         prepared = await prepare(load_suite(suite_file), env, stack)
-        return list(differences(stored, {case.digest for case in prepared.golden.open()}, prepared))
+        return list(differences(stored, {case.digest for case in prepared.golden.outlines()}, prepared))
 
 
 def facts_record(facts: Facts) -> dict[str, Any]:

@@ -67,7 +67,7 @@ async def check_suite(suite_file: Path, env: Mapping[str, str], today: datetime.
             called = not systems or one.system_kind != "replay"
             calls += single_calls(n_cases * repeats if called else 0)
         else:
-            open_cases = (case for case in prepared.golden.open() if chosen is None or case.digest in chosen)
+            open_cases = prepared.golden.open(chosen)
             calls += conversation_calls(one, ((case, repeats) for case in open_cases))
     late: tuple[Problem, ...] = ()
     if today is not None and suite.golden_file is not None:

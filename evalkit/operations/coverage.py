@@ -72,7 +72,7 @@ def golden_coverage(
         raise InputError(Problem("--by", f"no cohort {unknown[0]!r}" if unknown else "the suite has none", known))
     calls = _calls(production, mix, names)
     golden = open_golden(suite.golden, suite.golden_file, suite.golden_shown, reading=suite.reading)
-    held = Counter(tuple(cohort_value(case, name) or "" for name in names) for case in golden.open())
+    held = Counter(tuple(cohort_value(case, name) or "" for name in names) for case in golden.outlines())
     cells = sorted(calls, key=lambda cell: (-calls[cell], cell))
     shares, total = [calls[cell] for cell in cells], sum(calls.values())
     return GoldenCoverage(

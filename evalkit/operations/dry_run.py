@@ -72,11 +72,11 @@ def _estimated(planned: Planned, request: Request) -> RunEstimate:
 def _work(planned: Planned, earlier: EarlierRows) -> Work:
     golden, options = planned.prepared.golden, planned.prepared.suite.options
     counts: Counter[str] = Counter()
-    for case, _ in plan(golden.open(), range(options.repeat), chosen=planned.chosen, done=earlier.done):
+    for case, _ in plan(golden.outlines(), range(options.repeat), chosen=planned.chosen, done=earlier.done):
         counts[case.digest] += 1
     budget = planned.prepared.budget
     return Work(
-        open=[(case, counts[case.digest]) for case in golden.open() if case.digest in counts],
+        open=[(case, counts[case.digest]) for case in golden.open(counts.keys())],
         regraded=list(earlier.asked_again()),
         n_cases=golden.n_cases if planned.chosen is None else len(planned.chosen),
         n_done=len(earlier.done),

@@ -67,9 +67,9 @@ def _cases_by_cohort(suite: Suite, names: tuple[str, ...]) -> Mapping[str, int]:
     """Count the cases of a run, overall first, then by cohort in order of their names."""
     golden = open_golden(suite.golden, suite.golden_file, suite.golden_shown, reading=suite.reading)
     sample = suite.options.sample_of(None)
-    chosen = draw(golden.open(), sample, suite.options.seed).digests if sample is not None else None
+    chosen = draw(golden.outlines(), sample, suite.options.seed).digests if sample is not None else None
     n_cases, counts = 0, Counter[str]()
-    for case in golden.open():
+    for case in golden.outlines():
         if chosen is None or case.digest in chosen:
             n_cases += 1
             counts.update(f"{name}={value}" for name in names if (value := cohort_value(case, name)) is not None)

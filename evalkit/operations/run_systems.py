@@ -221,7 +221,7 @@ def _in_order(planned: PlannedSystems, asked: Sequence[_Asked]) -> None:
     prepared, first = planned.prepared, asked[0].planned
     options = prepared.suite.options
     by = next(iter(options.cohorts), "kind")
-    cases = in_random_order(prepared.golden.open(), by, options.seed, first.chosen)
+    cases = in_random_order(prepared.golden.open(first.chosen), by, options.seed, first.chosen)
     for each in asked:
         each.session.cases = lambda: cases
 

@@ -70,16 +70,16 @@ def chosen_cases(prepared: Prepared, selection: Selection) -> tuple[frozenset[st
         raise InputError(Problem("--sample", f"two choices of cases: {selection.partial}", "give one of them"))
     if sample is not None and selection.whole:
         try:
-            drawn = draw(prepared.golden.open(), sample, prepared.suite.options.seed)
+            drawn = draw(prepared.golden.outlines(), sample, prepared.suite.options.seed)
         except ValueError as error:
             place = "--sample" if selection.sample is not None else prepared.suite.lines["sample"] + " sample"
             raise InputError(Problem(place, *what_and_fix(error))) from None
         return drawn.digests, drawn.facts(sample)
-    chosen = select(prepared.golden.open(), selection)
+    chosen = select(prepared.golden.outlines(), selection)
     if chosen is not None and not chosen:
         fix = "see the ids and cohorts in the golden set"
         raise NothingSelected(Problem("", f"{selection.partial} selects no case of {prepared.golden.path}", fix))
-    if unknown := unknown_choices(prepared.golden.open(), selection):
+    if unknown := unknown_choices(prepared.golden.outlines(), selection):
         fix = "fix it, or leave it out"
         what = "no case of the golden set answers to"
         raise NothingSelected(Problem(flag, f"{what} {word!r}", fix) for flag, word in unknown)

@@ -79,7 +79,7 @@ def refuse_unfit(prepared: Prepared, terms: Terms) -> None:
     """
     problems: list[Problem] = []
     if terms.labels:
-        ids = frozenset(case.id for case in prepared.golden.open())
+        ids = frozenset(case.id for case in prepared.golden.outlines())
         problems += label_problems(terms.labels, ids, prepared.metrics)
     problems += _other_scores(prepared, terms)
     if problems:

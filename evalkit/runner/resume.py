@@ -155,7 +155,7 @@ def _wanted(resume: Resume, stored: Manifest | None) -> Collection[str] | None:
     golden = resume.prepared.golden
     if stored is None or stored.golden.sha256 == golden.sha256:
         return None
-    return resume.chosen if resume.chosen is not None else frozenset(case.digest for case in golden.open())
+    return resume.chosen if resume.chosen is not None else frozenset(case.digest for case in golden.outlines())
 
 
 def _read(

@@ -93,7 +93,7 @@ class Session:
         self.prepared, self.watcher, self.stop, self.chosen = prepared, watcher, stop, chosen
         self.paced: Callable[[MakeRow], MakeRow] = lambda make_row: make_row
         """Keeps the planned calls at the pace of the other systems of a run."""
-        self.cases: Callable[[], Iterable[Case]] = prepared.golden.open
+        self.cases: Callable[[], Iterable[Case]] = lambda: prepared.golden.open(chosen)
         """Gives the cases in the order in which they are run."""
         self.folder, self.running, self.earlier = place.folder, place.running, place.earlier
         self.frame, self.done = place.earlier.frame, place.earlier.done
@@ -209,7 +209,7 @@ class Session:
         if self.stop.signal is not None:
             raise Interrupted(self.folder)
         digests = frozenset(digest for digest, _ in killers)
-        for case, repeat in plan(self.prepared.golden.open(), _repeats(killers), chosen=digests, done=()):
+        for case, repeat in plan(self.prepared.golden.open(digests), _repeats(killers), chosen=digests, done=()):
             if ended := killers.get((case.digest, repeat)):
                 reason = f"{QUARANTINED}: processes died while it ran, the last one by itself ({ended})"
                 self._count(self._keep(Row(case=case, repeat=repeat, skipped=reason), journal))
@@ -224,7 +224,7 @@ class Session:
         if old_system is None or terms.baseline is None or not (terms.policy.alternates or terms.asks_both):
             return await self._call(work, make_row, journal)
         n_timed = self.expected if terms.asks_both else MOST_TIMED_CASES
-        timed = drawn(golden.open(), n_timed, options.seed, among=self.chosen)
+        timed = drawn(golden.outlines(), n_timed, options.seed, among=self.chosen)
         async with open_system(old_system, self.prepared) as answer:
             ask_old = answered_and_graded(answer, self._grade(answer))
             with Journal(self.folder.old_rows_file) as old_journal:

@@ -74,7 +74,7 @@ def terms_of_run(
         return terms
     drawing = None if sample is None else _drawing(sample, suite.options.seed)
     former = cases_before(before, suite, prepared.golden, drawing)
-    crowded = _crowded_out(former, drawing(prepared.golden.open())) if drawing is not None and former.drawn else ()
+    crowded = _crowded_out(former, drawing(prepared.golden.outlines())) if drawing is not None and former.drawn else ()
     found = tuple(each for each in (*former.found, *crowded) if each not in terms.amendments)
     return dataclasses.replace(
         terms,
