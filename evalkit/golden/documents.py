@@ -10,7 +10,7 @@ from typing import Any
 
 from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.formats.yaml_text import parse_data
-from evalkit.golden.encoding import is_unmarked_utf16, open_text
+from evalkit.golden.encoding import Undecodable, is_unmarked_utf16, open_text
 from evalkit.golden.header import RawTable
 from evalkit.golden.json_lines import STRICT, UNMARKED, Note, RawRow, Rejected, readable
 from evalkit.golden.names import field_of
@@ -95,10 +95,13 @@ def text_of(path: Path, shown: str, encoding: str | None, fix: str, most: int) -
     """Return the text of a file of at most `most` bytes.
 
     Raises:
-        InputError: it is too large, or not UTF-8.
+        InputError: it is too large, or not in its encoding.
     """
-    with open_text(path, encoding) as file:
-        data = file.read(most + 1)
+    try:
+        with open_text(path, encoding, max_line_bytes=2 * most) as file:  # a document may be one line
+            data = file.read(most + 1)
+    except Undecodable as error:
+        raise InputError(Problem(f"{shown}:{error.line}", str(error), fix)) from None
     if len(data) > most:
         raise InputError(Problem(shown, f"more than {most >> 20} MiB", _INSTEAD))
     if is_unmarked_utf16(data):

@@ -50,7 +50,7 @@ class Undecodable(ValueError):
         self.line = line
 
 
-def open_text(path: Path, encoding: str | None = None) -> BinaryIO:
+def open_text(path: Path, encoding: str | None = None, *, max_line_bytes: int = _LONGEST) -> BinaryIO:
     """Open a text file, `.gz` included, as bytes in UTF-8 without a byte order mark.
 
     UTF-16 and UTF-32 are recognised by their byte order mark. Without one, the bytes are returned unchanged unless
@@ -61,7 +61,7 @@ def open_text(path: Path, encoding: str | None = None) -> BinaryIO:
         OtherKind: it is not text.
         Undecodable: while reading.
     """
-    file = _open(path)
+    file = _open(path, max_line_bytes)
     head = file.peek(_HEAD_BYTES)[:_HEAD_BYTES]  # type: ignore[attr-defined]
     if kind := next((kind for first, kind in _KINDS.items() if head.startswith(first)), None):
         file.close()
@@ -81,10 +81,10 @@ def is_unmarked_utf16(head: bytes) -> bool:
     return zeros in ([False, True, False, True], [True, False, True, False])
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path, max_line_bytes: int) -> BinaryIO:
     if path.suffix == ".gz":
-        return open_packed(path, "pack it again with gzip, or keep it unpacked", max_line_bytes=_LONGEST)
-    return open_file(path, max_line_bytes=_LONGEST, block_bytes=LONG_BLOCK)
+        return open_packed(path, "pack it again with gzip, or keep it unpacked", max_line_bytes=max_line_bytes)
+    return open_file(path, max_line_bytes=max_line_bytes, block_bytes=LONG_BLOCK)
 
 
 class _Recoded(io.RawIOBase):

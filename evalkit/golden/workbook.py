@@ -7,8 +7,10 @@ import importlib.util
 import itertools
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,6 +25,10 @@ from evalkit.text.escaping import cut
 _FOREIGN = "save it in Excel as .xlsx, or as CSV UTF-8"
 _TEXT_OF_FORMULA = "str"
 """Type of a cell whose formula gave an empty text."""
+_MOST_BYTES = 256 << 20
+_MOST_TAGS = 10_000_000
+"""Maximum number of tags in a workbook; a cell has four or five."""
+_BLOCK = 1 << 20
 _COUNTED = 1_000
 """Maximum number of rows to count in a sheet, to propose the longest."""
 _NO_VALUE = Unreadable("a formula without a stored value", "open the file in Excel and save it, or write the value")
@@ -83,7 +89,9 @@ def _precision(value: datetime.datetime | datetime.time) -> str:
 
 
 def _check_size(path: Path, shown: str) -> None:
-    """Reject a file that is not a workbook, or unpacks to a multiple of its size.
+    """Reject a file that is not a workbook, unpacks to a multiple of its size, or holds more cells than can be read.
+
+    openpyxl may read a whole sheet before its first row, so a limit of rows comes too late.
 
     Raises:
         InputError: it is.
@@ -94,16 +102,29 @@ def _check_size(path: Path, shown: str) -> None:
         with zipfile.ZipFile(path) as packed:
             unpacked = sum(each.file_size for each in packed.infolist())
             names = set(packed.namelist())
-    except zipfile.BadZipFile:
+            most = min(_MOST_BYTES, unpacked_limit(path.stat().st_size))
+            n_tags = 0 if unpacked > most else sum(map(partial(_tags, packed), packed.infolist()))
+    except (zipfile.BadZipFile, NotImplementedError, zlib.error, EOFError, RuntimeError):
         what = "a workbook with a password, or of Excel 97 to 2003" if head == b"\xd0\xcf\x11\xe0" else "not a workbook"
         raise InputError(Problem(shown, what, _FOREIGN)) from None
     except OSError as error:
         raise InputError(Problem(shown, f"cannot be read: {error.strerror}", "check the file")) from None
     if "[Content_Types].xml" not in names:
         raise InputError(Problem(shown, "not a workbook", _FOREIGN))
-    if unpacked > unpacked_limit(path.stat().st_size):
-        what = f"it unpacks to {unpacked:,} bytes, more than {MAX_RATIO} times its size"
+    if unpacked > most or n_tags > _MOST_TAGS:
+        size = f"more than {MAX_RATIO} times its size" if most < _MOST_BYTES else f"more than {_MOST_BYTES >> 20} MiB"
+        what = f"it unpacks to {unpacked:,} bytes, {size}" if unpacked > most else "about 2 million cells or more"
         raise InputError(Problem(shown, what, "save a smaller workbook, or CSV UTF-8"))
+
+
+def _tags(packed: zipfile.ZipFile, part: zipfile.ZipInfo) -> int:
+    """Count the tags of a part that is XML, at most one block more than are read."""
+    count = 0
+    if part.filename.endswith((".xml", ".rels")):
+        with packed.open(part) as file:
+            while count <= _MOST_TAGS and (block := file.read(_BLOCK)):
+                count += block.count(b"<")
+    return count
 
 
 def _opened(file: BinaryIO, shown: str, *, values: bool) -> Any:

@@ -99,6 +99,8 @@ def read_source(
     if format is not None:
         raise InputError(Problem(source.shown, f"not a file of {format}", f"it is {WRITTEN_BY[format]}"))
     fix = f"name a file of {', '.join(NAMES[:-1])} or {NAMES[-1]}"
+    if source.kind in ("table", "archive"):
+        fix += "; a table of your own becomes a suite with `evalkit init evals --from FILE`"
     raise InputError(Problem(source.shown, f"no format is recognised in it ({_seen(source)})", fix))
 
 

@@ -87,12 +87,14 @@ class ImportedSystem:
         name: Shown in the suite.
         place: Where it is in the source.
         options: As under `system:` in a suite; `None` if the source says nothing that can be used.
+        messages: The prompt, if it is a chat that only a prompt file can hold: `role` and `content` of each message.
         outputs: Stored outputs; then the suite replays them.
     """
 
     name: str
     place: str
     options: Mapping[str, Any] | None = None
+    messages: tuple[Mapping[str, str], ...] = ()
     outputs: tuple[StoredOutput, ...] = ()
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from evalkit.golden.json_lines import Rejected
+from evalkit.golden.source import WORKBOOKS
 from evalkit.golden.source_file import MAX_VALUES, SourceFile, check_value, count_values, decode_document
 from evalkit.imports.archive import read_members
 from evalkit.imports.collector import Collector
@@ -30,7 +31,7 @@ _CODE = "write a `python` scorer: docs/own-scorers.md"
 def is_log(source: SourceFile) -> bool:
     """Tell whether a file is a log."""
     if source.kind == "archive":
-        return True
+        return source.path.suffix.lower() not in WORKBOOKS
     value = source.value
     return isinstance(value, Mapping) and isinstance(value.get("eval"), Mapping) and "status" in value
 

@@ -81,7 +81,7 @@ def _systems(value: Mapping[str, Any], reader: ReadTests) -> tuple[list[Imported
             reader.lose(place, what, fix)
         variables |= made.variables
         name = provider.label if len(texts) == 1 else f"{provider.label}, prompt {number + 1}"
-        systems.append(ImportedSystem(name=name, place=place, options=made.options))
+        systems.append(ImportedSystem(name=name, place=place, options=made.options, messages=made.messages))
     n_systems = len(providers) * len(texts)
     return systems or [ImportedSystem(name="", place=source.shown)], variables, n_systems
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -9,18 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import InputError
+from evalkit.formats.yaml_text import parse_foreign
 from evalkit.golden.documents import text_of
 from evalkit.golden.json_lines import SAVE_AS_UTF8
 from evalkit.golden.source_file import SourceFile, open_source
 from evalkit.imports.promptfoo_templates import FILE, NotCarried
 from evalkit.imports.promptfoo_tests import FoundTest
 from evalkit.imports.promptfoo_types import ASSERTIONS
+from evalkit.text.numbers import plural
 
 _READ = (".yaml", ".yml", ".json", ".jsonl", ".csv")
-_PROMPTS = (".txt", ".md", ".j2", ".json")
+_PROMPTS = (".txt", ".md", ".j2", ".json", ".yaml", ".yml")
+_CHATS = (".json", ".yaml", ".yml")
 _BETWEEN = re.compile(r"^---[ \t]*$", re.MULTILINE)
 """Separates the prompts of a text file."""
-_MOST_PROMPT_BYTES = 1 << 20
+_MOST_PROMPT_BYTES, _MOST_FILES = 1 << 20, 64
 _EXPECTED = re.compile(r"__expected\d*")
 _ASSERTION = re.compile(
     r"(?P<type>(?:not-)?[a-z][a-z0-9:-]*)(?:\((?P<threshold>[0-9]+(?:\.[0-9]+)?)\))?(?::\s*(?P<value>.*))?", re.DOTALL
@@ -57,22 +62,46 @@ def tests_of(value: Any, config: SourceFile, at: tuple[str | int, ...] = ("tests
 
 
 def prompts_of(name: str, config: SourceFile) -> list[str]:
-    """Return the prompts in a file: texts between lines of `---`, or a list of messages in JSON.
+    """Return the prompts in a file: texts between lines of `---`, or a list of messages in JSON or YAML.
 
     Args:
-        name: what the config has under `prompts`.
+        name: what the config has under `prompts`; with `*` or `?` in it, several files, sorted by name.
         config: the config.
 
     Raises:
-        NotCarried: it is not to be read, or holds no prompt.
+        NotCarried: one of them is not to be read, or holds no prompt.
     """
-    kinds, write = (_PROMPTS, "a text or JSON"), "write the text of the prompt there"
-    path = _path(name.strip().removeprefix(FILE), config.path.resolve().parent, kinds, write)
+    name, folder = name.strip().removeprefix(FILE), config.path.resolve().parent
+    names = _matching(name, folder) if set(name) & set("*?") else [name]
+    return [prompt for each in names for prompt in _prompts_in(each, folder)]
+
+
+def _matching(pattern: str, folder: Path) -> list[str]:
+    """Return the names of the files that match a pattern, such as `prompts/*.txt`.
+
+    Raises:
+        NotCarried: there are none, or too many.
+    """
+    above, slash, last = pattern.rpartition("/")
+    inside = _inside(above or ".", folder)
+    found = sorted(fnmatch.filter(os.listdir(inside), last)) if os.path.isdir(inside) else []
+    if not 0 < len(found) <= _MOST_FILES:
+        what = f"{pattern[:60]!r} matches {plural(len(found), 'file')} beside the config"
+        raise NotCarried(what, f"name 1 to {_MOST_FILES} files; `*` stands for a part of the last name alone")
+    return [f"{above}{slash}{each}" for each in found]
+
+
+def _prompts_in(name: str, folder: Path) -> list[str]:
+    kinds, write = (_PROMPTS, "a text, JSON or YAML"), "write the text of the prompt there"
+    path = _path(name, folder, kinds, write)
     try:
         text = text_of(path, name, None, SAVE_AS_UTF8, _MOST_PROMPT_BYTES)
+        if path.suffix in (".yaml", ".yml"):
+            value, _ = parse_foreign(text.encode(), name, _MOST_PROMPT_BYTES)
+            text = "" if value is None else json.dumps(value, ensure_ascii=False)
     except InputError as error:
         raise NotCarried(error.problems[0].what, error.problems[0].fix) from None
-    found = [text] if path.suffix == ".json" else _BETWEEN.split(text)
+    found = [text] if path.suffix in _CHATS else _BETWEEN.split(text)
     prompts = [prompt.strip() for prompt in found if prompt.strip()]
     if not prompts:
         raise NotCarried(f"{name[:60]!r} is empty", write)
@@ -86,9 +115,13 @@ def _in_file(name: str, config: SourceFile) -> Iterator[FoundTest]:
         NotCarried: it is not to be read: it is code, or outside of the folder of the config.
         InputError: it cannot be read.
     """
-    kinds = _READ, "YAML, JSON, JSON Lines or CSV"
-    path = _path(name.strip().removeprefix(FILE), config.path.resolve().parent, kinds, "write the tests there")
-    source = open_source(path, path.relative_to(config.path.resolve().parent).as_posix())
+    name, folder = name.strip().removeprefix(FILE), config.path.resolve().parent
+    if set(name) & set("*?"):
+        for each in _matching(name, folder):
+            yield from _in_file(each, config)
+        return
+    path = _path(name, folder, (_READ, "YAML, JSON, JSON Lines or CSV"), "write the tests there")
+    source = open_source(path, path.relative_to(folder).as_posix())
     if source.kind != "table" and not isinstance(source.value, list):
         raise NotCarried(f"{source.shown} holds no list of tests", "write one test after the other in it")
     for number, row in enumerate(source.rows):
@@ -105,14 +138,24 @@ def _path(name: str, folder: Path, kinds: tuple[tuple[str, ...], str], write: st
     if not name.lower().endswith(suffixes) or "://" in name or set(name) & set("*?[\0"):
         what = f"{name[:60]!r} is not the name of a file in {spoken}"
         raise NotCarried(what, f"{write}; an import runs nothing and fetches nothing")
+    path = _inside(name, folder)
+    if not os.path.isfile(path):  # also false for a name that is too long
+        raise NotCarried(f"there is no file {name[:60]!r} beside the config", "correct the name")
+    return path
+
+
+def _inside(name: str, folder: Path) -> Path:
+    """Return the path of something beside the config, which need not be there.
+
+    Raises:
+        NotCarried: it is outside of the folder.
+    """
     try:
         path = (folder / name).resolve()
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError, ValueError):
         path = folder.parent
     if not path.is_relative_to(folder):
         raise NotCarried(f"{name[:60]!r} is outside of the folder of the config", "copy it beside the config")
-    if not os.path.isfile(path):  # also false for a name that is too long
-        raise NotCarried(f"there is no file {name[:60]!r} beside the config", "correct the name")
     return path
 
 

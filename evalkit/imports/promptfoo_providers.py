@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from evalkit.errors import InputError
+from evalkit.formats.yaml_text import parse_foreign
 from evalkit.imports.promptfoo_templates import NotCarried, renamed, with_environment
+from evalkit.systems.prompt import MAX_BYTES, ROLES
 from evalkit.systems.secrets import is_secret_name, looks_secret, names_in
 
 _VENDORS = {
@@ -65,12 +68,14 @@ class Made:
         notes: What is not carried over, and the fix.
         variables: Environment variable -> what it holds.
         reads: Field that a program reads the filled prompt from, if that is more than the input.
+        messages: The prompt, if it is a chat that only a prompt file can hold.
     """
 
     options: dict[str, Any]
     notes: list[tuple[str, str]] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
     reads: str = INPUT
+    messages: tuple[Mapping[str, str], ...] = ()
 
 
 def read_provider(value: Any, place: str) -> Provider:
@@ -134,7 +139,8 @@ def _chat(provider: Provider, vendor: str, rest: str, prompt: Any, fields: Mappi
     model = model if colon else kind
     if not model:
         raise NotCarried(f"the provider {provider.id[:60]!r} names no model", _FIX)
-    made = Made({"chat": f"{vendor}/{model}", **_prompted(prompt, fields)})
+    made = Made({"chat": f"{vendor}/{model}"})
+    _set_prompt(made, prompt, fields)
     known = {"temperature": "temperature", "max_tokens": "max_tokens", "apiKeyEnvar": "api_key_env"}
     parameters: dict[str, Any] = {}
     for key, value in provider.config.items():
@@ -170,31 +176,36 @@ def _key_name(value: Any, vendor: str) -> str:
     return names[0] if names else names_in(str(value))[0] if names_in(str(value)) else f"{vendor.upper()}_API_KEY"
 
 
-def _prompted(prompt: Any, fields: Mapping[str, str]) -> dict[str, Any]:
+def _set_prompt(made: Made, prompt: Any, fields: Mapping[str, str]) -> None:
+    """Set the prompt: in the options, if it is a user message, alone or after a text for all cases."""
     messages = _messages(prompt)
     if messages is None:
-        text = renamed(str(prompt), fields)
-        return {} if text == "{{input}}" else {"prompt": text}
+        messages = [{"role": "user", "content": str(prompt)}]
     roles = [message.get("role") for message in messages]
-    if roles not in (["user"], ["system", "user"], ["developer", "user"]):
-        raise NotCarried("the prompt is a chat of several turns", "write the earlier turns into the input of the rows")
-    texts = [each["content"] for each in messages if isinstance(each.get("content"), str)]
-    if len(texts) < len(messages):
+    if roles[-1] != "user" or not all(role in ROLES for role in roles):
+        raise NotCarried("the prompt is a chat that does not end with the user", "end it with the user's message")
+    if not all(isinstance(each.get("content"), str) for each in messages):
         raise NotCarried("the prompt has parts that are not text", "write it as text")
-    made: dict[str, Any] = {}
-    if len(texts) == 2:
-        made["system_prompt"] = renamed(texts[0], {})
-    text = renamed(texts[-1], fields)
-    return made if text == "{{input}}" else {**made, "prompt": text}
+    texts = [renamed(each["content"], fields) for each in messages]
+    if roles in (["system", "user"], ["developer", "user"]) and "{{" not in texts[0]:
+        made.options["system_prompt"] = texts[0]
+    elif len(texts) > 1:
+        made.messages = tuple({"role": str(role), "content": text} for role, text in zip(roles, texts, strict=True))
+        if not any("{{" in text for text in texts):
+            raise NotCarried("the prompt has no variable", "name one in it, so that each case sends its own")
+        return
+    if texts[-1] != "{{input}}":
+        made.options["prompt"] = texts[-1]
 
 
 def _messages(prompt: Any) -> list[Mapping[str, Any]] | None:
     """Return the chat that a prompt is, or `None` for a text."""
     value = prompt
-    if isinstance(prompt, str) and prompt.lstrip().startswith("["):
+    if isinstance(prompt, str) and prompt.lstrip().startswith(("[", "- role:")):
         try:
-            value = json.loads(prompt)
-        except (ValueError, RecursionError):
+            in_json = prompt.lstrip().startswith("[")
+            value = json.loads(prompt) if in_json else parse_foreign(prompt.encode(), "the prompt", MAX_BYTES)[0]
+        except (InputError, ValueError, RecursionError):
             return None
     if isinstance(value, list) and value and all(isinstance(each, Mapping) and "role" in each for each in value):
         return value

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from evalkit.formats.tool_calls import read_calls
 from evalkit.golden.source_file import SourceFile
 from evalkit.imports.ids_and_fields import is_number, own_field
 from evalkit.imports.imported import Imported, ImportedSystem, PersonsLabel, StoredOutput
@@ -148,6 +149,8 @@ def _stored(row: Mapping[str, Any], place: str, case_id: str, repeat: int) -> St
         text = str(error or "no output")[:2000]
         return StoredOutput(place=place, case_id=case_id, repeat=repeat, failure=text, recorded=recorded)
     output: dict[str, Any] = {"text": answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)}
+    if (calls := _calls(answer)) is not None:
+        output["tool_calls"] = calls
     messages = mapping_of(response.get("metadata")).get("messages") or mapping_of(row.get("metadata")).get("messages")
     if isinstance(messages, list) and messages:
         output["messages"] = messages
@@ -156,6 +159,17 @@ def _stored(row: Mapping[str, Any], place: str, case_id: str, repeat: int) -> St
     if usage := _usage(row, response):
         output["usage"] = usage
     return StoredOutput(place=place, case_id=case_id, repeat=repeat, output=output, recorded=recorded)
+
+
+def _calls(answer: Any) -> list[Any] | None:
+    """Return the tool calls that an output is: those of OpenAI, or a message with them; `None` for another output."""
+    calls = answer.get("tool_calls") if isinstance(answer, Mapping) else answer
+    if not isinstance(calls, list) or not all(isinstance(each, Mapping) and "function" in each for each in calls):
+        return None
+    try:
+        return calls if read_calls("tool_calls", calls) else None
+    except ValueError:
+        return None
 
 
 def _usage(row: Mapping[str, Any], response: Mapping[str, Any]) -> dict[str, Any]:

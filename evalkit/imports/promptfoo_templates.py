@@ -88,9 +88,10 @@ def renamed(text: str, fields: Mapping[str, str]) -> str:
 
     def rename(found: re.Match[str]) -> str:
         name = _plain(found[1])
-        if name not in fields:
+        first, point, rest = name.partition(".")
+        if first not in fields:
             raise NotCarried(f"`{{{{{name}}}}}` is not a variable of the tests", "write the value into the prompt")
-        return f"{{{{{fields[name]}}}}}"
+        return f"{{{{{fields[first]}{point}{rest}}}}}"
 
     return _SLOT.sub(rename, _without_blocks(text))
 

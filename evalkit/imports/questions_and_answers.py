@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evalkit.imports.ids_and_fields import own_field
+from evalkit.traces.attributes import words_of
 from evalkit.traces.texts import ANSWERS, QUESTIONS
 
 _QUESTIONS = (*QUESTIONS, "messages")
@@ -31,14 +32,25 @@ def text_or_chat(value: Any) -> Any:
 
 
 def chat_message(value: Any) -> dict[str, Any] | None:
-    """Return a message of LangChain, serialised or plain, in our form; `None` if it is not one."""
+    """Return a message of LangChain, serialised, plain or a pair, in our form; `None` if it is not one."""
+    if isinstance(value, list) and len(value) == 2:
+        value = {"role": value[0], "content": value[1]}
     if not isinstance(value, Mapping):
         return None
     inner = value.get("data") if isinstance(value.get("data"), Mapping) else value
     role = value.get("role", value.get("type"))
     content = inner.get("content") if isinstance(inner, Mapping) else None
+    if (
+        isinstance(content, list)
+        and content
+        and all(isinstance(part, Mapping) and part.get("type") == "text" for part in content)
+    ):
+        content = words_of(content)
     kind = _TYPES.get(role) if isinstance(role, str) else None
-    return {"role": kind, "content": content} if kind is not None and isinstance(content, str) else None
+    if kind is None or not isinstance(content, str):
+        return None
+    more = {name: inner[name] for name in ("tool_calls", "tool_call_id") if inner.get(name)}
+    return {"role": kind, "content": content, **more}
 
 
 def answer_text(outputs: Any) -> str | None:
@@ -56,5 +68,7 @@ def answer_text(outputs: Any) -> str | None:
             and (last := chat_message(messages[-1]))
         ):
             value = last["content"]
+        elif (said := chat_message(value)) is not None:
+            value = said["content"]
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return json.dumps(outputs, ensure_ascii=False)

@@ -113,14 +113,45 @@ def _named(tables: Sequence[ResultTable], both: Sequence[str], asked: str | None
             numbered = all(_is_unique(table, (name, number)) and table.is_complete(number) for table in tables)
             if numbered and (repeat or _asks_the_same(tables, both, name)):
                 _refuse_many(tables, name)
+                _refuse_systems(tables, name, repeat)
                 return CaseColumns(id=name, repeat=number)
-    texts = [] if asked or repeat else [name for name in INPUT_NAMES if name in both]
+    named = [] if asked or repeat else [name for name in INPUT_NAMES if name in both]
+    texts = [name for name in named if all(table.is_complete(name) for table in tables)]
     for name in texts:
-        if all(table.is_complete(name) and _is_unique(table, (name,)) for table in tables):
+        if all(_is_unique(table, (name,)) for table in tables):
             return CaseColumns(id=name, is_text=True)
     if not complete:
+        for name in texts:
+            _refuse_systems(tables, name, repeat)
+            for number in repeats:
+                if all(_is_unique(table, (name, number)) and table.is_complete(number) for table in tables):
+                    _refuse_many(tables, name)
+                    return CaseColumns(id=name, is_text=True, repeat=number)
         raise InputError(_no_id(tables, both, wanted, asked))
     return _repeating(tables, both, complete[0], repeat)
+
+
+def _refuse_systems(tables: Sequence[ResultTable], name: str, repeat: str | None) -> None:
+    """Refuse rows of one case that a column tells apart as those of several systems, which are no repeats."""
+    if repeat:
+        return
+    for table in tables:
+        texts = table.texts(name)
+        for each in [each for each in SYSTEM_NAMES if each in table.names and each != name]:
+            values = table.texts(each)
+            pairs = {(text, value) for text, value in zip(texts, values, strict=True) if value}
+            if len(pairs) > len({text for text, _ in pairs}):
+                raise InputError(_several(tables, table, each))
+
+
+def _several(tables: Sequence[ResultTable], table: ResultTable, column: str) -> Problem:
+    first, second, *_ = values = list(dict.fromkeys(value for value in table.texts(column) if value))
+    before, after = tables
+    if before.shown != after.shown and all(first in each.texts(column) for each in tables if column in each.names):
+        second = first  # of two files, the same system is compared
+    own = table.names[column]
+    line = f"--system {quoted(own)} --before {quoted(first)} --after {quoted(second)}"
+    return Problem(table.shown, f"rows of {len(values)} systems in the column {own!r}", f"compare two of them: {line}")
 
 
 def _refuse_many(tables: Sequence[ResultTable], name: str) -> None:
@@ -163,13 +194,7 @@ def _repeating(tables: Sequence[ResultTable], both: Sequence[str], name: str, re
     """
     table = next(table for table in tables if not _is_unique(table, (name,)))
     own = table.names[name]
-    systems = [each for each in SYSTEM_NAMES if each in table.names and each != name]
-    telling = [each for each in systems if len(set(table.texts(each))) > 1 and _is_unique(table, (name, each))]
-    if telling:
-        values = list(dict.fromkeys(table.texts(telling[0])))
-        what = f"{len(values)} systems in the column {table.names[telling[0]]!r}, with one row each for an id"
-        line = f"--system {quoted(table.names[telling[0]])} --before {quoted(values[0])}"
-        raise InputError(Problem(table.shown, what, f"compare two of them: {line} --after {quoted(values[1])}"))
+    _refuse_systems(tables, name, repeat)
     counts = [Counter(each.texts(name)) for each in tables]
     even = all(len(set(count.values())) == 1 for count in counts) and not repeat
     if even and max(max(count.values()) for count in counts) <= MOST_REPEATS and _asks_the_same(tables, both, name):

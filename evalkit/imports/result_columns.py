@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from evalkit.aggregate.statuses import is_derived
 from evalkit.errors import InputError, Problem, noting
-from evalkit.imports.result_case_columns import CaseColumns, choose_cases
+from evalkit.imports.result_case_columns import ID_NAMES, CaseColumns, choose_cases
 from evalkit.imports.result_cells import Grade, NotAGrade, is_letters, is_pass_fail, read_grade
 from evalkit.imports.result_flags import ColumnFlags, refuse_uncompared, refuse_unknown
 from evalkit.imports.result_names import more_is_better
@@ -165,7 +165,7 @@ class _Grades:
             if unread:
                 self.problems += self.read(unread[0])[1][:1]
                 return ()
-            numeric = [name for name in both if self.is_numeric(name)]
+            numeric = sorted(filter(self.is_numeric, both), key=_is_hardly_a_grade)
             fix = f"name it: --metric {quoted(after.names[numeric[0]])}" if numeric else "name it: --pass COLUMN"
             self.problems.append(Problem(after.shown, what, fix))
         found = [self._column(name) for name in names]
@@ -273,6 +273,11 @@ class _Grades:
             what = f"the column {own!r} holds {outside:g}, outside {stated[0]:g} .. {stated[1]:g}"
             self.problems.append(Problem("--scale", what, "write the range that the scores can have"))
         return stated
+
+
+def _is_hardly_a_grade(name: str) -> bool:
+    """Tell whether a column of numbers is rather an id, a time or a cost."""
+    return name in ID_NAMES or more_is_better(name) is False
 
 
 def _is_grade_name(name: str, table: ResultTable) -> bool:

@@ -32,11 +32,27 @@ def nested_rows(file: Path, shown: str, encoding: str | None) -> list[RawRow] | 
         return None
     if not isinstance(value, Mapping):
         return None
+    if (columns := _columns_of(value)) is not None:
+        return [(line, dict(zip(columns, cells, strict=True))) for line, cells in rows_within(text, ("data",))]
     found = list(_lists(value))
     if len(found) > 1:
         listed = " and ".join(f"`{'.'.join(path)}`" for path in found)
         raise InputError(Problem(f"{shown}:1", f"several lists hold rows: {listed}", "keep one list of rows"))
     return list(rows_within(text, found[0])) if found else None
+
+
+def _columns_of(value: Mapping[str, Any]) -> list[str] | None:
+    """Return the columns of a table that pandas wrote with `orient="split"`; `None` for another object."""
+    columns, data = value.get("columns"), value.get("data")
+    if (
+        not isinstance(columns, list)
+        or not isinstance(data, list)
+        or not data
+        or len({*map(str, columns)}) < len(columns)
+    ):
+        return None
+    named = all(isinstance(name, str) for name in columns)
+    return columns if named and all(isinstance(row, list) and len(row) == len(columns) for row in data) else None
 
 
 def _lists(value: Mapping[str, Any], depth: int = 1) -> Iterator[tuple[str, ...]]:

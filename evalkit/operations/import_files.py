@@ -11,7 +11,7 @@ from typing import Any
 
 from evalkit.formats.yaml_flow import flow
 from evalkit.imports.imported import FoundScorer, Imported, ImportedCase, ImportedSystem, StoredOutput
-from evalkit.operations.import_systems import together
+from evalkit.operations.import_systems import options_of, prompt_files, together
 from evalkit.text.escaping import on_one_line
 from evalkit.text.numbers import plural
 
@@ -56,7 +56,7 @@ def files_of(imported: Imported, source: str, counts_of: Mapping[str, tuple[int,
     several = together(imported.systems)
     for at, system in enumerate(imported.systems[:1] if several else imported.systems):
         files[_numbered(SUITE, at)] = _suite(imported, system, at, source, rows)
-    files |= several.files if several else {}
+    files |= several.files if several else prompt_files(imported.systems)
     files[GOLDEN] = _json_lines(rows)
     for at, system in enumerate(imported.systems):
         if system.outputs:
@@ -116,6 +116,7 @@ def _json_lines(rows: Iterable[Mapping[str, Any]]) -> str:
 def _suite(imported: Imported, system: ImportedSystem, at: int, source: str, rows: list[dict[str, Any]]) -> str:
     repeats = 1 + max((each.repeat for each in system.outputs), default=0)
     several = together(imported.systems)
+    options = options_of(system, prompt_files(imported.systems))
     name = imported.name if several or len(imported.systems) == 1 else f"{imported.name} / {system.name}"
     replayed = {"replay": _numbered(ANSWERS, at)}
     scorers = _scorers(imported, system, rows)
@@ -125,7 +126,7 @@ def _suite(imported: Imported, system: ImportedSystem, at: int, source: str, row
         f"name: {flow(on_one_line(name)[:200])}",
         *([f"description: {flow(imported.description)}"] if imported.description else []),
         f"golden: {GOLDEN}",
-        *(several.lines if several else (f"system: {flow(replayed if system.outputs else system.options or _STUB)}",)),
+        *(several.lines if several else (f"system: {flow(replayed if system.outputs else options or _STUB)}",)),
         *([f"release: {flow(several.names)}"] if several and decides else []),
         *([f"judge: {flow(imported.judge)}"] if imported.judge else []),
         *([f"conversation: {flow(_conversation(system, rows))}"] if imported.conversation else []),

@@ -24,7 +24,7 @@ from evalkit.scorers.base import (
     WithoutText,
 )
 from evalkit.scorers.custom.returned import read_own
-from evalkit.suite.model import Fold, Over, When
+from evalkit.suite.model import Fold, Over, When, has_field
 from evalkit.text.values import one_line, shown
 from evalkit.types import Case, Concern, Metric, Output, Score, Unscored
 
@@ -83,6 +83,11 @@ class Grader:
         """Return True if the suite applies this scorer to `case`."""
         return self.when is None or self.when.matches(case, turn_cases(case) if self.over == "turn" else ())
 
+    def asked_of_turns(self, case: Case) -> frozenset[str]:
+        """Return the fields of `when: {has: ...}` that only turns have; a turn without them is not graded."""
+        has = () if self.when is None else self.when.has
+        return frozenset(name for name in has if not has_field(case, name))
+
 
 def grade_all(graders: Sequence[Grader], again: AskAgain | None = None) -> GradeAll:
     """Return a function that grades one output of one repeat with every grader, by metric name.
@@ -116,7 +121,8 @@ async def _graded(
     async def sound(case: Case, output: Output, repeat: int) -> Iterator[Grade]:
         return await _asked(grader, partial(score, case, output, repeat), expected)
 
-    return iter(await over_turns(sound, grader.scorer.needs, expected, grader.fold)(case, output, repeat))
+    needs = grader.scorer.needs | grader.asked_of_turns(case)
+    return iter(await over_turns(sound, needs, expected, grader.fold)(case, output, repeat))
 
 
 async def _asked(

@@ -84,7 +84,10 @@ def _misspelt(case: Case, graders: Sequence[Grader]) -> Iterator[Problem]:
 
 def _seen(grader: Grader, case: Case) -> Sequence[Case]:
     """Return the cases that a scorer gets for one row: its turns, if it grades those."""
-    return turn_cases(case) if grader.over == "turn" else (case,)
+    if grader.over != "turn":
+        return (case,)
+    asked = grader.asked_of_turns(case)
+    return [seen for seen in turn_cases(case) if all(has_field(seen, name) for name in asked)]
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 
 from evalkit.errors import InputError, Problem
 from evalkit.formats.fields import parse_json
-from evalkit.golden.encoding import OtherKind, open_text
+from evalkit.golden.encoding import OtherKind, Undecodable, open_text
 from evalkit.golden.source_file import SourceFile, open_source
 from evalkit.traces.answers import TracedAnswer, read_answers
 from evalkit.traces.langsmith import RUN_KEYS, holds_runs
@@ -33,7 +33,7 @@ def is_traces(path: Path) -> bool:
             if _BEGINNING.match(head) is not None:
                 return True
             return _is_run(head + file.readline(_MOST_LINE)) or (_is_list(head) and holds_runs(_opened(path)))
-    except (OSError, OtherKind, InputError):
+    except (OSError, OtherKind, Undecodable, InputError):
         return False  # reported by whoever reads the file
 
 

@@ -214,6 +214,22 @@ def test_a_damaged_workbook_is_named(tmp_path: Path) -> None:
     assert "more than 400 times its size" in problems_of(tmp_path / "bomb.xlsx")[0]
 
 
+@pytest.mark.parametrize(
+    ("cell", "said"), [(b"<row/>", "about 2 million cells or more"), (b" " * 20, "it unpacks to .* more than 1 MiB")]
+)
+def test_a_sheet_without_end_is_refused_before_it_is_parsed(
+    tmp_path: Path, cell: bytes, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader of workbooks may read a whole sheet before its first row."""
+    limits = {"_MOST_BYTES": 1 << 20, "_MOST_TAGS": 50_000, "_opened": None}
+    for name, value in limits.items():
+        monkeypatch.setattr(f"evalkit.golden.workbook.{name}", value)
+    with zipfile.ZipFile(tmp_path / "g.xlsx", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("[Content_Types].xml", "")
+        packed.writestr("xl/worksheets/sheet1.xml", cell * 60_000)
+    assert re.search(said, problems_of(tmp_path / "g.xlsx")[0])
+
+
 def test_without_openpyxl_the_fix_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The extra is named before anything is imported."""
     known = importlib.util.find_spec

@@ -14,6 +14,7 @@ from import_lab import import_text
 from samples import SAMPLES, TEXTS, text_of
 
 from evalkit.errors import InputError
+from evalkit.systems.replayed_traces import is_traces
 
 ALL = {**SAMPLES, **TEXTS}
 ODD: tuple[Any, ...] = (
@@ -125,6 +126,18 @@ def test_bytes_that_are_not_utf_8_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(b'{"a":\n "\xff"}')
     with pytest.raises(InputError, match=r"a.json:2: not UTF-8 \(byte 0xff"):
         import_text_of(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.json", '{"a":\n 1}'), ("a.jsonl", '{"a": 1}\n{"a": 2}'), ("a.yaml", "a:\n  b"), ("a.csv", "a,b\n1,2")],
+)
+def test_utf_16_that_is_cut_inside_a_character_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    """With its line, for every format; a replay reads the same files, and says the same."""
+    (tmp_path / name).write_bytes(text.encode("utf-16")[:-1])
+    with pytest.raises(InputError, match=rf"{name}:2: not utf-16 \(truncated data\)"):
+        import_text_of(tmp_path / name)
+    assert not is_traces(tmp_path / name)
 
 
 def import_text_of(file: Path) -> None:

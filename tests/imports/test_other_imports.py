@@ -113,6 +113,26 @@ def test_langsmith_examples(tmp_path: Path) -> None:
     assert [place for place, _ in made.losses] == ["examples.jsonl:2 attachments"]
 
 
+def test_langsmith_examples_in_the_forms_of_langchain(tmp_path: Path) -> None:
+    """Pairs, serialised messages and parts of text are chats; an answer may be a message; calls are kept."""
+    call = {"name": "get", "args": {"id": 1}, "id": "c1", "type": "tool_call"}
+    made = import_text(tmp_path, "examples.jsonl", lines(
+        {"id": "a", "dataset_id": "d", "inputs": {"messages": [["human", "Hi"], ["ai", "Yes?"], ["human", "Go"]]},
+         "outputs": {"output": {"type": "ai", "data": {"content": "Done"}}}},
+        {"id": "b", "dataset_id": "d", "outputs": None, "inputs": {"messages": [
+            {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+            {"type": "ai", "data": {"content": "", "tool_calls": [call]}},
+            {"type": "tool", "data": {"content": "1", "tool_call_id": "c1"}}, {"role": "user", "content": "Go"}]}},
+        {"id": "c", "dataset_id": "d", "outputs": None, "inputs": {"messages": [["x", "y"], ["human", "z"]]}},
+    ))  # fmt: skip
+    first, second, third = made.golden
+    assert [turn["content"] for turn in first["input"]] == ["Hi", "Yes?", "Go"]
+    assert first["reference"] == "Done"
+    assert [turn["role"] for turn in second["input"]] == ["user", "assistant", "tool", "user"]
+    assert second["input"][1]["tool_calls"] == [call]
+    assert third["input"] == '[["x", "y"], ["human", "z"]]'
+
+
 def test_langsmith_runs(tmp_path: Path) -> None:
     """A root run is a stored output, with the runs below it as steps; its tokens count once."""
     made = import_text(tmp_path, "runs.jsonl", lines(*RUNS))

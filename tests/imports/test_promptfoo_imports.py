@@ -433,7 +433,7 @@ def test_a_provider_becomes_a_system(tmp_path: Path, provider: Any, system: dict
         ({"providers": [{"a": 1, "b": 2}]}, "a provider without an id"),
         ({"providers": ["exec:no-such-program-here x"]}, "no program 'no-such-program-here' that can be run"),
         ({"providers": ["openai:m"], "prompts": ["file://p.txt"]}, "there is no file 'p.txt' beside the config"),
-        ({"providers": ["openai:m"], "prompts": ["prompts/p.py"]}, "is not the name of a file in a text or JSON"),
+        ({"providers": ["openai:m"], "prompts": ["prompts/p.py"]}, "is not the name of a file in a text, JSON or YAML"),
         ({"providers": ["openai:m"], "prompts": ["file://../p.txt"]}, "is outside of the folder of the config"),
         ({"providers": ["openai:m"], "prompts": ["{{ a | b }}"]}, "`{{a | b}}` uses more of Nunjucks"),
         (
@@ -468,7 +468,7 @@ def test_prompts_in_files_are_those_of_the_systems(tmp_path: Path) -> None:
     prompts = ["file://p/two.txt", "p/talk.json", "file://p/empty.md"]
     change = {"prompts": prompts, "providers": ["openai:m"]}
     made = import_text(tmp_path, "c.json", {**config_of({"type": "contains", "value": "a"}), **change})
-    assert made.losses == [("c.json prompts[2]", "'file://p/empty.md' is empty")]
+    assert made.losses == [("c.json prompts[2]", "'p/empty.md' is empty")]
     assert made.counts["system"] == (4, 3)
     written = sorted(file.name for file in (made.folder / "prompts").iterdir())
     assert written == ["prompt-1.md", "prompt-2.md", "prompt-3.json"]
@@ -487,6 +487,86 @@ def test_a_prompt_in_a_file_is_listed_once_at_its_own_place(tmp_path: Path) -> N
         ("c.json providers[2]", "the provider 'file://p.js' runs a file"),
     ]
     assert made.counts["system"] == (9, 2)
+
+
+def test_a_chat_with_variables_before_its_last_message_is_a_prompt_file(tmp_path: Path) -> None:
+    """In a system message or in earlier turns, in JSON or YAML; with other providers it stays beside the suite too."""
+    (tmp_path / "p").mkdir()
+    steps = [{"role": "system", "content": "Answer in {{place}}."}, {"role": "user", "content": "{{question}}"}]
+    shots = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}, steps[1]]
+    (tmp_path / "p" / "a.json").write_text(json.dumps(steps), encoding="utf-8")
+    (tmp_path / "p" / "b.yaml").write_text(yaml.safe_dump(shots), encoding="utf-8")
+    (tmp_path / "p" / "c.txt").write_text("In {{place}}: {{question}}", encoding="utf-8")
+    tests = [{"vars": {"question": "When?", "place": "Ulm"}, "assert": [{"type": "contains", "value": "a"}]}]
+    config = {"prompts": ["file://p/*"], "providers": ["openai:m", "openai:n"], "tests": tests}
+    made = import_text(tmp_path, "c.json", config)
+    assert made.losses == []
+    files = ["prompts/prompt-1.json", "prompts/prompt-2.json", "prompts/prompt-3.md"]
+    assert made.suite["matrix"] == {"model": ["openai/m", "openai/n"], "prompt": files}
+    first = [steps[0], {"role": "user", "content": "{{input}}"}]
+    assert json.loads(made.read(files[0])) == first
+    assert [each["content"] for each in json.loads(made.read(files[1]))] == ["Hi", "Hello", "{{input}}"]
+    providers = ["openai:m", {"id": "openai:n", "config": {"temperature": 0}}]
+    made = import_text(tmp_path, "d.json", {**config, "providers": providers}, "named")
+    assert made.suite["systems"]["openai:m, prompt 2"] == {"chat": "openai/m", "prompt_file": files[1]}
+    assert json.loads(made.read(files[0])) == first
+    made = import_text(tmp_path, "e.json", {**config, "prompts": [steps], "providers": ["openai:m"]}, "one")
+    assert made.suite["system"] == {"chat": "openai/m", "prompt_file": files[0]}
+
+
+def test_a_variable_of_a_mapping_and_a_chat_in_yaml(tmp_path: Path) -> None:
+    """A prompt may name a part of a variable; a text that begins with `- role:` is a chat, as promptfoo reads it."""
+    talk = "- role: system\n  content: You serve {{user.name}}\n- role: user\n  content: '{{question}}'\n"
+    tests = [{"vars": {"question": "When?", "user": {"name": "Bo"}}, "assert": [{"type": "contains", "value": "a"}]}]
+    config = {"prompts": ["For {{user.name}}: {{question}}", talk], "providers": ["openai:m"], "tests": tests}
+    made = import_text(tmp_path, "c.json", config)
+    assert made.losses == []
+    assert made.read("prompts/prompt-1.md") == "For {{var_user.name}}: {{input}}\n"
+    assert [each["content"] for each in json.loads(made.read("prompts/prompt-2.json"))] == [
+        "You serve {{var_user.name}}", "{{input}}",
+    ]  # fmt: skip
+
+
+def test_tests_of_several_files_are_named_by_a_pattern(tmp_path: Path) -> None:
+    """In the order of their names."""
+    for name in ("b", "a"):
+        (tmp_path / f"{name}.yaml").write_text(f"- vars: {{question: {name}?}}\n", encoding="utf-8")
+    config = {"prompts": ["{{question}}"], "providers": ["openai:m"], "tests": "file://*.yaml"}
+    assert [row["input"] for row in import_text(tmp_path, "c.json", config).golden] == ["a?", "b?"]
+
+
+def test_an_output_of_tool_calls_reports_them(tmp_path: Path) -> None:
+    """As promptfoo stores the calls of OpenAI: a list, or the message; another list is a text."""
+    calls = [{"id": "c", "type": "function", "function": {"name": "get", "arguments": '{"a": 1}'}}]
+    odd = [{"function": {"name": 7}}]
+    outputs = [calls, {"role": "assistant", "content": "x", "tool_calls": calls}, odd, [{"a": 1}], []]
+    result = {"promptIdx": 0, "provider": {"id": "p"}, "success": True, "score": 1, "testCase": {"assert": []}}
+    rows = [
+        {**result, "testIdx": at, "vars": {"question": f"q{at}"}, "response": {"output": output}}
+        for at, output in enumerate(outputs)
+    ]
+    made = import_text(tmp_path, "r.json", {"results": {"version": 3, "results": rows}, "evalId": "e"})
+    assert [each["output"].get("tool_calls") for each in made.answers] == [calls, calls, None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "what"),
+    [
+        ("file://p/*.txt", "'p/*.txt' matches 0 files beside the config"),
+        ("file://../*.txt", "'..' is outside of the folder of the config"),
+        ("file://*/a.txt", "matches 0 files"),
+        ([{"role": "user", "content": "{{question}}"}, {"role": "assistant", "content": "Hm"}], "does not end with"),
+        ([{"role": "tool", "content": "4"}, {"role": "user", "content": "{{question}}"}], "does not end with the user"),
+        ([{"role": "user", "content": "A"}, {"role": "user", "content": "B"}], "the prompt has no variable"),
+        ([{"role": "user", "content": [{"type": "text"}]}], "parts that are not text"),
+    ],
+    ids=str,
+)
+def test_a_chat_or_pattern_that_cannot_be_carried_is_listed(tmp_path: Path, prompt: Any, what: str) -> None:
+    """With the reason; no file outside of the folder of the config is looked for."""
+    change = {"prompts": [prompt], "providers": ["openai:m"]}
+    made = import_text(tmp_path, "c.json", {**config_of({"type": "contains", "value": "a"}), **change})
+    assert what in " ".join(said for _, said in made.losses)
 
 
 def test_a_case_that_cannot_be_carried_is_listed(tmp_path: Path) -> None:

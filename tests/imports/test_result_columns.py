@@ -235,8 +235,57 @@ def test_rows_of_several_systems_are_not_repeats(tmp_path: Path) -> None:
     """A column that tells the rows of an id apart is named, with the line to copy."""
     rows = [{"id": f"{i}", "model": model, "score": i} for i in range(3) for model in ("small", "large")]
     (problem,) = refused(tmp_path, rows)
-    assert problem.startswith("before.csv: 2 systems in the column 'model', with one row each for an id; compare two")
-    assert "--system model --before small --after large" in problem
+    assert problem.startswith("before.csv: rows of 2 systems in the column 'model'; compare two of them: ")
+    assert problem.endswith("--system model --before small --after small")  # two files: a system with itself
+
+
+@pytest.mark.parametrize("repeat", [{}, {"repeat": 0}, {"run": 0}])
+def test_repeats_of_several_systems_are_not_repeats_of_one(tmp_path: Path, repeat: dict[str, int]) -> None:
+    """Numbered or not, by id or by text: the rows of two models are never averaged as one."""
+    rows = [
+        {"id": f"{i}", **{name: e for name in repeat}, "model": model, "input": f"q{i}", "score": i + e}
+        for i in range(3) for model in ("small", "large") for e in range(2)
+    ]  # fmt: skip
+    numbered = [{**row, **{name: at % 4 for name in repeat}} for at, row in enumerate(rows)]
+    for given in (rows, numbered, [{key: row[key] for key in row if key != "id"} for row in rows]):
+        assert "rows of 2 systems in the column 'model'" in refused(tmp_path, given)[-1]
+    of_one = [{key: row[key] for key in row if key != "id"} for row in rows if row["model"] == "small"]
+    if repeat:
+        found = chosen(tmp_path, of_one).cases
+        assert (found.id, found.is_text, found.repeat) == ("input", True, *repeat)
+        assert chosen(tmp_path, numbered, repeat=next(iter(repeat))).cases.repeat == next(iter(repeat))
+
+
+def test_a_flag_is_proposed_for_a_column_that_may_be_a_grade(tmp_path: Path) -> None:
+    """An id or a time is the last guess."""
+    rows = [{"id": i, "latency": 1.5, "helpful": i / 10} for i in range(3)]
+    assert refused(tmp_path, rows)[0].endswith("name it: --metric helpful")
+
+
+def test_a_table_of_pandas_with_its_columns_apart_is_read(tmp_path: Path) -> None:
+    """As `to_json(orient="split")` and MLflow's `eval_results_table.json` are; rows keep their lines."""
+    file = tmp_path / "eval_results_table.json"
+    data = [[f"q{i}", i % 2] for i in range(3)]
+    file.write_text(json.dumps({"columns": ["inputs", "pass"], "index": [0, 1, 2], "data": data}, indent=1))
+    table = read_results(file)
+    assert [row.cells for row in table.rows] == [{"inputs": f"q{i}", "pass": i % 2} for i in range(3)]
+    assert table.rows[1].line > table.rows[0].line > 1
+    for odd in (
+        {"columns": ["a", "a"], "data": [[1, 2]]},
+        {"columns": ["a"], "data": [[1, 2]]},
+        {"columns": [1], "data": [[1]]},
+    ):
+        file.write_text(json.dumps(odd))
+        with pytest.raises(InputError):
+            read_results(file)
+
+
+def test_a_document_may_be_one_long_line(tmp_path: Path) -> None:
+    """Tools write JSON without a line break; the limit of a line is one of JSON Lines."""
+    file = tmp_path / "long.json"
+    rows = [{"id": i, "pass": True, "output": "x" * 1_700_000} for i in range(10)]
+    file.write_text(json.dumps({"results": rows}))
+    assert len(read_results(file).rows) == 10
 
 
 def test_repeats_are_numbered_by_a_column_or_by_their_order(tmp_path: Path) -> None:

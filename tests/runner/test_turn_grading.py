@@ -115,6 +115,17 @@ def test_each_turn_is_graded_by_what_it_expects() -> None:
     assert [each["turn"] for each in grade.details["turns"]] == [2, 3]
 
 
+def test_a_turn_without_a_field_that_when_names_is_not_graded() -> None:
+    """Only if no row has it; a field of the row says nothing about its turns."""
+    turns = [{"user": "Refund A-17"}, {"user": "Yes.", "sources": ["d2"]}, {"user": "Thanks"}]
+    rule, has_sources = Contains(all=("20 EUR",)), When(has=("sources",))
+    assert graded(rule, SOUND, turns, over="turn", when=has_sources).turns == ((2, 1.0),)
+    assert len(graded(rule, SOUND, turns, over="turn", when=When(has=("turns",))).turns) == 3
+    case = Case(id="c", input="Refund A-17", fields={"turns": turns, "sources": ["d1"]})
+    grades = asyncio.run(grade_all([Grader(rule, over="turn", when=has_sources)])(case, SOUND, 0))
+    assert len(grades["contains"].turns) == 3
+
+
 def test_the_tool_calls_of_a_turn_are_its_own() -> None:
     """`expected_tool_calls` of turn 1 knows nothing of the refund in turn 2."""
     assert graded(ToolCalls(), SOUND, over="turn").turns == ((1, 1.0),)

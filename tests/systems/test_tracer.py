@@ -107,13 +107,58 @@ def test_tasks_have_steps_of_their_own(tmp_path, shared, ask, case) -> None:
         "thread = threading.Thread(target=contextvars.copy_context().run, args=(get_order, 'A-17')); "
         "thread.start(); thread.join()",
         "ThreadPoolExecutor(1).submit(contextvars.copy_context().run, get_order, 'A-17').result()",
+        "thread = threading.Thread(target=get_order, args=('A-17',)); thread.start(); thread.join()",
+        "ThreadPoolExecutor(1).submit(get_order, 'A-17').result()",
+        "list(ThreadPoolExecutor(2).map(get_order, ['A-17']))",
+        "await asyncio.get_running_loop().run_in_executor(None, get_order, 'A-17')",
     ],
 )
 def test_threads_inherit_the_step(tmp_path, shared, ask, case, start) -> None:
-    """`asyncio.to_thread` by itself, others through a copy of the context."""
+    """However they are started: tools that run side by side in a pool are steps of their case."""
     body = f"\nasync def answer(input):\n    with evalkit.step('node'):\n        {start}\n    return 'done'\n"
     ended = traced(tmp_path, shared, ask, body, case())
     assert shown(ended) == [("node", "node", None, None), ("tool", "get_order", "node", None)]
+
+
+@pytest.mark.parametrize(
+    ("module", "known"),
+    [
+        (AGENT + "def answer(input): return 'hi'", True),
+        ("from marked_tools import get_order\ndef answer(input): return 'hi'", True),
+        ("import marked_tools\nasync def answer(input): return 'hi'", True),
+        ("import evalkit\ndef answer(input): return 'hi'", False),
+        (AGENT + "def answer(input): return {'text': 'hi', 'tool_calls': [{'name': 'a', 'arguments': {}}]}", None),
+    ],
+)
+def test_an_agent_that_calls_none_of_its_marked_tools_called_none(tmp_path, shared, ask, case, module, known) -> None:
+    """Which an expectation of no call can be held against; without marked tools nobody knows."""
+    (tmp_path / "marked_tools.py").write_text(AGENT, encoding="utf-8")
+    name = f"marking_{abs(hash(module))}"
+    (tmp_path / f"{name}.py").write_text(module, encoding="utf-8")
+    (ended,) = ask(PythonSystem(python=f"{name}:answer"), shared, case())
+    assert (ended.trajectory, ended.tool_calls) == ((), ()) if known else ended.trajectory is None
+    assert known is not None or len(ended.tool_calls) == 1
+
+
+SHARED_POOL = """
+pool = ThreadPoolExecutor(1)
+
+def answer(input):
+    with evalkit.step("node"):
+        return pool.submit(get_order, input).result()["id"]
+"""
+
+
+def test_a_pool_that_outlives_a_call_records_into_none_but_its_own(tmp_path, shared, ask, case) -> None:
+    """The worker was started by the first case, and works for the second, and for nobody."""
+    (tmp_path / "traced_pool.py").write_text(AGENT + SHARED_POOL, encoding="utf-8")
+    system = PythonSystem(python="traced_pool:answer")
+    ended = ask(system, shared, case(id="a", input="A-1"), case(id="b", input="A-2"))
+    assert [shown(each) for each in ended] == [
+        [("node", "node", None, None), ("tool", "get_order", "node", None)] for _ in range(2)
+    ]
+    module = sys.modules["traced_pool"]
+    assert module.pool.submit(module.get_order, "A-3").result()["id"] == "A-3"
 
 
 LATE = """
