@@ -37,9 +37,10 @@ def chat_message(value: Any) -> dict[str, Any] | None:
         value = {"role": value[0], "content": value[1]}
     if not isinstance(value, Mapping):
         return None
-    inner = value.get("data") if isinstance(value.get("data"), Mapping) else value
+    data = value.get("data")
+    inner = data if isinstance(data, Mapping) else value
     role = value.get("role", value.get("type"))
-    content = inner.get("content") if isinstance(inner, Mapping) else None
+    content = inner.get("content")
     if (
         isinstance(content, list)
         and content

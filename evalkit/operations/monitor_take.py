@@ -306,10 +306,10 @@ class _Look:
 
     def _take_feedback(self) -> None:
         """Store new ratings and labels, block by block; calls of this look are known by now."""
-        monitor, cursors, refusals = self._monitor, dict(self._store.state().cursors), RefusedRows()
+        monitor, refusals = self._monitor, RefusedRows()
         total = Counter[str]()
         for path in log_paths(self._request.feedback, self._request.file):
-            blocks = read_log(path, cursors, self._notes)
+            blocks = read_log(path, self._cursors, self._notes)
             for read, block in read_feedback(blocks, monitor, self._request.now(), refusals):
                 given = self._in_time(read, refusals)
                 fresh = without_known(given, self._store.ids)
