@@ -198,16 +198,19 @@ class Observer:
         for (day, labels), n in kinds.items():
             seen.setdefault(day, Counter())[SEPARATOR.join(strata[labels])] += n
         newest = {int(at // DAY_S): at for at in sorted(call.at for call in drafts.calls)}
-        history = self.series.strata(min(seen) - WEEK * WEEKS, max(seen) + 1)
+        history: dict[int, Counter[str]] = {}
+        for (day, stratum), n in self.series.strata(min(seen) - WEEK * WEEKS, max(seen) + 1).items():
+            history.setdefault(day, Counter())[stratum] = n
         plans: dict[int, InclusionPlan] = {}
         for day in sorted(seen):
-            calls = expected_calls(day, history)
+            weeks = {each: history[each] for each in range(day - WEEK * WEEKS, day) if each in history}
+            calls = expected_calls(day, {(each, stratum): n for each in weeks for stratum, n in weeks[each].items()})
             if calls is None:
-                before = Counter({stratum: n for (each, stratum), n in history.items() if each == day})
+                before = history.get(day, Counter())
                 elapsed = min(1.0, max(LEAST_ELAPSED, newest[day] / DAY_S - day))
                 calls = first_day_calls(seen[day] + before, elapsed)
             plans[day] = inclusion_plan(calls, self.options)
-            history |= {(day, key): n + history.get((day, key), 0) for key, n in seen[day].items()}
+            history.setdefault(day, Counter()).update(seen[day])
         planned = {(day, labels): plans[day].pi(strata[labels]) for day, labels in kinds}
         found = [planned[kind] for kind in zip(drafts.days, drafts.labels, strict=True)]
         found = with_suspicion(found, drafts.suspicion, self.options.suspects)

@@ -223,14 +223,15 @@ class _Look:
     async def run(self) -> TakenCalls:
         """Read, grade and store the new calls."""
         waiting: list[Chunk] = []
+        n_rows = n_bytes = 0
         for chunk in self._chunks():
             if not (chunk.calls or chunk.n_refused or chunk.cursors):
                 continue
-            n_rows = sum(len(each.calls) + each.n_refused for each in waiting)
-            if n_rows >= BATCH_ROWS or sum(each.n_bytes for each in waiting) >= BATCH_BYTES:
+            if n_rows >= BATCH_ROWS or n_bytes >= BATCH_BYTES:
                 await self._batch(waiting, ends_look=False)
-                waiting = []
+                waiting, n_rows, n_bytes = [], 0, 0
             waiting.append(chunk)
+            n_rows, n_bytes = n_rows + len(chunk.calls) + chunk.n_refused, n_bytes + chunk.n_bytes
         if waiting:
             await self._batch(waiting, ends_look=True)
         if self._request.feedback:
