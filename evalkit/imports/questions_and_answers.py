@@ -37,9 +37,9 @@ def chat_message(value: Any) -> dict[str, Any] | None:
         value = {"role": value[0], "content": value[1]}
     if not isinstance(value, Mapping):
         return None
-    inner = value.get("data") if isinstance(value.get("data"), Mapping) else value
-    role = value.get("role", value.get("type"))
-    content = inner.get("content") if isinstance(inner, Mapping) else None
+    data, role = value.get("data"), value.get("role", value.get("type"))
+    inner = data if isinstance(data, Mapping) else value
+    content = inner.get("content")
     if (
         isinstance(content, list)
         and content
