@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -207,7 +207,7 @@ def _of_rows(
 
 
 def check_value(value: Any, at: Callable[..., str]) -> None:
-    """Refuse a value that is nested too deeply, or has a key that is too long.
+    """Refuse a value that is nested too deeply, has a key that is too long, or holds more rows than a file may have.
 
     Args:
         value: decoded JSON or YAML.
@@ -218,6 +218,8 @@ def check_value(value: Any, at: Callable[..., str]) -> None:
     """
     keys: list[str | int] = []
     levels = [_items(value)]
+    if _has_too_many_rows(value):
+        raise InputError(_too_many(at(), value))
     while levels:
         if (item := next(levels[-1], None)) is None:
             levels.pop()
@@ -231,7 +233,17 @@ def check_value(value: Any, at: Callable[..., str]) -> None:
             if len(levels) > MAX_DEPTH:
                 raise InputError(_too_deep(at(*keys[:3])))
             keys.append(key)
+            if _has_too_many_rows(inner):
+                raise InputError(_too_many(at(*keys[:3]), inner))
             levels.append(_items(inner))
+
+
+def _has_too_many_rows(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > MAX_ROWS and isinstance(value[0], Mapping)
+
+
+def _too_many(place: str, rows: Sized) -> Problem:
+    return Problem(place, f"{len(rows):,} rows, more than {MAX_ROWS:,}", "split the file")
 
 
 def _items(value: Any) -> Iterator[tuple[str | int, Any]]:

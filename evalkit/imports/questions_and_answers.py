@@ -37,9 +37,8 @@ def chat_message(value: Any) -> dict[str, Any] | None:
         value = {"role": value[0], "content": value[1]}
     if not isinstance(value, Mapping):
         return None
-    data = value.get("data")
+    data, role = value.get("data"), value.get("role", value.get("type"))
     inner = data if isinstance(data, Mapping) else value
-    role = value.get("role", value.get("type"))
     content = inner.get("content")
     if (
         isinstance(content, list)

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from evalkit.disk.files import sha256_of
+from evalkit.disk.files import open_file, sha256_of
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, noting
 from evalkit.golden.cells import number_text
@@ -186,8 +186,7 @@ def read_results(
     source = _source(file, shown, sheet, separator, encoding)
     problems: list[Problem] = []
     warnings: list[Problem] = []
-    if not file.is_file():
-        raise InputError(Problem(shown, "no such file", "name a file of results or a run folder"))
+    _refuse_odd(file, shown)
     if file.stat().st_size > MAX_BYTES:
         raise InputError(Problem(shown, f"more than {MAX_BYTES >> 20} MiB", "compare a part of it"))
     if (of_tool := tool_results(file, shown)) is not None:
@@ -218,6 +217,16 @@ def read_results(
         left_out=tuple(warnings),
         decimal_comma=raw.separator == ";",
     )
+
+
+def _refuse_odd(file: Path, shown: str) -> None:
+    """Refuse what is not a file, such as a pipe, which nobody waits for."""
+    try:
+        with open_file(file):
+            pass
+    except OSError as error:
+        what = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        raise InputError(Problem(shown, what, "name a file of results or a run folder")) from None
 
 
 def _of_tool(results: ToolResults, file: Path, shown: str) -> ResultTable:

@@ -102,6 +102,7 @@ def test_a_file_that_is_cut_is_refused(tmp_path: Path, kind: str) -> None:
         ("a.json", "[" + "0," * 5_000_001 + "0]", "values, more than 5,000,000"),
         ("a.jsonl", "[0]\n" * 5_000_001, "values, more than 5,000,000"),
         ("a.json", '{"a": 1, "a": 2}', "the key 'a' is duplicated"),
+        ("a.json", '{"results": {"results": [' + "{}," * 100_000 + "{}]}}", "results.results: 100,001 rows, more than"),
         ("a.json", "", "a.json:1:1: not JSON"),
         ("a.json", "7", "no format is recognised"),
         ("a.json", '{"some": "thing"}', "no format is recognised in it (document with keys some)"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -353,6 +354,18 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"b\.csv: no such file; name a file of results or a run folder"):
         compare_files(Comparing(before=str(rows), after=str(tmp_path / "b.csv")), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["pipe.csv", "zero.json", "loop.xlsx"])
+def test_what_is_no_file_is_named(name: str, tmp_path: Path) -> None:
+    """Nobody waits for a pipe, reads a device without end, or follows a link in a circle."""
+    odd = tmp_path / name
+    if name == "pipe.csv":
+        os.mkfifo(odd)
+    else:
+        odd.symlink_to("/dev/zero" if name == "zero.json" else odd)
+    with pytest.raises(InputError, match=f"{name}: cannot be read: a "):
+        compare_files(Comparing(before=str(odd), after=str(odd)), tmp_path / "none")
 
 
 def test_two_systems_of_one_file_are_compared(tmp_path: Path) -> None:
