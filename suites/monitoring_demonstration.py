@@ -69,7 +69,11 @@ def _steps(root: Path, calls: int) -> Iterator[Step]:
         return
     for name in ("compliance", "compliance-regressed"):
         suite = root / "suites" / f"{name}.yaml"
-        suite.write_text(suite.read_text(encoding="utf-8").replace("gate:\n", RULE), encoding="utf-8")
+        # Latency is not what is demonstrated, and a busy machine would fail it.
+        lines = suite.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = "".join(line for line in lines if "latency" not in line)
+        kept = kept.replace("gate:\n", RULE).replace("timeout_s: 30}", "timeout_s: 300}")
+        suite.write_text(kept, encoding="utf-8")
     for name, out, code in (("compliance-regressed", "stale", 1), ("compliance", "repaired", 0)):
         words = ["run", f"suites/{name}.yaml", "--out", f"reports/{out}", "--baseline", "none"]
         outcome = "blocked" if code else "approved"

@@ -165,6 +165,7 @@ def _write(target: Path, text: str) -> None:
 def _show_reference(made: MadeReference) -> None:
     from evalkit.disk.paths import shown_path
     from evalkit.report.monitor.words import by_chance
+    from evalkit.text.numbers import plural
 
     found = made.reference
     first, last = found.dates
@@ -175,7 +176,7 @@ def _show_reference(made: MadeReference) -> None:
     for note in made.notes:
         typer.echo(visible(f"note  {note}"))
     if found.left_out:
-        typer.echo(f"not watched: {len(found.left_out)} streams with too few answers")
+        typer.echo(f"not watched: {plural(len(found.left_out), 'stream')} with too few answers")
         for name, why in list(found.left_out.items())[:5]:
             typer.echo(visible(f"  {name}: {why}"))
     typer.echo(f"wrote {shown_path(made.file)}")

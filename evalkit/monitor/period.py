@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from evalkit.monitor.grading import PASSED, SCORED
 from evalkit.monitor.key_changes import KeyChange
 from evalkit.monitor.reference import Reference, ReferenceStream
-from evalkit.monitor.series import ALL, HOURS, MetricFacts, Series, Stream
+from evalkit.monitor.series import ALL, HOURS_PER_DAY, MetricFacts, Series, Stream
 from evalkit.monitor.streams import CUT_METRICS, ByDay, cut_name, is_watched
 from evalkit.monitor.watch_days import WatchedDays
 from evalkit.report.monitor.status import Alarm, AmountLine, StreamLine, StreamState
@@ -16,7 +16,7 @@ from evalkit.results import Estimate
 from evalkit.stats.log_histogram import LogHistogram
 from evalkit.stats.weighted_sums import WeightedSums, weighted_average, weighted_rate
 
-COVERAGE = 0.90
+LEAST_GRADED = 0.90
 """Share of the calls of a scorer that must have a grade."""
 Finds = Sequence[tuple[float | None, float | None]]
 _ORDER: Mapping[StreamState, int] = {"alarm": 0, "warning": 1, "cannot say": 2, "quiet": 2, "not watched": 2}
@@ -129,7 +129,7 @@ def _watched_line(
     state: StreamState,
 ) -> StreamLine:
     sums = period.total(stream.stream)
-    if state == "quiet" and stream.metric.endswith(SCORED) and sums.mean is not None and sums.mean < COVERAGE:
+    if state == "quiet" and stream.metric.endswith(SCORED) and sums.mean is not None and sums.mean < LEAST_GRADED:
         state = "cannot say"
     is_gone = not sums.n
     return StreamLine(
@@ -189,7 +189,7 @@ def amount_lines(period: WatchPeriod, series: Series) -> Iterator[AmountLine]:
     cuts = period.reference.cuts if period.reference else {}
     for metric in CUT_METRICS:
         found: LogHistogram | None = None
-        for each in series.hours(Stream(metric), period.first * HOURS, (period.last + 1) * HOURS):
+        for each in series.hours(Stream(metric), period.first * HOURS_PER_DAY, (period.last + 1) * HOURS_PER_DAY):
             if each.histogram is not None:
                 found = each.histogram if found is None else found + each.histogram
         if found is not None:

@@ -26,7 +26,7 @@ SERIES = "series.sqlite"
 """Name of the file in the folder of a monitor."""
 ALL = ""
 """The cohort of all calls."""
-HOURS = 24
+HOURS_PER_DAY = 24
 LEAST = {"latency_s": 0.001, "cost_usd": 0.000_001}
 """Metrics whose cells have a histogram, and the upper end of its first bucket."""
 _FORMAT = 1
@@ -119,7 +119,7 @@ class SeriesCell:
     @property
     def day(self) -> int:
         """Days since 1970 in UTC."""
-        return self.hour // HOURS
+        return self.hour // HOURS_PER_DAY
 
     def __add__(self, other: SeriesCell) -> SeriesCell:
         """Add the figures of another hour of the same stream."""
@@ -316,7 +316,7 @@ class Series:
             end: The day after the last; `None` to the end.
         """
         found: dict[int, SeriesCell] = {}
-        limits = (None if limit is None else limit * HOURS for limit in (first, end))
+        limits = (None if limit is None else limit * HOURS_PER_DAY for limit in (first, end))
         for cell in self.hours(stream, *limits):
             found[cell.day] = found[cell.day] + cell if cell.day in found else cell
         return found
@@ -325,11 +325,11 @@ class Series:
         """Return stream -> day -> sums of all streams, from the day `first` to the day before `end`."""
         sums = ", ".join(f"SUM({name})" for name in _SUMS)
         query = (
-            f"SELECT metric, cohort, score_key, hour / {HOURS} AS day, {sums} FROM cells "  # noqa: S608 - own names
+            f"SELECT metric, cohort, score_key, hour / {HOURS_PER_DAY} AS day, {sums} FROM cells "  # noqa: S608 - own names
             "WHERE hour >= ? AND hour < ? GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
         )
         found: dict[Stream, dict[int, WeightedSums]] = {}
-        for metric, cohort, key, day, *row in self._rows(query, (first * HOURS, end * HOURS)):
+        for metric, cohort, key, day, *row in self._rows(query, (first * HOURS_PER_DAY, end * HOURS_PER_DAY)):
             found.setdefault(Stream(metric, cohort, key), {})[day] = _sums(tuple(row))
         return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evalkit.monitor.alarms import SPEND
-from evalkit.monitor.series import HOURS, Series, Stream, date_of
+from evalkit.monitor.series import HOURS_PER_DAY, Series, Stream, date_of
 from evalkit.report.monitor.status import Alarm, SpendLine
 from evalkit.stats.burn_rate import HOURS_OF_MONTH, SAME_HOUR, burn_rates, times_last_week
 
@@ -19,13 +19,13 @@ def spend_line(series: Series, budget: float | None, newest: int, first: int) ->
         newest: The latest hour with a call, which is not over yet.
         first: Day, since 1970.
     """
-    cells = series.hours(COST, min(newest - SAME_HOUR - 1, first * HOURS), newest + 1)
+    cells = series.hours(COST, min(newest - SAME_HOUR - 1, first * HOURS_PER_DAY), newest + 1)
     if not cells:
         return None
     spent = {each.hour: each.sums.wy for each in cells}
     hours = [spent.get(hour, 0.0) for hour in range(newest - SAME_HOUR - 1, newest)]
     return SpendLine(
-        period_usd=sum(usd for hour, usd in spent.items() if hour >= first * HOURS),
+        period_usd=sum(usd for hour, usd in spent.items() if hour >= first * HOURS_PER_DAY),
         budget_usd=budget,
         rates=burn_rates(hours, budget) if budget is not None else (),
         times_last_week=times_last_week(hours),
@@ -45,7 +45,7 @@ def spend_alarm(spend: SpendLine | None, newest: int) -> list[Alarm]:
     if not fast:
         return []
     worst = max(fast, key=lambda each: each.times / each.limit)
-    pace, today = spend.budget_usd / HOURS_OF_MONTH, date_of(newest // HOURS)
+    pace, today = spend.budget_usd / HOURS_OF_MONTH, date_of(newest // HOURS_PER_DAY)
     return [
         Alarm(
             id=f"alarm {SPEND} {today}",

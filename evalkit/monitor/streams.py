@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalkit.monitor.grading import SCORED, THUMB
-from evalkit.monitor.series import ALL, CALLS, HOURS, MetricFacts, Series, Stream
+from evalkit.monitor.series import ALL, CALLS, HOURS_PER_DAY, MetricFacts, Series, Stream
 from evalkit.stats.scan import Bools, DailySums, is_weekend
 from evalkit.stats.weighted_sums import WeightedSums
 
@@ -93,7 +93,7 @@ def find_cuts(series: Series, first: int, end: int) -> dict[str, float]:
     """Return the quantiles of the amounts of a reference period, by the name of their stream."""
     cuts: dict[str, float] = {}
     for metric in CUT_METRICS:
-        cells = [each.histogram for each in series.hours(Stream(metric), first * HOURS, end * HOURS)]
+        cells = [each.histogram for each in series.hours(Stream(metric), first * HOURS_PER_DAY, end * HOURS_PER_DAY)]
         known = [each for each in cells if each is not None]
         if known:
             merged = known[0]
@@ -143,7 +143,7 @@ def _shares_above(series: Series, cuts: Cuts, first: int, end: int) -> dict[str,
     found: dict[str, dict[int, WeightedSums]] = {name: {} for name in cuts}
     for metric in CUT_METRICS:
         own = {name: amount for name, amount in cuts.items() if name.startswith(f"{metric}_above_")}
-        for cell in series.hours(Stream(metric), first * HOURS, end * HOURS) if own else ():
+        for cell in series.hours(Stream(metric), first * HOURS_PER_DAY, end * HOURS_PER_DAY) if own else ():
             if cell.histogram is None:
                 continue
             n = cell.histogram.n

@@ -13,7 +13,7 @@ from evalkit.errors import ExitCode, InputError, Problem
 from evalkit.formats.build import choices
 from evalkit.monitor.arms import ArmScores, TwoArms, read_arms
 from evalkit.monitor.cohort_values import ENOUGH
-from evalkit.monitor.series import HOURS, date_of
+from evalkit.monitor.series import HOURS_PER_DAY, date_of
 from evalkit.monitor.settings import load_monitor
 from evalkit.operations.monitor_reference import nothing_taken, open_series
 from evalkit.report.monitor.arms import ArmComparison, ArmLine
@@ -22,7 +22,7 @@ from evalkit.stats.sequence import FEWEST_UNITS, ArmAnswer, ArmMean, answer_of, 
 
 TARGET_DAYS = 14
 """Day for which the interval is narrowest."""
-LONGEST_DAYS = 90
+LONGEST_COMPARED = 90
 """Days back that are compared at most."""
 LEVEL = 0.05
 _NEW_VALUE = f"a new value is `other` until it has {ENOUGH} calls"
@@ -63,8 +63,8 @@ def compare_arms(request: CompareRequest) -> ArmComparison:
         newest = series.newest_hour()
         if newest is None:
             raise nothing_taken(monitor, request.file)
-        last = newest // HOURS
-        by_day = series.by_day(last + 1 - LONGEST_DAYS, last + 1)
+        last = newest // HOURS_PER_DAY
+        by_day = series.by_day(last + 1 - LONGEST_COMPARED, last + 1)
     seen = [
         {day for stream, days in by_day.items() if stream.cohort == f"{cohort}={value}" for day in days}
         for value in values
@@ -119,8 +119,10 @@ def _arms(request: CompareRequest, cohorts: Sequence[str]) -> tuple[str, tuple[s
         problems.append(Problem("--margin", f"must be above 0, got {request.margin:g}", "write 0.03 for 3 points"))
     if request.days is not None and request.days < 1:
         problems.append(Problem("--since", "must be at least 1 day", "write 14d"))
-    if request.days is not None and request.days > LONGEST_DAYS:
-        problems.append(Problem("--since", f"at most {LONGEST_DAYS} days are compared", f"write {LONGEST_DAYS}d"))
+    if request.days is not None and request.days > LONGEST_COMPARED:
+        problems.append(
+            Problem("--since", f"at most {LONGEST_COMPARED} days are compared", f"write {LONGEST_COMPARED}d")
+        )
     if problems:
         raise InputError(problems)
     return pairs[0][0], (pairs[0][1], pairs[1][1])

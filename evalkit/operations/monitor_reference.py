@@ -13,7 +13,7 @@ from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
 from evalkit.monitor.inputs import TextVectors, embedded_days
 from evalkit.monitor.reference import InputReference, Reference, ReferenceStream, shown_stream, write_reference
-from evalkit.monitor.series import HOURS, SERIES, MetricFacts, Series, Stream, date_of, day_of
+from evalkit.monitor.series import HOURS_PER_DAY, SERIES, MetricFacts, Series, Stream, date_of, day_of
 from evalkit.monitor.settings import Monitor, load_monitor
 from evalkit.monitor.skewness import skewness_of
 from evalkit.monitor.streams import DayTable, day_table, find_cuts, is_watched, known_facts, read_days
@@ -76,8 +76,12 @@ def make_reference(request: ReferenceRequest) -> MadeReference:
     first, last = _period(request)
     with open_series(monitor, request.file) as series:
         newest = series.newest_hour()
-        if newest is None or last >= newest // HOURS:
-            until = "no call was taken" if newest is None else f"the last whole day is {date_of(newest // HOURS - 1)}"
+        if newest is None or last >= newest // HOURS_PER_DAY:
+            until = (
+                "no call was taken"
+                if newest is None
+                else f"the last whole day is {date_of(newest // HOURS_PER_DAY - 1)}"
+            )
             raise InputError(Problem("--to", f"{until}, so {request.last} is not over", "choose an earlier date"))
         cuts = find_cuts(series, first, last + 1)
         facts = known_facts(series, cuts)
@@ -94,7 +98,7 @@ def make_reference(request: ReferenceRequest) -> MadeReference:
     texts = InputReference()
     if request.embedder is not None:
         texts = embedded_days(monitor.folder, range(first, last + 1), request.embedder)
-    found = _simulated(_Period(table, facts, skews), request, monitor)
+    found = _simulated(_ReferenceFigures(table, facts, skews), request, monitor)
     reference = replace(found, first=first, last=last, cuts=cuts, left_out=left_out, inputs=texts)
     file = write_reference(monitor.folder, reference)
     return MadeReference(
@@ -180,7 +184,7 @@ def _without(table: DayTable, left_out: Mapping[str, str]) -> DayTable:
 
 
 @dataclass(frozen=True, eq=False)
-class _Period:
+class _ReferenceFigures:
     """The figures of the period."""
 
     table: DayTable
@@ -211,7 +215,7 @@ def _effect(total: WeightedSums) -> float:
     return max(1.0, total.w**2 / total.w2 / total.n_eff)
 
 
-def _simulated(period: _Period, request: ReferenceRequest, monitor: Monitor) -> Reference:
+def _simulated(period: _ReferenceFigures, request: ReferenceRequest, monitor: Monitor) -> Reference:
     table, streams = period.table, period.streams
     effects = [_effect(table.total(row)) for row in range(len(table.streams))]
     days = table.sums(effects)
@@ -240,7 +244,7 @@ def _simulated(period: _Period, request: ReferenceRequest, monitor: Monitor) -> 
 
 
 def _lines(
-    period: _Period, level: Level, days: DailySums, streams: Streams, effects: Sequence[float]
+    period: _ReferenceFigures, level: Level, days: DailySums, streams: Streams, effects: Sequence[float]
 ) -> Iterator[ReferenceStream]:
     a_day = days.n.mean(axis=-1)
     for row, stream in enumerate(period.table.streams):

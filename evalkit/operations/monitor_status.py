@@ -20,10 +20,10 @@ from evalkit.monitor.inputs import TextVectors, cohort_counts, embedded_days, in
 from evalkit.monitor.judge_comparisons import JudgeComparison, read_comparisons
 from evalkit.monitor.judge_trust import distrust
 from evalkit.monitor.key_changes import KeyChange, key_changes
-from evalkit.monitor.period import COVERAGE, WatchPeriod, amount_lines, stream_lines
+from evalkit.monitor.period import LEAST_GRADED, WatchPeriod, amount_lines, stream_lines
 from evalkit.monitor.reference import read_reference
 from evalkit.monitor.sampled_texts import sampled_rows
-from evalkit.monitor.series import ALL, CALLS, HOURS, Series, date_of, day_of
+from evalkit.monitor.series import ALL, CALLS, HOURS_PER_DAY, Series, date_of, day_of
 from evalkit.monitor.settings import Monitor, load_monitor
 from evalkit.monitor.spending import spend_alarm, spend_line
 from evalkit.monitor.streams import THURSDAY, day_table, known_facts, read_days
@@ -38,7 +38,7 @@ from evalkit.types import Unscored
 
 SILENT_HOURS = 48
 WEEK = 7
-LONGEST_DAYS = 366
+LONGEST_SHOWN = 366
 _DAYS = re.compile(r"(?P<number>[0-9]{1,4})(?P<unit>[dw])")
 _NAMED = 3
 """Days or streams that a note names."""
@@ -81,7 +81,7 @@ def days_of(text: str) -> int:
     """
     found = _DAYS.fullmatch(text.strip())
     days = int(found["number"]) * (WEEK if found["unit"] == "w" else 1) if found else 0
-    if not 1 <= days <= LONGEST_DAYS:
+    if not 1 <= days <= LONGEST_SHOWN:
         raise InputError(Problem("--since", f"{text!r} is not a number of days", "write 7d, or 4w; at most 366d"))
     return days
 
@@ -126,7 +126,7 @@ def monitor_status(request: StatusRequest) -> Status:
         if newest is None:
             raise nothing_taken(monitor, request.file)
         newest = min(newest, int(request.now // 3600))  # a clock that is ahead hides neither a day nor an hour
-        last = newest // HOURS - 1
+        last = newest // HOURS_PER_DAY - 1
         first = last - request.days + 1
         since = min(first, reference.last + 1) if reference else first
         cuts = reference.cuts if reference else {}
@@ -228,7 +228,7 @@ def _oldest(series: Series, last: int) -> int | None:
 
 def _reasons(monitor: Monitor, period: WatchPeriod) -> Mapping[str, str]:
     """Return the most frequent reason of each scorer that graded too little, where texts are kept."""
-    names = {each.name for each in period.coverages() if each.share < COVERAGE}
+    names = {each.name for each in period.coverages() if each.share < LEAST_GRADED}
     if not names or monitor.options.keep.text != "sampled":
         return {}
     found: dict[str, Counter[str]] = {}
@@ -249,7 +249,7 @@ def _cannot_say(
     for change in _without_reference(changes):
         yield f"{change.what}, and the new one has no reference"
     if now - newest > SILENT_HOURS:
-        yield f"the newest call is {(now - newest) // HOURS} days old"
+        yield f"the newest call is {(now - newest) // HOURS_PER_DAY} days old"
     elif not period.total(CALLS).n:
         yield f"there are no calls from {date_of(period.first)} to {date_of(period.last)}"
     else:
@@ -257,10 +257,10 @@ def _cannot_say(
         dates = f"from {date_of(period.first)} to {date_of(period.last)}"
         yield from (f"{name} has no values {dates}, and the reference has some" for name in names)
     for each in period.coverages():
-        if each.share < COVERAGE:
+        if each.share < LEAST_GRADED:
             calls = "the sampled calls" if each.is_judged else "its calls"
             why = f"; most often {most_often[each.name]}" if each.name in most_often else ""
-            yield f"{each.name} graded {each.share:.0%} of {calls} (need {COVERAGE:.0%}){why}"
+            yield f"{each.name} graded {each.share:.0%} of {calls} (need {LEAST_GRADED:.0%}){why}"
     in_use = {(each.metric, each.score_key) for each in period.by_day if period.total(each).n}
     whys = (why for key, why in sorted(period.distrusted.items()) if key in in_use)
     yield from (f"the judge is not trusted: {why}" for why in dict.fromkeys(whys))
@@ -335,7 +335,7 @@ def _next_steps(
         yield NextStep("look for what the calls of the last hours have in common, by cohort")
     elif lasting:
         yield NextStep(f"look for what changed shortly before {lasting[0].began}: release, prompt, model, documents")
-    if any(each.is_judged and each.share < COVERAGE for each in period.coverages()):
+    if any(each.is_judged and each.share < LEAST_GRADED for each in period.coverages()):
         yield NextStep("fix the judge", "evalkit judge health SUITE.yaml")
     changes, compared = _without_reference(judges[0]), judges[1]
     if any(each.judges[1] and each.name not in compared for each in changes):

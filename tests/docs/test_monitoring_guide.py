@@ -41,6 +41,8 @@ def write_logs(folder: Path) -> None:
             row |= {"chat": f"s{i // 3}", "topic": ("cards", "loans")[i % 2], "seconds": 0.5, "cost": 0.001}
             log.write(json.dumps(row) + "\n")
         log.write('{"trace_id": \n')
+    rating = json.loads(blocks("json")[0]) | {"at": start + 80_000}
+    (folder.parent / "ratings.jsonl").write_text(json.dumps(rating) + "\n", encoding="utf-8")
 
 
 def test_the_commands_run_as_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +65,8 @@ def test_the_commands_run_as_the_page_says(tmp_path: Path, monkeypatch: pytest.M
     shown = blocks("text")[0].splitlines()
     assert said[0].splitlines()[0] == shown[0]
     assert re.sub(r"\d+", "N", said[0].splitlines()[1]) == re.sub(r"\d+", "N", shown[1])
-    assert said[1] == "made the series again from 1 batch\n"
+    assert said[1].splitlines()[1] == "feedback: 1 counted, 0 double, 0 refused"
+    assert said[2] == "made the series again from 2 batches\n"
 
 
 def test_every_key_is_on_the_page(tmp_path: Path) -> None:
