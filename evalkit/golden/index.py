@@ -18,6 +18,53 @@ _MOST_WORDS = 32
 _QUESTIONS = tuple(" ".join(["word"] * n) for n in range(_MOST_WORDS + 1))
 
 
+class FirstSeen:
+    """Number different keys of one length in their order, in about 12 bytes each and the bytes of the key.
+
+    A table with open addresses, because a dict takes 150 bytes and more for each.
+    """
+
+    def __init__(self, key_bytes: int) -> None:
+        """Start empty; the keys are hashes, so that their first 8 bytes are evenly spread."""
+        self._key_bytes, self._keys = key_bytes, bytearray()
+        self._slots = array("I", bytes(4 * 16))  # the number of a key, counted from 1; 0 is free
+
+    def __len__(self) -> int:
+        """Count the different keys."""
+        return len(self._keys) // self._key_bytes
+
+    def find(self, key: bytes) -> int | None:
+        """Return the number of a key, counted from 0; `None` if it was not seen."""
+        found = self._slots[self._slot(key)]
+        return found - 1 if found else None
+
+    def number(self, key: bytes) -> int:
+        """Return the number of a key, which is the next one for a new key."""
+        slot = self._slot(key)
+        if self._slots[slot]:
+            return self._slots[slot] - 1
+        self._keys += key
+        self._slots[slot] = len(self)
+        if 2 * len(self) > len(self._slots):
+            self._grow()
+        return len(self) - 1
+
+    def _slot(self, key: bytes) -> int:
+        """Return the place of a key, or the free place for it."""
+        slots, keys, width = self._slots, self._keys, self._key_bytes
+        last = len(slots) - 1
+        at = int.from_bytes(key[:8]) & last
+        while (found := slots[at]) and keys[(found - 1) * width : found * width] != key:
+            at = (at + 1) & last
+        return at
+
+    def _grow(self) -> None:
+        self._slots = array("I", bytes(4 * 2 * len(self._slots)))
+        for at in range(len(self)):
+            key = bytes(self._keys[at * self._key_bytes : (at + 1) * self._key_bytes])
+            self._slots[self._slot(key)] = at + 1
+
+
 class CaseIndex:
     """The cases of a file in its order, without their texts."""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from evalkit.errors import Problem
+from evalkit.golden.index import FirstSeen
 from evalkit.golden.json_lines import Note
 from evalkit.text.numbers import plural
 from evalkit.types import Case
@@ -14,6 +16,8 @@ from evalkit.types import Case
 FEW_CASES = 30
 """Number of cases below which a cohort has wide intervals and weak tests."""
 SHOWN_IDS = 5
+_ID_BYTES = 16
+"""Bytes of the hash that stands for an id, enough to take no two ids for one."""
 
 Need = Callable[[Case], Iterator[str]]
 """Function that returns the fields that a case lacks for the scorers that apply to it."""
@@ -50,8 +54,8 @@ class GoldenSurvey:
             need: called for each case; the fields that it yields are collected in `missing`.
         """
         self._note, self._need = note, need
-        self._line_of_id: dict[str, int] = {}
-        self._asked: dict[int, tuple[int, int]] = {}
+        self._ids, self._id_lines = FirstSeen(_ID_BYTES), array("I")
+        self._asked, self._asked_lines, self._wanted = FirstSeen(8), array("I"), array("q")
         self._content = hashlib.sha256()
         self.counts: dict[str, dict[str, int]] = {}
         self._first: dict[tuple[str, str], str] = {}
@@ -62,7 +66,7 @@ class GoldenSurvey:
     @property
     def n_cases(self) -> int:
         """Number of cases with a unique id."""
-        return len(self._line_of_id)
+        return len(self._ids)
 
     @property
     def sha256(self) -> str:
@@ -71,7 +75,10 @@ class GoldenSurvey:
 
     def add(self, case: Case, line: int) -> None:
         """Take one case."""
-        first = self._line_of_id.setdefault(case.id, line)
+        number = self._ids.number(_id_key(case.id))
+        if number == len(self._id_lines):
+            self._id_lines.append(line)
+        first = self._id_lines[number]
         if first != line:
             self._note(Problem(case.place, f"`id` {case.id!r} repeats line {first}", "give each case its own id"))
         self._content.update(case.digest.encode())
@@ -87,10 +94,12 @@ class GoldenSurvey:
 
     def repeated(self, waiting: Iterable[Case]) -> Iterator[Problem]:
         """Yield the ids of waiting cases that another case has."""
-        lines = dict(self._line_of_id)
+        lines: dict[str, int] = {}
         for case in waiting:
             line = int(case.place.rpartition(":")[2])
-            if (first := lines.setdefault(case.id, line)) != line:
+            number = self._ids.find(_id_key(case.id))
+            first = lines.setdefault(case.id, line) if number is None else self._id_lines[number]
+            if first != line:
                 yield Problem(case.place, f"`id` {case.id!r} repeats line {first}", "give each case its own id")
 
     def waiting(self, waiting: Sequence[Case]) -> Iterator[Problem]:
@@ -108,9 +117,12 @@ class GoldenSurvey:
         if not case.reference:
             return
         wanted = hash(case.reference)
-        first, then = self._asked.setdefault(hash((_asked(case), case.contexts)), (line, wanted))
-        if then != wanted:
-            what = f"asks what line {first} asks but has another reference"
+        number = self._asked.number(hash((_asked(case), case.contexts)).to_bytes(8, signed=True))
+        if number == len(self._wanted):
+            self._asked_lines.append(line)
+            self._wanted.append(wanted)
+        if self._wanted[number] != wanted:
+            what = f"asks what line {self._asked_lines[number]} asks but has another reference"
             self.warnings.append(Problem(f"{case.place} id {case.id}", what, "keep one, or list both references"))
 
     def spellings(self) -> Iterator[Problem]:
@@ -134,6 +146,10 @@ class GoldenSurvey:
                 share = f"{len(few)} of {len(counts)} values of cohort {name}"
                 what = f"{share} have fewer than {FEW_CASES} cases, the fewest {value!r} with {counts[value]}"
                 yield Problem(self._first[name, value], what, "expect wide intervals, or add cases")
+
+
+def _id_key(identity: str) -> bytes:
+    return hashlib.blake2b(identity.encode(), digest_size=_ID_BYTES).digest()
 
 
 def _asked(case: Case) -> str:

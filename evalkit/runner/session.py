@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import importlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -217,7 +217,7 @@ class Session:
     async def _call_all(self, make_row: MakeRow, journal: Journal, terms: Terms) -> None:
         """Run the planned cases; if speed is compared, alternate with the baseline's system."""
         golden, options = self.prepared.golden, self.prepared.suite.options
-        if sum(repeat < options.repeat for _, repeat in self.done) >= self.expected:
+        if self.done.n_below(options.repeat) >= self.expected:
             return None
         work = plan(self.cases(), range(options.repeat), chosen=self.chosen, done=self.done)
         old_system = self.prepared.suite.baseline_system
@@ -232,7 +232,7 @@ class Session:
                 paired = alternating(make_row, ask_old, keep_old, timed, options.repeat if terms.asks_both else 1)
                 return await self._call(work, paired, journal)
 
-    def _again(self, asked: NeedsRepeats, done: Collection[Key]) -> list[tuple[Case, int]]:
+    def _again(self, asked: NeedsRepeats, done: Container[Key]) -> list[tuple[Case, int]]:
         wanted = frozenset(asked.case_ids)
         cases = (case for case in self.prepared.golden.open() if case.id in wanted)
         return list(plan(cases, range(asked.repeats), chosen=None, done=done))

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from evalkit.errors import InputError
 from evalkit.golden import json_lines
+from evalkit.golden.index import FirstSeen
 from evalkit.golden.read import GoldenSet, open_golden
 from evalkit.golden.source import GoldenSource
 from evalkit.runner.draw import draw
@@ -125,3 +127,15 @@ def test_a_changed_file_is_refused(tmp_path: Path, changed: str) -> None:
 def test_no_chosen_case_reads_nothing(tmp_path: Path) -> None:
     """An empty choice is not all cases."""
     assert not list(opened(written(tmp_path, a_text())).open(()))
+
+
+@pytest.mark.parametrize("spread", [10**18, 40])
+def test_keys_are_numbered_as_by_a_dict(spread: int) -> None:
+    """Keys keep their number while the table grows, also where the first 8 bytes of many are the same."""
+    random_ = random.Random(spread)
+    seen, expected = FirstSeen(12), dict[bytes, int]()
+    for _ in range(3000):
+        key = random_.randrange(spread).to_bytes(8) + random_.randrange(60).to_bytes(4)
+        assert seen.find(key) == expected.get(key)
+        assert seen.number(key) == expected.setdefault(key, len(expected)) == seen.find(key)
+    assert len(seen) == len(expected)
