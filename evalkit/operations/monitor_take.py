@@ -319,6 +319,8 @@ class _Look:
                 counts = {"counted": sum(map(len, found)), "double": len(given) - len(fresh)}
                 read_to = {} if block.cursor is None else {block.cursor.name: block.cursor.encoded()}
                 self._store.commit(Batch(number=number, files={}, cursors=read_to, counts=counts), found)
+                if block.cursor is not None:
+                    self._cursors.add(block.cursor)
                 total.update(counts)
         self._taken = replace(
             self._taken,
