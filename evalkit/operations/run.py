@@ -327,9 +327,8 @@ async def ready(
     try:
         checked = checked_golden(request.out, suite) if request.resume else None
         prepared = await prepare(suite, env, stack, replies=request.replies, checked=checked)
-        partial, asks = request.selection.partial, request.answers is None and request.asks_former
-        sample = suite.options.sample_of(request.selection.sample)
-        terms = terms_of_run(prepared, env, baseline=request.baseline, partial=partial, asks=asks, sample=sample)
+        asks = request.answers is None and request.asks_former
+        terms = terms_of_run(prepared, env, baseline=request.baseline, selection=request.selection, asks=asks)
         prepared = prepared.with_checks(terms.former)
         refuse_unfit(prepared, terms)
     except InputError as error:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from evalkit.golden.shards import Shard
 from evalkit.types import Case
 
 Key = tuple[str, int]
@@ -17,7 +18,7 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The choice of `--case`, `--cohort`, `--limit` and `--sample`; empty for all cases of the suite."""
+    """The choice of `--case`, `--cohort`, `--limit`, `--sample` and `--shard`; empty for all cases of the suite."""
 
     limit: int | None = None
     sample: int | None = None
@@ -26,6 +27,7 @@ class Selection:
     """Source of the case ids, such as `--failed-from reports/first`; empty if each was named."""
     cohorts: tuple[str, ...] = ()
     """Cohorts as `name=value`, or `!name=value` to leave one out."""
+    shard: Shard | None = None
     seed: int = 0
     watched: bool = False
     """Whether `--watch` asks, whose runs are never gated."""
@@ -37,6 +39,7 @@ class Selection:
         parts = named + [f"--cohort {name}" for name in self.cohorts]
         parts += [f"--limit {self.limit}"] if self.limit is not None else []
         parts += [f"--sample {self.sample}"] if self.sample is not None else []
+        parts += [self.shard.flag] if self.shard is not None else []
         parts += ["--watch"] if self.watched else []
         return " ".join(parts) or None
 
@@ -50,7 +53,9 @@ class Selection:
         return frozenset(self.case_ids)
 
     def allows(self, case: Case) -> bool:
-        """Return True if `--case` and `--cohort` select the case."""
+        """Return True if `--case`, `--cohort` and `--shard` select the case."""
+        if self.shard is not None and not self.shard.holds(case):
+            return False
         if (self.case_ids or self.ids_of) and case.id not in self._ids:
             return False
         wanted = [cohort for cohort in self.cohorts if not cohort.startswith("!")]
