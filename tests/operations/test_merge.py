@@ -17,6 +17,7 @@ from evalkit.golden.shards import Shard
 from evalkit.operations.baseline import faults_of
 from evalkit.operations.merge import merge_shards
 from evalkit.operations.run import Request, Result, run_suite
+from evalkit.operations.run_each import run_each
 from evalkit.operations.verify import verify_run
 from evalkit.runner.engine import Stop
 from evalkit.runner.plan import Selection
@@ -307,3 +308,27 @@ def test_a_shard_takes_no_other_choice_of_cases(root: Path) -> None:
         run("none", selection=Selection(sample=9, shard=Shard(1, 3)))
     run("few", selection=Selection(limit=5))
     assert "few: is not the run of a shard: it was run with --limit 5" in refused("s1", "few", "s3")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        (
+            'system: {python: "sums_bot:answer"}',
+            'systems: {a: {python: "sums_bot:answer"}, b: {python: "sums_bot:answer"}}',
+            "the suite names several systems",
+        ),
+        (
+            "  - pass_rate: {min: 0.3}",
+            '  - no_regression: {baseline: {run: main, system: {python: "sums_bot:answer"}}}',
+            "the suite calls the baseline's system beside its own",
+        ),
+    ],
+)
+def test_systems_that_are_called_side_by_side_are_not_sharded(root: Path, old: str, new: str, what: str) -> None:
+    """Their times and their differences are those of one run."""
+    write(root, suite=SUITE.replace(old, new))
+    request = Request(suite=Path("suite.yaml"), out=Path("none"), selection=Selection(shard=Shard(1, 2)))
+    with pytest.raises(InputError, match=what):
+        asyncio.run(run_each(request, Watcher(), Stop(), {}))
+    assert not Path("none").exists()
