@@ -315,7 +315,7 @@ def test_a_shard_takes_no_other_choice_of_cases(root: Path) -> None:
     [
         (
             'system: {python: "sums_bot:answer"}',
-            'systems: {a: {python: "sums_bot:answer"}, b: {python: "sums_bot:answer"}}',
+            'systems: {a: {python: "sums_bot:answer"}, b: {python: "sums_bot:answer", version: two}}',
             "the suite names several systems",
         ),
         (
