@@ -36,7 +36,7 @@ def merge(
     from evalkit.cli.child_process import must_decide
     from evalkit.cli.output import CommandOutput, Files
     from evalkit.operations.merge import merge_shards
-    from evalkit.runner.inputs import refuse_places
+    from evalkit.operations.run import refuse_places
 
     files = Files(summary=summary, junit=junit)
     output = CommandOutput(json=json, verbose=verbose)

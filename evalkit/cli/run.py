@@ -12,7 +12,6 @@ import typer
 from evalkit.cli.suite_file import SuiteFile, named_or_nearest
 
 if TYPE_CHECKING:
-    from evalkit.golden.shards import Shard
     from evalkit.operations.run import Replies, Request
 
 ENV_PREFIX = "EVALKIT"
@@ -196,7 +195,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     from evalkit.cli.child_process import must_decide
     from evalkit.cli.output import CommandOutput, Files
     from evalkit.cli.signals import run_each_stoppable
-    from evalkit.operations.run import Request, Result
+    from evalkit.operations.run import Request, Result, shard_of
     from evalkit.runner.plan import Selection
 
     given = {
@@ -219,7 +218,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
             case_ids=tuple(case or ()) if failed_from is None else _failed(failed_from, case),
             ids_of="" if failed_from is None else f"--failed-from {failed_from}",
             cohorts=tuple(cohort or ()),
-            shard=None if shard is None else _shard(shard),
+            shard=None if shard is None else shard_of(shard),
             seed=seed or 0,
         ),
         overrides={key: value for key, value in given.items() if value is not None},
@@ -304,16 +303,6 @@ def _environment() -> list[str]:
     names = {f"{ENV_PREFIX}_{name.upper()}" for name in inspect.signature(run).parameters.keys() - _UNREAD}
     given = [f"{name}={os.environ[name]}" for name in sorted(names & os.environ.keys()) if os.environ[name]]
     return ["env", *given] if given else []
-
-
-def _shard(text: str) -> "Shard":
-    from evalkit.errors import InputError, Problem, what_and_fix
-    from evalkit.golden.shards import read_shard
-
-    try:
-        return read_shard(text)
-    except ValueError as error:
-        raise InputError(Problem("--shard", *what_and_fix(error))) from None
 
 
 def _failed(run: str, named: list[str] | None) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from evalkit.gate.earlier_decisions import (
     of_stored_rows,
     write_decision,
 )
+from evalkit.golden.shards import Shard, read_shard
 from evalkit.results import Decision, Summary
 from evalkit.runner.chat_clients import Replies
 from evalkit.runner.conversations import open_system
@@ -294,6 +295,18 @@ def with_overrides(suite: Suite, overrides: Mapping[str, float]) -> Suite:
     except ValueError as error:
         key, _, rest = str(error).partition(": ")
         raise InputError(Problem(f"--{key}", *what_and_fix(rest))) from None
+
+
+def shard_of(text: str) -> Shard:
+    """Read the value of `--shard`, such as `2/8`.
+
+    Raises:
+        InputError: there is no such shard.
+    """
+    try:
+        return read_shard(text)
+    except ValueError as error:
+        raise InputError(Problem("--shard", *what_and_fix(error))) from None
 
 
 def suite_of_run(suite: Suite, manifest: Manifest) -> Suite:
