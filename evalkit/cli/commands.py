@@ -30,6 +30,7 @@ COMMANDS = {
         "Make a suite from another eval tool's file.",
     ),
     "run": Listed("run", "Run a suite: call the system, grade every answer, decide."),
+    "merge": Listed("merge", "Make one run of all shards of a suite, and decide."),
     "gate": Listed("gate", "Decide again from the rows of a run, without calling anything."),
     "report": Listed(
         "report",

@@ -100,6 +100,14 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
             metavar="RUN", help="Run only the cases that failed or have no result in this run.", rich_help_panel=_PART
         ),
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N",
+            help="Run shard K of N, in one of N parallel jobs; `evalkit merge` decides on all.",
+            rich_help_panel=_PART,
+        ),
+    ] = None,
     repeat: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Run each case this many times.", rich_help_panel=_CALLS)
     ] = None,
@@ -187,7 +195,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     from evalkit.cli.child_process import must_decide
     from evalkit.cli.output import CommandOutput, Files
     from evalkit.cli.signals import run_each_stoppable
-    from evalkit.operations.run import Request, Result
+    from evalkit.operations.run import Request, Result, shard_of
     from evalkit.runner.plan import Selection
 
     given = {
@@ -210,6 +218,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
             case_ids=tuple(case or ()) if failed_from is None else _failed(failed_from, case),
             ids_of="" if failed_from is None else f"--failed-from {failed_from}",
             cohorts=tuple(cohort or ()),
+            shard=None if shard is None else shard_of(shard),
             seed=seed or 0,
         ),
         overrides={key: value for key, value in given.items() if value is not None},

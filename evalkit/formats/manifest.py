@@ -113,6 +113,17 @@ class ReplacedBaseline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShardFacts:
+    """One of the runs that were merged into a run."""
+
+    shard: str
+    """Its number and the number of shards: `2/8`."""
+    run_id: str
+    head: str
+    n_rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabelFile:
     """The labels of one file."""
 
@@ -220,6 +231,8 @@ class Manifest:
     """The run whose answers were scored; `None` if the system was called."""
     imported: ImportedFacts | None = None
     """The file that the rows were read from; not written for a run."""
+    shards: tuple[ShardFacts, ...] = ()
+    """The runs that were merged into this one; not written for any other run."""
     finished_at: str = ""
     """Empty while the run is not finished."""
     wall_s: float | None = None
@@ -264,6 +277,7 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
     absent = {"head", *(("finished_at", "wall_s") if not manifest.finished_at else ())}
     absent |= {"conversation_key"} if not manifest.conversation_key else set()
     absent |= {"imported"} if manifest.imported is None else set()
+    absent |= {"shards"} if not manifest.shards else set()
     absent |= {key for key in ("accepted", "replaces") if manifest.accepted is None or record[key] == "unknown"}
     return {**{key: value for key, value in record.items() if key not in absent}, **manifest.further}
 

@@ -118,11 +118,10 @@ async def ready_systems(
         whole = await prepare(suite, env, stack, replies=request.replies, checked=checked)
         _refuse_primary(whole)
         _refuse_wide(whole)
-        partial, sample = request.selection.partial, suite.options.sample_of(request.selection.sample)
 
         def collect(one: Prepared, baseline: str | None, asks: bool) -> Terms:
             asks = asks and request.asks_former
-            return terms_of_run(one, env, baseline=baseline, partial=partial, asks=asks, sample=sample)
+            return terms_of_run(one, env, baseline=baseline, selection=request.selection, asks=asks)
 
         ready = ready_each(prepared_each(whole), suite.reference.name, request.baseline, collect)
         for at, each in enumerate(ready):

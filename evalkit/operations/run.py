@@ -24,6 +24,7 @@ from evalkit.gate.earlier_decisions import (
     of_stored_rows,
     write_decision,
 )
+from evalkit.golden.shards import Shard, read_shard
 from evalkit.results import Decision, Summary
 from evalkit.runner.chat_clients import Replies
 from evalkit.runner.conversations import open_system
@@ -296,6 +297,18 @@ def with_overrides(suite: Suite, overrides: Mapping[str, float]) -> Suite:
         raise InputError(Problem(f"--{key}", *what_and_fix(rest))) from None
 
 
+def shard_of(text: str) -> Shard:
+    """Read the value of `--shard`, such as `2/8`.
+
+    Raises:
+        InputError: there is no such shard.
+    """
+    try:
+        return read_shard(text)
+    except ValueError as error:
+        raise InputError(Problem("--shard", *what_and_fix(error))) from None
+
+
 def suite_of_run(suite: Suite, manifest: Manifest) -> Suite:
     """Return the suite of the system that a stored run tested, if the suite names several; its reference is not run."""
     known = any(each.name == manifest.system.name for each in suite.systems)
@@ -327,9 +340,8 @@ async def ready(
     try:
         checked = checked_golden(request.out, suite) if request.resume else None
         prepared = await prepare(suite, env, stack, replies=request.replies, checked=checked)
-        partial, asks = request.selection.partial, request.answers is None and request.asks_former
-        sample = suite.options.sample_of(request.selection.sample)
-        terms = terms_of_run(prepared, env, baseline=request.baseline, partial=partial, asks=asks, sample=sample)
+        asks = request.answers is None and request.asks_former
+        terms = terms_of_run(prepared, env, baseline=request.baseline, selection=request.selection, asks=asks)
         prepared = prepared.with_checks(terms.former)
         refuse_unfit(prepared, terms)
     except InputError as error:

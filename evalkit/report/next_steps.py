@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from evalkit.golden.shards import Shard
 from evalkit.report.survey import FailedCase
 from evalkit.results import Decision
 from evalkit.text.numbers import plural
@@ -40,6 +41,8 @@ class Places:
     suite: str = ""
     out: str = ""
     """Folder of the run as `--out` takes it, if that is not `run`: the one around several systems."""
+    shard: Shard | None = None
+    """The shard that the run is partial by, if any."""
     reference_next: str = ""
     """System to make the reference once it is merged; empty if the run is to be saved as a baseline."""
 
@@ -75,6 +78,9 @@ def _steps(
 ) -> Iterator[NextStep]:
     run, suite = shlex.quote(places.run), shlex.quote(places.suite) if places.suite else ""
     out = shlex.quote(places.out or places.run)
+    if places.shard is not None:
+        yield after_shard(places.shard, suite, out, stopped=bool(stopped))
+        return
     if stopped is not None:
         yield go_on(suite, out, stopped=stopped)
         return
@@ -115,6 +121,22 @@ def go_on(suite: str, out: str, *, stopped: bool) -> NextStep:
     if stopped:
         return NextStep("resume the run", f"evalkit run {suite} --out {out} --resume")
     return NextStep("run the whole suite", f"evalkit run {suite}".strip())
+
+
+def after_shard(shard: Shard, suite: str, out: str, *, stopped: bool) -> NextStep:
+    """Return the step after the run of a shard: resume it if it was stopped, else merge it with the others.
+
+    Args:
+        shard: the shard.
+        suite: the suite in a command.
+        out: folder of the run in a command.
+        stopped: whether it was stopped.
+    """
+    if stopped:
+        return NextStep(f"resume shard {shard}", f"evalkit run {suite} {shard.flag} --out {out} --resume")
+    others = f"when the other {plural(shard.of - 1, 'shard')} have run, decide on all" if shard.of > 2 else "decide"
+    text = f"this is shard {shard}: {others}"
+    return NextStep(text, f"evalkit merge {out} OTHER_SHARDS --out MERGED" if shard.of > 1 else f"evalkit merge {out}")
 
 
 def make_reference(name: str) -> NextStep:

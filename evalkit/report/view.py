@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from evalkit.formats.manifest import Manifest, manifest_record
+from evalkit.golden.shards import shard_of_run
 from evalkit.report.causes import KindLine, ShiftLine, kind_lines, shift_lines
 from evalkit.report.cohort_table import (
     CohortRow,
@@ -185,7 +187,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
     resources = tuple(dict.fromkeys(cell.metric for cell in summary.cells if styles[cell.metric].unit in RESOURCES))
     corrections, cohort_corrections = correction_lines(summary, styles)
     alone = known_overall_only(summary, resources)
-    partial = decision.partial
+    partial, shard = decision.partial, shard_of_run(manifest.partial)
     errors = error_lines("system error", summary.error_kinds, found.errors)
     errors += error_lines("unscored", summary.unscored_kinds, found.unscored)
     compares = manifest.imported is not None and _finds_drops_alone(decision)
@@ -202,8 +204,10 @@ def build_view(  # noqa: PLR0913 - what a view is made of
             found.failing,
             are_new=found.is_new,
             unknown=_unknown(summary, manifest),
-            stopped=None if partial is None else manifest.partial is None,
-            places=places or Places(suite=manifest.suite_file or ""),
+            stopped=None
+            if partial is None
+            else manifest.partial is None or (shard is not None and shard.flag != partial),
+            places=dataclasses.replace(places or Places(suite=manifest.suite_file or ""), shard=shard),
         ),
         kinds=kind_lines(found.kinds),
         shifts=shift_lines(found.shifts),

@@ -11,7 +11,7 @@ from evalkit.aggregate.cohorts import CANARIES, stratum_of
 from evalkit.errors import InputError, NothingSelected, Problem, what_and_fix
 from evalkit.formats.manifest import SampleFacts
 from evalkit.runner.plan import Selection, draw_key, select, unknown_choices
-from evalkit.suite.model import Sample
+from evalkit.suite.model import Sample, Suite
 from evalkit.types import Case
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def chosen_cases(prepared: Prepared, selection: Selection) -> tuple[frozenset[st
         InputError: the sample is too small for its strata, or is combined with another choice.
         NothingSelected: no case is left.
     """
+    _refuse_shard(selection, prepared.suite)
     sample = prepared.suite.options.sample_of(selection.sample)
     if selection.sample is not None and not selection.whole:
         raise InputError(Problem("--sample", f"two choices of cases: {selection.partial}", "give one of them"))
@@ -74,9 +75,13 @@ def chosen_cases(prepared: Prepared, selection: Selection) -> tuple[frozenset[st
         except ValueError as error:
             place = "--sample" if selection.sample is not None else prepared.suite.lines["sample"] + " sample"
             raise InputError(Problem(place, *what_and_fix(error))) from None
-        return drawn.digests, drawn.facts(sample)
-    chosen = select(prepared.golden.outlines(), selection)
-    if chosen is not None and not chosen:
+        digests = drawn.digests
+        if selection.shard is not None:
+            digests &= {case.digest for case in prepared.golden.open() if selection.shard.holds(case)}
+        return digests, drawn.facts(sample)
+    cases = prepared.golden.outlines() if selection.shard is None else prepared.golden.open()  # which have clusters
+    chosen = select(cases, selection)
+    if chosen is not None and not chosen and selection.shard is None:  # a shard of a small set may be empty
         fix = "see the ids and cohorts in the golden set"
         raise NothingSelected(Problem("", f"{selection.partial} selects no case of {prepared.golden.path}", fix))
     if unknown := unknown_choices(prepared.golden.outlines(), selection):
@@ -84,6 +89,27 @@ def chosen_cases(prepared: Prepared, selection: Selection) -> tuple[frozenset[st
         what = "no case of the golden set answers to"
         raise NothingSelected(Problem(flag, f"{what} {word!r}", fix) for flag, word in unknown)
     return chosen, None
+
+
+def _refuse_shard(selection: Selection, suite: Suite) -> None:
+    """Reject a shard together with another choice of cases, or of a suite whose systems are called side by side.
+
+    Raises:
+        InputError: reports both.
+    """
+    if selection.shard is None:
+        return
+    problems = []
+    if selection.partial != selection.shard.flag:
+        problems.append(Problem("--shard", f"two choices of cases: {selection.partial}", "give one of them"))
+    if suite.systems:
+        what = "the suite names several systems, whose answers are compared in one run"
+        problems.append(Problem("--shard", what, "leave the flag out, or shard a suite with one `system:`"))
+    elif suite.baseline_system is not None:
+        what = "the suite calls the baseline's system beside its own, which needs one run on one machine"
+        problems.append(Problem("--shard", what, "leave the flag out, or `baseline_system` of the suite"))
+    if problems:
+        raise InputError(problems)
 
 
 def _allocated(n: int, sizes: list[int], floor: int) -> list[int]:

@@ -109,7 +109,7 @@ def resumed(manifest: Manifest, stored: Manifest) -> Manifest:
     """Return the manifest of a resumed run: its own id and start, with the current suite, golden set and scorers."""
     earlier = {id_: keys for id_, keys in stored.scorings.items() if id_ != manifest.scoring}
     own = replace(manifest, run_id=stored.run_id, started_at=stored.started_at, command=stored.command)
-    return replace(own, earlier_scorings=earlier)
+    return replace(own, earlier_scorings=earlier, shards=stored.shards)
 
 
 def _system_files(prepared: Prepared) -> dict[str, str]:

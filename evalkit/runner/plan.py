@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from evalkit.golden.index import FirstSeen
+from evalkit.golden.shards import Shard
 from evalkit.types import Case
 
 Key = tuple[str, int]
@@ -62,7 +63,7 @@ def _hash(key: Key) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """The choice of `--case`, `--cohort`, `--limit` and `--sample`; empty for all cases of the suite."""
+    """The choice of `--case`, `--cohort`, `--limit`, `--sample` and `--shard`; empty for all cases of the suite."""
 
     limit: int | None = None
     sample: int | None = None
@@ -71,6 +72,7 @@ class Selection:
     """Source of the case ids, such as `--failed-from reports/first`; empty if each was named."""
     cohorts: tuple[str, ...] = ()
     """Cohorts as `name=value`, or `!name=value` to leave one out."""
+    shard: Shard | None = None
     seed: int = 0
     watched: bool = False
     """Whether `--watch` asks, whose runs are never gated."""
@@ -82,6 +84,7 @@ class Selection:
         parts = named + [f"--cohort {name}" for name in self.cohorts]
         parts += [f"--limit {self.limit}"] if self.limit is not None else []
         parts += [f"--sample {self.sample}"] if self.sample is not None else []
+        parts += [self.shard.flag] if self.shard is not None else []
         parts += ["--watch"] if self.watched else []
         return " ".join(parts) or None
 
@@ -95,7 +98,9 @@ class Selection:
         return frozenset(self.case_ids)
 
     def allows(self, case: Case) -> bool:
-        """Return True if `--case` and `--cohort` select the case."""
+        """Return True if `--case`, `--cohort` and `--shard` select the case."""
+        if self.shard is not None and not self.shard.holds(case):
+            return False
         if (self.case_ids or self.ids_of) and case.id not in self._ids:
             return False
         wanted = [cohort for cohort in self.cohorts if not cohort.startswith("!")]

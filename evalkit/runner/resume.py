@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -117,16 +117,25 @@ def _taken_over(folder: RunFolder, manifest: Manifest, resume: Resume) -> tuple[
 
 
 def _refuse_others(folder: RunFolder, stored: Manifest, manifest: Manifest) -> None:
-    changed = [part for part in _SAME if getattr(stored, part) != getattr(manifest, part)]
+    changed = differing_parts(stored, manifest)
     samples = [each and each.asked for each in (stored.sample, manifest.sample)]
     changed += ["sample"] if samples[0] != samples[1] and "partial" not in changed else []
     changed += ["repeats"] if stored.repeats > manifest.repeats else []
     if changed == ["partial"]:
         raise OtherRun(Problem(shown_path(folder.path), *_other_choice(stored.partial, manifest.partial)))
     if changed:
-        named = ", ".join(_IN_WORDS.get(part, part) for part in changed)
-        what = f"the run in it had another {named}{_differing_files(stored, manifest)}"
+        what = f"the run in it had another {in_words(changed)}{differing_files(stored, manifest)}"
         raise OtherRun(Problem(shown_path(folder.path), what, "start a new run"))
+
+
+def differing_parts(stored: Manifest, manifest: Manifest) -> list[str]:
+    """Return the parts of two manifests that make them runs of different answers."""
+    return [part for part in _SAME if getattr(stored, part) != getattr(manifest, part)]
+
+
+def in_words(parts: Iterable[str]) -> str:
+    """Name parts of a manifest for messages."""
+    return ", ".join(_IN_WORDS.get(part, part) for part in parts)
 
 
 def _other_choice(stored: str | None, now: str | None) -> tuple[str, str]:
@@ -136,7 +145,7 @@ def _other_choice(stored: str | None, now: str | None) -> tuple[str, str]:
     return f"the run in it was made with {stored}", "repeat the flag, or start a new run"
 
 
-def _differing_files(stored: Manifest, manifest: Manifest) -> str:
+def differing_files(stored: Manifest, manifest: Manifest) -> str:
     """List the system's files that changed, as ` (bot.py changed, prompt.md added)`."""
     before, now = stored.system_files, manifest.system_files
     if not before or before == now:

@@ -28,6 +28,7 @@ from evalkit.trust.calibration_files import read_calibrations
 
 if TYPE_CHECKING:
     from evalkit.baselines.rules_before import Draw, Former, RulesBefore
+    from evalkit.runner.plan import Selection
     from evalkit.runner.prepare import Prepared
     from evalkit.store.folder import RunFolder
     from evalkit.suite.model import Sample, Suite
@@ -40,9 +41,8 @@ def terms_of_run(
     env: Mapping[str, str],
     *,
     baseline: str | None,
-    partial: str | None,
+    selection: Selection,
     asks: bool,
-    sample: Sample | None = None,
 ) -> Terms:
     """Collect the terms of a decision for a run that is about to begin.
 
@@ -50,14 +50,14 @@ def terms_of_run(
         prepared: the checked suite.
         env: the environment, in which CI names the target branch.
         baseline: value of `--baseline`, `None` without it.
-        partial: why the run is partial and so not gated, `None` for a whole one.
+        selection: the choice of cases; a shard runs its part of the base's cases too.
         asks: whether the system is called, so that cases of the base can be asked too.
-        sample: the part of the golden set to run, `None` for all of it.
 
     Raises:
         InputError: the labels, the calibrations, the baseline or the base branch cannot be read.
     """
-    suite = prepared.suite
+    suite, partial, shard = prepared.suite, selection.partial, selection.shard
+    sample = suite.options.sample_of(selection.sample)
     # Former cases may carry checks even if no current case does.
     keys = {METRIC: checks_grader(0).key, **prepared.score_keys}
     # `score` and `noise` compare with nothing unless asked to.
@@ -70,7 +70,7 @@ def terms_of_run(
         seed=suite.options.seed,
         notes=(*prepared.notices, *_ungated(suite, baseline)),
     )
-    if partial is not None or not asks:
+    if (partial is not None and shard is None) or not asks:
         return terms
     drawing = None if sample is None else _drawing(sample, suite.options.seed)
     former = cases_before(before, suite, prepared.golden, drawing)
@@ -78,7 +78,7 @@ def terms_of_run(
     found = tuple(each for each in (*former.found, *crowded) if each not in terms.amendments)
     return dataclasses.replace(
         terms,
-        former=former.cases,
+        former=former.cases if shard is None or former.cases is None else tuple(filter(shard.holds, former.cases)),
         former_blocks=former.of_commit,
         amendments=(*terms.amendments, *found),
         case_changes=found,
