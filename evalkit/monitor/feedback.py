@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 import numpy as np
@@ -28,7 +28,7 @@ BLOCKED_GOOD, DELIVERED_BAD = "blocked_good", "delivered_bad"
 FACTS = tuple(MetricFacts(name, higher_is_better=False) for name in (THUMB, BLOCKED_GOOD, DELIVERED_BAD))
 """Share of ratings that were down; of labelled answers: the share of blocked ones that is good, and of delivered ones
 that is bad."""
-_UNKNOWN = "no call of the week before has this id; take the logs of the call first, with the same id"
+_UNKNOWN = "no call of the week before has this id; take the logs of the call first, then write the line again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def feedback_observations(
     calls = _calls(folder, given, names)
     by_day: dict[int, list[CallFeedback]] = {}
     for each in given:
-        if each.call in calls:
+        if each.call in calls and each.day - BACK_DAYS <= calls[each.call].day <= each.day:
             by_day.setdefault(each.day, []).append(each)
         else:
             refusals.add(each.place, _UNKNOWN)
@@ -152,11 +152,11 @@ def feedback_observations(
                 batch=batch,
                 day=day,
                 ids=np.array([each.key for each in own], np.uint64),
-                units=np.array([unit for unit, _ in owners], np.uint64),
+                units=np.array([owner.unit for owner in owners], np.uint64),
                 at=np.array([round(each.at * MICRO) for each in own], np.int64),
                 pi=np.ones(len(own)),
                 drawn=np.zeros(len(own), np.bool_),
-                cohorts={name: [labels[at] for _, labels in owners] for at, name in enumerate(names)},
+                cohorts={name: [owner.labels[at] for owner in owners] for at, name in enumerate(names)},
                 metrics={facts.metric: column for facts, column in zip(FACTS, values, strict=True)},
                 facts=FACTS,
             )
@@ -164,15 +164,23 @@ def feedback_observations(
     return found
 
 
-def _calls(folder: Path, given: Sequence[CallFeedback], names: Sequence[str]) -> dict[int, tuple[int, tuple[str, ...]]]:
-    """Return hash of a call -> its unit and its cohorts."""
+class _Owner(NamedTuple):
+    """The call that feedback is about: its day since 1970, its unit, and its cohorts."""
+
+    day: int
+    unit: int
+    labels: tuple[str, ...]
+
+
+def _calls(folder: Path, given: Sequence[CallFeedback], names: Sequence[str]) -> dict[int, _Owner]:
+    """Return the calls by the hash of their ids."""
     wanted = np.array(sorted({each.call for each in given}), np.uint64)
     days = [each.day for each in given]
-    found: dict[int, tuple[int, tuple[str, ...]]] = {}
+    found: dict[int, _Owner] = {}
     for day, _, file in stored_files(folder):
         if days and min(days) - BACK_DAYS <= day <= max(days):
             stored = read_observations(file)
             for at in np.flatnonzero(np.isin(stored.ids, wanted)).tolist():
                 labels = tuple(stored.cohorts[name][at] if name in stored.cohorts else MISSING for name in names)
-                found[int(stored.ids[at])] = int(stored.units[at]), labels
+                found[int(stored.ids[at])] = _Owner(day, int(stored.units[at]), labels)
     return found

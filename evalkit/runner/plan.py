@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ class Selection:
 
     @cached_property
     def _ids(self) -> frozenset[str]:
-        return frozenset(self.case_ids)
+        return frozenset(_as_read(each) for each in self.case_ids)
 
     def allows(self, case: Case) -> bool:
         """Return True if `--case`, `--cohort` and `--shard` select the case."""
@@ -109,6 +110,11 @@ class Selection:
         return not has.intersection(unwanted) and (not wanted or bool(has.intersection(wanted)))
 
 
+def _as_read(case_id: str) -> str:
+    """Return an id in the form that a golden set gives it: trimmed, and in Unicode form NFC."""
+    return unicodedata.normalize("NFC", case_id.strip())
+
+
 def cohorts_of(case: Case) -> set[str]:
     """Return the names that `--cohort` accepts for a case: `name=value`, and each value alone."""
     has = {f"{name}={value}" for name, value in case.cohorts.items()} | {f"kind={case.kind}"}
@@ -120,7 +126,7 @@ def unknown_choices(cases: Iterable[Case], selection: Selection) -> list[tuple[s
     ids = set() if selection.ids_of else set(selection.case_ids)
     cohorts = {cohort.removeprefix("!") for cohort in selection.cohorts}
     for case in cases if ids or cohorts else ():
-        ids.discard(case.id)
+        ids -= {each for each in ids if _as_read(each) == case.id}
         cohorts -= cohorts_of(case)
     return [*(("--case", word) for word in sorted(ids)), *(("--cohort", word) for word in sorted(cohorts))]
 

@@ -22,7 +22,7 @@ from evalkit.systems.output import n_bytes, to_output
 from evalkit.systems.secrets import secrets_of
 from evalkit.systems.threads import OwnCode, own_code
 from evalkit.systems.tool_errors import check_tool_error
-from evalkit.systems.tracer import Trace, has_marked_tools, with_steps
+from evalkit.systems.tracer import Trace, with_steps
 from evalkit.types import Case, Failure, Output
 
 _PLACE = "system.python"
@@ -191,8 +191,6 @@ def _answer(function: Callable[..., Any], keywords: Callable[[Case], dict[str, A
         getattr(function, "__call__", None)  # noqa: B004 -- asks whether an object's call is async, not if it has one
     )
 
-    marked = has_marked_tools(function)
-
     async def asked(call: Callable[[], Any], trace: Trace) -> Output | Failure:
         return to_output(await trace.wait(call()))
 
@@ -205,6 +203,6 @@ def _answer(function: Callable[..., Any], keywords: Callable[[Case], dict[str, A
                 ended = await own.call(functools.partial(trace.run, call), to_output)
         finally:
             steps = trace.close()
-        return with_steps(ended, steps, marked=marked)
+        return with_steps(ended, steps)
 
     return answer

@@ -10,7 +10,8 @@
             ...
 
 The steps of a call are kept in a context variable, which tasks and `asyncio.to_thread` inherit. Threads and pools do
-not, so once a call is traced, those that it starts take the variable over; a tool that runs in a pool is a step too.
+not, so once a call is traced, the threads that it starts and what it gives to a `ThreadPoolExecutor` take the variable
+over. What runs in workers that outlive the call, or in other processes, is not recorded.
 """
 
 from __future__ import annotations
@@ -18,14 +19,13 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from time import monotonic
-from types import FunctionType, ModuleType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, overload
 
 from evalkit.types import Failure, Output, Step, StepKind
@@ -94,8 +94,6 @@ class Trace:
 
 _CURRENT: ContextVar[tuple[Trace, str | None] | None] = ContextVar("evalkit_trace", default=None)
 """The trace of the running call, and the id of the current step."""
-_MARKED: set[str] = set()
-"""Modules with a function that `tool` marks."""
 
 
 @functools.cache
@@ -106,7 +104,8 @@ def _follow_threads() -> None:
     start, submit = threading.Thread.start, ThreadPoolExecutor.submit
 
     def traced_start(thread: threading.Thread) -> None:
-        if _CURRENT.get() is not None:
+        # Workers of a `ThreadPool` outlive the call that starts them, and would record what later calls do into it.
+        if _CURRENT.get() is not None and type(thread).__module__ != "multiprocessing.dummy":
             thread.run = functools.partial(_within, _CURRENT.get(), thread.run)  # type: ignore[method-assign]
         start(thread)
 
@@ -204,7 +203,6 @@ def tool(function: Callable[..., Any] | None = None, *, name: str = "") -> Any:
         what = f"evalkit.tool: {function.__name__} is a generator function, so calling it returns no result to record"
         raise TypeError(f"{what}; decorate the function that iterates over it")
     called, signature = name or function.__name__, inspect.signature(function)
-    _MARKED.add(function.__module__)
 
     def begin(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> step:
         try:
@@ -267,30 +265,12 @@ def _said(error: BaseException | None) -> str | None:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def has_marked_tools(function: Callable[..., Any]) -> bool:
-    """Tell whether the module of a function defines, or imports by name, tools that `tool` marks, or their module."""
-    module = sys.modules.get(getattr(function, "__module__", ""))
-    named = [*vars(module).values()] if module is not None else []
-    modules = {each.__module__ for each in named if isinstance(each, FunctionType)}
-    modules |= {each.__name__ for each in named if isinstance(each, ModuleType)}
-    return not _MARKED.isdisjoint(modules)
-
-
-def with_steps(output: Output | Failure, steps: tuple[Step, ...], *, marked: bool = False) -> Output | Failure:
-    """Return the output with the recorded steps; steps that the output reports must not contradict them.
-
-    Args:
-        output: what the system returned.
-        steps: what was recorded.
-        marked: whether its tools are marked, so that without a step no tool was called; else this is unknown.
-    """
+def with_steps(output: Output | Failure, steps: tuple[Step, ...]) -> Output | Failure:
+    """Return the output with the recorded steps; steps that the output reports must not contradict them."""
     from evalkit.formats.steps import MOST_STEPS, calls_of
 
-    if isinstance(output, Failure):
+    if isinstance(output, Failure) or not steps:
         return output
-    if not steps:
-        known = output.trajectory is not None or output.tool_calls is not None
-        return output if known or not marked else replace(output, trajectory=(), tool_calls=())
     if len(steps) > MOST_STEPS:
         return Failure("too_large", f"{len(steps):,} recorded steps, at most {MOST_STEPS:,} are read")
     if output.trajectory is not None:

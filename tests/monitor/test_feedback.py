@@ -55,6 +55,16 @@ def test_a_rating_counts_once_on_its_own_day(lab: MonitorLab) -> None:
     assert [sums.mean for sums in by_day[Stream(RATED)].values()] == [0.0]
 
 
+def test_a_rating_counts_in_the_week_after_its_call_whatever_its_neighbours_say(lab: MonitorLab) -> None:
+    """The call of the third day opens no window for the call of the first."""
+    lab.take(feedback=["../ratings.jsonl"])
+    lab.now += 9 * DAY
+    lab.log([row(900, 3 * DAY)])
+    lab.take()
+    lab.log([said(900, 3 * DAY + 60, thumb="up"), said(100, 9 * DAY, thumb="down")], "../late.jsonl")
+    assert lab.take(feedback=["../late.jsonl"]).feedback == {"counted": 1, "double": 0, "refused": 1}
+
+
 def test_the_series_is_made_again_with_ratings(lab: MonitorLab) -> None:
     """They are observations, so that nothing is lost; no text of them is anywhere."""
     lab.take(feedback=["../ratings.jsonl"])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from evalkit.errors import RunError, StoreError
 from evalkit.runner.engine import Stop, answered_and_graded, run_cases
 from evalkit.runner.grading import Grader, grade_all
-from evalkit.runner.plan import Selection, plan, select
+from evalkit.runner.plan import Selection, plan, select, unknown_choices
 from evalkit.scorers.rules.contains import Contains
 from evalkit.scorers.rules.overlap import Groundedness
 from evalkit.suite.model import When
@@ -122,6 +122,8 @@ def test_cohorts_and_ids_choose() -> None:
     assert select(pool, Selection(cohorts=("g=0",))) == {"d0", "d2", "d4"}
     assert select(pool, Selection(cohorts=("g=0", "!kind=canary"))) == {"d0", "d2"}
     assert select(pool, Selection(case_ids=("c3",))) == {"d3"}
+    assert select(pool, Selection(case_ids=(" c3 ",))) == {"d3"}
+    assert unknown_choices(pool, Selection(case_ids=(" c3 ", "x"))) == [("--case", "x")]
     assert [(case.id, repeat) for case, repeat in plan(pool[:2], range(2), chosen=None, done={("d0", 1)})] == [
         ("c0", 0), ("c1", 0), ("c1", 1),
     ]  # fmt: skip

@@ -120,24 +120,23 @@ def test_threads_inherit_the_step(tmp_path, shared, ask, case, start) -> None:
     assert shown(ended) == [("node", "node", None, None), ("tool", "get_order", "node", None)]
 
 
-@pytest.mark.parametrize(
-    ("module", "known"),
-    [
-        (AGENT + "def answer(input): return 'hi'", True),
-        ("from marked_tools import get_order\ndef answer(input): return 'hi'", True),
-        ("import marked_tools\nasync def answer(input): return 'hi'", True),
-        ("import evalkit\ndef answer(input): return 'hi'", False),
-        (AGENT + "def answer(input): return {'text': 'hi', 'tool_calls': [{'name': 'a', 'arguments': {}}]}", None),
-    ],
-)
-def test_an_agent_that_calls_none_of_its_marked_tools_called_none(tmp_path, shared, ask, case, module, known) -> None:
-    """Which an expectation of no call can be held against; without marked tools nobody knows."""
-    (tmp_path / "marked_tools.py").write_text(AGENT, encoding="utf-8")
-    name = f"marking_{abs(hash(module))}"
-    (tmp_path / f"{name}.py").write_text(module, encoding="utf-8")
-    (ended,) = ask(PythonSystem(python=f"{name}:answer"), shared, case())
-    assert (ended.trajectory, ended.tool_calls) == ((), ()) if known else ended.trajectory is None
-    assert known is not None or len(ended.tool_calls) == 1
+LASTING = """
+from multiprocessing.pool import ThreadPool
+
+def answer(input):
+    global pool
+    pool = globals().get("pool") or ThreadPool(1)
+    return pool.apply(get_order, (input,))["id"]
+"""
+
+
+def test_a_worker_that_outlives_its_call_records_nothing(tmp_path, shared, ask, case) -> None:
+    """What later calls give to it is unknown, and is never a step of the call that started it."""
+    (tmp_path / "traced_lasting.py").write_text(AGENT + LASTING, encoding="utf-8")
+    system = PythonSystem(python="traced_lasting:answer")
+    ended = [*ask(system, shared, case(id="a", input="A-1")), *ask(system, shared, case(id="b", input="A-2"))]
+    sys.modules["traced_lasting"].pool.terminate()
+    assert [(each.text, each.trajectory) for each in ended] == [("A-1", None), ("A-2", None)]
 
 
 SHARED_POOL = """
