@@ -13,7 +13,7 @@ def rejudge(
     answers: Annotated[int, typer.Option(metavar="N", min=30, help="Answers that the new judge grades.")] = 200,
     json: Annotated[bool, typer.Option("--json", help="Print the comparisons as JSON.")] = False,
 ) -> None:
-    """Compare the new judge with the old one on the same sampled answers.
+    """Compare the new judge with the old one on the same answers.
 
     After you changed the judge in the file, the newest answers that the old one graded are graded again. So a change of
     the judge is told apart from a change of the system. `status` shows the result.
