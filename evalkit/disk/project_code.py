@@ -9,12 +9,12 @@ import os
 import re
 import sys
 import traceback
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from evalkit.disk.bytecode import import_from_source
 from evalkit.disk.sources import imported_files
 from evalkit.errors import InputError, Problem
 from evalkit.text.values import one_line
@@ -107,11 +107,9 @@ def _forget_edited(entry: str, project: Path) -> None:
         note_loaded(project)
     if all(_state(file) == state for file, state in loaded.states.items()):
         return
-    for name, file in _own_modules(project):
+    for name, _ in _own_modules(project):
         if name not in loaded.others:
             del sys.modules[name]
-            with suppress(OSError, NotImplementedError):  # bytecode is renewed by whole seconds and the size alone
-                Path(importlib.util.cache_from_source(file)).unlink()
     loaded.states.clear()
 
 
@@ -143,6 +141,7 @@ def _state(file: str) -> tuple[int, int] | None:
 
 def _import(name: str, project: Path, place: str) -> ModuleType:
     _put_on_path(project)
+    import_from_source(project)
     _forget_edited(name, project)
     try:
         module = importlib.import_module(name)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evalkit.disk.bytecode import remove_bytecode
 from evalkit.disk.sources import source_files
 from evalkit.errors import Problem
 from evalkit.formats.fields import parse_json
@@ -118,6 +119,7 @@ class CommandSystem:
     @asynccontextmanager
     async def _open(self, shared: Shared) -> AsyncIterator[Answer]:
         argv = (_program(self.argv[0], shared) or self.argv[0], *self.argv[1:])
+        remove_bytecode(path for _, path in self.sources(shared))
 
         async def answer(case: Case, repeat: int) -> Output | Failure:
             during = TOLD if shared.converses else ()
