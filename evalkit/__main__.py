@@ -11,8 +11,7 @@ from evalkit.cli.child_process import supervised
 
 def main() -> None:
     """Run the command line in a child and check its exit code; help and completion run without one."""
-    # Modules and rows hold few cycles: looking for them takes 3 % of a short run, and of the time of a long one.
-    gc.set_threshold(100_000, 50, 50)
+    gc.set_threshold(400_000, 50, 50)  # loading modules makes no garbage: looking for it takes 5 % of a short run
     if is_brief(sys.argv[1:], os.environ):
         command()
     else:

@@ -321,7 +321,7 @@ def verdict_of(row: Row, advisory: Collection[str] = frozenset()) -> Verdict:
     grades = [grade for grade in row.scores.values() if grade.metric not in advisory]
     marks = [grade.passed for grade in grades if isinstance(grade, Score)]
     return verdict_from(
-        errored=row.state == "system_error",
+        errored=row.failure is not None and row.state == "system_error",
         failed=False in marks,
         unscored=row.failure is not None or len(marks) < len(grades),
         passed=True in marks,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import os
 import shlex
 import signal
@@ -57,6 +58,8 @@ def _to_end(
     progress: str,
     run: Callable[[Watcher, Stop, Request], Coroutine[Any, Any, T]],
 ) -> T:
+    gc.freeze()  # what is loaded by now stays, and rows hold few cycles
+    gc.set_threshold(100_000, 50, 50)
     stop = Stop()
     request = dataclasses.replace(request, process=started_as())
     reporter = Reporter(output.messages, progress)

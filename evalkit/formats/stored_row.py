@@ -77,8 +77,9 @@ class _StoredCase(msgspec.Struct, frozen=True, kw_only=True):
 
 def _with_origins(values: dict[str, Any]) -> dict[str, Any]:
     """Split contexts that are more than texts into texts and origins."""
-    if any(type(context) is dict for context in values["contexts"] or ()):
-        values["contexts"], values["origins"] = read_contexts("contexts", values["contexts"])
+    contexts = values["contexts"]
+    if contexts and any(type(context) is dict for context in contexts):
+        values["contexts"], values["origins"] = read_contexts("contexts", contexts)
     return values
 
 
@@ -170,8 +171,12 @@ def _absurd(stored: _StoredRow) -> bool:
             usages += (output.usage, output.user_usage)
             figures += (output.latency_s, output.ttft_s)
     for usage in usages:
-        figures += () if usage is None else (usage.input_tokens, usage.output_tokens, usage.cost_usd)
-    return any(figure is not None and not 0 <= figure < _MOST_CALLS * MOST for figure in figures)
+        if usage is not None:
+            figures += (usage.input_tokens, usage.output_tokens, usage.cost_usd)
+    for figure in figures:
+        if figure is not None and not 0 <= figure < _MOST_CALLS * MOST:
+            return True
+    return False
 
 
 def _parse_otherwise(body: bytes) -> _StoredRow:

@@ -87,7 +87,6 @@ def assess(
     from evalkit.aggregate.summary import summarise
     from evalkit.gate.amendments import amended, case_changes
     from evalkit.gate.decide import decide
-    from evalkit.trust.judges import with_judges
 
     frozen = freeze(frame)
     summary = summarise(
@@ -100,14 +99,17 @@ def assess(
         wall_s=wall_s,
         asked=terms.policy.asked,
     )
-    summary = with_judges(
-        frozen,
-        summary,
-        terms.labels,
-        floors=terms.kappa_floors,
-        calibrations=terms.calibrations,
-        score_keys=terms.score_keys,
-    )
+    if terms.labels or terms.calibrations or any(metric.judge for metric in frozen.metrics):
+        from evalkit.trust.judges import with_judges
+
+        summary = with_judges(
+            frozen,
+            summary,
+            terms.labels,
+            floors=terms.kappa_floors,
+            calibrations=terms.calibrations,
+            score_keys=terms.score_keys,
+        )
     summary = dataclasses.replace(summary, notes=(*summary.notes, *terms.notes))
     decision = decide(
         frozen,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.errors import ExitCode
-from evalkit.gate.best_system import Contender, best_checks
 from evalkit.gate.checks import CANARY_RUNS, canaries_to_repeat, canary_checks, coverage_checks, failure_checks
 from evalkit.gate.comparison_plan import ComparisonPlan, trial_of
 from evalkit.gate.critical_cases import RUNS
@@ -18,6 +18,9 @@ from evalkit.gate.policy import ADD_GATE, NO_GATE, Best, Canary, Failures, NoReg
 from evalkit.gate.regression import MORE_RUNS
 from evalkit.gate.thresholds import threshold_finding
 from evalkit.results import PARTIAL_RUN, CheckOutcome, Decision, Outcome, Summary
+
+if TYPE_CHECKING:
+    from evalkit.gate.best_system import Contender
 
 EXIT_CODES: dict[Outcome, ExitCode] = {
     "approved": ExitCode.APPROVED,
@@ -71,10 +74,9 @@ def decide(  # noqa: PLR0913 - what a decision depends on
     waiting = None if final or partial is not None else _to_repeat(frame, summary, policy, baseline, seed)
     if waiting is not None:
         return waiting
-    best = (check for check in policy.checks if isinstance(check, Best))
     findings = [
         *_findings(frame, summary, policy, baseline, seed, partial=partial is not None),
-        *(finding(best_checks(frame, summary, check, contender)) for check in best),
+        *_best_findings(frame, summary, policy, contender),
         finding(coverage_checks(summary, policy.coverage, policy.critical_in(frame.cohorts))),
     ]
     checks = tuple(check for finding in findings for check in finding.checks)
@@ -147,6 +149,15 @@ def _findings(
         elif isinstance(check, Threshold):
             found.append(threshold_finding(frame, summary, check))
     return found
+
+
+def _best_findings(frame: FrozenFrame, summary: Summary, policy: Policy, contender: Contender | None) -> list[Finding]:
+    best = [check for check in policy.checks if isinstance(check, Best)]
+    if not best:
+        return []
+    from evalkit.gate.best_system import best_checks  # few runs compare systems, and it takes time to load
+
+    return [finding(best_checks(frame, summary, check, contender)) for check in best]
 
 
 def _importance(reason: tuple[CheckOutcome, str]) -> int:

@@ -8,7 +8,7 @@ from evalkit.aggregate.columns import Floats
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.statuses import chosen_runs
 from evalkit.results import OVERALL, Summary
-from evalkit.trust.agreement import trust_in
+from evalkit.trust.trusted import trust_in
 from evalkit.types import SEVERITIES
 
 _VOTED = frozenset({"pass_rate", "pass_any", "pass_all", "pass_spread", "pass_rate_production"})

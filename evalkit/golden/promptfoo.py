@@ -47,7 +47,7 @@ def expected_of(raw: Mapping[str, Any], note: Complain) -> Expected:
     """
     found = Expected()
     for column, value in raw.items():
-        if _COLUMN.fullmatch(column) and value:
+        if column[:2] == "__" and value and _COLUMN.fullmatch(column):
             found.columns.add(column)
             items = value if isinstance(value, list) else [value]
             answers = [answer for item in items for answer in _cell(column, item, found, note)]

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 from evalkit.report.markdown import error_lines, score_change
 from evalkit.report.page import line_markdown
 from evalkit.report.records import BLANK
-from evalkit.report.survey import FailedCase, Rows, cases_of, failed_scores
+from evalkit.report.survey import FailedCase
 from evalkit.report.view import View
 from evalkit.text.numbers import plural
 from evalkit.text.printable import code, plain
-from evalkit.types import Row, Verdict, verdict_of
 
 _LISTED = 100
 _TEXT_CHARS = 600
 
 
-def failure_analysis_markdown(view: View, rows: Rows) -> str:
+def failure_analysis_markdown(view: View) -> str:
     """Group failing cases by kind, severity, metric and cohort, then list the worst with blanks for cause and fix."""
-    tally = _Tally()
-    for verdict, runs in cases_of(rows(), view.advisory, view.repeat_rule):
-        tally.add(verdict, runs, view)
+    tally = view.tally
     title = "Worst new failures" if view.failing_are_new else "Worst failures"
     sections = [
         f"# Failure analysis: {plain(view.suite, 120)}",
@@ -41,34 +37,6 @@ def failure_analysis_markdown(view: View, rows: Rows) -> str:
         f"## Patterns and next steps\n\n{BLANK}",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
-
-
-class _Tally:
-    """Counts of the cases that fail, and of the runs that are unknown."""
-
-    def __init__(self) -> None:
-        self.n = self.n_runs = self.n_failed = self.n_errors = self.n_unscored = 0
-        self.severities: Counter[str] = Counter()
-        self.metrics: Counter[str] = Counter()
-        self.cohorts: Counter[str] = Counter()
-        self.changes: Counter[str] = Counter()
-
-    def add(self, verdict: Verdict, runs: Sequence[Row], view: View) -> None:
-        """Count one case with its runs."""
-        verdicts = [verdict_of(row, view.advisory) for row in runs]
-        self.n += 1
-        self.n_runs += len(runs)
-        self.n_errors += verdicts.count("system_error")
-        self.n_unscored += verdicts.count("unscored")
-        if verdict != "failed":
-            return
-        case = runs[0].case
-        self.n_failed += 1
-        self.severities[case.severity] += 1
-        self.metrics.update({score.metric for row in runs for score in failed_scores(row, view.advisory)})
-        self.cohorts.update(f"{name}={value}" for name, value in case.cohorts.items())
-        if change := view.changes.get(case.id):
-            self.changes[change] += 1
 
 
 def _case(number: int, failed: FailedCase) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
@@ -96,6 +96,37 @@ class Example:
 
 
 @dataclass(slots=True)
+class Tally:
+    """Counts of cases and of their runs, and of the failing cases by group."""
+
+    n: int = 0
+    n_runs: int = 0
+    n_failed: int = 0
+    n_errors: int = 0
+    """Runs without an answer."""
+    n_unscored: int = 0
+    """Runs that could not be scored in full."""
+    severities: Counter[str] = field(default_factory=Counter)
+    metrics: Counter[str] = field(default_factory=Counter)
+    cohorts: Counter[str] = field(default_factory=Counter)
+    changes: Counter[str] = field(default_factory=Counter)
+    """Change since the baseline -> failing cases."""
+
+    def add(self, verdict: Verdict, runs: Sequence[Row], verdicts: Sequence[Verdict], advisory: frozenset[str]) -> None:
+        """Count one case with its runs and their verdicts."""
+        self.n += 1
+        self.n_runs += len(runs)
+        self.n_errors += verdicts.count("system_error")
+        self.n_unscored += verdicts.count("unscored")
+        if verdict == "failed":
+            case = runs[0].case
+            self.n_failed += 1
+            self.severities[case.severity] += 1
+            self.metrics.update({score.metric for row in runs for score in failed_scores(row, advisory)})
+            self.cohorts.update(f"{name}={value}" for name, value in case.cohorts.items())
+
+
+@dataclass(slots=True)
 class RowSurvey:
     """Results of one walk over the rows."""
 
@@ -108,6 +139,7 @@ class RowSurvey:
     """Failing cases that were added or edited, so that the baseline has no row for them."""
     is_new: bool = False
     """True if `failing` holds only cases that do not fail in the baseline."""
+    tally: Tally = field(default_factory=Tally)
     histograms: tuple[Histogram, ...] = ()
     kinds: tuple[FailureKind, ...] = ()
     """All failing cases, grouped by the failed scorer and by their words."""
@@ -207,6 +239,7 @@ def walk(
     found = RowSurvey()
     new_failures = set(decision.comparison.new_failures) if decision.comparison else set()
     found.is_new = bool(new_failures)
+    changes = changes_of(decision.comparison)
     unpaired = {*decision.comparison.added, *decision.comparison.changed} if decision.comparison else set()
     rank = _Rank(decision.checks)
     spread = Distributions(metrics)
@@ -214,14 +247,17 @@ def walk(
     meter = ShiftMeter(baseline_rows() if baseline_rows else ())
     kept: list[FailedCase] = []
     for verdict, runs in cases_of(rows(), advisory, repeat_rule):
-        for row in runs:
-            _note_errors(found, row, verdict_of(row, advisory))
+        verdicts = [verdict_of(row, advisory) for row in runs]
+        for row, ended in zip(runs, verdicts, strict=True):
+            _note_errors(found, row, ended)
             spread.add(row)
             meter.add(row)
         groups.add(verdict, runs)
+        found.tally.add(verdict, runs, verdicts, advisory)
         case_id = runs[0].case.id
         if verdict == "failed":
             found.failing_ids.add(case_id)
+            found.tally.changes.update([changes[case_id]] if case_id in changes else [])
             found.n_unpaired += case_id in unpaired
         if case_id in new_failures if found.is_new else verdict == "failed":
             found.n_failing += 1

@@ -30,7 +30,7 @@ from evalkit.report.nodes import NodeLine, node_lines
 from evalkit.report.outcomes import OutcomeTable, outcome_table
 from evalkit.report.page import COMPARED_WORDS
 from evalkit.report.reasons import ErrorLine, error_lines, missing, unpaired_sentence, why_of
-from evalkit.report.survey import FailedCase, Rows, changes_of, walk
+from evalkit.report.survey import FailedCase, Rows, Tally, changes_of, walk
 from evalkit.report.trend import Trend, trends
 from evalkit.results import OVERALL, Amendment, Comparison, Decision, Outcome, Summary
 from evalkit.store.history import PastRun
@@ -115,6 +115,8 @@ class View:
     """Failing cases that were added or edited."""
     failing_ids: frozenset[str]
     """Number of failing cases, new or not."""
+    tally: Tally
+    """Counts of all cases and runs, and of the failing cases by group."""
     repeat_rule: str
     histograms: tuple[Histogram, ...]
     trends: tuple[Trend, ...]
@@ -239,6 +241,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         n_unpaired=found.n_unpaired,
         failing_ids=frozenset(found.failing_ids),
         repeat_rule=repeat_rule,
+        tally=found.tally,
         histograms=found.histograms,
         trends=trends(past, summary, gated, styles),
         n_past_runs=len(past),

@@ -112,7 +112,7 @@ def write_reports(material: Material, view: View) -> tuple[str, ...]:
     page = page_of(view)
     folder.write_text(MARKDOWN, markdown(page))
     folder.write_text(COMMENT, to_json(page))
-    records = {RECORD: record, FAILURES: failure_analysis_markdown(view, material.rows)}
+    records = {RECORD: record, FAILURES: failure_analysis_markdown(view)}
     return tuple(name for name, text in records.items() if not _write_record(folder, name, text))
 
 

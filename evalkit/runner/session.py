@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
     from evalkit.systems.base import Answer
 
-_WARMED = ("scipy.special", "evalkit.aggregate.summary", "evalkit.gate.decide")
+_WARMED = ("evalkit.stats.distributions", "evalkit.aggregate.summary", "evalkit.gate.decide")
 """Modules imported in a thread during the first calls, to save time at the end."""
 
 

@@ -55,7 +55,7 @@ def block_rank(n: int, rate: float, confidence: float | None) -> int:
     _check(rate, confidence)
     if confidence is None:
         return math.floor(rate * (n + 1) + _SLACK)
-    from scipy.special import bdtr  # P(Beta(k, n - k + 1) > rate) = P(Binomial(n, rate) < k)
+    from evalkit.stats.distributions import bdtr  # P(Beta(k, n - k + 1) > rate) = P(Binomial(n, rate) < k)
 
     low, high = 0, n
     while low < high:

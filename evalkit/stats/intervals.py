@@ -214,7 +214,7 @@ def quantile_bounds(values: ArrayLike, q: float, *, confidence_level: float = 0.
 
     Source: David and Nagaraja, Order Statistics, section 7.1.
     """
-    from scipy.special import bdtr, bdtrc
+    from evalkit.stats.distributions import bdtr, bdtrc
 
     if not 0 < q < 1:
         raise ValueError(f"q is {q!r}; a quantile must lie strictly between 0 and 1, such as 0.95")

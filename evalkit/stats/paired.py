@@ -153,7 +153,7 @@ def _sign_patterns(n: int, draws: int, rng: np.random.Generator) -> Iterator[NDA
 
 
 def _upper_tail(count: int, total: int, method: str) -> float:
-    from scipy.special import bdtrc
+    from evalkit.stats.distributions import bdtrc
 
     at_least = 1.0 if count == 0 else float(bdtrc(count - 1, total, 0.5))
     return at_least if method == "exact" else (at_least + float(bdtrc(count, total, 0.5))) / 2

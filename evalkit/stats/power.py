@@ -168,7 +168,7 @@ def _beta_binomial(
     before: NDArray[np.int64], after: NDArray[np.int64], repeats: tuple[int, int], shape: tuple[float, float]
 ) -> Floats:
     """Return the joint probability of the passes on both sides, which share one Beta distributed chance."""
-    from scipy.special import betaln, gammaln
+    from evalkit.stats.distributions import betaln, gammaln
 
     def choose(total: int, count: NDArray[np.int64]) -> Floats:
         found: Floats = gammaln(total + 1) - gammaln(count + 1) - gammaln(total - count + 1)
@@ -196,7 +196,7 @@ def _chance(drop: float, sight: Sight, look: Look) -> float:
         least = _critical(look.level, sight.rivals)
         spread = math.sqrt(max(moving - (worse - better) ** 2, 1e-12))
         return normal_cdf(((worse - better) * math.sqrt(sight.n) - least * math.sqrt(moving)) / spread)
-    from scipy.special import bdtr, bdtrc
+    from evalkit.stats.distributions import bdtr, bdtrc
 
     centre, reach = sight.n * moving, _TAIL_SD * math.sqrt(sight.n * moving) + 5
     counts = np.arange(max(0, math.floor(centre - reach)), min(sight.n, math.ceil(centre + reach)) + 1)
@@ -210,7 +210,7 @@ def _chance(drop: float, sight: Sight, look: Look) -> float:
 @lru_cache(maxsize=512)
 def _needed(n: int, level: float, rivals: tuple[Rival, ...]) -> NDArray[np.int64]:
     """Return, for 0 to n differing cases, how many must be worse; one more than all if even all do not suffice."""
-    from scipy.special import bdtrc
+    from evalkit.stats.distributions import bdtrc
 
     quiet = _log_quiet(rivals)
     counts = np.arange(n + 1)
@@ -257,7 +257,7 @@ def _log_quiet(rivals: tuple[Rival, ...]) -> Floats:
 @lru_cache(maxsize=4096)
 def _null_tail(n: int, share: float) -> Floats:
     """Return the chance that the null statistic of a gate reaches t, on the grid of t; few flips limit it."""
-    from scipy.special import bdtr, bdtrc, ndtr
+    from evalkit.stats.distributions import bdtr, bdtrc, ndtr
 
     if n * share > NORMAL_FLIPS:
         tail: Floats = ndtr(-_GRID)
@@ -285,7 +285,7 @@ def _joint(first: float, last: float, correlation: float) -> float:
     """Return P(X < a, Y < b) of two correlated normals with P(X < a) = `first` and P(Y < b) = `last`, by quadrature."""
     if min(first, last) < 1e-9 or max(first, last) > 1 - 1e-9:
         return min(first, last)
-    from scipy.special import ndtr
+    from evalkit.stats.distributions import ndtr
 
     a, b = normal_quantile(first), normal_quantile(last)
     low, high = -8.0, max(a, -7.999)

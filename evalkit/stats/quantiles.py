@@ -40,6 +40,6 @@ def two_sided_z(confidence_level: float) -> float:
 
 def two_sided_t(confidence_level: float, degrees: float) -> float:
     """Return Student's t with P(-t < T < t) = `confidence_level` at `degrees` >= 1 degrees of freedom."""
-    from scipy.special import stdtrit
+    from evalkit.stats.distributions import stdtrit
 
     return -float(stdtrit(degrees, tail_probability(confidence_level)))

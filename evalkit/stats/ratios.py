@@ -192,7 +192,7 @@ def tail_ratio(
 
 
 def _upper_p(excess: float, error: float, degrees: int) -> float:
-    from scipy.special import stdtr
+    from evalkit.stats.distributions import stdtr
 
     if error == 0:
         return 0.0 if excess > 0 else 1.0

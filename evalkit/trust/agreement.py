@@ -81,23 +81,6 @@ def agreement(frame: FrozenFrame, labels: Sequence[Label], floors: Floors | None
     )
 
 
-def trust_in(found: Sequence[Agreement], metric: Metric, *, passes: bool, cohort: str = OVERALL) -> Trust:
-    """Return a judge's trust in a cohort, or else overall; the lowest if there are several entries.
-
-    Args:
-        found: result of `agreement`.
-        metric: metric of the judge.
-        passes: true for a figure made of passes and fails (`pass_rate`, `<name>.passed`), false for the mean of the
-            judge's levels. Trust in one does not imply trust in the other; a pass/fail metric has only the first.
-        cohort: `overall` or `name=value`.
-    """
-    who = (metric.name, metric.judge, "person", passes or metric.binary)
-    own = [each for each in found if (each.metric, each.judge, each.rater_kind, each.of_passes) == who]
-    here = [each for each in own if each.cohort == cohort] or [each for each in own if each.cohort == OVERALL]
-    order: tuple[Trust, ...] = ("untrusted", "provisional", "trusted")
-    return min((each.trust for each in here), key=order.index, default="untrusted")
-
-
 def answer_of(label: Label) -> AnswerKey:
     """Return the key of the answer that a label is about."""
     return label.case_id, _answer(label)

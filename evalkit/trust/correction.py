@@ -17,11 +17,12 @@ from evalkit.aggregate.statuses import SCORED
 from evalkit.results import OVERALL, Agreement, Cell, Estimate
 from evalkit.stats.correction import Graded, corrected_mean, double_sampling, rogan_gladen
 from evalkit.stats.quantiles import ONE_SIDED_95
-from evalkit.trust.agreement import AnswerKey, answer_of, person_ratings, trust_in
+from evalkit.trust.agreement import AnswerKey, answer_of, person_ratings
 from evalkit.trust.calibration import Calibration
 from evalkit.trust.labels import Label
 from evalkit.trust.pass_marks import Opinion, mark_of
 from evalkit.trust.raters import mean_of
+from evalkit.trust.trusted import trust_in
 from evalkit.types import Metric
 
 SEED = 0

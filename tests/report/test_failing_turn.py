@@ -173,7 +173,7 @@ def test_the_comment_names_the_turn_once_a_line() -> None:
 
 def test_the_analysis_of_failures_shows_the_turn() -> None:
     """The document that people complete has the failing turn's question and answer."""
-    text = failure_analysis_markdown(view_of(stored.ROW), lambda: [stored.ROW])
+    text = failure_analysis_markdown(view_of(stored.ROW))
     assert "- Input of turn 3: `When does it arrive?`" in text
     assert "- Answer: `Soon.`" in text
 

@@ -140,7 +140,7 @@ DOCUMENTS: dict[str, Callable[[str], str]] = {
     "summary.md": lambda payload: summary_markdown(a_view(payload)),
     "the comment": comment,
     "release_decision.md": lambda payload: release_decision_markdown(a_view(payload), a_manifest(payload)),
-    "failure_analysis.md": lambda payload: failure_analysis_markdown(a_view(payload), lambda: in_order(a_run(payload))),
+    "failure_analysis.md": lambda payload: failure_analysis_markdown(a_view(payload)),
 }
 
 

@@ -7,9 +7,10 @@ from aggregate_rows import a_case, a_row, frozen
 from sklearn.metrics import cohen_kappa_score
 
 from evalkit.results import Agreement, Estimate
-from evalkit.trust.agreement import agreement, trust_in
+from evalkit.trust.agreement import agreement
 from evalkit.trust.labels import Label
 from evalkit.trust.raters import Rated, compare
+from evalkit.trust.trusted import trust_in
 from evalkit.types import Metric
 
 JUDGE = Metric(name="judge", low=1, high=5, judge="local:quality", pass_at=4)

@@ -16,10 +16,11 @@ from evalkit.aggregate.summary import summarise
 from evalkit.gate.policy import Threshold
 from evalkit.gate.thresholds import threshold_checks
 from evalkit.results import Cell, Summary
-from evalkit.trust.agreement import agreement, trust_in
+from evalkit.trust.agreement import agreement
 from evalkit.trust.judges import with_judges
 from evalkit.trust.labels import Label
 from evalkit.trust.pass_marks import mark_of
+from evalkit.trust.trusted import trust_in
 from evalkit.types import Metric, Output
 
 

@@ -31,7 +31,7 @@ def stuart_maxwell(table: Sequence[Sequence[int]]) -> float | None:
 
     Source: Stuart 1955, 10.1093/biomet/42.3-4.412; Maxwell 1970, 10.1192/bjp.116.535.651.
     """
-    from scipy.special import gammaincc
+    from evalkit.stats.distributions import gammaincc
 
     counts = np.asarray(table, dtype=np.float64)
     moved = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts) > 0
