@@ -76,6 +76,8 @@ def read_amounts(
     speed = np.divide(spoken, latency, out=np.full(len(latency), np.nan), where=latency > 0)
 
     def column(metric: Metric, values: Floats, applies: NDArray[np.bool_] | None = None) -> Column:
+        if np.isnan(values).all():
+            values = np.broadcast_to(np.nan, values.shape)  # takes no memory
         status = np.select([skipped, errored, np.isnan(values)], [ABSENT, ERRORED, UNSCORED], SCORED)
         if applies is not None:
             status = np.where(applies, np.where(np.isnan(values), UNSCORED, SCORED), ABSENT)
@@ -103,9 +105,11 @@ def read_amounts(
 
 def _first(column: Column, row_case: Ints, n_cases: int) -> Column:
     """Take the first measured repeat of each case: a quantile of means over repeats would hide the tail."""
+    folded = fold(column, row_case, n_cases)
+    if folded is column:
+        return column
     places = np.flatnonzero(column.status == SCORED)
     owners, first = np.unique(row_case[places], return_index=True)
-    folded = fold(column, row_case, n_cases)
     folded.values[owners] = column.values[places[first]]
     return folded
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,34 @@ class Column:
     metric: Metric
     values: Floats
     status: Ints
+
+
+class PackedKeys(Sequence[bytes]):
+    """Keys of one length in the memory of their bytes alone; a `bytes` object takes 33 more."""
+
+    def __init__(self, packed: bytes, key_bytes: int) -> None:
+        """Take the keys one after the other."""
+        self._packed, self._key_bytes = packed, key_bytes
+
+    def __len__(self) -> int:
+        """Count the keys."""
+        return len(self._packed) // self._key_bytes
+
+    @overload
+    def __getitem__(self, at: int) -> bytes: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[bytes, ...]: ...
+    def __getitem__(self, at: int | slice) -> bytes | tuple[bytes, ...]:
+        """Return one key, or some of them."""
+        if isinstance(at, slice):
+            return tuple(self[each] for each in range(len(self))[at])
+        start = range(len(self))[at] * self._key_bytes
+        return self._packed[start : start + self._key_bytes]
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the keys in order."""
+        width = self._key_bytes
+        return (self._packed[start : start + width] for start in range(0, len(self._packed), width))
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.aggregate.amounts import Amounts, read_amounts
-from evalkit.aggregate.columns import Column, Floats, Ints, Sampled, sampled
+from evalkit.aggregate.columns import Column, Floats, Ints, PackedKeys, Sampled, sampled
 from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.measured import CASE_AMOUNTS, COUNTED, MEASURED
 from evalkit.aggregate.node_table import NodeCalls
@@ -36,6 +36,7 @@ from evalkit.results import OVERALL
 from evalkit.types import Metric, fails
 
 PASS_RATE = Metric(name="pass_rate", binary=True)
+_Words = NDArray[np.uint64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ class FrozenFrame:
     """Metrics that the scorers declare."""
     advisory: frozenset[str]
     case_ids: tuple[str, ...]
-    keys: tuple[bytes, ...]
+    keys: Sequence[bytes]
     """Per case: 16 bytes that identify the content of each case."""
     kinds: tuple[str, ...]
     severities: tuple[str, ...]
@@ -62,7 +63,7 @@ class FrozenFrame:
     repeats: Ints
     covered: NDArray[np.bool_]
     """Per row: whether the system answered and no metric that counts is unscored."""
-    answers: tuple[bytes, ...]
+    answers: Sequence[bytes]
     """Per row: 16 bytes of the SHA-256 of the answer; zeros if no judge asks for it."""
     rows: Mapping[str, Column]
     """Quality metrics per row: `pass_rate`, every scorer's, and `<name>.passed` of a graded one with a pass mark."""
@@ -153,13 +154,12 @@ def freeze(frame: Frame, *, planned: bool = False) -> FrozenFrame:
         frame: the rows.
         planned: whether to leave out the rows that come from running suspect cases again.
     """
-    content = bytes(frame.content)
-    keys = [content[start : start + KEY_BYTES] for start in range(0, len(content), KEY_BYTES)]
+    keys = _words(frame.content)
     order = _sorted_rows(frame, keys, frame.planned_repeats if planned else None)
     count = len(frame.metrics)
     raw = np.frombuffer(bytes(frame.status), np.uint8).reshape(len(frame), count)[order].astype(np.int64)
     values = np.array(frame.values, np.float64).reshape(len(frame), count)[order]
-    row_case, first = _cases_of([keys[i] for i in order], [frame.ids[i] for i in order])
+    row_case, first = _cases_of(keys[order], [frame.ids[i] for i in order])
     rows, votes = _quality(frame, values, raw)
     verdicts = verdict_column(PASS_RATE, raw[:, votes])
     of_case = order[first]
@@ -172,7 +172,7 @@ def freeze(frame: Frame, *, planned: bool = False) -> FrozenFrame:
         metrics=frame.metrics,
         advisory=frame.advisory,
         case_ids=tuple(frame.ids[i] for i in of_case),
-        keys=tuple(keys[i] for i in of_case),
+        keys=PackedKeys(keys[of_case].tobytes(), KEY_BYTES),
         kinds=_names(frame.kinds, frame.kind_names.names, of_case),
         severities=_names(frame.severities, frame.severity_names.names, of_case),
         clusters=_cluster_numbers(frame, of_case),
@@ -181,7 +181,7 @@ def freeze(frame: Frame, *, planned: bool = False) -> FrozenFrame:
         row_case=row_case,
         repeats=np.array(frame.repeats, np.int64)[order],
         covered=_covered(frame, raw, states),
-        answers=tuple(bytes(frame.answers[i * KEY_BYTES : (i + 1) * KEY_BYTES]) for i in order.tolist()),
+        answers=PackedKeys(_words(frame.answers)[order].tobytes(), KEY_BYTES),
         rows=rows,
         cases=cases,
         amounts=read_amounts(
@@ -208,19 +208,28 @@ def freeze(frame: Frame, *, planned: bool = False) -> FrozenFrame:
     )
 
 
-def _sorted_rows(frame: Frame, keys: list[bytes], repeats_of_case: int | None) -> Ints:
-    last = {
-        (key, repeat): i
-        for i, (key, repeat) in enumerate(zip(keys, frame.repeats, strict=True))
-        if repeats_of_case is None or repeat < repeats_of_case
-    }
-    ids, repeats = frame.ids, frame.repeats
-    return np.array(sorted(last.values(), key=lambda i: (ids[i], keys[i], repeats[i])), np.int64)
+def _words(keys: bytearray) -> _Words:
+    """Return keys of `KEY_BYTES` as rows of big-endian numbers, which sort as the bytes do."""
+    return np.frombuffer(bytes(keys), ">u8").reshape(-1, KEY_BYTES // 8)
 
 
-def _cases_of(keys: list[bytes], ids: list[str]) -> tuple[Ints, Ints]:
+def _sorted_rows(frame: Frame, keys: _Words, repeats_of_case: int | None) -> Ints:
+    """Return the last row of each key, sorted by id, content and repeat."""
+    repeats = np.array(frame.repeats, np.int64)
+    order = np.lexsort((np.arange(len(repeats)), repeats, keys[:, 1], keys[:, 0]))
+    same = (keys[order[1:]] == keys[order[:-1]]).all(axis=1) & (repeats[order[1:]] == repeats[order[:-1]])
+    order = order[np.append(~same, True)] if len(order) else order
+    if repeats_of_case is not None:
+        order = order[repeats[order] < repeats_of_case]
+    return np.array(sorted(order.tolist(), key=frame.ids.__getitem__), np.int64)
+
+
+def _cases_of(keys: _Words, ids: list[str]) -> tuple[Ints, Ints]:
     """Return the case index of each row, and the position of each case's first row."""
-    starts = np.array([i == 0 or (keys[i], ids[i]) != (keys[i - 1], ids[i - 1]) for i in range(len(keys))], bool)
+    starts = np.ones(len(ids), bool)
+    starts[1:] = (keys[1:] != keys[:-1]).any(axis=1)
+    for i in np.flatnonzero(~starts).tolist():
+        starts[i] = ids[i] != ids[i - 1]
     return np.cumsum(starts, dtype=np.int64) - 1, np.flatnonzero(starts)
 
 

@@ -24,6 +24,8 @@ def fold(column: Column, row_case: Ints, n_cases: int) -> Column:
         row_case: per row, the position of its case.
         n_cases: length of the result.
     """
+    if np.array_equal(row_case, np.arange(n_cases)):  # one row a case: both columns share their memory
+        return column
     scored = column.status == SCORED
     totals = np.bincount(row_case[scored], column.values[scored], n_cases)
     counts = np.bincount(row_case[scored], minlength=n_cases)

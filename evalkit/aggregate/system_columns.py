@@ -35,7 +35,7 @@ class SystemColumns:
     """The primary metric."""
     values: Floats
     """The primary metric, repeats averaged."""
-    keys: tuple[bytes, ...] = ()
+    keys: Sequence[bytes] = ()
     """Content of each case; cases of one id and another content are not compared. Empty if ids suffice."""
     clusters: tuple[str, ...] = ()
     """Cluster of each case, empty for its own; `()` if no case has one."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, BinaryIO
 
@@ -61,13 +61,8 @@ def write_seal(
         StoreError: the seal cannot be written.
     """
     target = folder.file(SEAL)
-    lines = [
-        b"%d %b %b\n" % (number, journal.sums[name], name)
-        for number, journal in enumerate(journals)
-        for name in sorted(journal.sums)
-    ]
     digest = hashlib.sha256()
-    for line in lines:
+    for line in _lines(journals):
         digest.update(line)
     record = {
         "format": FORMAT,
@@ -79,9 +74,15 @@ def write_seal(
     try:
         with drafted(target) as file:
             file.write(seal(json.dumps(record, sort_keys=True, allow_nan=False).encode()))
-            file.writelines(lines)
+            file.writelines(_lines(journals))
     except OSError as error:
         raise StoreError.of(target, error) from error
+
+
+def _lines(journals: Sequence[Scan]) -> Iterator[bytes]:
+    for number, journal in enumerate(journals):
+        for name in sorted(journal.sums):
+            yield b"%d %b %b\n" % (number, journal.sums[name], name)
 
 
 def read_seal(folder: RunFolder) -> Seal | None:
