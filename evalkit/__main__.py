@@ -11,7 +11,7 @@ from evalkit.cli.child_process import supervised
 
 def main() -> None:
     """Run the command line in a child and check its exit code; help and completion run without one."""
-    # Modules and rows hold few cycles: looking for them takes 3 % of a short run, and of the time of a long one.
+    # Modules and rows hold few cycles, and a short run would spend 3 % of its time on the search for them.
     gc.set_threshold(100_000, 50, 50)
     if is_brief(sys.argv[1:], os.environ):
         command()

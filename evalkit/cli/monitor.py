@@ -48,7 +48,6 @@ def take(  # noqa: PLR0913 - each is a flag
     not answer.
     """
     import asyncio
-    import gc
     import os
     import sys
     import time
@@ -64,7 +63,6 @@ def take(  # noqa: PLR0913 - each is a flag
         n = rebuild_series(file)
         typer.echo(f"made the series again from {n:,} batch{'es' if n != 1 else ''}")
         return
-    gc.set_threshold(100_000, 50, 50)  # calls are short-lived and hold no cycles
     request = TakeRequest(
         file=file, logs=logs or [], env=os.environ, now=time.time, stdin=sys.stdin.buffer, feedback=feedback or []
     )

@@ -70,7 +70,8 @@ class GoldenSet:
     open: Reopen
     outlines: Callable[[], Iterator[Case]]
     """Function that streams the cases with no more than what a choice depends on: the id, the digest, kind, severity
-    and cohorts; the question has the right length, up to 32 words. The file is not read."""
+    and cohorts; the question has the right length, up to 32 words. The file is not read, except when a run is resumed:
+    then it streams the whole cases."""
     checks: bool = False
     """Whether a case carries checks of its own."""
     learnt: tuple[Problem, ...] = ()
