@@ -36,7 +36,7 @@ class CallFeedback:
     """One line of feedback.
 
     Attributes:
-        key: Hash of its kind (rating or label) and the id of its call, 64 bits; a second one of a kind is a double.
+        key: Hash by which the same line is known again, 64 bits.
         call: Hash of the id of its call.
         at: Seconds since 1970.
         values: As `FACTS`; NaN where it says nothing.
@@ -64,7 +64,7 @@ def read_feedback(
         blocks: Lines of JSON: `id` of a call, `at`, and `thumb`, or `good` with `action`.
         monitor: Whose calls they are about.
         now: Seconds since 1970.
-        refusals: Gets the lines that are not feedback.
+        refusals: Gets the lines that are no feedback.
     """
     identity, decode = Identity.of(monitor), msgspec.json.Decoder().decode
     for block in blocks:

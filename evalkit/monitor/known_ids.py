@@ -1,4 +1,4 @@
-"""Know the ids of the last days, so that a call that is logged twice, or feedback that is given twice, counts once.
+"""Know the ids of the last days, so that a call that is logged twice counts once.
 
 Each batch leaves the sorted hashes of its ids by day. The files are mapped, never read as a whole: 10 million calls a
 day are 80 MB on disk and nothing in memory. They can be made again from the observations.

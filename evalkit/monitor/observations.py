@@ -31,7 +31,7 @@ class Observations:
     Attributes:
         batch: Number of the batch.
         day: Days since 1970.
-        ids: Hashes of the ids of calls, or keys of feedback (`CallFeedback.key`).
+        ids: Hashes of the ids of calls, or the keys of feedback.
         units: Hashes of the sessions or calls that are drawn; of feedback, those of its calls.
         at: Microseconds since 1970.
         pi: Probability of the draw.
