@@ -119,7 +119,7 @@ def open_golden(
     if problems:
         raise InputError(problems)
     counts = {name: dict(sorted(found.items())) for name, found in sorted(survey.counts.items())}
-    sha256 = survey.sha256  # the survey itself, with an entry for every id, is let go
+    sha256 = survey.sha256  # the survey holds an entry for every id, so that nothing below may keep it alive
 
     def again(chosen: Collection[str] | None = None) -> Iterator[Case]:
         if chosen is None:

@@ -70,7 +70,7 @@ class RefusedRows:
 
 
 def json_calls(blocks: Iterable[LogBlock], reader: RowReader) -> Iterator[Chunk]:
-    """Yield the calls of JSON Lines; blank lines are skipped."""
+    """Yield the calls of JSON Lines; blank lines are no rows."""
     decode = msgspec.json.Decoder().decode
     for block in blocks:
         refusals = RefusedRows()
