@@ -63,24 +63,29 @@ def init(
             typer.echo(f"{word:<8} {shown_path(file)}" + (" (it was there)" if word == "kept" else ""))
     if started.ignores_baselines:
         typer.echo("warning .gitignore: `reports/` ignores baselines too; write `reports/*` instead")
-    for line in _columns(started):
+    console = CommandOutput().results
+    for line in _columns(started, console.width):
         typer.echo(line)
-    print_steps(list(_next(started, agent=agent)), CommandOutput().results)
+    print_steps(list(_next(started, agent=agent)), console)
 
 
-def _columns(started: Started) -> Iterator[str]:
-    """Yield how each column is read."""
+def _columns(started: Started, width: int) -> Iterator[str]:
+    """Yield how each column is read, in lines of a width."""
+    from textwrap import TextWrapper
+
     from evalkit.text.printable import one_line
 
     if started.made is not None:
         yield ""
         names = [one_line(each.column, _NAME_CHARS) for each in started.made.columns]
-        width = max(map(len, names))
+        longest = max(map(len, names))
+        folded = TextWrapper(width, subsequent_indent=" " * (longest + 2), break_long_words=False).fill
         for name, each in zip(names, started.made.columns, strict=True):
-            yield f"{name:<{width}}  {each.field}" + ("" if each.sure else f": {each.reason}")
+            yield folded(f"{name:<{longest}}  {each.field}" + ("" if each.sure else f": {each.reason}"))
         if started.made.unused:
             unused = ", ".join(one_line(name, _NAME_CHARS) for name in started.made.unused)
-            yield f"not used: {unused}; name one under `cohorts:` to report by it, or in `columns:` as a field"
+            fix = "name one under `cohorts:` to report by it, or in `columns:` as a field"
+            yield folded(f"not used: {unused}; {fix}")
         for doubt in started.made.doubts:
             yield f"warning {doubt}"
 
