@@ -190,7 +190,7 @@ def ended_after(job: tuple[str, World, int, int]) -> Cells:
     cells = {"alarms": str(len(ends[RULES[0]]))}
     cells |= {rule: shown_days(np.array(each)) if each else "no alarm" for rule, each in ends.items()}
     shares = " / ".join(f"{100 * np.mean(each):.1f} %" if each else "no alarm" for each in wrong.values())
-    return cells | {"of falls that last, ended": shares}
+    return cells | {"ended although the fall lasts": shares}
 
 
 def alarm_ends(world: World, sums: DailySums, own: int, both: tuple[float, float]) -> Iterator[float | None]:

@@ -73,12 +73,13 @@ class EvalkitError(Exception):
 
 
 class InputError(EvalkitError):
-    """Invalid suite, data, flags or baseline, with every problem that was found."""
+    """Invalid suite, data, flags or baseline, with every problem that was found, each once."""
 
     exit_code = ExitCode.INVALID_INPUT
 
     def __init__(self, problems: Iterable[Problem] | Problem) -> None:
-        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        found = (problems,) if isinstance(problems, Problem) else problems
+        self.problems = tuple(dict.fromkeys(found))
         super().__init__(self._text())
 
     def _text(self) -> str:

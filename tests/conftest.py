@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 TESTS = Path(__file__).parent
-STARTING = {
+STARTS_PROCESSES = {
     "acceptance",
     "ci",
     "cli",
@@ -46,12 +46,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that start processes as slow, so that the default run leaves them out."""
     for item in items:
         drives_a_browser = hasattr(getattr(item, "module", None), "chromium")
-        if item.path.relative_to(TESTS).parts[0] in STARTING or drives_a_browser:
+        if item.path.relative_to(TESTS).parts[0] in STARTS_PROCESSES or drives_a_browser:
             item.add_marker(pytest.mark.slow)
 
 
 def pytest_collection_finish() -> None:
-    """What collecting has made stays to the end: the garbage collector need not look at it again and again."""
+    """Keep what collecting made out of later garbage collections: it stays to the end of the run."""
     gc.collect()
     gc.freeze()
 

@@ -228,7 +228,6 @@ def wheel(folder: Path, name: str, version: str, needs: str = "") -> str:
     return f"{name}=={version} --hash=sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}\n"
 
 
-@pytest.mark.slow
 def test_an_index_with_newer_versions_changes_nothing(tmp_path: Path) -> None:
     """The README's flags install what is locked; without `--no-deps`, pip takes the newer version and stops."""
     (links := tmp_path / "links").mkdir()

@@ -8,10 +8,12 @@ from evalkit.operations.new_case import NewCase, write_case
 from evalkit.text.escaping import visible
 from evalkit.text.numbers import plural
 
+_SHOWN = {"name": "capitalised word", "ending": "text after 50,000 characters"}
+
 
 def others(differences: Iterable[str]) -> str:
     """Name what differs in a pair, such as `other number and contexts`."""
-    return "other " + " and ".join("capitalised word" if each == "name" else each for each in differences)
+    return "other " + " and ".join(_SHOWN.get(each, each) for each in differences)
 
 
 def add_and_show(case: NewCase, *, dry_run: bool) -> None:

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from evalkit.cli.number_options import explain_numbers
+
 
 class Listed(NamedTuple):
     """A command in the overview."""
@@ -89,7 +91,9 @@ def command(name: str) -> Any:
         made.command(cls=_FromEnvironment, context_settings={"auto_envvar_prefix": ENV_PREFIX})(found)
     else:
         made.command(name)(found)
-    return get_group(made).commands[name]
+    built = get_group(made).commands[name]
+    explain_numbers(built)
+    return built
 
 
 class Commands(TyperGroup):

@@ -10,10 +10,13 @@ import typer
 
 if TYPE_CHECKING:
     from evalkit.operations.init_project import Started
+    from evalkit.report.next_steps import NextStep
 
 _NAME_CHARS = 60
-_EXAMPLE = "one of the five answers is wrong: the report shows which"
-_AGENT_EXAMPLE = "in one of the six conversations the agent changes what it should not: the report shows the step"
+_EXAMPLE = "run the suite; one of the five answers is wrong, and the report shows which"
+_AGENT_EXAMPLE = (
+    "run the suite; in one of the six conversations the agent changes what it should not, and the report shows the step"
+)
 
 
 def init(
@@ -41,10 +44,12 @@ def init(
 
     Example: evalkit init evals && evalkit run evals/suite.yaml
     """
+    from evalkit.cli.output import CommandOutput
     from evalkit.disk.paths import shown_path
     from evalkit.errors import InputError, Problem
     from evalkit.operations.init_project import init_project
     from evalkit.operations.table_suite import TAB, CaseTable
+    from evalkit.report.console import print_steps
 
     settings = {"sheet": sheet, "encoding": encoding, "separator": "\t" if separator == TAB else separator}
     if table is None and (flag := next((f"--{name}" for name, value in settings.items() if value), "")):
@@ -57,50 +62,55 @@ def init(
         for file in files:
             typer.echo(f"{word:<8} {shown_path(file)}" + (" (it was there)" if word == "kept" else ""))
     if started.ignores_baselines:
-        typer.echo("warning .gitignore: `reports/` ignores baselines too; write `reports/*` in its place")
-    for line in _columns(started):
+        typer.echo("warning .gitignore: `reports/` ignores baselines too; write `reports/*` instead")
+    console = CommandOutput().results
+    for line in _columns(started, console.width):
         typer.echo(line)
-    for place, line in enumerate(_next(started, agent=agent)):
-        typer.echo(f"\nnext: {line}" if place == 0 else f"      {line}")
+    print_steps(list(_next(started, agent=agent)), console)
 
 
-def _columns(started: Started) -> Iterator[str]:
-    """Yield how each column is read."""
+def _columns(started: Started, width: int) -> Iterator[str]:
+    """Yield how each column is read, in lines of a width."""
+    from textwrap import TextWrapper
+
     from evalkit.text.printable import one_line
 
     if started.made is not None:
         yield ""
         names = [one_line(each.column, _NAME_CHARS) for each in started.made.columns]
-        width = max(map(len, names))
+        longest = max(map(len, names))
+        folded = TextWrapper(width, subsequent_indent=" " * (longest + 2), break_long_words=False).fill
         for name, each in zip(names, started.made.columns, strict=True):
-            yield f"{name:<{width}}  {each.field}" + ("" if each.sure else f": {each.reason}")
+            yield folded(f"{name:<{longest}}  {each.field}" + ("" if each.sure else f": {each.reason}"))
         if started.made.unused:
             unused = ", ".join(one_line(name, _NAME_CHARS) for name in started.made.unused)
-            yield f"not used: {unused}; name one under `cohorts:` to report by it, or in `columns:` as a field"
+            fix = "name one under `cohorts:` to report by it, or in `columns:` as a field"
+            yield folded(f"not used: {unused}; {fix}")
         for doubt in started.made.doubts:
             yield f"warning {doubt}"
 
 
-def _next(started: Started, *, agent: bool) -> Iterator[str]:
+def _next(started: Started, *, agent: bool) -> Iterator[NextStep]:
     import shlex
 
     from evalkit.disk.paths import shown_path
     from evalkit.operations.init_project import WORKFLOW
+    from evalkit.report.next_steps import NextStep
 
     suite = shlex.quote(shown_path(started.suite))
     if started.made is None:
-        yield f"evalkit run {suite}"
-        yield _AGENT_EXAMPLE if agent else _EXAMPLE
+        yield NextStep(_AGENT_EXAMPLE if agent else _EXAMPLE, f"evalkit run {suite}")
         if agent:
             mocks = started.suite.with_name("mocks.yaml")
-            yield f"then put your agent in {shown_path(started.bot)}, and its tools in {shown_path(mocks)}"
-    elif started.made.replays:
-        yield f"evalkit check {suite} && evalkit run {suite}"
+            yield NextStep(f"then put your agent in {shown_path(started.bot)}, and its tools in {shown_path(mocks)}")
     else:
-        yield f"call your system in {shown_path(started.bot)}, or name its URL in {shown_path(started.suite)}, then:"
-        yield f"evalkit check {suite} && evalkit run {suite}"
+        here = f"call your system in {shown_path(started.bot)}, or name its URL in {shown_path(started.suite)}, then"
+        text = "check the suite, and run it" if started.made.replays else here
+        yield NextStep(text, f"evalkit check {suite} && evalkit run {suite}")
     if started.needs_source:
-        yield f"in {WORKFLOW}: replace OWNER/evalkit@000... with the repository and commit of evalkit"
+        yield NextStep(f"in {WORKFLOW}, replace OWNER/evalkit@000... with the repository and commit of evalkit")
     if started.no_repository:
-        yield "the folder is not in a git repository, so it is a project of its own;"
-        yield "to make it part of a larger one, run `git init` there before `evalkit init`"
+        yield NextStep(
+            "the folder is not in a git repository, so it is a project of its own; to make it part of a larger one, "
+            "run `git init` there before `evalkit init`"
+        )

@@ -64,7 +64,7 @@ def take(  # noqa: PLR0913 - each is a flag
         n = rebuild_series(file)
         typer.echo(f"made the series again from {n:,} batch{'es' if n != 1 else ''}")
         return
-    gc.set_threshold(100_000, 50, 50)  # calls are short-lived and hold no cycles
+    gc.set_threshold(100_000, 50, 50)  # calls hold few cycles, and memory must not grow with their number
     request = TakeRequest(
         file=file, logs=logs or [], env=os.environ, now=time.time, stdin=sys.stdin.buffer, feedback=feedback or []
     )

@@ -31,17 +31,17 @@ def incident(  # noqa: PLR0913 - each is a flag
 
     Exit codes: 0, 2 with every reason why the case is refused.
     """
-    import time
+    from datetime import UTC, datetime
 
     from evalkit.cli.added_case import add_and_show
     from evalkit.operations.add_case import Review
-    from evalkit.operations.monitor_incident import incident_case, today_of
+    from evalkit.operations.monitor_incident import incident_case
     from evalkit.text.escaping import visible
 
     review = Review(
         because=because,
         reviewed_by=reviewed_by,
-        today=today_of(time.time()),
+        today=datetime.now(UTC).date(),
         severity=severity,
         reference=reference,
         needs_reference=needs_reference,

@@ -15,8 +15,8 @@ def rejudge(
 ) -> None:
     """Compare the new judge with the old one on the same answers.
 
-    After you changed the judge in the file, the newest answers that the old one graded are graded again. So a change of
-    the judge is told apart from a change of the system. `status` shows the result.
+    Run it after you changed the judge in the file. The new judge grades the newest answers that the old one graded.
+    That tells a change of the judge apart from a change of the system. `status` shows the result.
 
     Example: evalkit monitor rejudge support.yaml
 

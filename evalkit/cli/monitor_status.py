@@ -80,7 +80,7 @@ def status(  # noqa: PLR0913 - typer reads the flags from the signature
 
     from evalkit.cli.output import CommandOutput
     from evalkit.operations.monitor_reference import question_embedder
-    from evalkit.operations.monitor_status import StatusRequest, check_targets, days_of, monitor_status
+    from evalkit.operations.monitor_status import StatusRequest, check_targets, monitor_status, since_days
     from evalkit.operations.monitor_webhook import check_webhook, send_alarms
     from evalkit.report.monitor.console import print_status
     from evalkit.report.monitor.html import status_html
@@ -89,7 +89,7 @@ def status(  # noqa: PLR0913 - typer reads the flags from the signature
     from evalkit.report.monitor.record import status_json
 
     check_targets(file, {"--html": html, "--markdown": markdown, "--prom": prom})
-    days, now = days_of(since), time.time()
+    days, now = since_days(since), time.time()
     if webhook is not None:
         check_webhook(webhook, os.environ)
     output = CommandOutput(json=json, verbose=verbose)
@@ -127,7 +127,7 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
     """
     from evalkit.cli.output import CommandOutput
     from evalkit.operations.monitor_compare import CompareRequest, compare_arms
-    from evalkit.operations.monitor_status import days_of
+    from evalkit.operations.monitor_status import since_days
     from evalkit.report.monitor.arms import arms_json, print_arms
 
     request = CompareRequest(
@@ -136,7 +136,7 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
         against=against,
         margin=margin,
         metrics=tuple(metric or ()),
-        days=None if since is None else days_of(since),
+        days=None if since is None else since_days(since),
     )
     found = compare_arms(request)
     if json:

@@ -59,7 +59,7 @@ def _failures(frame: FrozenFrame, summary: Summary, policy: Failures, blank: Che
     ids = worst_first(frame, failing, frame.n_failed / known)
     check = replace(blank, case_ids=ids[:SHOWN_CASES])
     if len(failing) > policy.max:
-        reason = f"{_cases_fail(len(failing))}{_whatever(judges)}, need {blank.need}: {some(ids)}"
+        reason = f"{_cases_fail(len(failing))}{_regardless_of(judges)}, need {blank.need}: {some(ids)}"
         return replace(check, outcome="block", reason=reason)
     unknown = _might_fail(frame, chosen)
     if len(failing) + len(unknown) > policy.max:
@@ -91,7 +91,7 @@ def _fails_without(frame: FrozenFrame, judges: Sequence[str]) -> NDArray[np.bool
     return found
 
 
-def _whatever(judges: Sequence[str]) -> str:
+def _regardless_of(judges: Sequence[str]) -> str:
     return f" whatever the judge says ({', '.join(judges)})" if judges else ""
 
 
@@ -159,7 +159,7 @@ def _canaries(frame: FrozenFrame, summary: Summary, policy: Canary, blank: Check
         if cases:
             ids = tuple(frame.case_ids[case] for case in cases)
             who = "1 canary is" if len(ids) == 1 else f"{len(ids)} canaries are"
-            reason = f"{who} {what}{_whatever(judges)}: {some(ids)}"
+            reason = f"{who} {what}{_regardless_of(judges)}: {some(ids)}"
             return replace(blank, outcome=outcome, case_ids=ids, reason=reason)
     return replace(blank, outcome="pass", reason="every canary passed")
 

@@ -12,13 +12,15 @@ from itertools import pairwise
 
 from evalkit.types import Case
 
+HASH_BYTES = 16
+"""Bytes of a hash that stands for a key, enough to take no two keys for one."""
 _DIGEST_BYTES = 32
 _MOST_WORDS = 32
 """Words to which a question is counted: choices know it by the class of its length alone."""
 _QUESTIONS = tuple(" ".join(["word"] * n) for n in range(_MOST_WORDS + 1))
 
 
-class FirstSeen:
+class KeyNumbers:
     """Number different keys of one length in their order, in about 12 bytes each and the bytes of the key.
 
     A table with open addresses, because a dict takes 150 bytes and more for each.

@@ -38,10 +38,10 @@ _NEIGHBOURS = 2
 _MAX_CANDIDATES = 2_000_000
 """Number of candidates at which the search ends, so that time and memory have a limit."""
 MOST_CHARS = 50_000
-"""Characters of a text whose 5-grams are compared, so that a book in a row takes no minutes."""
+"""Characters of a text whose 5-grams are compared, so that a row with a whole book does not take minutes."""
 MAX_PAIRS = 100_000
 """Number of pairs at which the search ends: no person looks at more."""
-Difference = Literal["number", "negation", "name", "contexts", "rest"]
+Difference = Literal["number", "negation", "name", "contexts", "ending"]
 """What tells two similar cases apart: their meanings are likely to differ too."""
 _TOKEN = re.compile(r"\w+(?:['’]\w+)*")
 _NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
@@ -65,7 +65,7 @@ class NearText:
     text: str
     """Everything that is asked, up to 50,000 characters: of a conversation, every message."""
     contexts: tuple[str, ...] = ()
-    rest: str = ""
+    ending: str = ""
     """What follows the first 50,000 characters."""
 
 
@@ -118,7 +118,7 @@ def near_duplicates(texts: Sequence[NearText]) -> NearPairs:
 
     plain = [plain_text(each.text) for each in texts]
     firsts: dict[tuple[str, str], int] = {}
-    places = [firsts.setdefault((text, texts[at].rest), at) for at, text in enumerate(plain)]
+    places = [firsts.setdefault((text, texts[at].ending), at) for at, text in enumerate(plain)]
     pairs = {(first, at): 1.0 for at, first in enumerate(places) if first != at}
     distinct = np.array(sorted(firsts.values()), np.int64)
     signatures = np.empty((len(distinct), N_HASHES), np.uint32)
@@ -179,7 +179,7 @@ def differences(first: NearText, second: NearText) -> tuple[Difference, ...]:
     - `name`: a capitalised word in one of the two. The first word of a sentence counts only if it was replaced, and no
       word of a text without lower-case letters
     - `contexts`: other passages
-    - `rest`: another text after the first 50,000 characters
+    - `ending`: another text after the first 50,000 characters
     """
     found: list[Difference] = []
     ours, theirs = _tokens(first.text), _tokens(second.text)
@@ -193,8 +193,8 @@ def differences(first: NearText, second: NearText) -> tuple[Difference, ...]:
         found.append("name")
     if first.contexts != second.contexts:
         found.append("contexts")
-    if first.rest != second.rest:
-        found.append("rest")
+    if first.ending != second.ending:
+        found.append("ending")
     return tuple(found)
 
 

@@ -70,7 +70,8 @@ class GoldenSet:
     open: Reopen
     outlines: Callable[[], Iterator[Case]]
     """Function that streams the cases with no more than what a choice depends on: the id, the digest, kind, severity
-    and cohorts; the question has the right length, up to 32 words. The file is not read."""
+    and cohorts; the question has the right length, up to 32 words. The file is not read, except when a run is resumed:
+    then it streams the whole cases."""
     checks: bool = False
     """Whether a case carries checks of its own."""
     learnt: tuple[Problem, ...] = ()
@@ -118,7 +119,7 @@ def open_golden(
     if problems:
         raise InputError(problems)
     counts = {name: dict(sorted(found.items())) for name, found in sorted(survey.counts.items())}
-    sha256 = survey.sha256  # the survey itself, with an entry for every id, is let go
+    sha256 = survey.sha256  # the survey holds an entry for every id, so that nothing below may keep it alive
 
     def again(chosen: Collection[str] | None = None) -> Iterator[Case]:
         if chosen is None:

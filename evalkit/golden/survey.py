@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from evalkit.errors import Problem
-from evalkit.golden.index import FirstSeen
+from evalkit.golden.index import HASH_BYTES, KeyNumbers
 from evalkit.golden.json_lines import Note
 from evalkit.text.numbers import plural
 from evalkit.types import Case
@@ -16,8 +16,6 @@ from evalkit.types import Case
 FEW_CASES = 30
 """Number of cases below which a cohort has wide intervals and weak tests."""
 SHOWN_IDS = 5
-_ID_BYTES = 16
-"""Bytes of the hash that stands for an id, enough to take no two ids for one."""
 
 Need = Callable[[Case], Iterator[str]]
 """Function that returns the fields that a case lacks for the scorers that apply to it."""
@@ -54,8 +52,8 @@ class GoldenSurvey:
             need: called for each case; the fields that it yields are collected in `missing`.
         """
         self._note, self._need = note, need
-        self._ids, self._id_lines = FirstSeen(_ID_BYTES), array("I")
-        self._asked, self._asked_lines, self._wanted = FirstSeen(8), array("I"), array("q")
+        self._ids, self._id_lines = KeyNumbers(HASH_BYTES), array("I")
+        self._asked, self._asked_lines, self._wanted = KeyNumbers(8), array("I"), array("q")
         self._content = hashlib.sha256()
         self.counts: dict[str, dict[str, int]] = {}
         self._first: dict[tuple[str, str], str] = {}
@@ -149,7 +147,7 @@ class GoldenSurvey:
 
 
 def _id_key(identity: str) -> bytes:
-    return hashlib.blake2b(identity.encode(), digest_size=_ID_BYTES).digest()
+    return hashlib.blake2b(identity.encode(), digest_size=HASH_BYTES).digest()
 
 
 def _asked(case: Case) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from evalkit.formats.contexts import read_contexts
 from evalkit.guard.levels import Checked, CheckedClaim, GuardLevel, LevelFailed
-from evalkit.guard.settings import ALL, Action, GuardSettings, LevelName
+from evalkit.guard.settings import ALL_ANSWERS, Action, GuardSettings, LevelName
 from evalkit.text.values import one_line
 from evalkit.types import Case, Output
 
@@ -144,8 +144,8 @@ class Guard:
 
     def _action(self, name: LevelName, found: Checked, cohorts: Mapping[str, str]) -> Action:
         by = self.settings.by
-        cohort = ALL if by is None else str(cohorts.get(by, ALL))
-        return self.settings.levels[name].action(found.rank, cohort)
+        cohort = ALL_ANSWERS if by is None else str(cohorts.get(by, ALL_ANSWERS))
+        return self.settings.levels[name].action(found.compared_score, cohort)
 
     def _count(self, result: GuardResult) -> None:
         name = {"pass": "passed", "warn": "warned", "block": "blocked"}[result.action]

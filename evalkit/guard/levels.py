@@ -53,8 +53,8 @@ class Checked:
     claims: tuple[CheckedClaim, ...]
 
     @property
-    def rank(self) -> float:
-        """The place among the scores: an answer without a claim is among the best, because no claim can be wrong."""
+    def compared_score(self) -> float:
+        """The score that thresholds are compared with: 1 for an answer without a claim, because none can be wrong."""
         return 1.0 if self.score is None else self.score
 
 

@@ -15,7 +15,7 @@ from evalkit.llm.config import ChatConfig
 from evalkit.scorers.judges.local_entailment import NliModel
 
 GUARD_FORMAT = 1
-ALL = ""
+ALL_ANSWERS = ""
 """The cohort value that stands for every answer, of a guard without cohorts."""
 Action = Literal["pass", "warn", "block"]
 LevelName = Literal["rules", "nli", "judge"]

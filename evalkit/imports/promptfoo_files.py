@@ -87,7 +87,7 @@ def _matching(pattern: str, folder: Path) -> list[str]:
     found = sorted(fnmatch.filter(os.listdir(inside), last)) if os.path.isdir(inside) else []
     if not 0 < len(found) <= _MOST_FILES:
         what = f"{pattern[:60]!r} matches {plural(len(found), 'file')} beside the config"
-        raise NotCarried(what, f"name 1 to {_MOST_FILES} files; `*` stands for a part of the last name alone")
+        raise NotCarried(what, f"name 1 to {_MOST_FILES} files; `*` can only stand in the last part of a path")
     return [f"{above}{slash}{each}" for each in found]
 
 

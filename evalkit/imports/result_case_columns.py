@@ -132,7 +132,7 @@ def _named(tables: Sequence[ResultTable], both: Sequence[str], asked: str | None
 
 
 def _refuse_systems(tables: Sequence[ResultTable], name: str, repeat: str | None) -> None:
-    """Refuse rows of one case that a column tells apart as those of several systems, which are no repeats."""
+    """Refuse rows of one case that a column shows to be those of several systems, and so not repeats."""
     if repeat:
         return
     for table in tables:

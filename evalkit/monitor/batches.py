@@ -1,7 +1,7 @@
 """The journal of batches: a batch counts once its line is written, and everything else follows from it.
 
-A batch is some calls with all that was found out about them. Its observations and texts are written first. Then one
-sealed line in `batches.jsonl` makes it count. Then its ids and figures are added. The next
+A batch is some calls with everything that was found out about them, or some feedback. Its observations and texts are
+written first. Then one sealed line in `batches.jsonl` makes it count. Then its ids and figures are added. The next
 process removes what a killed one wrote before that line, and does what was missing after it.
 """
 
@@ -36,7 +36,7 @@ class Batch:
         newest: Seconds since 1970 of the newest call.
         before: Seconds since 1970 of the newest call before the look at the logs; `None` if there was none.
         ends_look: Whether it is the last batch of its look.
-        counts: Name -> rows: `scored`, `refused`, `double`.
+        counts: Name -> rows: `scored`, `refused` and `double` of calls, `counted` and `double` of feedback.
     """
 
     number: int

@@ -18,8 +18,8 @@ from evalkit.monitor.cursors import Cursor, Cursors, cursor_at
 from evalkit.monitor.log_files import LogBlock, LogNote
 
 SHOWN_REFUSALS = 20
-NOTHING = object()
-"""What a value is read as that Python does not hold: neither a text, nor a number, nor missing."""
+UNREADABLE = object()
+"""Stands for a value that Python cannot hold: it is neither a text, nor a number, nor missing."""
 _NO_LINES = 1 << 62
 """Longest line of a file that has none."""
 PARQUET_ROWS = 200
@@ -130,7 +130,7 @@ def parquet_calls(path: Path, reader: RowReader, cursors: Cursors, notes: list[L
 
 
 def _rows_of(batch: Any) -> list[dict[str, Any]]:
-    """Return the rows of a batch; a value that Python does not hold, such as a time after the year 9999, is no value.
+    """Return the rows of a batch; a value that Python cannot hold, such as a time after the year 9999, is `UNREADABLE`.
 
     Any scorer may read any column, so that no column is left out.
     """
@@ -146,7 +146,7 @@ def _value(cell: Any) -> Any:
     try:
         return cell.as_py()
     except (ValueError, OverflowError):
-        return NOTHING
+        return UNREADABLE
 
 
 def _of_rows(

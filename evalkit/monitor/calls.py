@@ -178,7 +178,9 @@ class RowReader:
             except (ValueError, TypeError):
                 given = None
             if not given:
-                raise RowRefused(f"{options.input}: no text and no list of messages; name the column of the question")
+                raise RowRefused(
+                    f"{options.input}: neither a text nor a list of messages; name the column of the question"
+                )
         if answer is None:
             fix = "name the column of errors as `logs: {error: ...}` if the call failed"
             raise RowRefused(f"{options.output}: no answer; {fix}")
@@ -231,7 +233,9 @@ def _has_failed(error: Any, column: str) -> bool:
         return True
     if isinstance(error, Mapping):
         return bool(error)
-    raise RowRefused(f"{column}: no text, boolean or object; write the message of the error, or null if there is none")
+    raise RowRefused(
+        f"{column}: not a text, boolean or object; write the message of the error, or null if there is none"
+    )
 
 
 def cohort_label(name: str, column: str) -> str:
@@ -255,7 +259,9 @@ def read_id(value: Any, column: str, field: str) -> str:
     if type(value) is not str or not value or len(value) > _MOST_ID:
         if value is None or value == "":
             raise RowRefused(f"{column}: missing; name the column of the {field} under `logs: {{{field}: ...}}`")
-        raise RowRefused(f"{column}: no text of up to {_MOST_ID:,} characters; every {field} needs one of its own")
+        raise RowRefused(
+            f"{column}: not a text of up to {_MOST_ID:,} characters; write a {field} that has 1 to {_MOST_ID:,}"
+        )
     if not value.isprintable():
         raise RowRefused(f"{column}: characters that cannot be printed; write the {field} without them")
     return value
@@ -272,14 +278,14 @@ def read_time(value: Any, column: str, latest: float) -> float:
         try:
             found = datetime.fromisoformat(value)
         except ValueError:
-            raise RowRefused(f"{column}: no time; {fix}") from None
+            raise RowRefused(f"{column}: not a time; {fix}") from None
         at = (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
     elif type(value) in (int, float):
         at = float(value) if abs(value) < 1e18 else float("inf")
     elif isinstance(value, datetime):
         at = (value if value.tzinfo is not None else value.replace(tzinfo=UTC)).timestamp()
     else:
-        raise RowRefused(f"{column}: {'missing' if value is None else 'no time'}; {fix}")
+        raise RowRefused(f"{column}: {'missing' if value is None else 'not a time'}; {fix}")
     return _plausible(at, column, latest, fix)
 
 
@@ -336,7 +342,7 @@ def read_thumb(value: Any, column: str) -> bool | None:
     except TypeError:
         found = None
     if found is None:
-        raise RowRefused(f"{column}: no rating; write `up` or `down`, 1 or -1, true or false, or null")
+        raise RowRefused(f"{column}: not a rating; write `up` or `down`, 1 or -1, true or false, or null")
     return found
 
 

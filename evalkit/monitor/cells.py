@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from evalkit.monitor.observations import MICRO, Observations
 from evalkit.monitor.sampling import SEPARATOR
-from evalkit.monitor.series import ALL, CALLS, LEAST, MetricFacts, SeriesCell, Stream
+from evalkit.monitor.series import ALL_CALLS, CALLS, LEAST, MetricFacts, SeriesCell, Stream
 from evalkit.stats.log_histogram import BUCKETS, LogHistogram, buckets_of
 from evalkit.stats.weighted_sums import WeightedSums
 
@@ -47,7 +47,7 @@ def cells_of(found: Observations) -> list[SeriesCell]:
         return []
     hours = found.at // _HOUR_US
     _, units = np.unique(found.units, return_inverse=True)
-    groupings = [_grouping(hours, ALL, None, units)]
+    groupings = [_grouping(hours, ALL_CALLS, None, units)]
     groupings += [_grouping(hours, name, values, units) for name, values in found.cohorts.items()]
     weights = 1 / found.pi
     cells: list[SeriesCell] = []
@@ -72,13 +72,13 @@ def strata_of(found: Observations) -> dict[tuple[int, str], int]:
 
 
 def _grouping(hours: Ints, name: str, values: Sequence[str] | None, units: Ints) -> _Grouping:
-    codes = {value: at for at, value in enumerate(dict.fromkeys(values))} if values is not None else {ALL: 0}
+    codes = {value: at for at, value in enumerate(dict.fromkeys(values))} if values is not None else {ALL_CALLS: 0}
     own = (
         np.zeros(len(hours), np.int64) if values is None else np.fromiter(map(codes.get, values), np.int64, len(hours))
     )
     first = int(hours.min())
     keys, groups = np.unique((hours - first) * len(codes) + own, return_inverse=True)
-    labels = [ALL if values is None else f"{name}={value}" for value in codes]
+    labels = [ALL_CALLS if values is None else f"{name}={value}" for value in codes]
     names = [(first + int(key) // len(codes), labels[int(key) % len(codes)]) for key in keys]
     pairs, clusters = np.unique(groups * (int(units.max()) + 1) + units, return_inverse=True)
     return _Grouping(names, groups, clusters, pairs // (int(units.max()) + 1))

@@ -37,7 +37,7 @@ class CohortValues:
         self._repeats: dict[tuple[str, ...], int] = {}
         self.new: dict[tuple[str, str], int] = {}
 
-    def labels(self, values: Sequence[str]) -> tuple[tuple[str, ...], bool]:
+    def count(self, values: Sequence[str]) -> tuple[tuple[str, ...], bool]:
         """Count a call, and return its cohorts.
 
         Args:

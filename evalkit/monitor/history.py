@@ -12,7 +12,7 @@ from evalkit.monitor.key_changes import KeyChange
 from evalkit.monitor.period import WatchPeriod, stream_estimate
 from evalkit.monitor.sampled_texts import sampled_rows
 from evalkit.monitor.sampling import labels_of
-from evalkit.monitor.series import ALL, Series, Stream, date_of
+from evalkit.monitor.series import ALL_CALLS, Series, Stream, date_of
 from evalkit.monitor.settings import KeepOptions
 from evalkit.monitor.streams import ByDay, is_watched, read_days
 from evalkit.report.monitor.history import (
@@ -101,10 +101,10 @@ def _chosen(request: HistoryRequest, by_day: ByDay) -> list[Names]:
             found[stream.metric, stream.cohort] = found.get((stream.metric, stream.cohort), 0.0) + n
     states = _states(request.lines)
     rank = {name: _STATES.index(states.get(name, "not watched")) for name in found}
-    kept = sorted(found, key=lambda each: (rank[each] > 1, each[1] != ALL, -found[each], each))
+    kept = sorted(found, key=lambda each: (rank[each] > 1, each[1] != ALL_CALLS, -found[each], each))
     kept, rest = kept[:MOST_TRENDS], kept[MOST_TRENDS:]
     worst = {metric: min(rank[each] for each in kept if each[0] == metric) for metric, _ in kept}
-    kept.sort(key=lambda each: (min(worst[each[0]], 2), each[0], each[1] != ALL, min(rank[each], 2), each[1]))
+    kept.sort(key=lambda each: (min(worst[each[0]], 2), each[0], each[1] != ALL_CALLS, min(rank[each], 2), each[1]))
     return kept + rest
 
 

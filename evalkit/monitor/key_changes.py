@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from evalkit.monitor.grading import PASSED, SCORED
-from evalkit.monitor.series import ALL, MetricFacts, Stream, date_of
+from evalkit.monitor.series import ALL_CALLS, MetricFacts, Stream, date_of
 from evalkit.stats.weighted_sums import WeightedSums
 
 
@@ -54,11 +54,11 @@ def key_changes(
     changes = []
     pairs = set(old)
     for metric, key in sorted(pairs):
-        own = days.get(Stream(metric, ALL, key), {})
+        own = days.get(Stream(metric, ALL_CALLS, key), {})
         others = {
             stream.score_key: found
             for stream, found in days.items()
-            if (stream.metric, stream.cohort) == (metric, ALL) and stream.score_key != key and found
+            if (stream.metric, stream.cohort) == (metric, ALL_CALLS) and stream.score_key != key and found
         }
         # The key that was used last is the one in use now.
         newest = max(others, key=lambda each: (max(others[each]), each), default=None)

@@ -1,4 +1,4 @@
-"""Know the ids of the calls of the last days, so that a call that is logged twice counts once.
+"""Know the ids of the last days, so that a call that is logged twice counts once.
 
 Each batch leaves the sorted hashes of its ids by day. The files are mapped, never read as a whole: 10 million calls a
 day are 80 MB on disk and nothing in memory. They can be made again from the observations.
@@ -29,7 +29,7 @@ BACK_DAYS = 7
 
 
 class KnownIds:
-    """The ids of a monitor's calls."""
+    """The ids of a monitor's calls, and the keys of its feedback."""
 
     def __init__(self, folder: Path) -> None:
         """Set the folder of the monitor."""
@@ -38,7 +38,7 @@ class KnownIds:
         self._listed: dict[int, list[Path]] = {}
 
     def are_known(self, day: int, ids: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        """Return which ids a call within a week of `day` has, shape (n,).
+        """Return which ids were counted within a week of `day`, shape (n,).
 
         Raises:
             StoreError: the files cannot be read.

@@ -48,7 +48,7 @@ class LogBlock:
 
 @dataclass(frozen=True, slots=True)
 class LogNote:
-    """Something about a log that is no error: a rotation, or a line that is not yet whole."""
+    """Something about a log that is not an error: a rotation, or a line that is not yet whole."""
 
     place: str
     what: str

@@ -36,7 +36,7 @@ class MonthHead:
     """SHA-256, in hex, of the head before and of a line `DATE BATCH SHA-256` for each file, by date and batch."""
 
 
-def is_month_over(folder: Path, open_day: int) -> bool:
+def has_unsealed_month(folder: Path, open_day: int) -> bool:
     """Return whether a month with observations is over and has no head.
 
     Args:
@@ -57,7 +57,7 @@ def seal_months(folder: Path, batches: Iterable[Batch], open_day: int) -> None:
     Args:
         folder: Of the monitor.
         batches: All batches that count.
-        open_day: As for `is_month_over`.
+        open_day: As for `has_unsealed_month`.
 
     Raises:
         StoreError: The heads cannot be read or written.

@@ -1,4 +1,4 @@
-"""Store the figures of calls, without any text of them, in immutable Parquet files by day."""
+"""Store the figures of calls and of feedback, without any of their texts, in immutable Parquet files by day."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _METRIC = "metric:"
 
 @dataclass(frozen=True)
 class Observations:
-    """Calls of one batch on one day, by column; all arrays have the shape (n,).
+    """Calls, or feedback, of one batch on one day, by column; all arrays have the shape (n,).
 
     Attributes:
         batch: Number of the batch.
         day: Days since 1970.
-        ids: Hashes of the calls.
-        units: Hashes of the sessions or calls that are drawn.
+        ids: Hashes of the ids of calls, or the keys of feedback.
+        units: Hashes of the sessions or calls that are drawn; of feedback, those of its calls.
         at: Microseconds since 1970.
         pi: Probability of the draw.
         drawn: Whether a call is in the sample.
@@ -53,7 +53,7 @@ class Observations:
     facts: Sequence[MetricFacts]
 
     def __len__(self) -> int:
-        """Return the number of calls."""
+        """Return the number of rows."""
         return len(self.ids)
 
 

@@ -179,7 +179,7 @@ class Observer:
             grades: Mapping[str, Grade] = {}
             if call.case is not None and call.output is not None and self.graders.rules:
                 grades = await grade(call.case, call.output, 0)
-            labels, is_new = self.values.labels(call.cohorts)
+            labels, is_new = self.values.count(call.cohorts)
             drafts.grades.append(grades)
             drafts.labels.append(labels)
             drafts.are_new.append(is_new)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from evalkit.monitor.grading import PASSED, SCORED
 from evalkit.monitor.key_changes import KeyChange
 from evalkit.monitor.reference import Reference, ReferenceStream
-from evalkit.monitor.series import ALL, HOURS_PER_DAY, MetricFacts, Series, Stream
+from evalkit.monitor.series import ALL_CALLS, HOURS_PER_DAY, MetricFacts, Series, Stream
 from evalkit.monitor.streams import CUT_METRICS, ByDay, cut_name, is_watched
 from evalkit.monitor.watch_days import WatchedDays
 from evalkit.report.monitor.status import Alarm, AmountLine, StreamLine, StreamState
@@ -79,12 +79,12 @@ class WatchPeriod:
         """Yield each scorer with the share of its calls that it graded."""
         for stream in self.by_day:
             mean = self.total(stream).mean
-            if stream.metric.endswith(SCORED) and stream.cohort == ALL and mean is not None:
+            if stream.metric.endswith(SCORED) and stream.cohort == ALL_CALLS and mean is not None:
                 yield ScorerCoverage(stream.metric.removesuffix(SCORED), mean, self._is_coverage(stream))
 
     def _is_coverage(self, stream: Stream) -> bool:
         facts = self.facts.get((stream.metric, stream.score_key))
-        return facts is not None and facts.is_judged and stream.cohort == ALL and stream.metric.endswith(SCORED)
+        return facts is not None and facts.is_judged and stream.cohort == ALL_CALLS and stream.metric.endswith(SCORED)
 
 
 def stream_lines(

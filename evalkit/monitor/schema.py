@@ -9,7 +9,7 @@ from evalkit.suite.schema import grading_schemas, object_schema, with_title
 
 
 def monitor_schema() -> dict[str, Any]:
-    """Build the schema of the file of a monitor, for editors; `evalkit monitor` rejects everything that it rejects."""
+    """Build the schema of a monitor file, for editors. `evalkit monitor` rejects every file that the schema rejects."""
     schema = object_schema(MonitorOptions)
     schema["properties"] |= grading_schemas()
     return with_title("evalkit monitor", schema)

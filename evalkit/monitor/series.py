@@ -16,15 +16,19 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from evalkit.errors import StoreError
+from evalkit.disk.paths import shown_path
+from evalkit.errors import InputError, Problem, StoreError
 from evalkit.stats.log_histogram import LogHistogram
 from evalkit.stats.weighted_sums import WeightedSums
 
+if TYPE_CHECKING:
+    from evalkit.monitor.settings import Monitor
+
 SERIES = "series.sqlite"
 """Name of the file in the folder of a monitor."""
-ALL = ""
+ALL_CALLS = ""
 """The cohort of all calls."""
 HOURS_PER_DAY = 24
 LEAST = {"latency_s": 0.001, "cost_usd": 0.000_001}
@@ -71,7 +75,7 @@ class Stream:
     """
 
     metric: str
-    cohort: str = ALL
+    cohort: str = ALL_CALLS
     score_key: str = ""
 
 
@@ -374,3 +378,21 @@ def _histogram(cursor: sqlite3.Cursor, cell: SeriesCell) -> LogHistogram | None:
 
 def _sums(row: tuple[float, ...]) -> WeightedSums:
     return WeightedSums(int(row[0]), int(row[1]), *row[2:])
+
+
+def open_series(monitor: Monitor, file: Path) -> Series:
+    """Open the series of a monitor.
+
+    Raises:
+        InputError: Nothing was taken yet.
+        StoreError: It cannot be read.
+    """
+    if not (monitor.folder / SERIES).is_file():
+        raise nothing_taken(monitor, file)
+    return Series(monitor.folder / SERIES)
+
+
+def nothing_taken(monitor: Monitor, file: Path) -> InputError:
+    """Return the error of a monitor that has no calls."""
+    take = f"take logs first: evalkit monitor take {shown_path(file)} LOGS"
+    return InputError(Problem(shown_path(file), f"monitor {monitor.name} has taken no calls", take))

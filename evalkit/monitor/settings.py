@@ -199,7 +199,7 @@ class MonitorOptions:
     """Questions to judges in flight."""
 
     def __post_init__(self) -> None:
-        """Reject names that are no name of a folder or of a cohort."""
+        """Reject names that cannot name a folder or a cohort."""
         if not _NAME.fullmatch(self.name):
             raise ValueError("name: it names a folder; write letters, digits, `-`, `_` and `.`, such as support-prod")
         if not 1 <= self.concurrency <= 1_000:
@@ -210,7 +210,7 @@ class MonitorOptions:
             raise ValueError("cohorts: a name occurs twice; remove one of them")
         for name in self.cohorts:
             if not _COHORT_NAME.fullmatch(name):
-                raise ValueError(f"cohorts: {name!r} is no name of a cohort; write one without `=` and `|`")
+                raise ValueError(f"cohorts: {name!r} cannot name a cohort; write one without `=` and `|`")
 
 
 @dataclass(frozen=True, kw_only=True)

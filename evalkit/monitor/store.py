@@ -18,7 +18,7 @@ from evalkit.monitor.calls import DAY_S
 from evalkit.monitor.cells import cells_of, strata_of
 from evalkit.monitor.cursors import Cursor
 from evalkit.monitor.known_ids import BACK_DAYS, IDS, KnownIds
-from evalkit.monitor.month_heads import check_heads, is_month_over, seal_months
+from evalkit.monitor.month_heads import check_heads, has_unsealed_month, seal_months
 from evalkit.monitor.observations import (
     Observations,
     observations_file,
@@ -38,7 +38,7 @@ LOCK = ".lock"
 _END, _LAST, _NEWEST, _BEFORE = "journal_end", "last_batch", "newest", "before"
 _CURSOR, _SAMPLED, _SPENT, _SEEN = "cursor ", "sampled ", "spent ", "seen "
 KEPT_CURSOR_DAYS = 30
-"""Days after which the cursor of a log that is gone is dropped; it still tells its copies and packed file apart."""
+"""Days for which the cursor of a log that is gone is kept, to recognise copies and the packed file of that log."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ class MonitorStore:
         Raises:
             StoreError: the journal or the heads cannot be read, or the heads cannot be written.
         """
-        if is_month_over(self.folder, open_day):
+        if has_unsealed_month(self.folder, open_day):
             seal_months(self.folder, (batch for batch, _ in self._journal.after(0)), open_day)
 
     def forget(self, first_text: int, first_ids: int) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evalkit.monitor.grading import SCORED, THUMB
-from evalkit.monitor.series import ALL, CALLS, HOURS_PER_DAY, MetricFacts, Series, Stream
+from evalkit.monitor.series import ALL_CALLS, CALLS, HOURS_PER_DAY, MetricFacts, Series, Stream
 from evalkit.stats.scan import Bools, DailySums, is_weekend
 from evalkit.stats.weighted_sums import WeightedSums
 
@@ -72,9 +72,9 @@ def is_watched(facts: MetricFacts, cohort: str) -> bool:
     if facts.metric in SHOWN_ONLY or facts.metric in CUT_METRICS:
         return False
     if facts.metric in MEANS:
-        return cohort == ALL
+        return cohort == ALL_CALLS
     if facts.metric.endswith(SCORED):
-        return facts.is_judged and cohort == ALL
+        return facts.is_judged and cohort == ALL_CALLS
     return True
 
 

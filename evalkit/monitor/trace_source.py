@@ -169,7 +169,7 @@ class TraceReader:
             except RowRefused as error:
                 refusals.add(tree.place, error)
         if unknown:
-            what = f"{unknown:,} traces without a model, tool, agent or node: they are no calls"
+            what = f"{unknown:,} traces without a model, tool, agent or node: they are not calls"
             self._notes.append(LogNote("traces", what))
         pending = {tree.id for tree in trees} - self._taken
         self._lines = [line for line in self._lines if line.traces & pending]

@@ -105,7 +105,7 @@ def _sampled(file: Path, names: Sequence[str]) -> Mapping[Cell, float]:
             continue
         odd = [name for name in names if isinstance(given[name], dict | list | None)]
         if odd:
-            what = f"`{odd[0]}` is {'empty' if given[odd[0]] is None else 'no text'}"
+            what = f"`{odd[0]}` is {'empty' if given[odd[0]] is None else 'not a text'}"
             note(Problem(f"{file}:{line}", what, "write the value of the cohort"))
             continue
         counts[tuple(str(given[name]) for name in names)] += 1

@@ -64,7 +64,7 @@ def find_duplicates(file: Path) -> Deduplicated:
         open_pairs=tuple(pairs),
         n_accepted=len(found.pairs) - len(pairs),
         complete=found.complete,
-        n_cut=sum(bool(each.rest) for each in texts),
+        n_cut=sum(bool(each.ending) for each in texts),
     )
 
 

@@ -13,9 +13,8 @@ from evalkit.errors import ExitCode, InputError, Problem
 from evalkit.formats.build import choices
 from evalkit.monitor.arms import ArmScores, TwoArms, read_arms
 from evalkit.monitor.cohort_values import ENOUGH
-from evalkit.monitor.series import HOURS_PER_DAY, date_of
+from evalkit.monitor.series import HOURS_PER_DAY, date_of, nothing_taken, open_series
 from evalkit.monitor.settings import load_monitor
-from evalkit.operations.monitor_reference import nothing_taken, open_series
 from evalkit.report.monitor.arms import ArmComparison, ArmLine
 from evalkit.report.next_steps import NextStep
 from evalkit.stats.sequence import FEWEST_UNITS, ArmAnswer, ArmMean, answer_of, arm_mean, half_width

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,11 +76,6 @@ def _agree(cohorts: Mapping[str, str], review: Review) -> None:
             Problem("--cohort", f"{name}={given[name]} contradicts the logged {name}={cohorts[name]}", "leave it out")
             for name in wrong
         )
-
-
-def today_of(now: float) -> datetime.date:
-    """Return the day in UTC of a time in seconds since 1970."""
-    return datetime.datetime.fromtimestamp(now, datetime.UTC).date()
 
 
 def _sampled(monitor: Monitor, call_id: str) -> Row:

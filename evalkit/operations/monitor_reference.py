@@ -13,7 +13,7 @@ from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
 from evalkit.monitor.inputs import TextVectors, embedded_days
 from evalkit.monitor.reference import InputReference, Reference, ReferenceStream, shown_stream, write_reference
-from evalkit.monitor.series import HOURS_PER_DAY, SERIES, MetricFacts, Series, Stream, date_of, day_of
+from evalkit.monitor.series import HOURS_PER_DAY, MetricFacts, Stream, date_of, day_of, open_series
 from evalkit.monitor.settings import Monitor, load_monitor
 from evalkit.monitor.skewness import skewness_of
 from evalkit.monitor.streams import DayTable, day_table, find_cuts, is_watched, known_facts, read_days
@@ -111,24 +111,6 @@ def question_embedder() -> TextVectors:
     from evalkit.scorers.embedding.embedders import WordLlama
 
     return WordLlama()
-
-
-def open_series(monitor: Monitor, file: Path) -> Series:
-    """Open the series of a monitor.
-
-    Raises:
-        InputError: Nothing was taken yet.
-        StoreError: It cannot be read.
-    """
-    if not (monitor.folder / SERIES).is_file():
-        raise nothing_taken(monitor, file)
-    return Series(monitor.folder / SERIES)
-
-
-def nothing_taken(monitor: Monitor, file: Path) -> InputError:
-    """Return the error of a monitor that has no calls."""
-    take = f"take logs first: evalkit monitor take {shown_path(file)} LOGS"
-    return InputError(Problem(shown_path(file), f"monitor {monitor.name} has taken no calls", take))
 
 
 def changes_found(reference: Reference) -> tuple[tuple[float | None, float | None], ...]:

@@ -23,12 +23,12 @@ from evalkit.monitor.key_changes import KeyChange, key_changes
 from evalkit.monitor.period import LEAST_GRADED, WatchPeriod, amount_lines, stream_lines
 from evalkit.monitor.reference import read_reference
 from evalkit.monitor.sampled_texts import sampled_rows
-from evalkit.monitor.series import ALL, CALLS, HOURS_PER_DAY, Series, date_of, day_of
+from evalkit.monitor.series import ALL_CALLS, CALLS, HOURS_PER_DAY, Series, date_of, day_of, nothing_taken, open_series
 from evalkit.monitor.settings import Monitor, load_monitor
 from evalkit.monitor.spending import spend_alarm, spend_line
 from evalkit.monitor.streams import THURSDAY, day_table, known_facts, read_days
 from evalkit.monitor.watch_days import WatchedDays, alarms_of, watch_days, with_examples
-from evalkit.operations.monitor_reference import SHORTEST_DAYS, USUAL_DAYS, changes_found, nothing_taken, open_series
+from evalkit.operations.monitor_reference import SHORTEST_DAYS, USUAL_DAYS, changes_found
 from evalkit.report.monitor.status import Alarm, InputLine, MonitorState, SpendLine, Status
 from evalkit.report.next_steps import NextStep
 from evalkit.stats.burn_rate import TIMES_LAST_WEEK
@@ -73,8 +73,8 @@ class StatusRequest:
     with_history: bool = False
 
 
-def days_of(text: str) -> int:
-    """Read a number of days, such as `7d` or `4w`.
+def since_days(text: str) -> int:
+    """Read the number of days of `--since`, such as `7d` or `4w`.
 
     Raises:
         InputError: It is not one, or not 1 to 366 days.
@@ -269,7 +269,7 @@ def _cannot_say(
 def _vanished(period: WatchPeriod) -> Iterator[tuple[str, str]]:
     """Yield metric and score key of the overall streams of the reference that have no value in the days shown."""
     for each in period.reference.streams if period.reference else ():
-        if each.cohort == ALL and not period.total(each.stream).n:
+        if each.cohort == ALL_CALLS and not period.total(each.stream).n:
             yield each.metric, each.score_key
 
 
@@ -297,7 +297,7 @@ def _notes(
         yield f"{change.what}: its alarms start anew, and its figures are not compared with those before"
     for name in dict.fromkeys(change.name for change in _without_reference(changes)):
         if name in compared:
-            yield f"{name[0]}, both judges {compared[name].what}"
+            yield f"{name[0]}, graded by both judges: {compared[name].what}"
     seen = period.by_day.get(CALLS, {})
     missing = [date_of(day) for day in range(period.first, period.last + 1) if day not in seen]
     if 0 < len(missing) <= period.last - period.first:

@@ -14,7 +14,7 @@ from evalkit.errors import InputError, Problem, StoreError, noting, what_and_fix
 from evalkit.golden.read import read_cases
 from evalkit.golden.source import GoldenSource, Reading
 from evalkit.guard.levels import GuardLevel, GuardModels, LevelFailed
-from evalkit.guard.settings import ALL, Action, GuardSettings, LevelName, LevelThresholds, Promise, guard_text
+from evalkit.guard.settings import ALL_ANSWERS, Action, GuardSettings, LevelName, LevelThresholds, Promise, guard_text
 from evalkit.monitor.settings import load_monitor
 from evalkit.scorers.judges.local_entailment import NliModel
 from evalkit.scorers.rules.rule import passages
@@ -159,7 +159,7 @@ def _labelled(case: Case, by: str | None) -> LabelledAnswer | Problem:
         return Problem(case.place, f"no cohort `{by}`", f'add `"{by}": "..."`')
     origins = case.origins if output.contexts is None else output.origins
     answer = Output(text=output.text, contexts=contexts, origins=origins)
-    return LabelledAnswer(case=case, output=answer, good=good, cohort=case.cohorts[by] if by else ALL)
+    return LabelledAnswer(case=case, output=answer, good=good, cohort=case.cohorts[by] if by else ALL_ANSWERS)
 
 
 def guard_models(
@@ -293,7 +293,7 @@ async def _scores(level: GuardLevel, answers: Sequence[LabelledAnswer], done: Ca
     async def score(one: LabelledAnswer) -> float | str:
         async with free:
             try:
-                found: float | str = (await level.check(one.case, one.output)).rank
+                found: float | str = (await level.check(one.case, one.output)).compared_score
             except LevelFailed as failed:
                 found = str(failed)
         done()

@@ -137,7 +137,8 @@ def trend_svg(trend: Trend) -> str:
             bands[-1].append((here[0], at(place, point.interval[0])[1], at(place, point.interval[1])[1]))
         if before:
             lines += f'<line class="path" x1="{before[0]}" y1="{before[1]}" x2="{here[0]}" y2="{here[1]}"/>'
-        tone = {"blocked": "block", "approved": "pass", "no decision": "no-decision"}.get(point.outcome, "warn")
+        tones = {"blocked": "block", "approved": "pass", "approved with conditions": "warn"}
+        tone = tones.get(point.outcome, "no-decision")
         shape = (
             f'<circle class="now {tone}" cx="{here[0]}" cy="{here[1]}" r="{5 if point is trend.points[-1] else 3.5}"/>'
         )

@@ -14,7 +14,7 @@ from evalkit.formats.line import sum_of
 from evalkit.formats.rows import decode_row, row_name
 from evalkit.runner.engine import MakeRow
 from evalkit.runner.grading import Grader
-from evalkit.runner.plan import Key, Keys
+from evalkit.runner.plan import Key, RowKeys
 from evalkit.runner.scoring import Scoring
 from evalkit.store.chain import Damage, lines_of, note_damage
 from evalkit.store.folder import SET_ASIDE, RunFolder
@@ -33,7 +33,7 @@ class EarlierRows:
     """Digests of the run's cases, `None` if every stored row belongs to it."""
     retry: bool = False
     """Whether to retry errors of the system and of the simulated user, ungraded scores and skipped cases."""
-    done: Keys = field(default_factory=Keys)
+    done: RowKeys = field(default_factory=RowKeys)
     quarantined: set[Key] = field(default_factory=set)
     """Skipped cases that are to be run again."""
     counts: Mapping[bytes, bytes | None] = field(default_factory=dict)

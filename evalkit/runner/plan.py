@@ -10,20 +10,19 @@ from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from evalkit.golden.index import FirstSeen
+from evalkit.golden.index import HASH_BYTES, KeyNumbers
 from evalkit.golden.shards import Shard
 from evalkit.types import Case
 
 Key = tuple[str, int]
 """(digest of the case, repeat): the key of a row in the journal."""
-_HASH_BYTES = 16
 
 
-class Keys:
-    """A set of keys in about 30 bytes each, by hashes that take no two keys for one."""
+class RowKeys:
+    """A set of keys of rows, which are kept as hashes in about 30 bytes each."""
 
     def __init__(self) -> None:
-        self._seen, self._held = FirstSeen(_HASH_BYTES), bytearray()
+        self._seen, self._held = KeyNumbers(HASH_BYTES), bytearray()
         self._counts = Counter[int]()
 
     def add(self, key: Key) -> None:
@@ -59,7 +58,7 @@ class Keys:
 
 
 def _hash(key: Key) -> bytes:
-    return hashlib.blake2b(f"{key[1]} {key[0]}".encode(), digest_size=_HASH_BYTES).digest()
+    return hashlib.blake2b(f"{key[1]} {key[0]}".encode(), digest_size=HASH_BYTES).digest()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -111,7 +111,7 @@ def ready_each(
 
 
 def _of_compared(terms: Terms, policy: Policy) -> Terms:
-    """Return terms for a system with this policy; if it is only compared, its own changes are no findings."""
+    """Return terms for a system with this policy; if it is only compared, its own changes are not findings."""
     if policy.can_block:
         return terms
     kept = tuple(each for each in terms.amendments if each.what in _OF_ALL)

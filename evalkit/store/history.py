@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from evalkit.store.systems_folder import SystemsFolder
 
 MOST_RUNS = 50
 UNFINISHED = "not finished"
+COMPARED = "compared"
+"""Outcome of the run of a system that was compared with others, and on which no gate decided."""
 INDEX = ".evalkit/runs.sqlite"
 _MOST_READ = 500
 _RATE = "pass_rate"
@@ -94,6 +96,24 @@ def by_time(runs: Iterable[PastRun]) -> tuple[PastRun, ...]:
     return tuple(sorted(runs, key=_finished))
 
 
+def compared_only(folder: Path) -> Collection[Path]:
+    """Return the run folders of the systems of a run that were compared, and on which no gate decided."""
+    around = SystemsFolder(folder)
+    try:
+        run, outcome = around.read(), read_json(folder / DECISION)["outcome"]
+    except (InputError, OSError, ValueError, KeyError, TypeError):
+        return ()
+    failed = outcome == "no decision" and not run.release
+    names = [] if failed else [each.name for each in run.systems if each.name not in run.release]
+    return [around.folder_of(run, name).path for name in names]
+
+
+def as_compared(past: PastRun, compared: Collection[Path]) -> PastRun:
+    """Return a run with the outcome `compared` if its folder is one of those, and it was finished."""
+    is_one = Path(past.folder) in compared and past.outcome == "no decision"
+    return replace(past, outcome=COMPARED) if is_one else past
+
+
 def released_runs(folder: Path) -> Iterator[PastRun]:
     """Yield the runs of the release systems of each run of several systems in a folder, of all if none is released."""
     for file in folder.glob(f"*/{SYSTEMS}"):
@@ -103,7 +123,9 @@ def released_runs(folder: Path) -> Iterator[PastRun]:
         except InputError:
             continue  # as any run that cannot be read
         wanted = [around.folder_of(run, name).path for name in run.release or [each.name for each in run.systems]]
-        yield from (past for past in stored_runs(file.parent / FOLDERS) if Path(past.folder) in wanted)
+        compared = compared_only(file.parent)
+        found = (past for past in stored_runs(file.parent / FOLDERS) if Path(past.folder) in wanted)
+        yield from (as_compared(past, compared) for past in found)
 
 
 def index_around(folder: Path) -> RunIndex:

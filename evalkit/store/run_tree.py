@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evalkit.errors import InputError
 from evalkit.store.folder import BASELINES, COMPARISON, DECISION, MANIFEST, ROWS, SUMMARY, RunFolder
-from evalkit.store.history import UNFINISHED, PastRun, index_around, indexed_run
+from evalkit.store.history import UNFINISHED, PastRun, as_compared, compared_only, index_around, indexed_run
 from evalkit.store.run_index import RunIndex
 from evalkit.store.running import RUNNING, refuse_if_running
 
@@ -67,7 +67,12 @@ def _found(path: Path, index: RunIndex, *, is_baseline: bool = False) -> FoundRu
         if folder.file(COMPARISON).is_file():
             inside = path / SYSTEMS
             systems = (_found(each, index) for each in _folders(inside)) if inside.is_dir() else ()
-            known = tuple(each for each in systems if each is not None)
+            compared = compared_only(path)
+            known = tuple(
+                each if each.past is None else replace(each, past=as_compared(each.past, compared))
+                for each in systems
+                if each is not None
+            )
             return FoundRun(folder=folder, changed_ns=changed_ns, systems=known, is_comparison=True)
         if not any(os.path.lexists(folder.file(name)) for name in _SIGNS):
             return None

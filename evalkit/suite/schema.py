@@ -30,11 +30,11 @@ _COMMON: Schema = {
 }
 
 _OVER_ANSWERS: Schema = {"enum": [each for each in typing.get_args(Over) if each != "conversation"]}
-"""Return the schema of `over` for scorers that do not grade a conversation as a whole."""
+"""Schema of `over` for scorers that cannot grade a conversation as a whole."""
 
 
 def suite_schema() -> Schema:
-    """Build the schema of a suite file, for editors; `evalkit check` rejects everything that it rejects."""
+    """Build the schema of a suite file, for editors. `evalkit check` rejects every file that the schema rejects."""
     schema = object_schema(SuiteOptions)
     properties = schema["properties"]
     own: Schema = {"concurrency": _typed(int), "budget_usd": _typed(float)}

@@ -110,7 +110,7 @@ def _follow_threads() -> None:
         start(thread)
 
     def traced_submit(pool: ThreadPoolExecutor, call: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
-        # Also where nothing is traced: a worker may have been started by a call that was.
+        # Also if nothing is traced now: the worker may have been started by a traced call.
         return submit(pool, _within, _CURRENT.get(), call, *args, **kwargs)
 
     threading.Thread.start = traced_start  # type: ignore[method-assign, assignment]

@@ -50,7 +50,7 @@ class PersonsDecision:
 
 
 def is_steering(span: TracedSpan) -> bool:
-    """Tell whether a span ended with an exception that is no error."""
+    """Tell whether a span ended with an exception that is not an error."""
     kinds = [event.attributes.get("exception.type") for event in span.events if event.name == "exception"]
     return bool(kinds) and isinstance(kinds[-1], str) and kinds[-1].endswith(STEERING)
 

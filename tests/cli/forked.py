@@ -24,7 +24,7 @@ _FORKS.set_forkserver_preload(
 def forked(
     root: Path, *words: str, env: dict[str, str] | None = None, first: Callable[[], None] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end in `root`, at 80 columns; its process calls `first`, which can be pickled, before."""
+    """Run the command in `root` at 80 columns until it ends; its process calls `first`, which can be pickled, first."""
     with tempfile.TemporaryDirectory() as kept:
         out, err = Path(kept, "out"), Path(kept, "err")
         process = _FORKS.Process(
@@ -46,7 +46,7 @@ def _become(
     streams: tuple[Path, Path],
     first: Callable[[], None] | None,
 ) -> None:
-    """Give the process what `python -m evalkit WORDS` in `root` begins with."""
+    """Become `python -m evalkit WORDS` in `root`."""
     os.chdir(root)
     os.environ.clear()
     os.environ.update(env)

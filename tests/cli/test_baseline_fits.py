@@ -3,8 +3,6 @@
 import pytest
 from cli_project import SUITE, Project
 
-pytestmark = pytest.mark.slow
-
 TWO = SUITE.replace("- exact", "- exact\n  - length: {max: 40}")
 ONLY_RATE = ("baseline: main", "baseline: main, metrics: [pass_rate]")
 APPLIED = "30 cases graded in one of the two runs only"

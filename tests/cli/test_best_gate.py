@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from several_project import HEAD, SeveralProject, system
 
-pytestmark = pytest.mark.slow
 OLD, NEW, GOOD = system("left-0", side="old"), system("left", side="new"), system(side="good")
 GATE = "gate: [{best: {within: 0.02}}]\n"
 

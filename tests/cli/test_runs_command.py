@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from cli_project import Project
+from several_project import SeveralProject, system
 
 from evalkit.store.folder import DECISION, MANIFEST, RunFolder
 from evalkit.store.history import INDEX, PastRun, break_between, past_runs, stored_runs
@@ -42,6 +43,23 @@ def test_runs_are_listed_with_their_trend_and_its_cuts(stored: Project) -> None:
     assert stored.run("runs").stdout == ran.stdout
     assert "no run in" in stored.run("runs", "reports", "--suite", "other").stdout
     assert stored.run("runs", "nowhere").returncode == 2
+
+
+def test_systems_that_were_only_compared_are_shown_as_compared(tmp_path: Path) -> None:
+    """In the list and on the page; with a release system, it keeps the outcome of its gate."""
+    project = SeveralProject(tmp_path)
+    project.cases(20)
+    project.systems(old=system(), new=system("left-00"))
+    assert project.run("run", "suite.yaml", "--out", "reports/all", "--no-report").returncode == 0
+    listed = project.run("runs").stdout
+    assert (listed.count("compared"), listed.count("no decision")) == (2, 0), listed
+    project.systems("release: [new]\ngate: [{pass_rate: 0.1}]\n", old=system(), new=system(side="new"))
+    assert project.run("run", "suite.yaml", "--out", "reports/release", "--no-report").returncode == 0
+    assert project.run("view").returncode == 0
+    page = (tmp_path / "reports/index.html").read_text(encoding="utf-8")
+    assert page.count("</span> approved</span>") == 1
+    assert page.count(">compared</span>") == 3
+    assert "no decision<" not in page
 
 
 def test_json_is_one_document(stored: Project) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from several_project import GATE, SeveralProject, system
 
-pytestmark = pytest.mark.slow
 OLD, NEW, MID = system(), system("left"), system("right-01")
 
 

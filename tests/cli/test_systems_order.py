@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from several_project import GATE, HEAD, SeveralProject, system
 
-pytestmark = pytest.mark.slow
 OLD, NEW = system(side="old", delay=0.001), system("left-0", side="new", delay=0.001)
 
 

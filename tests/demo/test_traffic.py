@@ -114,7 +114,6 @@ def _soon() -> float:
     return datetime.datetime.now(datetime.UTC).timestamp() + 60
 
 
-@pytest.mark.slow
 def test_the_demonstration_ends_as_it_should() -> None:
     """An alarm names the cohort, its incident becomes a case, and the case holds the next release."""
     script = ROOT / "suites" / "monitoring_demonstration.py"

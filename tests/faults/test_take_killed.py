@@ -101,7 +101,6 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> TakeProject:
     return made
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
 def test_a_kill_at_a_named_point_counts_each_call_once(point: str, clean: TakeProject, tmp_path: Path) -> None:
     """The next take finishes or undoes what the killed one began."""

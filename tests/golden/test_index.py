@@ -10,7 +10,7 @@ import pytest
 
 from evalkit.errors import InputError
 from evalkit.golden import json_lines
-from evalkit.golden.index import FirstSeen
+from evalkit.golden.index import KeyNumbers
 from evalkit.golden.read import GoldenSet, open_golden
 from evalkit.golden.source import GoldenSource
 from evalkit.runner.draw import draw
@@ -133,7 +133,7 @@ def test_no_chosen_case_reads_nothing(tmp_path: Path) -> None:
 def test_keys_are_numbered_as_by_a_dict(spread: int) -> None:
     """Keys keep their number while the table grows, also where the first 8 bytes of many are the same."""
     random_ = random.Random(spread)
-    seen, expected = FirstSeen(12), dict[bytes, int]()
+    seen, expected = KeyNumbers(12), dict[bytes, int]()
     for _ in range(3000):
         key = random_.randrange(spread).to_bytes(8) + random_.randrange(60).to_bytes(4)
         assert seen.find(key) == expected.get(key)

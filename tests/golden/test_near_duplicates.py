@@ -169,7 +169,7 @@ def test_one_text_is_compared_with_others() -> None:
     assert (pair.first.id, pair.second.id, pair.kind) == ("0", "new", "variant")
 
 
-def test_of_a_long_text_the_beginning_is_compared_and_another_rest_is_a_difference() -> None:
+def test_of_a_long_text_the_beginning_is_compared_and_another_ending_is_a_difference() -> None:
     """Two books with one preface are a variant, two copies of one book are the same."""
     preface = "".join(f"Chapter {number} is about cards. " for number in range(2_000))
     cases = [
@@ -180,6 +180,6 @@ def test_of_a_long_text_the_beginning_is_compared_and_another_rest_is_a_differen
     assert {len(each.text) for each in texts} == {50_000}
     pairs = near_duplicates(texts).pairs
     assert [(pair.first.id, pair.second.id, pair.kind, pair.differences) for pair in pairs] == [
-        ("0", "1", "variant", ("rest",)),
+        ("0", "1", "variant", ("ending",)),
         ("1", "2", "same", ()),
     ]

@@ -103,7 +103,13 @@ def test_lines_that_are_no_feedback_are_refused_without_their_values(lab: Monito
     assert all(isinstance(each, Problem) and each.fix for each in found.refused)
     told = " ".join(map(str, found.refused))
     assert PRIVATE not in told
-    for part in ("no call of the week before", "neither thumb nor good", "no rating", "not true or false", "action: m"):
+    for part in (
+        "no call of the week before",
+        "neither thumb nor good",
+        "not a rating",
+        "not true or false",
+        "action: m",
+    ):
         assert part in told
 
 

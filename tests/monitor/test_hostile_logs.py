@@ -66,7 +66,7 @@ def test_values_of_parquet_that_python_does_not_hold(tmp_path: Path) -> None:
         assert taken.n_scored == n
         if n == 1:
             (refused,) = map(str, taken.refused)
-            assert "a.parquet row 1: at: no time; write ISO 8601" in refused
+            assert "a.parquet row 1: at: not a time; write ISO 8601" in refused
 
 
 def test_parquet_with_dictionaries_decimals_and_nested_columns(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from evalkit.monitor.alarms import read_alerts
 from evalkit.monitor.judge_comparisons import JudgeComparison, write_comparisons
 from evalkit.monitor.sampled_texts import append_texts
 from evalkit.monitor.series import SERIES, Counts, Series, SeriesCell, Stream, date_of
-from evalkit.operations.monitor_status import days_of
+from evalkit.operations.monitor_status import since_days
 from evalkit.report.monitor.status import Alarm, Status
 from evalkit.report.next_steps import NextStep
 from evalkit.scorers.embedding.embedders import WordLlama
@@ -165,7 +165,7 @@ def test_another_judge_begins_another_series(quiet: Lab) -> None:
     assert any((step.command or "").startswith("evalkit monitor rejudge") for step in found.next)
     write_comparisons(quiet.folder, [COMPARED])
     compared = look(quiet)
-    assert f"correctness, both judges {COMPARED.what}" in compared.notes
+    assert f"correctness, graded by both judges: {COMPARED.what}" in compared.notes
     assert not any("rejudge" in (step.command or "") for step in compared.next)
 
 
@@ -312,8 +312,8 @@ def test_damaged_files_are_named(quiet: Lab) -> None:
 def test_a_period_is_days_or_weeks(text: str) -> None:
     """Anything else is refused with an example."""
     with pytest.raises(InputError, match="write 7d"):
-        days_of(text)
-    assert (days_of("7d"), days_of("4w"), days_of("366d")) == (7, 28, 366)
+        since_days(text)
+    assert (since_days("7d"), since_days("4w"), since_days("366d")) == (7, 28, 366)
 
 
 def test_days_are_summed_in_the_database_as_by_hour(quiet: Lab) -> None:

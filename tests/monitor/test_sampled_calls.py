@@ -145,7 +145,7 @@ def test_the_draw_is_uniform() -> None:
 def test_a_value_is_other_until_it_was_seen_50_times() -> None:
     """Only its hash is kept; counts go on in the next process."""
     values = CohortValues(("topic",), "salt", {})
-    found = [values.labels(("cards",)) for _ in range(ENOUGH + 2)]
+    found = [values.count(("cards",)) for _ in range(ENOUGH + 2)]
     assert {labels for labels, is_new in found if is_new} == {(OTHER,)}
     assert [is_new for _, is_new in found].count(True) == ENOUGH
     assert found[-1] == (("cards",), False)
@@ -153,14 +153,14 @@ def test_a_value_is_other_until_it_was_seen_50_times() -> None:
     assert (cohort, n) == ("topic", ENOUGH + 2)
     assert "cards" not in value
     assert values.settle() == ()
-    assert CohortValues(("topic",), "salt", {(cohort, value): n}).labels(("cards",)) == (("cards",), False)
-    assert values.labels((MISSING,)) == ((MISSING,), False)
+    assert CohortValues(("topic",), "salt", {(cohort, value): n}).count(("cards",)) == (("cards",), False)
+    assert values.count((MISSING,)) == ((MISSING,), False)
 
 
 def test_no_more_than_200_values_are_counted() -> None:
     """A cohort that is an id of users neither fills the store nor draws every call."""
     values = CohortValues(("user",), "salt", {})
-    found = [values.labels((f"user-{i}",)) for i in range(5_000)]
+    found = [values.count((f"user-{i}",)) for i in range(5_000)]
     assert sum(is_new for _, is_new in found) == MOST_VALUES
     assert {labels for labels, _ in found} == {(OTHER,)}
     assert len(values.settle()) == MOST_VALUES

@@ -230,7 +230,7 @@ def test_refused_lines_are_named_and_repeat_no_value(tmp_path: Path) -> None:
     assert private not in "".join(shown)
     assert shown[0] == "1: not JSON; write one JSON object a line, in UTF-8"
     assert shown[2] == "3: id: missing; name the column of the id under `logs: {id: ...}`"
-    assert shown[3].startswith("4: at: no time; write ISO 8601 such as")
+    assert shown[3].startswith("4: at: not a time; write ISO 8601 such as")
     assert all("; " in line for line in shown)
 
 
@@ -242,7 +242,7 @@ def test_an_empty_error_is_not_an_error(tmp_path: Path) -> None:
     lab.log([row(i, i, error=error) for i, error in enumerate([*none, *failed, 500, 1.5, ["timeout"]])])
     taken = lab.take()
     assert (taken.n_scored, taken.n_refused) == (10, 3)
-    fix = "error: no text, boolean or object; write the message of the error, or null if there is none"
+    fix = "error: not a text, boolean or object; write the message of the error, or null if there is none"
     assert all(str(each).endswith(fix) for each in taken.refused)
     with Series(lab.folder / "series.sqlite") as series:
         errors = series.days(Stream("error"))[FIRST].sums

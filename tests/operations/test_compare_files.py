@@ -650,3 +650,16 @@ def test_without_a_single_test_there_is_no_decision(compare: Callable[..., Resul
     result = compare(*pass_fail("pppp", "ffff"))
     assert (result.decision.outcome, result.exit_code) == ("no decision", ExitCode.NO_DECISION)
     assert "no metric has 5 cases that both runs scored" in result.decision.reasons[0]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"id": "a"', '{"id": "a", "id": "b", "correct": 1}', '{"id": "a", "correct": "maybe"}']
+)
+def test_a_problem_of_a_file_that_is_compared_with_itself_is_said_once(tmp_path: Path, text: str) -> None:
+    """Both sides have it, at the same place."""
+    file = tmp_path / "out.jsonl"
+    file.write_text(f"{text}\n{text}\n", encoding="utf-8")
+    with pytest.raises(InputError) as refused:
+        compare_files(Comparing(before=str(file), after=str(file)))
+    lines = str(refused.value).splitlines()
+    assert len(set(lines)) == len(lines)

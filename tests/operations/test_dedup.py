@@ -58,6 +58,15 @@ def test_a_variant_says_what_differs_and_each_command_has_its_line(
     assert max(map(len, lines)) <= 80
 
 
+def test_an_ending_beyond_what_is_compared_is_named(tmp_path: Path) -> None:
+    """Two books with one beginning are a variant, in words that say where they differ."""
+    file, preface = tmp_path / "cases.jsonl", "Cards have a fee. " * 3_000
+    rows = [{"id": end, "input": preface + end} for end in ("It ends.", "It goes on.")]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    lines = CliRunner().invoke(golden, ["dedup", str(file)]).stdout.splitlines()
+    assert lines[0] == "variant (1.00): other text after 50,000 characters"
+
+
 def test_pairs_are_listed_until_they_are_accepted(cases: Path) -> None:
     """What --json prints is what --accept takes."""
     printed = CliRunner().invoke(golden, ["dedup", str(cases), "--json"])

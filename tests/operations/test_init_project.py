@@ -97,13 +97,23 @@ def test_the_next_steps_of_an_agent(root: Path) -> None:
     ended = CliRunner().invoke(app, ["init", "evals", "--agent"])
     assert ended.exit_code == 0, ended.output
     assert "evalkit run evals/suite.yaml" in ended.output
-    assert "in one of the six conversations" in ended.output
-    assert "evals/bot.py" in ended.output.partition("next:")[2]
-    assert "evals/mocks.yaml" in ended.output.partition("next:")[2]
+    steps = " ".join(ended.output.partition("next ")[2].split())
+    assert steps.startswith("run the suite; in one of the six conversations")
+    assert "then put your agent in evals/bot.py, and its tools in evals/mocks.yaml" in steps
+    assert max(map(len, ended.output.splitlines())) <= 80
     (root / "cases.csv").write_text("question,answer\na,b\n", encoding="utf-8")
     ended = CliRunner().invoke(app, ["init", "more", "--agent", "--from", "cases.csv"])
     assert isinstance(ended.exception, InputError)
     assert "--agent: does not go with --from" in str(ended.exception)
+
+
+def test_no_next_step_is_wider_than_a_terminal(root: Path) -> None:
+    """Of cases of one's own, and of a suite in a folder without git and without a known commit of evalkit."""
+    (root / "cases.csv").write_text("question,answer\na,b\n", encoding="utf-8")
+    (root / ".gitignore").write_text("reports\n", encoding="utf-8")
+    for words in (["init", "first"], ["init", "second", "--from", "cases.csv"]):
+        lines = CliRunner().invoke(app, words).output.splitlines()
+        assert max(map(len, lines)) <= 80, lines
 
 
 def test_a_project_inside_a_repository_has_its_workflow_at_the_top(root: Path) -> None:
@@ -174,7 +184,7 @@ def test_a_line_that_ignores_baselines_is_named(root: Path, line: str) -> None:
     (root / ".gitignore").write_text(f"{line}\n", encoding="utf-8")
     assert init_project(Path("evals")).ignores_baselines
     ended = CliRunner().invoke(app, ["init", "more"])
-    assert "write `reports/*` in its place" in ended.output
+    assert "write `reports/*` instead" in ended.output
 
 
 def test_nothing_is_written_through_a_link(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

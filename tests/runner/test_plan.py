@@ -4,12 +4,12 @@ import hashlib
 
 import pytest
 
-from evalkit.runner.plan import Key, Keys
+from evalkit.runner.plan import Key, RowKeys
 
 
-def keys_of(*keys: Key) -> Keys:
+def keys_of(*keys: Key) -> RowKeys:
     """Return a set of these keys."""
-    found = Keys()
+    found = RowKeys()
     for key in keys:
         found.add(key)
     return found
@@ -32,7 +32,7 @@ def test_keys_of_the_planned_repeats(repeats: int, n: int) -> None:
 
 def test_a_text_that_is_no_key_is_not_in() -> None:
     """Anything can be looked up."""
-    assert "a" not in keys_of(("a", 0)) and len(Keys()) == 0
+    assert "a" not in keys_of(("a", 0)) and len(RowKeys()) == 0
 
 
 def test_digests_that_begin_alike_differ() -> None:
