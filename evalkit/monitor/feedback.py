@@ -85,7 +85,7 @@ def read_feedback(
         refusals: Gets the lines that are no feedback.
     """
     identity, decode = Identity.of(monitor), msgspec.json.Decoder().decode
-    for block in blocks:
+    for block in refusals.readable(blocks):
         found: list[CallFeedback] = []
         for number, line in enumerate(block.lines, block.first):
             place = f"{block.shown}:{number}"

@@ -54,6 +54,10 @@ class LogNote:
     what: str
 
 
+class UnreadableLog(InputError):
+    """A log that cannot be read; other logs of the same look can."""
+
+
 def log_paths(given: Iterable[str], take: str) -> list[Path]:
     """Return the files that are named, and those of folders that are; `-` is left out.
 
@@ -160,7 +164,8 @@ def read_log(path: Path, cursors: Cursors, notes: list[LogNote]) -> Iterator[Log
         notes: Gets what is worth a word about the file.
 
     Raises:
-        InputError: the file cannot be read.
+        UnreadableLog: the file cannot be read.
+        InputError: it is no file, or a line is too long.
     """
     shown = shown_path(path)
     try:
@@ -171,7 +176,7 @@ def read_log(path: Path, cursors: Cursors, notes: list[LogNote]) -> Iterator[Log
     except FileNotFoundError:
         return  # rotated away since the folder was listed; it is read under its new name
     except OSError as error:
-        raise InputError(Problem(shown, f"cannot be read: {error.strerror}", "check its permissions")) from None
+        raise UnreadableLog(Problem(shown, f"cannot be read: {error.strerror}", "check its permissions")) from None
 
 
 def _new_lines(file: BinaryIO, shown: str, cursors: Cursors, notes: list[LogNote]) -> Iterator[LogBlock]:

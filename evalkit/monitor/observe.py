@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.errors import RunError
 from evalkit.monitor.calls import AMOUNTS, DAY_S, LoggedCall
 from evalkit.monitor.cohort_values import CohortValues
 from evalkit.monitor.grading import ERROR, JUDGE_COST, NOTHING_TO_GRADE, THUMB, MetricColumns, MonitorGraders, cost_of
@@ -226,18 +225,7 @@ class Observer:
             reach.graded(grades)
             return grades
 
-        reach.begin()
-        try:
-            async with asyncio.TaskGroup() as group:
-                watch = group.create_task(reach.watch())
-                async with asyncio.TaskGroup() as own:
-                    tasks = [own.create_task(judge(*answer)) for answer in answers]
-                watch.cancel()
-        except ExceptionGroup as failed:
-            if (gone := failed.subgroup(RunError)) is not None:
-                raise gone.exceptions[0] from None
-            raise
-        return [task.result() for task in tasks]
+        return await reach.while_it_answers(judge(*answer) for answer in answers)
 
     def _columns(self, drafts: _Drafts, spent: Mapping[int, float]) -> dict[str, Floats]:
         found = MetricColumns(self.graders, len(drafts.calls))

@@ -102,7 +102,7 @@ class TraceReader:
         """Yield the calls of complete traces; many small logs are settled together."""
         refusals, n_bytes = RefusedRows(), 0
         for log in logs:
-            for block in log.blocks:
+            for block in refusals.readable(log.blocks):
                 self._lines += self._decoded(log, block, refusals)
                 if log.path is not None and block.cursor is not None:
                     self._ends[log.path] = block.cursor
