@@ -10,14 +10,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
-from evalkit.guard.settings import Action
 from evalkit.monitor.call_source import RefusedRows
-from evalkit.monitor.calls import DAY_S, MISSING, Identity, RowRefused, hash64, read_id, read_thumb, read_time
+from evalkit.monitor.calls import (
+    DAY_S,
+    MISSING,
+    Identity,
+    RowRefused,
+    hash64,
+    read_action,
+    read_id,
+    read_thumb,
+    read_time,
+)
 from evalkit.monitor.grading import THUMB
 from evalkit.monitor.log_files import LogBlock
 from evalkit.monitor.observations import MICRO, Observations, holds_any, read_observations, stored_files
@@ -42,7 +51,6 @@ _SEALED = (
     f"more than {LABELLED_DAYS} days older than the newest call of earlier takes; "
     f"pass ratings within {LABELLED_DAYS} days, and labels within {LABELLED_DAYS} days of their call"
 )
-_ACTION = "not an action of the guard; write `pass`, `warn` or `block`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,20 +117,18 @@ def _feedback(row: Any, identity: Identity, now: float, place: str) -> list[Call
         raise RowRefused("not an object; write one JSON object a line")
     text, at = read_id(row.get("id"), "id", "id"), read_time(row.get("at"), "at", now + DAY_S)
     thumb = read_thumb(row.get("thumb"), "thumb")
-    good, action = row.get("good"), row.get("action")
+    good, is_blocked = row.get("good"), read_action(row.get("action"), "action")
     if good is not None and type(good) is not bool:
         raise RowRefused("good: not true or false; write true if every claim is supported, else false")
-    if good is not None and action is None:
+    if good is not None and is_blocked is None:
         raise RowRefused("action: missing; say what the guard did: `pass`, `warn` or `block`")
-    if good is not None and action not in get_args(Action):
-        raise RowRefused(f"action: {_ACTION}")
     if thumb is None and good is None:
         raise RowRefused("neither thumb nor good; write `thumb: up`, or `good` with `action`")
     said: list[tuple[str, str, bool]] = []
     if thumb is not None:
         said.append(("thumb", THUMB, not thumb))
     if good is not None:
-        said.append(("label", *((BLOCKED_GOOD, good) if action == "block" else (DELIVERED_BAD, not good))))
+        said.append(("label", *((BLOCKED_GOOD, good) if is_blocked else (DELIVERED_BAD, not good))))
     call = identity.id_of(text)
     return [
         CallFeedback(hash64(identity.name, f"{kind} {text}"), call, at, metric, float(value), place, now)

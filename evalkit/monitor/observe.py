@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 
 from evalkit.monitor.calls import AMOUNTS, DAY_S, LoggedCall
 from evalkit.monitor.cohort_values import CohortValues
-from evalkit.monitor.grading import ERROR, JUDGE_COST, NOTHING_TO_GRADE, THUMB, MetricColumns, MonitorGraders, cost_of
+from evalkit.monitor.grading import (
+    BLOCKED,
+    ERROR,
+    JUDGE_COST,
+    NOTHING_TO_GRADE,
+    THUMB,
+    MetricColumns,
+    MonitorGraders,
+    cost_of,
+)
 from evalkit.monitor.known_ids import KnownIds
 from evalkit.monitor.observations import MICRO, Observations
 from evalkit.monitor.sampling import (
@@ -233,6 +242,8 @@ class Observer:
         columns[ERROR] = np.array([float(call.case is None) for call in drafts.calls])
         thumbs_down = [None if call.thumb is None else not call.thumb for call in drafts.calls]
         columns[THUMB] = np.array(thumbs_down, np.float64)  # numpy reads None as NaN
+        if BLOCKED in columns:
+            columns[BLOCKED] = np.array([call.is_blocked for call in drafts.calls], np.float64)
         columns |= zip(AMOUNTS, np.array([call.amounts for call in drafts.calls], np.float64).T.copy(), strict=True)
         for at, grades in enumerate(drafts.grades):
             found.fill(at, grades)

@@ -26,6 +26,7 @@ from evalkit.monitor.calls import (
     check_time,
     cohort_label,
     cohort_value,
+    read_action,
     read_thumb,
 )
 from evalkit.monitor.cursors import Cursor, Cursors
@@ -86,7 +87,7 @@ class TraceReader:
             notes: Gets what is odd about the traces.
         """
         self._identity, self._now = Identity.of(monitor), now
-        self._cohorts, self._thumb = tuple(monitor.cohorts.items()), monitor.options.logs.thumb
+        self._cohorts, self._options = tuple(monitor.cohorts.items()), monitor.options.logs
         self._notes = notes
         self._lines: list[_Line] = []
         self._taken = {each for cursor in cursors for each in cursor.taken}
@@ -224,10 +225,21 @@ class TraceReader:
                 self._note([Problem("traces", *NO_CONTENT)])
             labels = dict(zip((name for name, _ in self._cohorts), values, strict=True))
             case = Case(id=tree.id, input=found.history or found.asked or NO_INPUT, cohorts=labels)
-        thumb = None if self._thumb is None else read_thumb(_attribute(tree, self._thumb), self._thumb)
+        thumb, action = self._options.thumb, self._options.action
+        is_up = None if thumb is None else read_thumb(_attribute(tree, thumb), thumb)
+        is_blocked = None if action is None else read_action(_attribute(tree, action), action)
         unit = self._identity.unit_of(tree.id, tree.session)
         return LoggedCall(
-            self._identity.id_of(tree.id), unit, at, values, case, output, thumb, _amounts(found), tree.place
+            self._identity.id_of(tree.id),
+            unit,
+            at,
+            values,
+            case,
+            output,
+            is_up,
+            is_blocked,
+            _amounts(found),
+            tree.place,
         )
 
 

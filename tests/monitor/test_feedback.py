@@ -10,7 +10,7 @@ from monitor_lab import DAY, MONITOR, START, MonitorLab, row
 
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.monitor.series import SERIES, Series, Stream
-from evalkit.monitor.streams import RATED, known_facts, read_days
+from evalkit.monitor.streams import FALSE_BLOCK, RATED, known_facts, read_days
 from evalkit.operations.monitor_take import rebuild
 from suites.compliance.traffic import Traffic, otlp_export
 from suites.compliance.traffic import days_of as traffic_days
@@ -192,6 +192,33 @@ def test_labels_of_blocked_answers_are_two_streams(lab: MonitorLab) -> None:
     assert days_of(lab, "blocked_good") == {0: (10, 3.0)}
     assert days_of(lab, "delivered_bad") == {0: (10, 1.0)}
     assert days_of(lab, "thumbs_down") == {}
+
+
+def test_the_share_of_good_answers_that_are_blocked_is_a_stream(tmp_path: Path) -> None:
+    """By weights, as half of the blocked and a quarter of the delivered answers have labels; unknown without any."""
+    lab = MonitorLab(tmp_path, MONITOR.replace("thumb: thumb", "action: guard"))
+    lab.log([row(i, i * 60, guard="block" if i < 20 else ("pass", "warn")[i % 2]) for i in range(100)])
+    lab.log([row(i, DAY + i, guard="block", topic="loans") for i in range(200, 210)])
+    lab.log([row(300, 60, guard="stop"), row(301, 60)])
+    labels = [said(i, 2 * DAY, good=i < 3, action="block") for i in range(10)]
+    labels += [said(i, 2 * DAY, good=i >= 82, action="pass") for i in range(80, 100)]
+    labels += [said(200, 2 * DAY, good=True, action="block")]
+    lab.log(labels, "../labels.jsonl")
+    taken = lab.take(feedback=["../labels.jsonl"])
+    assert taken.feedback == counts(31)
+    assert "guard: not an action of the guard; write `pass`" in str(taken.refused[0])
+    first = int(START // DAY)
+    with Series(lab.folder / SERIES) as series:
+        by_day = read_days(series, {}, first, first + 3)
+        assert (FALSE_BLOCK, "") in known_facts(series, {})
+        later = read_days(series, {}, first + 1, first + 2)
+    share = (0.2 * 0.3) / (0.2 * 0.3 + 0.8 * 0.9)
+    assert by_day[Stream(FALSE_BLOCK)][first].mean == pytest.approx(share)
+    assert (by_day[Stream(FALSE_BLOCK)][first].n, by_day[Stream(FALSE_BLOCK)][first + 1].mean) == (21, 1.0)
+    assert dict(later[Stream(FALSE_BLOCK)]) == {first + 1: by_day[Stream(FALSE_BLOCK)][first + 1]}
+    assert by_day[Stream(FALSE_BLOCK, "topic=cards")][first].mean == 0.0
+    assert not by_day[Stream(FALSE_BLOCK, "topic=other")]  # none of its delivered answers has a label
+    assert days_of(lab, "blocked") == {0: (100, 20.0), 1: (10, 10.0)}
 
 
 def test_lines_that_are_no_feedback_are_refused_without_their_values(lab: MonitorLab) -> None:
