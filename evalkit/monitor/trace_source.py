@@ -16,6 +16,7 @@ import msgspec
 
 from evalkit.errors import Problem
 from evalkit.golden.source_file import SourceFile
+from evalkit.imports.ids_and_fields import own_field
 from evalkit.monitor.call_source import Chunk, RefusedRows
 from evalkit.monitor.calls import (
     AMOUNTS,
@@ -33,6 +34,7 @@ from evalkit.monitor.cursors import Cursor, Cursors
 from evalkit.monitor.log_files import LogBlock, LogNote, cursor_in
 from evalkit.monitor.settings import Monitor
 from evalkit.traces.answers import NO_CONTENT, TracedCall, call_of_trace
+from evalkit.traces.meaning import Feedback
 from evalkit.traces.otlp import NO_IDS, read_spans, trace_ids, unreadable_spans
 from evalkit.traces.tree import TraceTree, traces_of
 from evalkit.types import NO_INPUT, Case
@@ -224,7 +226,9 @@ class TraceReader:
             if not output.text_known:
                 self._note([Problem("traces", *NO_CONTENT)])
             labels = dict(zip((name for name, _ in self._cohorts), values, strict=True))
-            case = Case(id=tree.id, input=found.history or found.asked or NO_INPUT, cohorts=labels)
+            recorded = _recorded(found.verdicts)
+            fields = {"recorded": recorded} if recorded else {}
+            case = Case(id=tree.id, input=found.history or found.asked or NO_INPUT, cohorts=labels, fields=fields)
         thumb, action = self._options.thumb, self._options.action
         is_up = None if thumb is None else read_thumb(_attribute(tree, thumb), thumb)
         is_blocked = None if action is None else read_action(_attribute(tree, action), action)
@@ -264,6 +268,16 @@ def _attribute(tree: TraceTree, name: str) -> Any:
         if name in meaning.metadata:
             return meaning.metadata[name]
     return None
+
+
+def _recorded(verdicts: Iterable[Feedback]) -> dict[str, Mapping[str, Any]]:
+    """Return evaluator -> what it said first, in the form of an import, so that `recorded` reads both alike."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for each in verdicts:
+        if each.value is not None or each.label:
+            value = each.label if each.value is None else each.value
+            found.setdefault(own_field(each.name), {"value": value, **({"label": each.label} if each.label else {})})
+    return found
 
 
 def _amounts(found: TracedCall) -> tuple[float | None, ...]:
