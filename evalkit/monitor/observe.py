@@ -36,6 +36,7 @@ from evalkit.monitor.sampling import (
     first_day_calls,
     inclusion_plan,
     is_drawn,
+    shared_as_seen,
     with_suspicion,
 )
 from evalkit.monitor.series import Series
@@ -217,6 +218,8 @@ class Observer:
                 before = history.get(day, Counter())
                 elapsed = min(1.0, max(LEAST_ELAPSED, newest[day] / DAY_S - day))
                 calls = first_day_calls(seen[day] + before, elapsed)
+            if self.options.arms is not None:
+                calls = shared_as_seen(calls, seen[day])
             plans[day] = inclusion_plan(calls, self.options)
             history.setdefault(day, Counter()).update(seen[day])
         planned = {(day, labels): plans[day].pi(strata[labels]) for day, labels in kinds}

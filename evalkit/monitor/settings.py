@@ -103,6 +103,8 @@ class SampleOptions:
     """Largest share of a day's calls that may be judged."""
     suspects: float = 0.0
     """Share of the sample that is drawn by suspicion (failed rules, errors, thumbs down), 0 to 0.9."""
+    arms: str | None = None
+    """Cohort whose values are judged equally often, such as `version`, whatever their share of the calls."""
     unit: Literal["session", "call"] = "session"
     """What is drawn: whole sessions, or single calls."""
     salt: str = ""
@@ -214,6 +216,9 @@ class MonitorOptions:
             raise ValueError(f"cohorts: {len(self.cohorts)} of them; name at most {MOST_COHORTS}")
         if len(set(self.cohorts)) < len(self.cohorts):
             raise ValueError("cohorts: a name occurs twice; remove one of them")
+        if self.sample.arms is not None and self.sample.arms not in self.cohorts:
+            what = f"sample.arms: {self.sample.arms!r} is not a cohort"
+            raise ValueError(f"{what}; name it under `cohorts:` too, or remove `arms`")
         for name in self.cohorts:
             if not _COHORT_NAME.fullmatch(name):
                 raise ValueError(f"cohorts: {name!r} is no name of a cohort; write one without `=` and `|`")
