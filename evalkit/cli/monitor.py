@@ -30,7 +30,8 @@ def take(  # noqa: PLR0913 - each is a flag
         list[str] | None, typer.Argument(metavar="[LOGS]...", help="Log files, folders that grow, - for stdin.")
     ] = None,
     feedback: Annotated[
-        list[str] | None, typer.Option(metavar="FILE", help="Ratings and labels of calls, in JSON Lines; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="FILE", help="File or folder with ratings and labels of calls; - for stdin; repeatable."),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Look again and again, until Ctrl-C.")] = False,
     every: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="Time between looks of --follow.")] = 60,
@@ -44,8 +45,8 @@ def take(  # noqa: PLR0913 - each is a flag
 
     Example: evalkit monitor take support.yaml logs/
 
-    Exit codes: 0, 2 if monitor or logs cannot be used, 3 if more than 10 % of the rows were refused, or the judge does
-    not answer.
+    Exit codes: 0, 2 if monitor, logs or feedback cannot be used, 3 if more than 10 % of the rows or of the feedback
+    were refused, or the judge does not answer.
     """
     import asyncio
     import gc
@@ -59,7 +60,7 @@ def take(  # noqa: PLR0913 - each is a flag
     from evalkit.operations.monitor_take import rebuild as rebuild_series
     from evalkit.operations.monitor_take import take as take_logs
 
-    _check([*(logs or []), *(feedback or [])], follow=follow, rebuild=rebuild)
+    _check(logs or [], feedback or [], follow=follow, rebuild=rebuild)
     if rebuild:
         n = rebuild_series(file)
         typer.echo(f"made the series again from {n:,} batch{'es' if n != 1 else ''}")
@@ -95,17 +96,21 @@ monitor.command()(incident)
 monitor.command()(thresholds)
 
 
-def _check(logs: list[str], *, follow: bool, rebuild: bool) -> None:
+def _check(logs: list[str], feedback: list[str], *, follow: bool, rebuild: bool) -> None:
     """Refuse flags that do not go together.
 
     Raises:
         InputError: says which.
     """
-    if rebuild and (logs or follow):
-        raise InputError(Problem("--rebuild", "no log is read", "leave out the logs and --follow"))
-    if not rebuild and not logs:
+    named = [*logs, *feedback]
+    if rebuild and (named or follow):
+        raise InputError(Problem("--rebuild", "no log is read", "leave out the logs, --feedback and --follow"))
+    if not rebuild and not named:
         raise InputError(Problem("LOGS", "no logs given", "name files or a folder, or `-` for standard input"))
-    if follow and "-" in logs:
+    if named.count("-") > 1:
+        what = "standard input is read once"
+        raise InputError(Problem("-", what, "write `-` for the logs or for --feedback, and name a file for the other"))
+    if follow and "-" in named:
         what = "standard input ends, and is read once"
         raise InputError(Problem("--follow", what, "leave it out, or name a file or a folder"))
 
@@ -140,7 +145,10 @@ def _show(taken: "TakenCalls", *, as_json: bool) -> None:
         whose = "waits for its last span" if taken.n_waiting == 1 else "wait for their last spans"
         typer.echo(f"{plural(taken.n_waiting, 'trace')} {whose}; take again in 30 seconds")
     if taken.feedback:
-        typer.echo(f"feedback: {', '.join(f'{n:,} {name}' for name, n in taken.feedback.items())}")
+        settled = (f"{n:,} {name}" for name, n in taken.feedback.items() if name != "waiting")
+        typer.echo(f"feedback: {', '.join(settled)}")
+    if n_waiting := taken.feedback.get("waiting", 0):
+        typer.echo(f"waiting for their calls: {n_waiting:,}; take the logs of these calls within 48 hours")
     if taken.n_sampled:
         cost, lost = f" for ${taken.spent_usd:.4g}" if taken.spent_usd else "", taken.unjudged
         judged = f", {taken.n_judged:,} judged{cost}" if taken.n_judged or lost.n else ""

@@ -20,7 +20,8 @@ def rejudge(
 
     Example: evalkit monitor rejudge support.yaml
 
-    Exit codes: 0 no difference shown, 1 the judges differ, 2 if there is nothing to compare.
+    Exit codes: 0 no difference shown, 1 the judges differ, 2 if there is nothing to compare, 3 if the new judge does
+    not answer.
     """
     import asyncio
     import dataclasses

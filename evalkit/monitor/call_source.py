@@ -12,10 +12,10 @@ import msgspec
 
 from evalkit.disk.files import open_file
 from evalkit.disk.paths import shown_path
-from evalkit.errors import InputError, Problem, what_and_fix
+from evalkit.errors import Problem, what_and_fix
 from evalkit.monitor.calls import LoggedCall, RowReader, RowRefused
 from evalkit.monitor.cursors import Cursor, Cursors, cursor_at
-from evalkit.monitor.log_files import LogBlock, LogNote
+from evalkit.monitor.log_files import LogBlock, LogNote, UnreadableLog
 
 SHOWN_REFUSALS = 20
 UNREADABLE = object()
@@ -68,11 +68,19 @@ class RefusedRows:
         if len(self.shown) < SHOWN_REFUSALS:
             self.shown.append(Problem(place, *what_and_fix(said)))
 
+    def readable(self, blocks: Iterable[LogBlock]) -> Iterator[LogBlock]:
+        """Yield the blocks of a log; if it cannot be read, it counts as one row."""
+        try:
+            yield from blocks
+        except UnreadableLog as error:
+            for each in error.problems:
+                self.add(each.place, f"{each.what}; {each.fix}")
+
 
 def json_calls(blocks: Iterable[LogBlock], reader: RowReader) -> Iterator[Chunk]:
     """Yield the calls of JSON Lines; blank lines are no rows."""
-    decode = msgspec.json.Decoder().decode
-    for block in blocks:
+    decode, unreadable = msgspec.json.Decoder().decode, RefusedRows()
+    for block in unreadable.readable(blocks):
         refusals = RefusedRows()
         calls: list[LoggedCall] = []
         for number, line in enumerate(block.lines, block.first):
@@ -87,13 +95,15 @@ def json_calls(blocks: Iterable[LogBlock], reader: RowReader) -> Iterator[Chunk]
                 refusals.add(place, "not JSON; write one JSON object a line, in UTF-8")
         cursors = () if block.cursor is None else (block.cursor,)
         yield Chunk(calls, refusals.shown, refusals.n, cursors, block.end - block.start)
+    if unreadable.n:
+        yield Chunk((), unreadable.shown, unreadable.n)
 
 
 def parquet_calls(path: Path, reader: RowReader, cursors: Cursors, notes: list[LogNote]) -> Iterator[Chunk]:
     """Yield the calls of a Parquet file that were not read; it does not grow, so that the cursor counts rows.
 
-    Raises:
-        InputError: the source cannot be read.
+    A damaged file is refused as one row, at every look until it is whole or gone; of one whose rows are damaged, these
+    are refused.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -104,29 +114,44 @@ def parquet_calls(path: Path, reader: RowReader, cursors: Cursors, notes: list[L
             size = os.fstat(file.fileno()).st_size
             place = cursors.place_in(file, only_whole=True)
             after = cursor_at(file, size, 0)
-            skip = place.lines
             if place.begin == "new" and after.name in cursors:
                 notes.append(LogNote(shown, "replaced since it was read: it is read from the beginning"))
-            row = 0
             table = pq.ParquetFile(file)
-            if skip >= table.metadata.num_rows:
-                if place.begin == "moved":
-                    yield Chunk((), cursors=(_at_row(after, skip),))
-                return
-            for batch in table.iter_batches(PARQUET_ROWS):
-                if row + len(batch) > skip:
-                    own = batch.slice(max(0, skip - row))
-                    first = max(row, skip) + 1
-                    found = _of_rows(_rows_of(own), shown, first, reader, lambda n: _at_row(after, n))
-                    yield replace(found, n_bytes=own.nbytes)
-                row += len(batch)
+            if place.lines < table.metadata.num_rows:
+                yield from _of_groups(table, shown, place.lines, reader, lambda n: _at_row(after, n))
+            elif place.begin == "moved":
+                yield Chunk((), cursors=(_at_row(after, place.lines),))
     except FileNotFoundError:
         return
     except (OSError, pa.ArrowException) as error:
-        if isinstance(error, OSError) and error.strerror:
-            raise InputError(Problem(shown, f"cannot be read: {error.strerror}", "check the file")) from None
-        what = f"not Parquet, or damaged ({type(error).__name__})"
-        raise InputError(Problem(shown, what, "name a Parquet file, or set `logs: {format: jsonl}`")) from None
+        problem = Problem(shown, *_DAMAGED) if not isinstance(error, OSError) or not error.strerror else None
+        yield Chunk((), (problem or Problem(shown, f"cannot be read: {error}", "check the file"),), 1)
+
+
+_DAMAGED = ("not Parquet, or damaged", "restore it, or set `logs: {format: jsonl}` if it is not Parquet")
+
+
+def _of_groups(
+    table: Any, shown: str, skip: int, reader: RowReader, cursor: Callable[[int], Cursor]
+) -> Iterator[Chunk]:
+    """Yield the calls of the row groups of a table, from the row after `skip` on; damaged rows are refused."""
+    import pyarrow as pa
+
+    row = 0
+    for group in range(table.num_row_groups):
+        end = row + table.metadata.row_group(group).num_rows
+        try:
+            for batch in table.iter_batches(PARQUET_ROWS, row_groups=[group]) if end > skip else ():
+                if row + len(batch) > skip:
+                    own = batch.slice(max(0, skip - row))
+                    found = _of_rows(_rows_of(own), shown, max(row, skip) + 1, reader, cursor)
+                    yield replace(found, n_bytes=own.nbytes)
+                row += len(batch)
+        except (OSError, pa.ArrowException):
+            first = max(row, skip) + 1
+            problem = Problem(f"{shown} rows {first} to {end}", "damaged", "write these calls to a log again")
+            yield Chunk((), (problem,), end + 1 - first, (cursor(end),))
+        row = end
 
 
 def _rows_of(batch: Any) -> list[dict[str, Any]]:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from evalkit.formats.contexts import read_contexts
 from evalkit.formats.fields import read_amount, read_count
 from evalkit.formats.messages import read_messages
+from evalkit.guard.settings import Action
 from evalkit.monitor.settings import Monitor
 from evalkit.systems.output import to_output
 from evalkit.types import Case, Failure, Origin, Output
@@ -48,6 +49,7 @@ class LoggedCall(NamedTuple):
         case: What was asked; `None` if the call failed.
         output: The answer; `None` if the call failed.
         thumb: Whether the user was content; `None` if unknown.
+        is_blocked: Whether the guard blocked the answer; `None` if unknown.
         amounts: As `AMOUNTS`; `None` where unknown.
         place: File and line.
     """
@@ -59,6 +61,7 @@ class LoggedCall(NamedTuple):
     case: Case | None
     output: Output | None
     thumb: bool | None
+    is_blocked: bool | None
     amounts: tuple[float | None, ...]
     place: str
 
@@ -116,8 +119,8 @@ class RowReader:
         self._id, self._at, self._input, self._output = map(
             getter, (options.id, options.at, options.input, options.output)
         )
-        self._contexts, self._session, self._error, self._thumb = map(
-            getter, (options.contexts, options.session, options.error, options.thumb)
+        self._contexts, self._session, self._error, self._thumb, self._action = map(
+            getter, (options.contexts, options.session, options.error, options.thumb, options.action)
         )
         amounts = ((at, name, getattr(options, name)) for at, name in enumerate(AMOUNTS))
         self._amounts = [(at, name in _REAL, column, getter(column)) for at, name, column in amounts if column]
@@ -164,6 +167,7 @@ class RowReader:
             case,
             output,
             None if options.thumb is None else read_thumb(self._thumb(row), options.thumb),
+            None if options.action is None else read_action(self._action(row), options.action),
             tuple(amounts),
             place,
         )
@@ -344,6 +348,19 @@ def read_thumb(value: Any, column: str) -> bool | None:
     if found is None:
         raise RowRefused(f"{column}: not a rating; write `up` or `down`, 1 or -1, true or false, or null")
     return found
+
+
+def read_action(value: Any, column: str) -> bool | None:
+    """Return whether a guard blocked an answer; `None` if its action is unknown.
+
+    Raises:
+        RowRefused: it is not an action of a guard.
+    """
+    if value is None or value == "":
+        return None
+    if value not in get_args(Action):
+        raise RowRefused(f"{column}: not an action of the guard; write `pass`, `warn` or `block`")
+    return bool(value == "block")
 
 
 def _without_value(said: object) -> str:

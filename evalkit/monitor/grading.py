@@ -22,12 +22,12 @@ from evalkit.scorers.base import Asking, Grade, Noted, ReadsPassages, Services
 from evalkit.systems.base import Shared
 from evalkit.types import Case, Output, Unscored
 
-ERROR, THUMB, JUDGE_COST = "error", "thumbs_down", "judge_cost_usd"
+ERROR, THUMB, BLOCKED, JUDGE_COST = "error", "thumbs_down", "blocked", "judge_cost_usd"
 PASSED, SCORED = ".passed", ".scored"
 
 NOTHING_TO_GRADE = frozenset({"no_claims"})
 """Kinds of `Unscored` that say that an answer has nothing to grade, which is not the fault of its judge."""
-_RATES = {ERROR, THUMB}
+_RATES = {ERROR, THUMB, BLOCKED}
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ async def open_graders(monitor: Monitor, env: Mapping[str, str]) -> AsyncIterato
         notices = [each.scorer.notice for each in graders if isinstance(each.scorer, Noted)]
         notices += [cache.problem] if cache is not None else []
         said = tuple(dict.fromkeys(notice for notice in notices if notice))
-        yield MonitorGraders(rules, judges, tuple(_facts(rules, judges)), reach, budget, said)
+        yield MonitorGraders(rules, judges, tuple(_facts(monitor, rules, judges)), reach, budget, said)
 
 
 class MetricColumns:
@@ -137,8 +137,8 @@ def cost_of(grades: Mapping[str, Grade]) -> float:
     return sum(usage.cost_usd for usage in usages if usage.cost_usd is not None and not usage.cached)
 
 
-def _facts(rules: Sequence[Grader], judges: Sequence[Grader]) -> Iterator[MetricFacts]:
-    for name in (ERROR, THUMB, *AMOUNTS):
+def _facts(monitor: Monitor, rules: Sequence[Grader], judges: Sequence[Grader]) -> Iterator[MetricFacts]:
+    for name in (ERROR, THUMB, *((BLOCKED,) if monitor.options.logs.action else ()), *AMOUNTS):
         yield MetricFacts(name, "", name in _RATES, higher_is_better=False)
     if judges:
         yield MetricFacts(JUDGE_COST, "", is_rate=False, higher_is_better=False, is_judged=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from evalkit.errors import RunError
 from evalkit.net.waits import Waits
 from evalkit.scorers.base import Grade
 from evalkit.types import Score, Unscored
 
+T = TypeVar("T")
 ENOUGH = 3
 """Refused connections of a judge that has not answered yet, or calls in a row without an answer, that end a take."""
 _UNREACHED = "judge_transport"
@@ -33,16 +35,31 @@ class JudgeReach(Waits):
         self._why = ""
         self._gone = asyncio.Event()
 
-    def begin(self) -> None:
-        """Count anew for a batch."""
+    async def while_it_answers(self, asked: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+        """Ask about the answers of a batch, all at once, and return what each coroutine returns.
+
+        Raises:
+            RunError: The judge does not answer; the message says why.
+        """
         self._refused, self._lost = 0, 0
+        try:
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(self.watch())
+                async with asyncio.TaskGroup() as own:
+                    tasks = [own.create_task(each) for each in asked]
+                watch.cancel()
+        except ExceptionGroup as failed:
+            if (gone := failed.subgroup(RunError)) is not None:
+                raise gone.exceptions[0] from None
+            raise
+        return [task.result() for task in tasks]
 
     @contextmanager
     def one(self, kind: str, seconds: float) -> Iterator[None]:
         """Count a wait; a judge that has answered before gets the time of all attempts."""
         self._refused += kind == "connection"
         if self._refused >= ENOUGH and not self._answered:
-            self._end(f"{self._where} cannot be reached; start it, then take again")
+            self._end(f"{self._where} cannot be reached; start it, then run the command again")
         with super().one(kind, seconds):
             yield
 
@@ -59,7 +76,7 @@ class JudgeReach(Waits):
                 if self._lost >= ENOUGH:
                     denied = f"{self._where} refused the key ({each.kind.removeprefix('judge_')}); fix the key"
                     lost = f"{self._where} cannot be reached; start it"
-                    self._end(f"{denied if each.kind in _DENIED else lost}, then take again")
+                    self._end(f"{denied if each.kind in _DENIED else lost}, then run the command again")
                 return
 
     async def watch(self) -> None:

@@ -54,14 +54,18 @@ class LogNote:
     what: str
 
 
-def log_paths(given: Iterable[str], monitor: Path) -> list[Path]:
+class UnreadableLog(InputError):
+    """A log that cannot be read; other logs of the same look can."""
+
+
+def log_paths(given: Iterable[str], take: str) -> list[Path]:
     """Return the files that are named, and those of folders that are; `-` is left out.
 
     Files of a folder are ordered by the time of their last change, so that rotated ones come first.
 
     Args:
         given: Names of files and folders.
-        monitor: File of the monitor, which the fix of an error names.
+        take: Command that takes standard input, for the fix of an error.
 
     Raises:
         InputError: reports every path that cannot be read.
@@ -80,7 +84,7 @@ def log_paths(given: Iterable[str], monitor: Path) -> list[Path]:
         elif not path.exists():
             problems.append(Problem(name, "no such file or folder", "check the path"))
         elif path.suffix in PACKED:
-            problems.append(Problem(name, "a packed file", f"unpack it: `{_unpacked(path, shown_path(monitor))}`"))
+            problems.append(Problem(name, "a packed file", f"unpack it: `{_unpacked(path, take)}`"))
         else:
             found[path] = None
     if problems:
@@ -98,13 +102,13 @@ def _of_folder(folder: Path) -> list[Path]:
     return [folder / name for _, name in sorted(known)]
 
 
-def skipped_logs(given: Iterable[str], cursors: Cursors, monitor: str) -> Iterator[LogNote]:
+def skipped_logs(given: Iterable[str], cursors: Cursors, take: str) -> Iterator[LogNote]:
     """Yield what the folders hold that is not read: packed files with unread lines, subfolders, pipes, broken links.
 
     Args:
         given: Files and folders, as in `log_paths`.
         cursors: Of the files that were read.
-        monitor: File of the monitor in commands.
+        take: Command that takes standard input, as in `log_paths`.
 
     Raises:
         InputError: a folder cannot be read.
@@ -127,7 +131,7 @@ def skipped_logs(given: Iterable[str], cursors: Cursors, monitor: str) -> Iterat
                 what = "a link that leads nowhere" if each.is_symlink() and not each.exists() else "not a regular file"
                 yield LogNote(shown_path(each), f"{what}: it is not read")
             elif each.suffix in PACKED and not _was_read(each, cursors):
-                what = f"packed, with lines that were not read: run `{_unpacked(each, monitor)}`"
+                what = f"packed, with lines that were not read: run `{_unpacked(each, take)}`"
                 yield LogNote(shown_path(each), what)
 
 
@@ -146,10 +150,9 @@ def _was_read(packed: Path, cursors: Cursors) -> bool:
     return cursors.was_read(head, size)
 
 
-def _unpacked(packed: Path, monitor: str) -> str:
+def _unpacked(packed: Path, take: str) -> str:
     """Return the command that takes a packed file."""
-    unpack = f"{_UNPACK[packed.suffix]} {shlex.quote(shown_path(packed))}"
-    return f"{unpack} | evalkit monitor take {shlex.quote(monitor)} -"
+    return f"{_UNPACK[packed.suffix]} {shlex.quote(shown_path(packed))} | {take}"
 
 
 def read_log(path: Path, cursors: Cursors, notes: list[LogNote]) -> Iterator[LogBlock]:
@@ -161,7 +164,8 @@ def read_log(path: Path, cursors: Cursors, notes: list[LogNote]) -> Iterator[Log
         notes: Gets what is worth a word about the file.
 
     Raises:
-        InputError: the file cannot be read.
+        UnreadableLog: the file cannot be read.
+        InputError: it is no file, or a line is too long.
     """
     shown = shown_path(path)
     try:
@@ -172,7 +176,7 @@ def read_log(path: Path, cursors: Cursors, notes: list[LogNote]) -> Iterator[Log
     except FileNotFoundError:
         return  # rotated away since the folder was listed; it is read under its new name
     except OSError as error:
-        raise InputError(Problem(shown, f"cannot be read: {error.strerror}", "check its permissions")) from None
+        raise UnreadableLog(Problem(shown, f"cannot be read: {error.strerror}", "check its permissions")) from None
 
 
 def _new_lines(file: BinaryIO, shown: str, cursors: Cursors, notes: list[LogNote]) -> Iterator[LogBlock]:

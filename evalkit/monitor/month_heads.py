@@ -1,4 +1,4 @@
-"""Seal each month of observations by a head, once no call of it can come any more.
+"""Seal each month of observations by a head, once no call and no label of it can come any more.
 
 A head is one hash over the observations of the month and over the head before it. So neither a file nor a batch of a
 sealed month can be altered, added or removed unseen.
@@ -18,7 +18,7 @@ from evalkit.errors import StoreError
 from evalkit.formats.line import body_of, seal
 from evalkit.monitor.batches import AGAIN, Batch
 from evalkit.monitor.observations import OBSERVATIONS
-from evalkit.monitor.series import date_of
+from evalkit.monitor.series import date_of, day_of
 
 HEADS = "heads.jsonl"
 FORMAT = 1
@@ -41,7 +41,7 @@ def has_unsealed_month(folder: Path, open_day: int) -> bool:
 
     Args:
         folder: Of the monitor.
-        open_day: The first day, since 1970, of which calls may still come.
+        open_day: The first day, since 1970, of which calls or labels may still come.
 
     Raises:
         StoreError: The heads cannot be read.
@@ -78,6 +78,19 @@ def seal_months(folder: Path, batches: Iterable[Batch], open_day: int) -> None:
             os.fsync(out.fileno())
     except OSError as error:
         raise StoreError.of(file, error, AGAIN) from error
+
+
+def first_unsealed_day(folder: Path) -> int:
+    """Return the first day, since 1970, after the months that have a head; 0 without a head.
+
+    Raises:
+        StoreError: The heads cannot be read.
+    """
+    months = [each.month for each in read_heads(folder)]
+    if not months:
+        return 0
+    year, month = map(int, max(months).split("-"))
+    return day_of(f"{year + month // 12}-{month % 12 + 1:02d}-01")
 
 
 def check_heads(folder: Path, batches: Iterable[Batch]) -> None:

@@ -102,6 +102,22 @@ def write_observations(folder: Path, found: Observations) -> Path:
     return file
 
 
+def holds_any(file: Path, ids: NDArray[np.uint64]) -> bool:
+    """Return whether a file holds any of some ids; only its ids are read.
+
+    Raises:
+        StoreError: the file cannot be read, or is not one of evalkit's.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(file, columns=["id"], partitioning=None)
+        return bool(np.isin(_array(table, "id"), ids).any())
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        raise _damaged(file, error) from error
+
+
 def read_observations(file: Path) -> Observations:
     """Read a file.
 
@@ -130,8 +146,12 @@ def read_observations(file: Path) -> Observations:
             facts=[MetricFacts(**each) for each in record["facts"]],
         )
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
-        what = f"{file}: not a file of observations, or damaged ({type(error).__name__})"
-        raise StoreError(f"{what}; restore it from a copy: it is written once and never changed") from error
+        raise _damaged(file, error) from error
+
+
+def _damaged(file: Path, error: Exception) -> StoreError:
+    what = f"{file}: not a file of observations, or damaged ({type(error).__name__})"
+    return StoreError(f"{what}; restore it from a copy: it is written once and never changed")
 
 
 # Arrays are made of their buffers, because `pyarrow.array` imports pandas.

@@ -13,10 +13,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.errors import RunError
 from evalkit.monitor.calls import AMOUNTS, DAY_S, LoggedCall
 from evalkit.monitor.cohort_values import CohortValues
-from evalkit.monitor.grading import ERROR, JUDGE_COST, NOTHING_TO_GRADE, THUMB, MetricColumns, MonitorGraders, cost_of
+from evalkit.monitor.grading import (
+    BLOCKED,
+    ERROR,
+    JUDGE_COST,
+    NOTHING_TO_GRADE,
+    THUMB,
+    MetricColumns,
+    MonitorGraders,
+    cost_of,
+)
 from evalkit.monitor.known_ids import KnownIds
 from evalkit.monitor.observations import MICRO, Observations
 from evalkit.monitor.sampling import (
@@ -28,6 +36,7 @@ from evalkit.monitor.sampling import (
     first_day_calls,
     inclusion_plan,
     is_drawn,
+    shared_as_seen,
     with_suspicion,
 )
 from evalkit.monitor.series import Series
@@ -209,6 +218,8 @@ class Observer:
                 before = history.get(day, Counter())
                 elapsed = min(1.0, max(LEAST_ELAPSED, newest[day] / DAY_S - day))
                 calls = first_day_calls(seen[day] + before, elapsed)
+            if self.options.arms is not None:
+                calls = shared_as_seen(calls, seen[day])
             plans[day] = inclusion_plan(calls, self.options)
             history.setdefault(day, Counter()).update(seen[day])
         planned = {(day, labels): plans[day].pi(strata[labels]) for day, labels in kinds}
@@ -226,18 +237,7 @@ class Observer:
             reach.graded(grades)
             return grades
 
-        reach.begin()
-        try:
-            async with asyncio.TaskGroup() as group:
-                watch = group.create_task(reach.watch())
-                async with asyncio.TaskGroup() as own:
-                    tasks = [own.create_task(judge(*answer)) for answer in answers]
-                watch.cancel()
-        except ExceptionGroup as failed:
-            if (gone := failed.subgroup(RunError)) is not None:
-                raise gone.exceptions[0] from None
-            raise
-        return [task.result() for task in tasks]
+        return await reach.while_it_answers(judge(*answer) for answer in answers)
 
     def _columns(self, drafts: _Drafts, spent: Mapping[int, float]) -> dict[str, Floats]:
         found = MetricColumns(self.graders, len(drafts.calls))
@@ -245,6 +245,8 @@ class Observer:
         columns[ERROR] = np.array([float(call.case is None) for call in drafts.calls])
         thumbs_down = [None if call.thumb is None else not call.thumb for call in drafts.calls]
         columns[THUMB] = np.array(thumbs_down, np.float64)  # numpy reads None as NaN
+        if BLOCKED in columns:
+            columns[BLOCKED] = np.array([call.is_blocked for call in drafts.calls], np.float64)
         columns |= zip(AMOUNTS, np.array([call.amounts for call in drafts.calls], np.float64).T.copy(), strict=True)
         for at, grades in enumerate(drafts.grades):
             found.fill(at, grades)

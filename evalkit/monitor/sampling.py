@@ -47,6 +47,7 @@ def inclusion_plan(calls: Mapping[str, float], options: SampleOptions) -> Inclus
 
     A cohort of N calls gets max(floor, per_day times its share) of them, at most all. The plan as a whole is scaled so
     that `per_day` calls are expected, and no more than `most` of all calls: first the floors, then the rest by share.
+    The floor of each value of the cohort `arms` is an equal part of all of them.
 
     Args:
         calls: Stratum -> calls expected that day, where a stratum is a combination of cohorts, `a=x|b=y`.
@@ -61,7 +62,9 @@ def inclusion_plan(calls: Mapping[str, float], options: SampleOptions) -> Inclus
             by_value[label] = by_value.get(label, 0.0) + n
     goal = min(float(options.per_day), options.most * total)
     names = {label: at for at, label in enumerate(by_value)}
-    floors = np.array([min(1.0, options.floor / max(n, 1e-9)) for n in by_value.values()])
+    arms = [label for label in by_value if options.arms is not None and label.startswith(f"{options.arms}=")]
+    wanted = dict.fromkeys(by_value, float(options.floor)) | dict.fromkeys(arms, goal / max(1, len(arms)))
+    floors = np.array([min(1.0, wanted[label] / max(n, 1e-9)) for label, n in by_value.items()])
     strata = [[names[label] for label in labels_of(stratum)] for stratum in calls]
     sizes = np.fromiter(calls.values(), float, len(calls))
 
@@ -121,6 +124,16 @@ def first_day_calls(seen: Mapping[str, int], elapsed: float) -> dict[str, float]
         elapsed: Share of the day that has passed, in (0, 1].
     """
     return {stratum: n / elapsed for stratum, n in seen.items()}
+
+
+def shared_as_seen(calls: Mapping[str, float], seen: Mapping[str, int]) -> dict[str, float]:
+    """Return stratum -> calls: as many as expected in all, by the shares of the calls that are here.
+
+    A new release has calls from one hour to the next, which earlier weeks do not show. With the shares of each batch,
+    the arms are drawn alike in every batch.
+    """
+    total, n = sum(calls.values()), sum(seen.values())
+    return {stratum: own * total / n for stratum, own in seen.items()}
 
 
 def with_suspicion(

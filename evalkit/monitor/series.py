@@ -351,8 +351,9 @@ class Series:
         return dict(self._rows("SELECT name, value FROM state"))
 
     def newest_hour(self) -> int | None:
-        """Return the latest hour with a cell; `None` if there is none."""
-        found: int | None = next(self._rows("SELECT MAX(hour) FROM cells"))[0]
+        """Return the latest hour with a call; `None` if there is none. Feedback comes later and does not count."""
+        query = "SELECT MAX(hour) FROM cells WHERE metric = ? AND cohort = ? AND score_key = ?"
+        found: int | None = next(self._rows(query, astuple(CALLS)))[0]
         return found
 
     def _rows(self, query: str, values: tuple[object, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -25,6 +25,8 @@ Format = Literal["jsonl", "otlp", "parquet"]
 FOLDER = "monitors"
 """Folder of the project in which monitors keep what they took."""
 MOST_COHORTS = 10
+_ATTRIBUTES = ("thumb", "action")
+"""Fields of logs that no convention of spans holds."""
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,99}")
 _RATE = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?) per (?P<unit>year|month|week)")
 _PER_YEAR = {"year": 1.0, "month": 12.0, "week": 52.0}
@@ -36,7 +38,8 @@ class LogOptions:
     """The logs: their format, and which column holds which field.
 
     A name with dots is also read as a path: `meta.user` is `user` in the object `meta`. A trace of OTLP has its fields
-    by the conventions of its spans, so that only cohorts and `thumb` name attributes.
+    by the conventions of its spans, so that only cohorts, `thumb` and
+    `action` name attributes.
     """
 
     format: Format
@@ -56,6 +59,8 @@ class LogOptions:
     """Column of the error of a call that gave no answer; empty or null if it gave one."""
     thumb: str | None = None
     """Column, or attribute of a span, with the user's rating: `up` or `down`, 1 or -1, true or false."""
+    action: str | None = None
+    """Column, or attribute of a span, with what the guard did: `pass`, `warn` or `block`."""
     latency_s: str | None = None
     """Column of the seconds of the call."""
     cost_usd: str | None = None
@@ -74,11 +79,12 @@ class LogOptions:
         given = [
             each.name
             for each in fields(self)
-            if each.name not in ("format", "thumb") and getattr(self, each.name) != each.default
+            if each.name not in ("format", *_ATTRIBUTES) and getattr(self, each.name) != each.default
         ]
         if self.format == "otlp" and given:
             raise ValueError(
-                f"{given[0]}: a trace has its fields by convention; remove it, only cohorts and thumb name attributes"
+                f"{given[0]}: a trace has its fields by convention; "
+                "remove it, only cohorts, thumb and action name attributes"
             )
         for name in ("id", "at", "input", "output"):
             if not getattr(self, name):
@@ -97,6 +103,8 @@ class SampleOptions:
     """Largest share of a day's calls that may be judged."""
     suspects: float = 0.0
     """Share of the sample that is drawn by suspicion (failed rules, errors, thumbs down), 0 to 0.9."""
+    arms: str | None = None
+    """Cohort whose values are judged equally often, such as `version`, whatever their share of the calls."""
     unit: Literal["session", "call"] = "session"
     """What is drawn: whole sessions, or single calls."""
     salt: str = ""
@@ -208,6 +216,9 @@ class MonitorOptions:
             raise ValueError(f"cohorts: {len(self.cohorts)} of them; name at most {MOST_COHORTS}")
         if len(set(self.cohorts)) < len(self.cohorts):
             raise ValueError("cohorts: a name occurs twice; remove one of them")
+        if self.sample.arms is not None and self.sample.arms not in self.cohorts:
+            what = f"sample.arms: {self.sample.arms!r} is not a cohort"
+            raise ValueError(f"{what}; name it under `cohorts:` too, or remove `arms`")
         for name in self.cohorts:
             if not _COHORT_NAME.fullmatch(name):
                 raise ValueError(f"cohorts: {name!r} cannot name a cohort; write one without `=` and `|`")

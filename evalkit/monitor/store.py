@@ -188,7 +188,7 @@ class MonitorStore:
         return n
 
     def seal_months(self, open_day: int) -> None:
-        """Write the heads of the months that are over: those before the month of a day of which calls may still come.
+        """Write the heads of the months that are over: those before the month of the first day that is still open.
 
         Raises:
             StoreError: the journal or the heads cannot be read, or the heads cannot be written.
@@ -236,7 +236,7 @@ class MonitorStore:
             elif state.newest is not None and day >= int(state.newest // DAY_S) - BACK_DAYS - 2:
                 stored.append((day, number))  # their ids are never forgotten before
         self.ids.check(stored)
-        for draft in self.folder.glob("*/day=*/.*.tmp"):
+        for draft in (*self.folder.glob("*/day=*/.*.tmp"), *self.folder.glob(".*.tmp")):
             draft.unlink(missing_ok=True)
         cut_texts(self.folder, state.sampled)
 

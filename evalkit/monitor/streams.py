@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalkit.monitor.grading import SCORED, THUMB
+from evalkit.monitor.feedback import BLOCKED_GOOD, DELIVERED_BAD
+from evalkit.monitor.grading import BLOCKED, SCORED, THUMB
 from evalkit.monitor.series import ALL_CALLS, CALLS, HOURS_PER_DAY, MetricFacts, Series, Stream
 from evalkit.stats.scan import Bools, DailySums, is_weekend
 from evalkit.stats.weighted_sums import WeightedSums
@@ -17,10 +18,13 @@ CUT_METRICS = ("latency_s", "cost_usd")
 """Amounts that are watched as the share of calls above the reference's quantiles."""
 RATED = "rated"
 """Name of the share of calls with a rating of their user."""
+FALSE_BLOCK = "false_block"
+"""Name of the share of good answers that the guard blocked."""
 MEANS = ("steps", "tool_errors")
 """Figures of the log that are watched as means over all calls."""
 SHOWN_ONLY = ("input_tokens", "output_tokens", "judge_cost_usd")
 """Figures of the log that are never watched: cost and length follow from them."""
+_WEEK = 7
 THURSDAY = 3
 """Weekday of 1 January 1970, where Monday is 0."""
 
@@ -85,7 +89,7 @@ def cut_name(metric: str, quantile: str) -> str:
 
 def known_facts(series: Series, cuts: Cuts) -> dict[tuple[str, str], MetricFacts]:
     """Return (metric, score key) -> what is known of it, also of the streams that `read_days` derives."""
-    derived = [MetricFacts(RATED), *(MetricFacts(name, higher_is_better=False) for name in cuts)]
+    derived = [MetricFacts(RATED), *(MetricFacts(name, higher_is_better=False) for name in (FALSE_BLOCK, *cuts))]
     return {(each.metric, each.score_key): each for each in (*series.facts(), *derived)}
 
 
@@ -113,7 +117,9 @@ def day_table(by_day: ByDay, streams: Iterable[Stream], first: int, end: int) ->
 
 
 def read_days(series: Series, cuts: Cuts, first: int, end: int) -> ByDay:
-    """Return stream -> day -> sums of all streams, and of those that follow: shares above the cuts, and of rated calls.
+    """Return stream -> day -> sums of all streams, and of those that follow.
+
+    These are the shares of calls above the cuts, of rated calls, and of good answers that were blocked.
 
     Args:
         series: Of the monitor.
@@ -123,7 +129,40 @@ def read_days(series: Series, cuts: Cuts, first: int, end: int) -> ByDay:
     """
     found, shares = series.by_day(first, end), _shares_above(series, cuts, first, end)
     rated = {Stream(RATED): _rated(found)} if Stream(THUMB) in found else {}
-    return {**found, **{Stream(name): days for name, days in shares.items()}, **rated}
+    blocks = {
+        Stream(FALSE_BLOCK, each.cohort): _false_blocks(series, each.cohort, first, end)
+        for each in found
+        if each.metric == BLOCKED
+    }
+    return {**found, **{Stream(name): days for name, days in shares.items()}, **rated, **blocks}
+
+
+def _false_blocks(series: Series, cohort: str, first: int, end: int) -> dict[int, WeightedSums]:
+    """Return day -> sums of the good labelled answers, of which the blocked ones have the value 1.
+
+    People label more of the blocked answers than of the delivered ones. Each therefore has the weight of the answers
+    that it stands for: those of its kind of the week that ends on its day, divided by the labelled ones. A day has no
+    value if one kind has answers in that week but none with a label. Labels count as independent.
+    """
+    streams = (Stream(name, cohort) for name in (BLOCKED, BLOCKED_GOOD, DELIVERED_BAD))
+    calls, blocked, delivered = (series.days(each, first - _WEEK + 1, end) for each in streams)
+    found = {}
+    for day in range(first, end):
+        all_calls, of_blocked, of_delivered = (
+            sum((days[at].sums for at in range(day - _WEEK + 1, day + 1) if at in days), WeightedSums())
+            for days in (calls, blocked, delivered)
+        )
+        kinds = ((all_calls.wy, of_blocked.n), (all_calls.n - all_calls.wy, of_delivered.n))
+        if any(n_calls and not n_labels for n_calls, n_labels in kinds):
+            continue
+        weights = [n_calls / n_labels if n_labels else 0.0 for n_calls, n_labels in kinds]
+        bad = delivered[day].sums if day in delivered else WeightedSums()
+        good = (blocked[day].sums.wy if day in blocked else 0.0, bad.n - bad.wy)
+        if n := int(sum(good)):
+            w, w2 = (sum(k * weight**power for k, weight in zip(good, weights, strict=True)) for power in (1, 2))
+            wy, wy2 = good[0] * weights[0], good[0] * weights[0] ** 2
+            found[day] = WeightedSums(n, n, w, w2, wy, wy, w2, wy2, wy2)
+    return found
 
 
 def _rated(by_day: ByDay) -> dict[int, WeightedSums]:

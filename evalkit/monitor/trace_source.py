@@ -16,6 +16,7 @@ import msgspec
 
 from evalkit.errors import Problem
 from evalkit.golden.source_file import SourceFile
+from evalkit.imports.ids_and_fields import own_field
 from evalkit.monitor.call_source import Chunk, RefusedRows
 from evalkit.monitor.calls import (
     AMOUNTS,
@@ -26,12 +27,14 @@ from evalkit.monitor.calls import (
     check_time,
     cohort_label,
     cohort_value,
+    read_action,
     read_thumb,
 )
 from evalkit.monitor.cursors import Cursor, Cursors
 from evalkit.monitor.log_files import LogBlock, LogNote, cursor_in
 from evalkit.monitor.settings import Monitor
 from evalkit.traces.answers import NO_CONTENT, TracedCall, call_of_trace
+from evalkit.traces.meaning import Feedback
 from evalkit.traces.otlp import NO_IDS, read_spans, trace_ids, unreadable_spans
 from evalkit.traces.tree import TraceTree, traces_of
 from evalkit.types import NO_INPUT, Case
@@ -86,7 +89,7 @@ class TraceReader:
             notes: Gets what is odd about the traces.
         """
         self._identity, self._now = Identity.of(monitor), now
-        self._cohorts, self._thumb = tuple(monitor.cohorts.items()), monitor.options.logs.thumb
+        self._cohorts, self._options = tuple(monitor.cohorts.items()), monitor.options.logs
         self._notes = notes
         self._lines: list[_Line] = []
         self._taken = {each for cursor in cursors for each in cursor.taken}
@@ -102,7 +105,7 @@ class TraceReader:
         """Yield the calls of complete traces; many small logs are settled together."""
         refusals, n_bytes = RefusedRows(), 0
         for log in logs:
-            for block in log.blocks:
+            for block in refusals.readable(log.blocks):
                 self._lines += self._decoded(log, block, refusals)
                 if log.path is not None and block.cursor is not None:
                     self._ends[log.path] = block.cursor
@@ -223,11 +226,24 @@ class TraceReader:
             if not output.text_known:
                 self._note([Problem("traces", *NO_CONTENT)])
             labels = dict(zip((name for name, _ in self._cohorts), values, strict=True))
-            case = Case(id=tree.id, input=found.history or found.asked or NO_INPUT, cohorts=labels)
-        thumb = None if self._thumb is None else read_thumb(_attribute(tree, self._thumb), self._thumb)
+            recorded = _recorded(found.verdicts)
+            fields = {"recorded": recorded} if recorded else {}
+            case = Case(id=tree.id, input=found.history or found.asked or NO_INPUT, cohorts=labels, fields=fields)
+        thumb, action = self._options.thumb, self._options.action
+        is_up = None if thumb is None else read_thumb(_attribute(tree, thumb), thumb)
+        is_blocked = None if action is None else read_action(_attribute(tree, action), action)
         unit = self._identity.unit_of(tree.id, tree.session)
         return LoggedCall(
-            self._identity.id_of(tree.id), unit, at, values, case, output, thumb, _amounts(found), tree.place
+            self._identity.id_of(tree.id),
+            unit,
+            at,
+            values,
+            case,
+            output,
+            is_up,
+            is_blocked,
+            _amounts(found),
+            tree.place,
         )
 
 
@@ -252,6 +268,16 @@ def _attribute(tree: TraceTree, name: str) -> Any:
         if name in meaning.metadata:
             return meaning.metadata[name]
     return None
+
+
+def _recorded(verdicts: Iterable[Feedback]) -> dict[str, Mapping[str, Any]]:
+    """Return evaluator -> what it said first, in the form of an import, so that `recorded` reads both alike."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for each in verdicts:
+        if each.value is not None or each.label:
+            value = each.label if each.value is None else each.value
+            found.setdefault(own_field(each.name), {"value": value, **({"label": each.label} if each.label else {})})
+    return found
 
 
 def _amounts(found: TracedCall) -> tuple[float | None, ...]:

@@ -76,7 +76,8 @@ async def rejudge(request: RejudgeRequest) -> tuple[JudgeComparison, ...]:
     found = tuple(each for each in made if each is not None)
     if not found:
         what = "the judge could grade none of the answers"
-        raise InputError(Problem(shown_path(request.file), what, "check it with `evalkit judge health SUITE`"))
+        fix = "check the address, key and model of `judge:`, then run `evalkit monitor rejudge` again"
+        raise InputError(Problem(shown_path(request.file), what, fix))
     write_comparisons(monitor.folder, found)
     return found
 
@@ -117,9 +118,11 @@ async def _compared(changed: _Changed, graders: MonitorGraders, concurrency: int
     async def grade(row: Row) -> Grade | None:
         assert row.output is not None  # noqa: S101 - failed calls are not drawn
         async with room:
-            return (await alone.by_judges(row.case, row.output)).get(name)
+            grades = await alone.by_judges(row.case, row.output)
+        graders.reach.graded(grades)
+        return grades.get(name)
 
-    grades = await asyncio.gather(*map(grade, changed.rows))
+    grades = await graders.reach.while_it_answers(map(grade, changed.rows))
     again = [replace(row, scores={name: each}) for row, each in zip(changed.rows, grades, strict=True) if each]
     before = [replace(row, scores={name: row.scores[name]}) for row in changed.rows]
     old, new = (_frame(changed.metric, rows) for rows in (before, again))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, gathered
@@ -17,7 +18,7 @@ from evalkit.monitor.call_source import SHOWN_REFUSALS, Chunk, RefusedRows, json
 from evalkit.monitor.calls import DAY_S, LoggedCall, RowReader
 from evalkit.monitor.cohort_values import CohortValues
 from evalkit.monitor.cursors import Cursors
-from evalkit.monitor.feedback import CallFeedback, feedback_observations, read_feedback, without_known
+from evalkit.monitor.feedback import LABELLED_DAYS
 from evalkit.monitor.grading import MonitorGraders, open_graders
 from evalkit.monitor.known_ids import BACK_DAYS
 from evalkit.monitor.log_files import STDIN, LogNote, log_paths, read_log, read_stream, skipped_logs
@@ -27,6 +28,8 @@ from evalkit.monitor.series import date_of
 from evalkit.monitor.settings import Monitor, load_monitor
 from evalkit.monitor.store import MonitorStore
 from evalkit.monitor.trace_source import TraceLog, TraceReader
+from evalkit.monitor.waiting_feedback import has_waiting
+from evalkit.operations.monitor_feedback import take_feedback
 from evalkit.systems.secrets import secrets_of, without_secrets
 
 BATCH_ROWS = 20_000
@@ -37,7 +40,6 @@ MOST_REFUSED = 0.1
 """Share of refused rows beyond which the figures say nothing about production."""
 LATE_S = 48 * 3_600.0
 """Seconds that a call may be older than the newest call of earlier takes."""
-Dated = TypeVar("Dated", LoggedCall, CallFeedback)
 Within = Callable[[float], Awaitable[bool]]
 """Waits so many seconds, and returns whether to end."""
 
@@ -57,7 +59,8 @@ class TakenCalls:
         spent_usd: What judges cost, where their price is known.
         n_waiting: Traces that are not complete, and are read again by the next look.
         n_forgotten: Days whose texts were deleted.
-        feedback: Name -> lines of feedback: `counted`, `refused`, `double`; empty without feedback.
+        feedback: Name -> ratings and labels: `counted`, `double`, `refused`, and those `waiting` for their call, which
+            the next look takes; empty without feedback.
         refused: Some of the refused rows.
         notes: What is worth a word about the logs.
     """
@@ -82,8 +85,11 @@ class TakenCalls:
 
     @property
     def is_enough(self) -> bool:
-        """Whether at least 90 % of the rows are calls that count, here or before."""
-        return self.n_refused <= MOST_REFUSED * self.n_read
+        """Whether at least 90 % of the rows are calls that count, here or before, and 90 % of the feedback counts."""
+        said = self.feedback
+        n_settled = sum(said.values()) - said.get("waiting", 0)
+        is_heard = said.get("refused", 0) <= MOST_REFUSED * n_settled
+        return is_heard and self.n_refused <= MOST_REFUSED * self.n_read
 
     def plus(self, counts: Mapping[str, int], observed: Observed, refused: Sequence[Problem]) -> TakenCalls:
         """Add a batch."""
@@ -110,7 +116,7 @@ class TakeRequest:
         env: The environment, for keys.
         now: Returns the seconds since 1970.
         stdin: Standard input.
-        feedback: Files and folders with ratings and labels of calls.
+        feedback: Files and folders with ratings and labels of calls; `-` is `stdin`.
     """
 
     file: Path
@@ -179,9 +185,9 @@ async def _opened(request: TakeRequest) -> AsyncIterator[Callable[[], Awaitable[
     with gathered(problems):
         monitor = load_monitor(request.file, shown_path(request.file))
     with gathered(problems):
-        log_paths(request.logs, request.file)
+        log_paths(request.logs, _piped(request.file))
     with gathered(problems):
-        log_paths(request.feedback, request.file)
+        log_paths(request.feedback, _piped(request.file, "--feedback "))
     if problems:
         raise InputError(problems)
     async with open_graders(monitor, request.env) as graders:
@@ -234,8 +240,7 @@ class _Look:
             n_rows, n_bytes = n_rows + len(chunk.calls) + chunk.n_refused, n_bytes + chunk.n_bytes
         if waiting:
             await self._batch(waiting, ends_look=True)
-        if self._request.feedback:
-            self._take_feedback()
+        self._take_feedback()
         self._store.see_logs(self._cursors.seen, int(self._request.now() // DAY_S))
         n_waiting = self._traces.n_waiting if self._traces is not None else 0
         return replace(self._taken, notes=tuple(self._notes), n_waiting=n_waiting, n_forgotten=self._forget())
@@ -245,11 +250,7 @@ class _Look:
         reader = RowReader(self._monitor, now)
         cursors = self._cursors
         stream = request.stdin if STDIN in request.logs else None
-        there = [name for name in request.logs if name == STDIN or Path(name).exists()]
-        gone = [name for name in request.logs if name not in there]  # since the command began: it is being rotated
-        self._notes += [LogNote(name, "not there any more: it is read when it is back") for name in gone]
-        self._notes += skipped_logs(there, cursors, shown_path(request.file))
-        paths = log_paths(there, request.file)
+        paths = self._paths(request.logs, _piped(request.file))
         if self._monitor.options.logs.format == "otlp":
             self._traces = traces = TraceReader(self._monitor, now, cursors, self._notes)
             logs = [TraceLog(path, read_log(path, cursors, self._notes), _quiet(path, now)) for path in paths]
@@ -269,6 +270,14 @@ class _Look:
         if stream is not None:
             yield from json_calls(read_stream(stream, self._notes), reader)
         self._note_absent(reader.absent())
+
+    def _paths(self, given: Sequence[str], take: str) -> list[Path]:
+        """Return the files to read, and note what is not read."""
+        there = [name for name in given if name == STDIN or Path(name).exists()]
+        gone = [name for name in given if name not in there]  # since the command began: it is being rotated
+        self._notes += [LogNote(name, "not there any more: it is read when it is back") for name in gone]
+        self._notes += skipped_logs(there, self._cursors, take)
+        return log_paths(there, take)
 
     def _note_absent(self, labels: Sequence[str]) -> None:
         what = "no row of this look has a value that can be used: check the name of the column"
@@ -306,30 +315,23 @@ class _Look:
         self._taken = self._taken.plus(counts, observed, refusals.shown)
 
     def _take_feedback(self) -> None:
-        """Store new ratings and labels, block by block; calls of this look are known by now."""
-        monitor, refusals = self._monitor, RefusedRows()
-        total = Counter[str]()
-        for path in log_paths(self._request.feedback, self._request.file):
-            blocks = read_log(path, self._cursors, self._notes)
-            for read, block in read_feedback(blocks, monitor, self._request.now(), refusals):
-                given = self._in_time(read, refusals)
-                fresh = without_known(given, self._store.ids)
-                number = self._store.state().last + 1
-                found = feedback_observations(self._store.folder, number, fresh, tuple(monitor.cohorts), refusals)
-                counts = {"counted": sum(map(len, found)), "double": len(given) - len(fresh)}
-                read_to = {} if block.cursor is None else {block.cursor.name: block.cursor.encoded()}
-                self._store.commit(Batch(number=number, files={}, cursors=read_to, counts=counts), found)
-                if block.cursor is not None:
-                    self._cursors.add(block.cursor)
-                total.update(counts)
-        self._taken = replace(
-            self._taken,
-            feedback={**{"counted": 0, "double": 0}, **total, "refused": refusals.n},
-            refused=(*self._taken.refused, *refusals.shown)[:SHOWN_REFUSALS],
-        )
+        request = self._request
+        if not (request.feedback or has_waiting(self._store.folder)):
+            return
+        sources = [
+            read_log(path, self._cursors, self._notes)
+            for path in self._paths(request.feedback, _piped(request.file, "--feedback "))
+        ]
+        if STDIN in request.feedback and request.stdin is not None:
+            sources.append(read_stream(request.stdin, self._notes))
+        blocks = chain.from_iterable(sources)
+        before = self._before.before  # of a look that was killed, its own
+        found, refused = take_feedback(blocks, self._monitor, self._store, self._cursors, request.now(), before)
+        shown = (*self._taken.refused, *refused)[:SHOWN_REFUSALS]
+        self._taken = replace(self._taken, feedback=found, refused=shown)
 
-    def _in_time(self, calls: Sequence[Dated], refusals: RefusedRows) -> list[Dated]:
-        """Return the calls or the feedback that is not too late, and count the others as refused."""
+    def _in_time(self, calls: Sequence[LoggedCall], refusals: RefusedRows) -> list[LoggedCall]:
+        """Return the calls that are not too late, and count the others as refused."""
         newest = self._before.before  # a look that was killed goes on with its own limit
         if newest is None:
             return list(calls)
@@ -349,8 +351,13 @@ class _Look:
         newest = self._store.state().newest
         oldest = today if newest is None else int((newest - LATE_S) // DAY_S)
         if newest is not None:
-            self._store.seal_months(oldest)
+            self._store.seal_months(int(newest // DAY_S) - LABELLED_DAYS)
         return self._store.forget(self._first_text, oldest - BACK_DAYS - 1)
+
+
+def _piped(monitor: Path, flag: str = "") -> str:
+    """Return the command that takes standard input into a monitor."""
+    return f"evalkit monitor take {shlex.quote(shown_path(monitor))} {flag}-"
 
 
 def _quiet(path: Path, now: float) -> float:

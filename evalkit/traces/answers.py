@@ -81,12 +81,14 @@ class TracedCall:
         history: The chat up to the question, if there is one.
         output: The answer; its text may be unknown.
         failure: Why the root failed; `None` if it did not.
+        verdicts: Of people and programs.
     """
 
     asked: str | None
     history: tuple[Message, ...]
     output: Output
     failure: str | None
+    verdicts: tuple[Feedback, ...]
 
 
 @dataclass(slots=True)
@@ -229,7 +231,7 @@ def call_of_trace(trace: TraceTree) -> TracedCall:
         output = replace(output, tool_calls=())
     history = user_texts(trace)
     several = sum(message.role == "user" for message in history) > 1
-    return TracedCall(turns[0].asked, history if several else (), output, _failure(trace))
+    return TracedCall(turns[0].asked, history if several else (), output, _failure(trace), tuple(_verdicts([trace])))
 
 
 def traced_output(tree: TraceTree, text: str | None, latency_s: float | None) -> Output:

@@ -19,6 +19,7 @@ from evalkit.traces.attributes import (
     text,
 )
 from evalkit.traces.meaning import Feedback, SpanMeaning
+from evalkit.traces.otlp import EVALUATION
 from evalkit.traces.span import TracedSpan
 from evalkit.types import Message, StepKind, ToolCall
 
@@ -31,7 +32,6 @@ _KINDS: Mapping[str, StepKind] = {
     "embeddings": "embedding",
 }
 _DETAILS = "gen_ai.client.inference.operation.details"
-_EVALUATION = "gen_ai.evaluation.result"
 _SILENT = ("text", "reasoning", "tool_call", "tool_call_response")
 _CALL_AS_TEXT = "ResponseFunctionToolCall"
 """Class of the OpenAI SDK, whose calls opentelemetry-instrumentation-openai-agents-v2 writes as texts."""
@@ -135,7 +135,7 @@ def _documents(given: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...] | None
 
 def _verdicts(span: TracedSpan) -> Iterator[Feedback]:
     for event in span.events:
-        if event.name == _EVALUATION:
+        if event.name == EVALUATION:
             given = {**event.attributes, **arguments_of(event.body)}
             value = given.get("gen_ai.evaluation.score.value")
             yield Feedback(

@@ -19,6 +19,9 @@ from evalkit.traces.span import SpanEvent, TracedSpan, TracedSpans
 RESOURCES = ("resourceSpans", "resourceLogs")
 NO_IDS = "a span whose `traceId` or `spanId` is not an id of 32 or 16 hex digits", "export it again"
 """What is wrong with a span that cannot be read, and the fix."""
+EVALUATION = "gen_ai.evaluation.result"
+"""Name of the event that holds what an evaluator said of an answer."""
+_RESPONSE = "gen_ai.response.id"
 _CASE = "evalkit.case_id"
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _MOST_NANOSECONDS = 1 << 64
@@ -72,6 +75,7 @@ class _Reader:
         self._spans: dict[_Key, TracedSpan] = {}
         self._logs: dict[_Key, list[SpanEvent]] = {}
         self._log_places: dict[_Key, str] = {}
+        self._of_responses: dict[str, list[tuple[str, SpanEvent]]] = {}
         self._notes: dict[Problem, None] = {}
 
     def read(self, source: SourceFile, place: str, record: Any) -> None:
@@ -91,6 +95,7 @@ class _Reader:
 
     def spans(self) -> TracedSpans:
         """Return the spans with the log records about them."""
+        self._join_responses()
         for key, logs in self._logs.items():
             if (span := self._spans.get(key)) is None:
                 what = "logs of a span that is not in the file"
@@ -100,6 +105,17 @@ class _Reader:
             self._spans[key] = replace(span, events=events)
         ordered = sorted(self._spans.values(), key=lambda span: (span.trace, span.started or 0, span.id))
         return TracedSpans(tuple(ordered), tuple(self._notes))
+
+    def _join_responses(self) -> None:
+        """Give each log record that names a response instead of a span to the span of that response."""
+        of = {span.attributes.get(_RESPONSE): key for key, span in self._spans.items()} if self._of_responses else {}
+        for response, logs in self._of_responses.items():
+            for place, event in logs:
+                if (key := of.get(response)) is None:
+                    what = "an evaluation of a response that is not in the file"
+                    self._note(place, what, "read it with the span of the response, or give it `traceId` and `spanId`")
+                else:
+                    self._logs.setdefault(key, []).append(event)
 
     def _note(self, place: str, what: str, fix: str) -> None:
         self._notes.setdefault(Problem(place, what, fix))
@@ -157,17 +173,22 @@ class _Reader:
 
     def _log(self, source: SourceFile, place: str, value: Mapping[str, Any]) -> None:
         key = self._id(source, value.get("traceId"), 32), self._id(source, value.get("spanId"), 16)
-        if not all(key):
-            return  # a log record that is not about a span
         faults: list[str] = []
         attributes = attributes_of(value.get("attributes"), faults)
         name = _text(value.get("eventName")) or _text(attributes.get("event.name"))
+        response = _text(attributes.get(_RESPONSE))
+        if not all(key) and not (name == EVALUATION and response):
+            return  # a log record that is not about a span
         body = _plain(value.get("body"), "body", faults)
         time = _nanoseconds(value, "timeUnixNano", faults)
         for fault in faults:
             self._note(place, f"{fault} of a log record", "export it again")
+        event = SpanEvent(name, time, attributes, body)
+        if not all(key):
+            self._of_responses.setdefault(response, []).append((place, event))
+            return
         self._log_places.setdefault(key, place)
-        self._logs.setdefault(key, []).append(SpanEvent(name, time, attributes, body))
+        self._logs.setdefault(key, []).append(event)
 
 
 def _hex(value: Any, n_digits: int) -> tuple[str, bool]:

@@ -49,6 +49,9 @@ def test_many_refused_rows_are_no_figures(project: Path) -> None:
     [
         ([], "LOGS: no logs given"),
         (["a.jsonl", "--rebuild"], "--rebuild: no log is read"),
+        (["--feedback", "a.jsonl", "--rebuild"], "leave out the logs, --feedback and --follow"),
+        (["-", "--feedback", "-"], "-: standard input is read once"),
+        (["a.jsonl", "--feedback", "-", "--follow"], "--follow: standard input ends"),
         (["-", "--follow"], "--follow: standard input ends"),
         (["none.jsonl"], "none.jsonl: no such file or folder"),
     ],
@@ -74,6 +77,21 @@ def test_bad_words_are_refused(project: Path, words: list[str], said: str) -> No
 def test_a_command_that_was_ended_names_only_flags_that_it_has(words: list[str], said: str) -> None:
     """`--resume` is one of `run` and `score`."""
     assert _then(words) == said
+
+
+def test_feedback_is_counted_and_refused_in_words(project: Path) -> None:
+    """Exit 3 if more than a tenth is refused; what waits for its call is said."""
+    lines = [
+        {"id": "a", "at": ROW["at"], "good": True, "action": "stop"},
+        {"id": "a", "at": ROW["at"], "thumb": "up"},
+        {"id": "b", "at": ROW["at"], "thumb": "up"},
+    ]
+    said = "\n".join(map(json.dumps, lines))
+    ended = CliRunner().invoke(app, ["monitor", "take", "monitor.yaml", "a.jsonl", "--feedback", "-"], input=said)
+    assert ended.exit_code == 3
+    assert "feedback: 1 counted, 0 double, 1 refused\n" in ended.stdout
+    assert "waiting for their calls: 1; take the logs of these calls within 48 hours" in ended.stdout
+    assert "<stdin>:1: action: not an action of the guard; write `pass`, `warn` or `block`" in ended.stderr
 
 
 def test_rows_that_fail_alike_are_one_line(project: Path) -> None:

@@ -64,7 +64,7 @@ class MonitorLab:
             env=env or {},
             now=lambda: self.now,
             stdin=io.BytesIO(stdin),
-            feedback=[str(self.logs / name) for name in feedback],
+            feedback=[name if name == "-" else str(self.logs / name) for name in feedback],
         )
         return asyncio.run(take(request))
 

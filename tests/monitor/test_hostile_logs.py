@@ -6,11 +6,12 @@ import os
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from monitor_lab import MONITOR, START, MonitorLab, row
 
+from evalkit.disk.files import open_file
 from evalkit.errors import InputError
 from evalkit.monitor import log_files
 from evalkit.operations import monitor_take
@@ -86,6 +87,59 @@ def test_parquet_with_dictionaries_decimals_and_nested_columns(tmp_path: Path) -
     )
     assert lab.take().n_scored == 2
     assert sorted(cost for each in lab.observed() for cost in each.metrics["cost_usd"].tolist()) == [0.25, 0.5]
+
+
+def test_a_damaged_parquet_file_is_refused_by_name_and_the_others_count(tmp_path: Path) -> None:
+    """Empty, truncated, of another format, or with rows in the middle that cannot be read; a repaired one counts."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    lab = MonitorLab(tmp_path, MONITOR.replace("jsonl", "parquet"))
+    rows = [row(i, i, docs=["a"], topic="cards" if i % 2 else "loans") for i in range(9)]
+    for name, own in (("a", rows[:3]), ("b", rows[3:])):
+        pq.write_table(pa.Table.from_pylist(own), lab.logs / f"{name}.parquet", row_group_size=2, compression="none")
+    whole = (lab.logs / "b.parquet").read_bytes()
+    groups = pq.ParquetFile(lab.logs / "b.parquet").metadata
+    (answer,) = [at for at in range(groups.num_columns) if groups.row_group(1).column(at).path_in_schema == "answer"]
+    column = groups.row_group(1).column(answer)
+    start = column.dictionary_page_offset or column.data_page_offset
+    holed = whole[:start] + b"\xff" * column.total_compressed_size + whole[start + column.total_compressed_size :]
+    (lab.logs / "b.parquet").write_bytes(holed)
+    (lab.logs / "c.parquet").touch()
+    (lab.logs / "d.parquet").write_bytes(whole[:-9])
+    (lab.logs / "e.parquet").write_text("{}\n")
+    taken = lab.take()
+    assert (taken.n_scored, taken.n_refused, len(lab.ids())) == (7, 5, 7)
+    said = sorted(str(each).rpartition("/")[2] for each in taken.refused)
+    assert said[0] == "b.parquet rows 3 to 4: damaged; write these calls to a log again"
+    assert [each.partition(":")[0] for each in said[1:]] == ["c.parquet", "d.parquet", "e.parquet"]
+    assert all(": not Parquet, or damaged; " in each for each in said[1:])
+    (lab.logs / "d.parquet").write_bytes(whole)
+    assert (again := lab.take()).n_scored == 2
+    assert again.n_double == 4
+
+
+def test_a_log_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused by name at every look, for each format and for feedback; its cursor does not move."""
+
+    def denied(path: Path, **options: int) -> BinaryIO:
+        if path.name.startswith("b."):
+            raise PermissionError(13, "Permission denied", str(path))
+        return open_file(path, **options)
+
+    lab = MonitorLab(tmp_path)
+    lab.log([row(1, 0)])
+    lab.log([row(2, 0)], "b.jsonl")
+    (lab.root / "ratings").mkdir()
+    lab.log([{"id": "call-1", "at": START, "thumb": "up"}], "../ratings/a.jsonl")
+    lab.log([{"id": "call-1", "at": START, "thumb": "up"}], "../ratings/b.jsonl")
+    with monkeypatch.context() as broken:
+        broken.setattr(log_files, "open_file", denied)
+        for n_scored in (1, 0):
+            taken = lab.take(feedback=["../ratings"])
+            assert (taken.n_scored, taken.n_refused, taken.feedback["refused"]) == (n_scored, 1, 1)
+            assert all("b.jsonl: cannot be read: Permission denied; check" in str(each) for each in taken.refused)
+    assert lab.take().n_scored == 1
 
 
 def test_long_rows_are_batched_by_their_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,17 +13,17 @@ from evalkit.operations.monitor_take import rebuild
 
 @pytest.fixture
 def lab(tmp_path: Path) -> MonitorLab:
-    """Calls of September and October, then of the fifth of November: two months are sealed."""
+    """Calls of September and October, then of the second of December: two months are sealed."""
     made = MonitorLab(tmp_path)
-    made.now += 90 * DAY
-    for number, day in enumerate((3, 20, 29, 40, 65)):
+    made.now += 120 * DAY
+    for number, day in enumerate((3, 20, 29, 40, 92)):
         made.log([row(10 * number + i, day * DAY + i) for i in range(5)])
         made.take()
     return made
 
 
 def test_each_month_that_is_over_has_a_head(lab: MonitorLab) -> None:
-    """September and October, not November; another look seals nothing twice, and a rebuild agrees."""
+    """September and October, not December; another look seals nothing twice, and a rebuild agrees."""
     heads = read_heads(lab.folder)
     assert [(each.month, each.files) for each in heads] == [("2026-09", 3), ("2026-10", 1)]
     lab.take()
@@ -31,14 +31,14 @@ def test_each_month_that_is_over_has_a_head(lab: MonitorLab) -> None:
     assert read_heads(lab.folder) == heads
 
 
-def test_a_month_is_open_for_48_hours(tmp_path: Path) -> None:
-    """Calls of its last day may still come."""
+def test_a_month_is_open_for_28_days(tmp_path: Path) -> None:
+    """Labels of the calls of its last day may still come."""
     lab = MonitorLab(tmp_path)
     lab.now += 90 * DAY
-    lab.log([row(1, 29.5 * DAY), row(2, 31.9 * DAY)])
+    lab.log([row(1, 29.5 * DAY), row(2, 57.9 * DAY)])
     lab.take()
     assert read_heads(lab.folder) == []
-    lab.log([row(3, 32.1 * DAY)])
+    lab.log([row(3, 58.1 * DAY)])
     lab.take()
     assert [each.month for each in read_heads(lab.folder)] == ["2026-09"]
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from monitor_lab import DAY, MonitorLab, row
-from test_take_judges import judge_at
+from test_take_judges import closed_port, judge_at
 from typer.testing import CliRunner
 
 from evalkit.cli.app import app
-from evalkit.errors import InputError
+from evalkit.errors import InputError, RunError
 from evalkit.monitor.judge_comparisons import read_comparisons
 from evalkit.monitor.sampled_texts import kept_days, sampled_rows
 from evalkit.testing import FakeModel
@@ -69,6 +69,21 @@ def test_without_a_changed_judge_there_is_nothing_to_compare(lab: MonitorLab) ->
     ended = CliRunner().invoke(app, ["monitor", "rejudge", "monitor.yaml"])
     assert isinstance(ended.exception, InputError)
     assert "change the judge in the file first" in str(ended.exception)
+
+
+def test_a_new_judge_that_does_not_answer_ends_the_command(lab: MonitorLab) -> None:
+    """Exit 3, not after the retries of every answer; one that grades nothing ends with 2, and says what to check."""
+    changed_to(lab, closed_port())
+    ended = CliRunner().invoke(app, ["monitor", "rejudge", "monitor.yaml"])
+    assert isinstance(ended.exception, RunError)
+    assert "cannot be reached; start it, then run the command again" in str(ended.exception)
+    with FakeModel(lambda request: "no JSON") as model:
+        changed_to(lab, model.base_url)
+        ended = CliRunner().invoke(app, ["monitor", "rejudge", "monitor.yaml"])
+    assert isinstance(ended.exception, InputError)
+    assert "check the address, key and model of `judge:`, then run `evalkit monitor rejudge` again" in str(
+        ended.exception
+    )
 
 
 def test_answers_of_the_new_judge_are_not_compared(lab: MonitorLab) -> None:

@@ -3,12 +3,15 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from monitor_lab import DAY, MONITOR, MonitorLab, row
 
+from evalkit.errors import InputError
 from evalkit.monitor.calls import MISSING, hash64
 from evalkit.monitor.cohort_values import ENOUGH, MOST_VALUES, OTHER, CohortValues
 from evalkit.monitor.sampling import (
@@ -71,6 +74,33 @@ def test_most_limits_the_share_of_calls() -> None:
     """1,000 calls and at most 5 %: 50 a day, also if the floors ask for more."""
     calls = {f"topic={i}": 100.0 for i in range(10)}
     assert expected(calls, SampleOptions()) == pytest.approx(50)
+
+
+def test_arms_are_judged_equally_often() -> None:
+    """Although the canary has 5 % of the calls; one with too few is judged as a whole, and the other gets the rest."""
+    options = SampleOptions(per_day=200, arms="version", most=0.5)
+    calls = {"version=v1|t=a": 9_500.0, "version=v2|t=a": 500.0}
+    plan = inclusion_plan(calls, options)
+    assert [plan.pi(labels_of(each)) for each in calls] == pytest.approx([100 / 9_500, 100 / 500])
+    few = {"version=v1": 9_950.0, "version=v2": 50.0}
+    plan = inclusion_plan(few, options)
+    assert [n * plan.pi([label]) for label, n in few.items()] == pytest.approx([150, 50])
+
+
+def test_a_canary_is_drawn_alike_from_its_first_batches(tmp_path: Path) -> None:
+    """By the shares of the batch: no earlier week had it. Every call keeps its probability."""
+    text = MONITOR.replace("[topic]", "[version]") + "sample: {per_day: 20, most: 1, arms: version, floor: 1}\n"
+    lab = MonitorLab(tmp_path, text)
+    lab.log([row(i, i * 400, version="v1" if i % 2 else "v2") for i in range(200)])
+    lab.take()
+    lab.log([row(i, DAY + i * 10, version="v2" if i % 10 == 0 else "v1") for i in range(1_000, 1_200)])
+    lab.take()
+    second = lab.observed()[-1]
+    versions, pi = np.array(second.cohorts["version"]), second.pi
+    assert {name: float(pi[versions == name].sum()) for name in ("v1", "v2")} == pytest.approx({"v1": 10, "v2": 10})
+    lab.file.write_text(text.replace("arms: version", "arms: release"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"sample\.arms: 'release' is not a cohort; name it under `cohorts:` too"):
+        lab.take()
 
 
 def test_little_traffic_is_judged_as_a_whole_if_it_may() -> None:

@@ -86,7 +86,7 @@ keep: {text: all}
         ("alarms: {warn: 0.01 per year}", "warn: fewer false warnings than false alarms"),
         ("keep: {days: 0}", "days: must be 1 to 3,650"),
         ("cohorts: [a, a]", "cohorts: a name occurs twice"),
-        ("cohorts: ['a=b']", "cohorts: 'a=b' is no name"),
+        ("cohorts: ['a=b']", "cohorts: 'a=b' cannot name a cohort"),
         ("concurrency: 0", "concurrency: expected 1"),
         ("logs: {format: otlp, id: x}", "id: a trace has its fields by convention"),
         ("logs: {format: jsonl, id: ''}", "id: empty; name the column"),

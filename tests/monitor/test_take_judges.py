@@ -49,7 +49,7 @@ def test_a_judge_that_cannot_be_reached_ends_take_and_loses_no_call(tmp_path: Pa
     lab = MonitorLab(tmp_path, judge_at(address))
     lab.log([row(i, i) for i in range(30)])
     started = time.monotonic()
-    with pytest.raises(RunError, match=f"^judge: {address} cannot be reached; start it, then take again$"):
+    with pytest.raises(RunError, match=f"^judge: {address} cannot be reached; start it, then run the command again$"):
         lab.take()
     assert time.monotonic() - started < 20
     assert lab.ids() == []
@@ -84,7 +84,6 @@ def test_a_judge_that_has_answered_gets_the_time_of_all_attempts() -> None:
     async def ended() -> list[str]:
         slow, denied = JudgeReach(["http://a"]), JudgeReach(["http://a"])
         said = []
-        slow.begin()
         refuse(slow, 2)
         said.append(await _end(slow))
         slow.graded({"tone": Score("tone", 1.0, usage=Usage())})
@@ -97,8 +96,8 @@ def test_a_judge_that_has_answered_gets_the_time_of_all_attempts() -> None:
             denied.graded({"tone": Unscored("tone", "judge_http_401", "no")})
         return [*said, await _end(denied)]
 
-    lost = "judge: http://a cannot be reached; start it, then take again"
-    refused = "judge: http://a refused the key (http_401); fix the key, then take again"
+    lost = "judge: http://a cannot be reached; start it, then run the command again"
+    refused = "judge: http://a refused the key (http_401); fix the key, then run the command again"
     assert asyncio.run(ended()) == ["", "", "", "", lost, refused]
 
 

@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from monitor_lab import MonitorLab
 from typer.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "traces"))
 
-from trace_lab import document, model, span
+from trace_lab import document, event, key_values, model, span
 
 from evalkit.cli.app import app
 from evalkit.monitor.calls import AMOUNTS
@@ -86,6 +87,45 @@ def test_a_trace_is_one_call(lab: MonitorLab) -> None:
     assert row.output is not None
     assert (row.case.input, row.output.text, row.case.fields["at"]) == ("hi", "hello", NOW)
     assert len(lab.observed()[0].cohorts["tier"]) == 1
+
+
+def evaluated(number: int, at: int, value: float | None, label: str = "", **more: Any) -> dict[str, Any]:
+    """A log record with the result of an evaluator, about a span or a response."""
+    said: dict[str, Any] = {"gen_ai.evaluation.name": "Relevance", "gen_ai.evaluation.explanation": "private words"}
+    said |= {} if value is None else {"gen_ai.evaluation.score.value": value}
+    said |= {"gen_ai.evaluation.score.label": label} if label else {}
+    ids = {"traceId": trace(number), "spanId": f"{2:016x}"} if "response" not in more else {}
+    said |= {"gen_ai.response.id": more["response"]} if "response" in more else {}
+    time = str(1_700_000_000_000_000_000 + at * 1_000_000_000)
+    return {**ids, "eventName": "gen_ai.evaluation.result", "timeUnixNano": time, "attributes": key_values(said)}
+
+
+def test_results_of_evaluators_are_scores_of_the_call(lab: MonitorLab) -> None:
+    """Of an event or a log record, by trace and span or by the id of the response; calls without one do not count."""
+    scorers = """scorers:
+  - recorded: {name: relevance, at: recorded.Relevance.value, judge: azure, scale: [0, 1], pass: 0.5,
+              when: {has: [recorded]}}
+  - recorded: {name: label, at: recorded.Relevance.label, judge: azure, levels: {relevant: 1, not_relevant: 0},
+              when: {has: [recorded]}}
+"""
+    lab.file.write_text(TEXT.partition("scorers")[0] + scorers, encoding="utf-8")
+    spans = [each for number in range(1, 5) for each in (root(number, number), reply(number, number))]
+    spans[1]["events"] = [event("gen_ai.evaluation.result", {"gen_ai.evaluation.name": "Relevance"})]
+    spans[1]["events"][0]["attributes"] += key_values({"gen_ai.evaluation.score.value": 0.25})
+    spans[5]["attributes"] += key_values({"gen_ai.response.id": "resp-2"})
+    logs = (evaluated(2, 9, 0.75, "relevant"), evaluated(3, 9, 1.0, "not_relevant", response="resp-2"))
+    export(lab, json.dumps(document(*spans, logs=(*logs, evaluated(3, 9, 1.0, response="resp-9")))))
+    taken = lab.take()
+    assert taken.n_scored == 4
+    assert any("an evaluation of a response that is not in the file" in each.what for each in taken.notes)
+    (found,) = lab.observed()
+    values = {name: sorted(column[~np.isnan(column)].tolist()) for name, column in found.metrics.items()}
+    assert (values["relevance"], values["relevance.passed"]) == ([0.25, 0.75, 1.0], [0.0, 1.0, 1.0])
+    assert (values["label"], values["label.scored"]) == ([0.0, 1.0], [0.0, 1.0, 1.0])
+    export(lab, json.dumps({"resourceLogs": document(logs=(evaluated(4, 99, 1.0),))["resourceLogs"]}), name="b.jsonl")
+    late = lab.take()
+    assert (late.n_read, [note.what for note in late.notes if "logs of a span" in note.what] != []) == (0, True)
+    assert b"private words" not in b"".join(file.read_bytes() for file in lab.folder.rglob("*") if file.is_file())
 
 
 def test_a_trace_waits_for_its_root_and_counts_once(lab: MonitorLab) -> None:
