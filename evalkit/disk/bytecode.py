@@ -19,6 +19,7 @@ from importlib.machinery import (
     SourceFileLoader,
     SourcelessFileLoader,
 )
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import NoReturn
 
@@ -61,7 +62,8 @@ def remove_bytecode(sources: Iterable[Path]) -> None:
     """Delete the bytecode of a project's Python sources, for every interpreter, before a program imports them."""
     for source in sources:
         if source.suffix == ".py" and not source.is_relative_to(_OURS):
-            for cached in source.parent.glob(f"__pycache__/{escape(source.stem)}.*.pyc"):
+            folder = Path(cache_from_source(str(source))).parent  # where PYTHONPYCACHEPREFIX puts it
+            for cached in folder.glob(f"{escape(source.stem)}.*.pyc"):
                 with suppress(OSError):
                     cached.unlink()
 

@@ -103,6 +103,15 @@ def read_file(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
     return data
 
 
+Stamp = tuple[int, int, int, int]
+"""Size, times of the last write and of the last change in nanoseconds, and inode."""
+
+
+def stamp_of(found: os.stat_result) -> Stamp:
+    """Return what differs once a file was written anew, even if its size and the time of the write were kept."""
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
 def sha256_of(path: Path) -> str:
     """Compute the SHA-256 (hex) of a regular file's bytes, in pieces.
 

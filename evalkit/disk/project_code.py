@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from evalkit.disk.bytecode import import_from_source
+from evalkit.disk.files import Stamp, stamp_of
 from evalkit.disk.sources import imported_files
 from evalkit.errors import InputError, Problem
 from evalkit.text.values import one_line
@@ -81,8 +82,8 @@ class _Loaded:
 
     others: frozenset[str]
     """Names of its modules that were loaded before evalkit imported anything, and that no run has used since."""
-    states: dict[str, tuple[int, int] | None] = field(default_factory=dict)
-    """File of a module -> time and size of the file when evalkit first saw the module loaded."""
+    states: dict[str, Stamp | None] = field(default_factory=dict)
+    """File of a module -> its stamp when evalkit first saw the module loaded."""
 
 
 _LOADED: dict[Path, _Loaded] = {}
@@ -131,12 +132,11 @@ def _own_modules(project: Path) -> list[tuple[str, str]]:
     ]
 
 
-def _state(file: str) -> tuple[int, int] | None:
+def _state(file: str) -> Stamp | None:
     try:
-        found = os.stat(file)
+        return stamp_of(os.stat(file))
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size
 
 
 def _import(name: str, project: Path, place: str) -> ModuleType:

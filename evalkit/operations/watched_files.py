@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from evalkit.disk.files import Stamp, stamp_of
 from evalkit.disk.project_code import module_file
 from evalkit.disk.sources import imported_files, texts_in
 from evalkit.runner.conversations import environment_files
@@ -18,8 +19,8 @@ from evalkit.systems.base import Shared
 from evalkit.systems.command import CommandSystem
 from evalkit.systems.python import PythonSystem
 
-State = tuple[int, int, int] | None
-"""Time of the last change, size and number of a file; `None` if there is none."""
+State = Stamp | None
+"""Stamp of a file; `None` if there is none."""
 _NAME_CHARS = 300
 
 
@@ -51,10 +52,9 @@ class WatchedFiles:
 def state_of(path: Path) -> State:
     """Return the state of a file or folder."""
     try:
-        found = path.stat()
+        return stamp_of(path.stat())
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def watched_files(suite_file: Path, env: Mapping[str, str]) -> WatchedFiles:

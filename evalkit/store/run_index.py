@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from evalkit.disk.files import stamp_of
+
 VERSION = 1
 _TABLE = "CREATE TABLE IF NOT EXISTS runs (folder TEXT PRIMARY KEY, stamp TEXT NOT NULL, record TEXT NOT NULL)"
 _BUSY_S = 2.0
@@ -61,8 +63,7 @@ class RunIndex:
         known: list[object] = [VERSION]
         for file in files:
             try:
-                found = file.stat()
-                known.append([file.name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino])
+                known.append([file.name, *stamp_of(file.stat())])
             except OSError:
                 known.append(file.name)
         return json.dumps(known)

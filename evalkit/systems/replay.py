@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evalkit.disk.files import Unfit, open_file
+from evalkit.disk.files import Stamp, Unfit, open_file, stamp_of
 from evalkit.errors import InputError, Problem, noting, what_and_fix
 from evalkit.formats.fields import parse_json
 from evalkit.formats.line import ROW_FORMAT, body_of, is_sealed
@@ -226,13 +226,12 @@ def _is_read(field: str, answer: object, stored: bool = False) -> bool:
 
 def _index(path: Path, field: str) -> tuple[Mapping[_Key, _Span], list[Problem]]:
     """Return the offset of each answer in the file, so that memory holds ids and not answers."""
-    facts = path.stat()
-    index, problems = _indexed(path, field, (facts.st_size, facts.st_mtime_ns))
+    index, problems = _indexed(path, field, stamp_of(path.stat()))
     return index, [*problems]
 
 
 @functools.lru_cache(maxsize=2)
-def _indexed(path: Path, field: str, _state: tuple[int, int]) -> tuple[Mapping[_Key, _Span], tuple[Problem, ...]]:
+def _indexed(path: Path, field: str, _stamp: Stamp) -> tuple[Mapping[_Key, _Span], tuple[Problem, ...]]:
     """Return the cached index of an unchanged file."""
     index: dict[_Key, _Span] = {}
     lines: dict[_Key, int] = {}

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from evalkit.disk.files import Stamp, stamp_of
 from evalkit.errors import InputError, Problem
 from evalkit.formats.fields import parse_json
 from evalkit.golden.encoding import OtherKind, Undecodable, open_text
@@ -64,15 +65,12 @@ def traced_index(path: Path) -> tuple[Mapping[_Key, Mapping[str, Any] | Failure]
     of the trace.
     Several answers of one case are its repeats, in the order of their time.
     """
-    facts = path.stat()
-    index, problems = _indexed(path, (facts.st_size, facts.st_mtime_ns))
+    index, problems = _indexed(path, stamp_of(path.stat()))
     return index, [*problems]
 
 
 @functools.lru_cache(maxsize=2)
-def _indexed(
-    path: Path, _state: tuple[int, int]
-) -> tuple[Mapping[_Key, Mapping[str, Any] | Failure], tuple[Problem, ...]]:
+def _indexed(path: Path, _stamp: Stamp) -> tuple[Mapping[_Key, Mapping[str, Any] | Failure], tuple[Problem, ...]]:
     """Return the cached answers of an unchanged file."""
     try:
         source = _opened(path)

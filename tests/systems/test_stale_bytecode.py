@@ -6,11 +6,12 @@ import importlib
 import os
 import py_compile
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from evalkit.systems import CommandSystem, PythonSystem, Shared
+from evalkit.systems import CommandSystem, PythonSystem, ReplaySystem, Shared
 
 OLD = 'WORD = "old"\n\n\ndef answer(input):\n    return WORD\n'
 TIME = 1_700_000_000
@@ -90,3 +91,40 @@ def test_installed_packages_keep_their_bytecode(shared, ask, case):
     (shared.project / "uses_installed.py").write_text(bot, encoding="utf-8")
     (output,) = ask(PythonSystem(python="uses_installed:answer"), shared, case())
     assert output.text == "old"
+
+
+def test_an_edit_under_the_same_size_and_time_is_noticed_between_two_runs(shared, ask, case):
+    """In a notebook: the module is loaded already, and its file is written anew with its time set back."""
+    file = shared.project / "twice_asked.py"
+    file.write_text(OLD, encoding="utf-8")
+    os.utime(file, (TIME, TIME))
+    (first,) = ask(PythonSystem(python="twice_asked:answer"), shared, case())
+    file.write_text(OLD.replace("old", "new"), encoding="utf-8")
+    os.utime(file, (TIME, TIME))
+    (second,) = ask(PythonSystem(python="twice_asked:answer"), shared, case())
+    assert (first.text, second.text) == ("old", "new")
+
+
+def test_stored_answers_written_anew_under_the_same_size_and_time_are_read_again(shared, ask, case):
+    """The index of the answers belongs to the file's content."""
+    file = shared.root / "answers.jsonl"
+    texts = []
+    for word in ("old", "new"):
+        file.write_text(f'{{"id": "c1", "output": "{word}"}}\n', encoding="utf-8")
+        os.utime(file, (TIME, TIME))
+        system = ReplaySystem(replay="answers.jsonl")
+        assert system.problems(shared) == []
+        (output,) = ask(system, shared, case())
+        texts.append(output.text)
+    assert texts == ["old", "new"]
+
+
+def test_bytecode_in_a_folder_of_its_own_is_removed_too(shared, ask, case, monkeypatch):
+    """As with PYTHONPYCACHEPREFIX, which a program of the system inherits."""
+    monkeypatch.setattr(sys, "pycache_prefix", str(shared.project / "compiled"))
+    edited(shared.project / "helper.py")
+    (shared.project / "bot.py").write_text("import helper\nprint(helper.WORD)\n", encoding="utf-8")
+    prefixed = replace(shared, env={**shared.env, "PYTHONPYCACHEPREFIX": sys.pycache_prefix})
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", sys.pycache_prefix)
+    (output,) = ask(CommandSystem(command=(sys.executable, "bot.py")), prefixed, case())
+    assert output.text == "new"
