@@ -31,6 +31,13 @@ class Progress(enum.StrEnum):
     NONE = "none"
 
 
+class EngineChoice(enum.StrEnum):
+    """What runs the cases."""
+
+    DASK = "dask"
+    NONE = "none"
+
+
 def run(  # noqa: PLR0913 - typer reads the flags from the signature
     suite: SuiteFile = None,
     out: Annotated[
@@ -135,6 +142,27 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         int | None,
         typer.Option(min=1, metavar="N", help="Start no new case after N failed ones.", rich_help_panel=_CALLS),
     ] = None,
+    engine: Annotated[
+        EngineChoice | None,
+        typer.Option(help="Run the cases in several processes; `none` if the suite says so.", rich_help_panel=_CALLS),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Processes of the engine.", rich_help_panel=_CALLS)
+    ] = None,
+    shard_size: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Cases that a worker is given at once.", rich_help_panel=_CALLS),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Use the workers of a Dask scheduler, tls://HOST:8786.", rich_help_panel=_CALLS
+        ),
+    ] = None,
+    insecure_scheduler: Annotated[
+        bool,
+        typer.Option("--insecure-scheduler", help="Allow a scheduler without TLS, tcp://.", rich_help_panel=_CALLS),
+    ] = False,
     seed: Annotated[
         int | None, typer.Option(metavar="N", help="Seed of every random draw.", rich_help_panel=_CALLS)
     ] = None,
@@ -195,7 +223,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     from evalkit.cli.child_process import must_decide
     from evalkit.cli.output import CommandOutput, Files
     from evalkit.cli.signals import run_each_stoppable
-    from evalkit.operations.run import Request, Result, shard_of
+    from evalkit.operations.run import EngineFlags, Request, Result, shard_of
     from evalkit.runner.plan import Selection
 
     given = {
@@ -224,6 +252,13 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         overrides={key: value for key, value in given.items() if value is not None},
         baseline=baseline,
         fail_fast=fail_fast,
+        engine=EngineFlags(
+            engine=None if engine is None else engine.value,
+            workers=workers,
+            shard_size=shard_size,
+            scheduler=scheduler,
+            insecure=insecure_scheduler,
+        ),
         replies=_replies(cache=cache, refresh=refresh_cache),
         written=tuple(files.named()),
         command=shlex.join([*_environment(), "evalkit", *sys.argv[1:]]),
@@ -239,6 +274,11 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
             "--summary": summary,
             "--junit": junit,
             "--json": json,
+            "--engine": engine,
+            "--workers": workers,
+            "--shard-size": shard_size,
+            "--scheduler": scheduler,
+            "--insecure-scheduler": insecure_scheduler,
         }
         return _watch(request, [flag for flag, value in asked_too.items() if value], progress, quiet=quiet)
     output = CommandOutput(json=json, verbose=verbose, quiet=quiet, no_color=no_color)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from evalkit.text.numbers import plural
@@ -71,3 +72,29 @@ class Budget:
         """
         if self.reached:
             raise BudgetReached(self.reason)
+
+
+@dataclass
+class LeasedBudget(Budget):
+    """A worker's part of a budget, which it asks for piece by piece while others do the same."""
+
+    lease: Callable[[float], float] = lambda overdrawn: 0.0
+    """Returns how many more US dollars may be spent; the argument is what was spent beyond the earlier leases."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether this part is spent, and no more is left of the whole."""
+        if self.spent_usd >= self.limit_usd:
+            self.limit_usd += self.lease(self.spent_usd - self.limit_usd)
+        return self.spent_usd >= self.limit_usd
+
+    @property
+    def reason(self) -> str:
+        """Why the run stopped, and how to continue."""
+        return "budget reached; raise --budget and continue with --resume"
+
+    def unused(self) -> float:
+        """Give up what is left of the leases, and return it."""
+        left = max(0.0, self.limit_usd - self.spent_usd)
+        self.limit_usd -= left
+        return left

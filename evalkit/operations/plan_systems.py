@@ -17,7 +17,7 @@ from evalkit.errors import InputError, Problem
 from evalkit.formats.build import choices
 from evalkit.formats.systems_run import SystemEntry, SystemsRun
 from evalkit.gate.policy import Best
-from evalkit.operations.run import Planned, Request, refuse_places, with_overrides
+from evalkit.operations.run import Planned, Request, refuse_places
 from evalkit.runner.draw import chosen_cases
 from evalkit.runner.inputs import other_problems, refuse_unfit, warnings_of
 from evalkit.runner.manifest import manifest_of
@@ -29,6 +29,7 @@ from evalkit.runner.terms import terms_of_run
 from evalkit.store.folder import MANIFEST, refuse_folder
 from evalkit.store.running import refuse_if_running
 from evalkit.store.systems_folder import SystemsFolder, folders_of
+from evalkit.suite.overrides import with_overrides
 
 if TYPE_CHECKING:
     from evalkit.gate.assess import Terms

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,12 +39,14 @@ from evalkit.runner.plan import Selection
 from evalkit.runner.prepare import prepare
 from evalkit.runner.resume import Resume, checked_golden, enter
 from evalkit.runner.session import Session, Watcher
+from evalkit.runner.shard_calls import EngineFlags, ShardedCalls, sharded_calls, take_written
 from evalkit.runner.systems import compared_folders, terms_of_stored_system, without_reference
 from evalkit.runner.terms import terms_of_run, terms_of_stored
 from evalkit.store.folder import RunFolder, new_run_folder
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running, refuse_if_running
 from evalkit.store.stored_run import failed_ids, load_run, suite_file_of
+from evalkit.suite.overrides import with_overrides
 from evalkit.suite.systems import alone
 from evalkit.text.numbers import plural
 
@@ -53,7 +56,17 @@ if TYPE_CHECKING:
     from evalkit.trust.labels import Label
 
 
-__all__ = ["Replies", "Request", "Result", "decide_again", "failed_ids", "plan_run", "refuse_places", "run_suite"]
+__all__ = [
+    "EngineFlags",
+    "Replies",
+    "Request",
+    "Result",
+    "decide_again",
+    "failed_ids",
+    "plan_run",
+    "refuse_places",
+    "run_suite",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +87,8 @@ class Request:
     """A stored run whose answers are graded again; the system is not called."""
     fail_fast: int | None = None
     """Number of failed cases after which no new one starts."""
+    engine: EngineFlags | None = None
+    """The flags that choose an engine; `None` if the cases are run in this process, whatever the suite says."""
     asks_former: bool = True
     """Whether removed or edited cases of the base are run too."""
     replies: Replies = "taken"
@@ -98,6 +113,8 @@ class Planned:
     manifest: Manifest
     out: Path
     """The folder of the run; it may not exist yet."""
+    sharded: ShardedCalls | None = None
+    """How the cases are run in other processes; `None` if they are run in this one."""
 
 
 @dataclass(frozen=True)
@@ -147,9 +164,12 @@ async def run_suite(
             suite = prepared.suite
             folder = RunFolder(new_run_folder(planned.out, resume=request.resume).path.absolute())
             running = holding.enter_context(Running(folder.path, request.process))
+            take_written(folder, running)
             resume = Resume(prepared, chosen, watcher, stop, request.resume, request.retry_errors)
             place = enter(folder, planned.manifest, running, resume)
             session = Session(prepared, watcher, stop, place, chosen, request.fail_fast)
+            if planned.sharded is not None:
+                session.on_engine = partial(planned.sharded.ask, session)
             if (deadline_s := suite.options.deadline_s) is not None:
                 reason = f"deadline of {deadline_s:g} s reached; continue with --resume"
                 asyncio.get_running_loop().call_later(deadline_s, stop.at_once, reason)
@@ -204,6 +224,9 @@ async def plan_run(
     suite = with_overrides(suite or load_suite(request.suite), request.overrides)
     if request.answers is not None:
         suite = suite_of_run(suite, request.answers.manifest())
+    sharded = None
+    if request.engine is not None:
+        sharded = sharded_calls(request.engine, suite, request.overrides, request.replies, request.fail_fast)
     refuse_several(suite)
     suite = suite if request.answers is None else answered_by(suite, request.answers)
     make_room(suite)
@@ -222,7 +245,8 @@ async def plan_run(
     )
     answers = None if request.answers is None else answers_of(request.answers)
     manifest = dataclasses.replace(manifest, baseline=request.baseline, answers=answers)
-    return Planned(prepared, terms, chosen, manifest, request.out or suite.root / "reports" / manifest.run_id)
+    out = request.out or suite.root / "reports" / manifest.run_id
+    return Planned(prepared, terms, chosen, manifest, out, sharded)
 
 
 def decide_again(
@@ -274,27 +298,6 @@ def decide_again(
         earlier += of_compared(other, suite.root)
     written = write_decision(folder, stored.manifest, summary, decision, earlier, suite.root)
     return _result(folder, stored.manifest, summary, written, terms)
-
-
-def with_overrides(suite: Suite, overrides: Mapping[str, float]) -> Suite:
-    """Return the suite with options overridden by flags.
-
-    Raises:
-        InputError: an option does not accept the value.
-    """
-    given = dict(overrides)
-    timeout_s = given.pop("timeout_s", None)
-    try:
-        suite = suite if timeout_s is None else suite.with_timeout(timeout_s)
-        options = dataclasses.replace(suite.options, **given)  # type: ignore[arg-type]
-        if "concurrency" in given:
-            systems = (dataclasses.replace(each, concurrency=None) for each in suite.systems)
-            suite = dataclasses.replace(suite, systems=tuple(systems))
-        policy = dataclasses.replace(suite.policy, repeats=options.repeat)
-        return dataclasses.replace(suite, options=options, policy=policy)
-    except ValueError as error:
-        key, _, rest = str(error).partition(": ")
-        raise InputError(Problem(f"--{key}", *what_and_fix(rest))) from None
 
 
 def shard_of(text: str) -> Shard:

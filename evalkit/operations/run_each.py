@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from evalkit.operations.run import Request, Result, run_suite
 from evalkit.runner.engine import Stop
 from evalkit.runner.session import Watcher
+from evalkit.runner.shard_calls import sharded_calls
 from evalkit.suite.parse import load_suite
 
 if TYPE_CHECKING:
@@ -24,5 +25,7 @@ async def run_each(request: Request, watcher: Watcher, stop: Stop, env: Mapping[
     if suite.systems and request.answers is None:
         from evalkit.operations.run_systems import run_systems
 
+        if request.engine is not None:
+            sharded_calls(request.engine, suite, request.overrides, request.replies, request.fail_fast)
         return await run_systems(suite, request, watcher, stop, env)
     return await run_suite(request, watcher, stop, env, suite)

@@ -78,6 +78,11 @@ class Stop:
             part.at_once(reason)
         self._cut.set()
 
+    @property
+    def cuts(self) -> bool:
+        """Whether the calls in flight are cancelled."""
+        return self._cut.is_set()
+
     async def bound(self, work: Coroutine[Any, Any, None]) -> None:
         """Wait for `work`, and cancel it if the calls in flight are cancelled."""
         task, cut = asyncio.ensure_future(work), asyncio.ensure_future(self._cut.wait())

@@ -89,7 +89,11 @@ class Prepared:
         Args:
             former: removed or edited cases, which are run in their old form.
         """
-        if self.golden.checks or not any(has_field(case, METRIC) for case in former or ()):
+        return self.with_case_checks() if any(has_field(case, METRIC) for case in former or ()) else self
+
+    def with_case_checks(self) -> Prepared:
+        """Return the suite with a grader for checks of cases."""
+        if self.golden.checks:
             return self
         return replace(self, graders=(*self.graders, checks_grader(len(self.suite.scorers))))
 
@@ -126,6 +130,7 @@ async def prepare(
     *,
     replies: Replies = "none",
     checked: GoldenFacts | None = None,
+    budget: Budget | None = None,
 ) -> Prepared:
     """Check and bind everything; sessions are entered on `stack`.
 
@@ -135,6 +140,7 @@ async def prepare(
         stack: stack of everything to close.
         replies: how to use judge replies of earlier runs.
         checked: the golden set of an earlier run of the same suite; if unchanged, it is not checked again.
+        budget: counts the cost instead of a budget of its own.
 
     Raises:
         InputError: reports the problems of the golden set, the system, the scorers and the gate together.
@@ -150,8 +156,8 @@ async def prepare(
     unsound_environment = environment_problems(suite, shared)
     problems += unsound_environment
     suite = _with_versions(suite, env, problems)
-    limit_usd = suite.options.budget_usd
-    budget = None if limit_usd is None else Budget(limit_usd)
+    if (limit_usd := suite.options.budget_usd) is not None and budget is None:
+        budget = Budget(limit_usd)
     problems += unpriced(suite)
     asks_models = bool(judges_of(suite)) or user_of(suite) is not None
     cache = open_cache(suite, env, stack, replies) if replies != "none" and asks_models else None

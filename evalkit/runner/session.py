@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 import importlib
 from collections import Counter
-from collections.abc import Callable, Collection, Container, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -93,6 +93,8 @@ class Session:
         self.prepared, self.watcher, self.stop, self.chosen = prepared, watcher, stop, chosen
         self.paced: Callable[[MakeRow], MakeRow] = lambda make_row: make_row
         """Keeps the planned calls at the pace of the other systems of a run."""
+        self.on_engine: Callable[[Journal], Awaitable[Collection[Key]]] | None = None
+        """Runs the planned calls in other processes, and returns the cases that ended several of them."""
         self.cases: Callable[[], Iterable[Case]] = lambda: prepared.golden.open(chosen)
         """Gives the cases in the order in which they are run."""
         self.folder, self.running, self.earlier = place.folder, place.running, place.earlier
@@ -124,7 +126,9 @@ class Session:
         warming = asyncio.create_task(asyncio.to_thread(_warm))
         started = perf_counter()
         await self._call(self.earlier.ungraded(), self._noted(self.earlier.graded_again()), journal, paid=True)
-        await self._ask_apart(journal)
+        await self._ask_apart(journal, self._died())
+        if self.on_engine is not None and self.stop.reason is None:
+            await self._ask_apart(journal, await self.on_engine(journal))
         await self._call_all(self.paced(self._maker(answer)), journal, terms)
         await self._ask_former(answer, terms.former or (), self.prepared.suite.options.repeat)
         self.wall_s = None if self.earlier.n_rows else perf_counter() - started
@@ -185,11 +189,14 @@ class Session:
 
         return noted
 
-    async def _ask_apart(self, journal: Journal) -> None:
-        """Run cases that were in flight when two processes died in a subprocess; skip those that kill it too."""
+    def _died(self) -> set[Key]:
+        """Return the cases that were in flight when two processes died."""
         died = self.running.deaths
         suspects = {key for key, count in died.items() if count >= DEATHS and key not in self.done}
-        suspects |= self.earlier.quarantined
+        return suspects | self.earlier.quarantined
+
+    async def _ask_apart(self, journal: Journal, suspects: Collection[Key]) -> None:
+        """Run cases that may have ended a process in a subprocess; skip those that kill it too."""
         if not suspects or self.answered or self.stop.reason is not None:
             return
         self.watcher.note(f"in flight when the process died, so run in another one: {len(suspects)} of the cases")
@@ -198,12 +205,8 @@ class Session:
         replies: Replies = "none" if cache is None else "taken" if cache.taken else "renewed"
         trial = Quarantine(suite.path, suite.options.concurrency, replies, self.prepared.shared.env, suite.system_name)
 
-        def take(row: Row) -> None:
-            charge(self.prepared.budget, self.stop, row, with_judges=True)
-            self._count(self._keep(row, journal))
-
         async def ask() -> None:
-            killers.update(await trial.ask(sorted(suspects), take))
+            killers.update(await trial.ask(sorted(suspects), lambda row: self._take(row, journal)))
 
         await self.stop.bound(ask())
         if self.stop.signal is not None:
@@ -306,6 +309,17 @@ class Session:
             raise Interrupted(self.folder)
         for row in held if self.stop.reason is None else ():
             self._count(self._keep(row, journal))
+
+    def take(self, row: Row, journal: Journal) -> None:
+        """Take the row of a worker, unless its case is done."""
+        if (row.case.digest, row.repeat) not in self.done:
+            self.running.begins(row.case.digest, row.repeat)
+            self._take(row, journal)
+
+    def _take(self, row: Row, journal: Journal) -> None:
+        """Take a row from another process."""
+        charge(self.prepared.budget, self.stop, row, with_judges=True)
+        self._count(self._keep(row, journal))
 
     def _keep(self, row: Row, journal: Journal) -> Row:
         """Append a row and invalidate any earlier decision."""

@@ -67,6 +67,17 @@ class Journal:
         self._size += len(line)
         self._dirty.set()
 
+    def sync(self) -> None:
+        """Wait until the rows so far are on the disk.
+
+        Raises:
+            StoreError: the disk fails.
+        """
+        try:
+            _sync(self._fd)
+        except OSError as error:
+            raise self._failed(error) from error
+
     def __enter__(self) -> Self:
         """Enter the journal's context."""
         return self

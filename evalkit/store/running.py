@@ -107,6 +107,14 @@ def noted_in(folder: Path) -> frozenset[tuple[str, int]]:
         return frozenset()
 
 
+def deaths_in(folder: Path) -> Counter[tuple[str, int]]:
+    """Read for each case how many processes died in a folder while it was in flight, without locking it."""
+    try:
+        return _deaths((folder / RUNNING).read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return Counter()
+
+
 def _locked(file: Path) -> int:
     while True:
         fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)

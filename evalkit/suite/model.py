@@ -14,6 +14,7 @@ from evalkit.aggregate.repeat_rules import check_rule
 from evalkit.gate.policy import Policy
 from evalkit.golden.source import GoldenSource, Reading
 from evalkit.results import OVERALL
+from evalkit.suite.engine import EngineSettings
 from evalkit.suite.named_system import NamedSystem, of_run
 from evalkit.systems import CALLED
 from evalkit.systems.base import SystemConfig
@@ -215,6 +216,8 @@ class SuiteOptions:
     given."""
     traffic_per_month: int | None = None
     """Calls per month, for the projected cost."""
+    engine: EngineSettings | None = None
+    """Run the cases in several processes: `{dask: {workers: 4, shard_size: 1000}}`; for `evalkit run` alone."""
 
     def __post_init__(self) -> None:
         """Reject values out of range."""

@@ -15,7 +15,8 @@ from evalkit.cli.commands import command
 
 READ = (
     "out baseline resume retry_errors limit sample case cohort failed_from shard repeat concurrency timeout deadline "
-    "budget fail_fast seed cache refresh_cache report summary junit json progress verbose quiet no_color"
+    "budget fail_fast engine workers shard_size scheduler insecure_scheduler seed cache refresh_cache report summary "
+    "junit json progress verbose quiet no_color"
 ).split()
 """What docs/environment.md says: every flag but `--dry-run`, `--watch` and `--help`."""
 

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 import evalkit
 from evalkit.cli.app import app
+from evalkit.cli.commands import command
 from evalkit.errors import InputError
 from evalkit.formats.build import Builder, key_of
 from evalkit.formats.yaml_text import parse
@@ -79,6 +80,10 @@ def test_every_suite_example_is_a_sound_suite(text: str, tmp_path: Path) -> None
         return
     if "jobs" in value:
         check_workflow(text, value, tmp_path)
+        return
+    if "services" in value:
+        words = shlex.split(value["services"]["run"]["command"])
+        assert command("run").make_context("run", words[2:]).params["scheduler"].startswith("tls://scheduler:")
         return
     if "tools" in value:
         builder = Builder(parse(text.encode(), "mocks.yaml"))

@@ -1,0 +1,1 @@
+"""Run the shards of a run in other processes."""

@@ -1,0 +1,199 @@
+"""Run shards on Dask: in local processes, or on workers that somebody started with `dask worker`.
+
+Nothing but the folder of the shards, the number of one, and the number of the attempt goes through the scheduler: cases
+and rows stay on the disk, and each worker reads its secrets from its own environment.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import astuple
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from time import monotonic, sleep  # by name: a system may patch the module
+from typing import TYPE_CHECKING, Any
+
+from evalkit.errors import EvalkitError, InputError, Problem
+from evalkit.runner.engines.base import Attempted, ShardEnd
+from evalkit.runner.engines.worker import DRAIN_S, close_run, run_shard
+from evalkit.text.values import one_line
+
+if TYPE_CHECKING:
+    from distributed import Client, Future, LocalCluster
+
+TLS = "tls://"
+CONNECT_S = 30.0
+"""Seconds in which a scheduler and its workers must be reached."""
+POLL_S = 0.02
+"""Seconds between two looks at the shards that run."""
+LEAVE_S = 2.0
+"""Seconds beyond those of the calls in flight that workers have to report that they stopped."""
+MOST_FAILURES = 3
+"""Attempts at a shard that may end with an error."""
+MOST_DEATHS = 20
+"""Workers that may die at one shard; cases that were in flight at two deaths are left out."""
+TTL = "distributed.scheduler.worker-ttl"
+_SETTINGS = {
+    "distributed.scheduler.allowed-failures": 0,  # evalkit counts attempts itself
+    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+    "distributed.worker.daemon": False,  # a system may start processes of its own
+    "distributed.nanny.pre-spawn-environ": {},  # the numbers of threads are those of a run without an engine
+}
+_TTL, _DASKS_TTL = "60s", "5 minutes"
+
+
+class DaskEngine:
+    """Runs shards in local processes, or on the workers of a scheduler."""
+
+    def __init__(self, workers: int, scheduler: str | None = None) -> None:
+        """Say where the workers are; nothing is started before the engine is opened.
+
+        Args:
+            workers: number of workers; 0 for all of the scheduler's.
+            scheduler: its address, `tls://HOST:PORT` or `tcp://HOST:PORT`; `None` for local processes.
+
+        Raises:
+            InputError: Dask is not installed.
+        """
+        if find_spec("distributed") is None:
+            fix = "install it with `pip install 'evalkit-gate[dask]'`"
+            raise InputError(Problem("--engine dask", "the package `distributed` is not installed", fix))
+        self.workers = workers
+        self._scheduler = scheduler
+        self._cluster: LocalCluster | None = None
+        self._client: Client | None = None
+
+    def open(self) -> None:
+        """Start a scheduler, which listens on this machine alone, and its workers, or connect to one.
+
+        Raises:
+            EvalkitError: they do not start, or cannot be reached.
+        """
+        try:
+            self._client = self._start() if self._scheduler is None else self._connect(self._scheduler)
+        except Exception as error:
+            what = (
+                "the workers of Dask did not start" if self._scheduler is None else f"no workers at {self._scheduler}"
+            )
+            fix = "continue with --resume, or without --engine"
+            raise EvalkitError(f"{what} ({type(error).__name__}: {one_line(error)}); {fix}") from error
+
+    def _start(self) -> Client:
+        import dask
+        from distributed import Client, LocalCluster
+
+        settings = {**_SETTINGS, **({TTL: _TTL} if dask.config.get(TTL) == _DASKS_TTL else {})}
+        with dask.config.set(settings):
+            self._cluster = LocalCluster(
+                n_workers=self.workers,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                scheduler_port=0,
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            )
+            return Client(self._cluster, set_as_default=False)
+
+    def _connect(self, scheduler: str) -> Client:
+        from distributed import Client
+        from distributed.security import Security
+
+        # The certificates are those of Dask's configuration, as for `dask worker`.
+        security = Security(require_encryption=True) if scheduler.startswith(TLS) else None
+        client = Client(scheduler, security=security, timeout=CONNECT_S, set_as_default=False)
+        try:
+            client.wait_for_workers(max(1, self.workers), timeout=CONNECT_S)
+            self.workers = self.workers or len(client.scheduler_info(n_workers=-1)["workers"])
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    def run(self, shards: Path, numbers: Sequence[int], attempted: Attempted, stopped: Callable[[], bool]) -> None:
+        """Run shards until each is sealed, or until `stopped`; see `Engine`.
+
+        Raises:
+            EvalkitError: the scheduler is lost, or too many workers died at a shard.
+        """
+        if self._client is None:
+            raise TypeError("the engine is not open")
+        waiting, free = deque(numbers), list(reversed(range(self.workers)))
+        tries, failures, deaths = Counter[int](), Counter[int](), Counter[int]()
+        running: dict[Future, tuple[int, int]] = {}
+        stopped_at: float | None = None
+        while running or (waiting and stopped_at is None):
+            if stopped() and stopped_at is None:
+                stopped_at = monotonic()
+            if stopped_at is not None and monotonic() > stopped_at + DRAIN_S + LEAVE_S:
+                return
+            while waiting and free and stopped_at is None:
+                number, slot = waiting.popleft(), free.pop()
+                tries[number] += 1
+                key = f"{shards.name}-{number}-{tries[number]}"
+                asked = (str(shards), number, tries[number], slot)
+                running[self._client.submit(_run_shard, *asked, pure=False, key=key, retries=0)] = number, slot
+            sleep(POLL_S)
+            for future in [each for each in running if each.done()]:
+                number, slot = running.pop(future)
+                free.append(slot)
+                ended = self._ended(future)
+                if ended is None:
+                    deaths[number] += 1
+                    ended = ShardEnd("failed", f"{MOST_DEATHS} workers died while they ran it")
+                failures[number] += ended.state == "failed" and not deaths[number]
+                again = failures[number] < MOST_FAILURES and deaths[number] < MOST_DEATHS
+                if ended.state == "failed" and again:
+                    waiting.append(number)
+                else:
+                    attempted(number, ended)
+
+    def _ended(self, future: Future) -> ShardEnd | None:
+        """Return how an attempt ended, `None` if its worker died.
+
+        Raises:
+            EvalkitError: the scheduler is lost.
+        """
+        from distributed import KilledWorker
+
+        if future.status in ("cancelled", "lost"):
+            raise EvalkitError("the scheduler of Dask is lost; every finished case is kept, continue with --resume")
+        try:
+            state, why, problems = future.result()
+        except KilledWorker:
+            return None
+        except Exception as error:
+            return ShardEnd("failed", f"{type(error).__name__}: {one_line(error)}")
+        return ShardEnd(state, why, tuple(Problem(*each) for each in problems))
+
+    def close(self) -> None:
+        """Close the systems that the workers hold open, then the workers."""
+        client, cluster = self._client, self._cluster
+        self._client = self._cluster = None
+        for leave in (
+            partial(client.run, close_run, on_error="ignore") if client is not None else None,
+            partial(client.close, timeout=LEAVE_S) if client is not None else None,
+            partial(cluster.close, timeout=DRAIN_S) if cluster is not None else None,
+        ):
+            if leave is not None:
+                _quietly(leave)
+
+
+def _quietly(leave: Callable[[], Any]) -> None:
+    try:
+        leave()
+    except Exception:  # the rows are taken by now; what does not close ends with this process
+        logging.getLogger(__name__).debug("did not close", exc_info=True)
+
+
+def _run_shard(shards: str, number: int, attempt: int, slot: int) -> tuple[Any, ...]:
+    """Run a shard in a worker; called by Dask. What it returns holds no class of evalkit."""
+    os.dup2(2, 1)  # standard output of `evalkit run` is for its result
+    return astuple(run_shard(Path(shards), number, attempt, slot))

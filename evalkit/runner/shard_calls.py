@@ -1,0 +1,255 @@
+"""Run the planned cases of a run in shards on an engine, and take their rows into its journal."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from evalkit.errors import EvalkitError, InputError, Problem, gathered, what_and_fix
+from evalkit.formats.line import sum_of
+from evalkit.formats.rows import encode_row, row_name
+from evalkit.golden.shards import BUCKETS, number_of
+from evalkit.runner.case_checks import METRIC
+from evalkit.runner.engines.base import Engine, ShardEnd
+from evalkit.runner.plan import Key, plan
+from evalkit.runner.session import Interrupted, Session
+from evalkit.store.chain import lines_of
+from evalkit.store.folder import RunFolder
+from evalkit.store.journal import Journal
+from evalkit.store.running import Running
+from evalkit.store.shards import SHARDS, ShardsFolder, remove_shards, written_rows
+from evalkit.suite.engine import DaskSettings
+from evalkit.text.numbers import plural
+
+if TYPE_CHECKING:
+    from evalkit.runner.chat_clients import Replies
+    from evalkit.suite.model import Suite
+    from evalkit.types import Row
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineFlags:
+    """The flags of `evalkit run` that choose an engine; `None` leaves the choice to the suite."""
+
+    engine: Literal["dask", "none"] | None = None
+    workers: int | None = None
+    shard_size: int | None = None
+    scheduler: str | None = None
+    insecure: bool = False
+    """Whether the connection to the scheduler may be unencrypted."""
+
+    @property
+    def unused(self) -> list[str]:
+        """The flags that are set and have no effect without an engine."""
+        flags = {
+            "--workers": self.workers,
+            "--shard-size": self.shard_size,
+            "--scheduler": self.scheduler,
+            "--insecure-scheduler": self.insecure or None,
+        }
+        return [flag for flag, value in flags.items() if value is not None]
+
+
+def sharded_calls(
+    flags: EngineFlags, suite: Suite, overrides: Mapping[str, float], replies: Replies, fail_fast: int | None
+) -> ShardedCalls | None:
+    """Return how the cases of a suite are run in other processes, `None` if they are run in this one.
+
+    Args:
+        flags: those that choose the engine.
+        suite: the suite, with its options overridden by flags.
+        overrides: these options.
+        replies: how to use judge replies of earlier runs.
+        fail_fast: number of failed cases after which no new one starts.
+
+    Raises:
+        InputError: reports everything that an engine cannot do.
+    """
+    asked = suite.options.engine
+    if flags.engine == "none" or (flags.engine is None and asked is None):
+        if flags.unused:
+            what, fix = "has no effect without an engine", "add --engine dask"
+            raise InputError(Problem(flag, what, fix) for flag in flags.unused)
+        return None
+    own = DaskSettings() if asked is None else asked.dask
+    try:
+        own = dataclasses.replace(
+            own, workers=flags.workers or own.workers, shard_size=flags.shard_size or own.shard_size
+        )
+    except ValueError as error:
+        key, _, rest = str(error).partition(": ")
+        raise InputError(Problem(f"--{key.replace('_', '-')}", *what_and_fix(rest))) from None
+    problems = [*_unfit(own, suite, fail_fast), *_unreachable(own, flags)]
+    with gathered(problems):
+        from evalkit.runner.engines.dask import DaskEngine
+
+        engine = DaskEngine(own.workers or 0, flags.scheduler)
+    if problems:
+        raise InputError(problems)
+    return ShardedCalls(engine, own.shard_size, overrides, replies)
+
+
+def _unfit(own: DaskSettings, suite: Suite, fail_fast: int | None) -> Iterator[Problem]:
+    """Yield what an engine cannot do."""
+    if own.workers is not None and own.workers > suite.options.concurrency:
+        what = f"{own.workers} workers share {plural(suite.options.concurrency, 'call')} in flight (`concurrency`)"
+        yield Problem("--workers", what, "use fewer workers, or raise --concurrency")
+    if fail_fast is not None:
+        what = "counts the failed cases of one process"
+        yield Problem("--fail-fast", what, "leave it out, or run without --engine")
+    if suite.systems:
+        what = "the suite names several systems, which are called in turn on one machine"
+        yield Problem("--engine", what, "leave the flag out, or use a suite with one `system:`")
+    elif suite.baseline_system is not None:
+        what = "the suite calls the baseline's system beside its own, which needs one process"
+        yield Problem("--engine", what, "leave the flag out, or `baseline_system` of the suite")
+
+
+def _unreachable(own: DaskSettings, flags: EngineFlags) -> Iterator[Problem]:
+    """Yield why there would be no workers, or a connection that others can read and use."""
+    scheduler = flags.scheduler
+    if scheduler is None:
+        if own.workers is None:
+            yield Problem("--workers", "missing: the number of processes", "add --workers 4")
+        if flags.insecure:
+            yield Problem("--insecure-scheduler", "there is no --scheduler", "leave it out: local workers need none")
+    elif not scheduler.startswith(("tls://", "tcp://")):
+        what = f"{scheduler!r} is not the address of a scheduler"
+        yield Problem("--scheduler", what, "write tls://HOST:8786")
+    elif scheduler.startswith("tcp://") and not flags.insecure:
+        what = "whoever reaches a scheduler without TLS can run any code on its workers, and read what they do"
+        yield Problem("--scheduler", what, "use tls://, or add --insecure-scheduler in a network of your own")
+
+
+@dataclass(frozen=True)
+class ShardedCalls:
+    """How the cases of a run are run in other processes."""
+
+    engine: Engine
+    shard_size: int
+    """Number of cases that a shard holds on average."""
+    overrides: Mapping[str, float]
+    """Options of the suite that flags have set."""
+    replies: Replies
+
+    async def ask(self, session: Session, journal: Journal) -> frozenset[Key]:
+        """Run the cases of a run that are not done, and return those that ended the process of several workers.
+
+        Raises:
+            InputError: a worker would make another run.
+            EvalkitError: the workers are lost, or fail; the run can be resumed.
+            Interrupted: the user stopped the run.
+        """
+        folder = ShardsFolder.new(session.folder.path)
+        suspects: set[Key] = set()
+        ended: asyncio.Queue[tuple[int, ShardEnd] | None] = asyncio.Queue()
+        loop, over = asyncio.get_running_loop(), False
+
+        def stopped() -> bool:
+            if session.stop.reason is not None or over:
+                folder.stop(at_once=over or session.stop.cuts)
+            return session.stop.reason is not None or over
+
+        def attempted(number: int, how: ShardEnd) -> None:
+            loop.call_soon_threadsafe(ended.put_nowait, (number, how))
+
+        wrong: EvalkitError | None = None
+        try:
+            await asyncio.to_thread(self.engine.open)
+            numbers = self._write(session, folder)
+            driving = asyncio.ensure_future(
+                asyncio.to_thread(self.engine.run, folder.path, numbers, attempted, stopped)
+            )
+            driving.add_done_callback(lambda _: ended.put_nowait(None))
+            while (found := await ended.get()) is not None:
+                try:
+                    suspects |= _take(session, journal, folder, *found)
+                except EvalkitError as error:
+                    wrong, over = wrong or error, True
+            await driving
+        finally:
+            over = True
+            folder.stop(at_once=True)
+            await asyncio.to_thread(self.engine.close)
+        if wrong is not None:
+            raise wrong
+        for row in written_rows(session.folder.path):
+            session.take(row, journal)
+        journal.sync()
+        remove_shards(session.folder.path)
+        if session.stop.signal is not None:
+            raise Interrupted(session.folder)
+        return frozenset(suspects)
+
+    def _write(self, session: Session, folder: ShardsFolder) -> list[int]:
+        """Write the shards, and return their numbers."""
+        suite = session.prepared.suite
+        repeats = suite.options.repeat
+        n_open = session.expected - session.done.n_below(repeats)
+        if self.engine.workers > suite.options.concurrency:
+            what = f"{self.engine.workers} workers share {plural(suite.options.concurrency, 'call')} in flight"
+            raise InputError(Problem("--engine", what, f"add --workers {suite.options.concurrency}"))
+        of = min(BUCKETS, max(1, math.ceil(n_open / repeats / self.shard_size)))
+        work = plan(session.cases(), range(repeats), chosen=session.chosen, done=session.done)
+        told = {
+            "suite": str(suite.path.absolute()),
+            "overrides": dict(self.overrides),
+            "replies": self.replies,
+            "workers": self.engine.workers,
+            "checks": any(metric.name == METRIC for metric in session.prepared.metrics),
+        }
+        numbers = folder.write(told, ((number_of(case, of), case, repeat) for case, repeat in work))
+        if (budget := session.prepared.budget) is not None:
+            folder.set_budget(max(0.0, budget.limit_usd - budget.spent_usd))
+        return numbers
+
+
+def _take(session: Session, journal: Journal, shards: ShardsFolder, number: int, ended: ShardEnd) -> frozenset[Key]:
+    """Take the rows of a sealed shard into the journal, and return the cases that were left open.
+
+    Raises:
+        EvalkitError: the attempt shows that the run cannot go on.
+    """
+    if ended.state == "refused":
+        raise InputError(ended.problems)
+    if ended.state == "failed":
+        raise EvalkitError(f"shard {number} failed: {ended.why}; continue with --resume")
+    if ended.state == "stopped":
+        if ended.why:
+            session.stop(ended.why)
+        return frozenset()
+    shard = shards.shard(number)
+    attempts, left_open = shard.sealed()
+    for attempt in attempts:
+        for row in attempt.rows():
+            session.take(row, journal)
+    journal.sync()
+    shard.remove()
+    return left_open
+
+
+def take_written(folder: RunFolder, running: Running) -> None:
+    """Take the rows that workers of an interrupted run wrote into its journal, before the run is resumed.
+
+    Raises:
+        StoreError: the disk refuses.
+    """
+    if not (folder.path / SHARDS).is_dir():
+        return
+    rows: dict[bytes, Row] = {}
+    for row in written_rows(folder.path):
+        rows.setdefault(row_name(encode_row(row)) or b"", row)
+    sums = {name: sum_of(encode_row(row)) for name, row in rows.items()}
+    for line in lines_of(folder.rows_file) if folder.rows_file.exists() else ():
+        if (name := row_name(line)) in sums and sum_of(line) == sums[name]:
+            rows.pop(name, None)
+    with Journal(folder.rows_file) as journal:
+        for row in rows.values():
+            running.begins(row.case.digest, row.repeat)
+            journal.append(row)
+    running.noted |= {(row.case.digest, row.repeat) for row in rows.values()}
+    remove_shards(folder.path)

@@ -1,0 +1,325 @@
+"""Keep the shards of a run that several processes work on: their cases, the attempts at them, and their seals.
+
+    shards/RANDOM/                 one for each process that drives the run
+        plan.json                  what every worker must know and the manifest does not say
+        budget.json                what is left of the budget
+        stop, cut                  tell the workers to stop, and to cancel the calls in flight
+        0007/cases.jsonl           the cases and repeats of a shard, as rows without a result
+        0007/a1.HOST-PID-RANDOM/   an attempt, with its journal `rows.jsonl`
+        0007/done.json             which bytes of which attempts count
+
+Each attempt has a journal of its own, so that a process that was taken for dead and goes on writing does not damage the
+rows of another. The first attempt that completes a shard seals it; whatever is written later does not count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evalkit.disk.json_files import read_json, to_json
+from evalkit.errors import StoreError
+from evalkit.formats.rows import decode_row, encode_row
+from evalkit.store.folder import ROWS
+from evalkit.store.running import deaths_in
+from evalkit.types import Case, Row
+
+try:
+    import fcntl
+except ImportError:  # no such locks on Windows: there two workers may spend the same money
+    fcntl = None  # type: ignore[assignment]
+
+SHARDS = "shards"
+PLAN = "plan.json"
+_STOP, _CUT, _CASES, _DONE = "stop", "cut", "cases.jsonl", "done.json"
+_BUDGET = "budget.json"
+_LEAST_PART = 1_000
+_SEAL_FORMAT = 1
+_FLUSHED_BYTES = 1 << 16
+_OPEN = "not run yet"
+Key = tuple[str, int]
+"""(digest of the case, repeat)."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The rows of one attempt at a shard, as far as they had been written when they were read."""
+
+    name: str
+    data: bytes
+    """Whole lines of its journal."""
+
+    @property
+    def seal(self) -> tuple[str, int, str]:
+        """Name, number of bytes and BLAKE2b of what counts."""
+        return self.name, len(self.data), hashlib.blake2b(self.data, digest_size=16).hexdigest()
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the intact rows in the order written."""
+        for line in self.data.splitlines(keepends=True):
+            if (row := decode_row(line)) is not None:
+                yield row
+
+
+@dataclass(frozen=True)
+class ShardFolder:
+    """The folder of one shard."""
+
+    path: Path
+
+    @property
+    def done(self) -> bool:
+        """Whether an attempt has sealed it."""
+        return (self.path / _DONE).exists()
+
+    def work(self) -> Iterator[tuple[Case, int]]:
+        """Yield the cases and repeats of the shard.
+
+        Raises:
+            FileNotFoundError: the shard was taken already, or its run is over.
+        """
+        for line in (self.path / _CASES).read_bytes().splitlines(keepends=True):
+            row = decode_row(line)
+            if row is None:
+                raise StoreError(f"{self.path / _CASES}: a line is damaged; continue the run with --resume")
+            yield row.case, row.repeat
+
+    def new_attempt(self, number: int) -> Path:
+        """Create the folder of an attempt; no other process has the same, even if it has the same number."""
+        host = "".join(char for char in socket.gethostname() if char.isalnum())[:20]
+        folder = self.path / f"a{number}.{host}-{os.getpid()}-{secrets.token_hex(3)}"
+        folder.mkdir()
+        return folder
+
+    def attempts(self) -> list[Attempt]:
+        """Read what the attempts have written so far, the earliest first."""
+        found = []
+        for folder in sorted(self.path.glob("a*"), key=_number):
+            with suppress(FileNotFoundError):
+                data = (folder / ROWS).read_bytes()
+                found.append(Attempt(folder.name, data[: data.rfind(b"\n") + 1]))
+        return found
+
+    def deaths(self) -> Counter[Key]:
+        """Count for each case how many attempts were not ended after it had begun."""
+        died: Counter[Key] = Counter()
+        for folder in self.path.glob("a*"):
+            died += deaths_in(folder)
+        return died
+
+    def seal(self, attempts: Iterable[Attempt], left_open: Iterable[Key]) -> None:
+        """Seal the shard with the rows of these attempts; if another process has sealed it, that seal holds.
+
+        Args:
+            attempts: their rows count; of two rows of a key, the first.
+            left_open: cases that ended the process of several attempts, and were not run in this one.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        record = {
+            "format": _SEAL_FORMAT,
+            "files": [attempt.seal for attempt in attempts],
+            "open": sorted(left_open),
+        }
+        draft, target = self.path / f".{secrets.token_hex(6)}.tmp", self.path / _DONE
+        try:
+            with draft.open("wb") as file:
+                file.write(to_json(record).encode())
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                os.link(draft, target)
+            draft.unlink()
+        except OSError as error:
+            raise StoreError.of(target, error) from error
+
+    def sealed(self) -> tuple[list[Attempt], frozenset[Key]]:
+        """Read what the seal lists: the rows that count, and the cases that were left open.
+
+        Raises:
+            StoreError: a file does not hold the bytes that were sealed.
+        """
+        record = read_json(self.path / _DONE)
+        attempts = []
+        for name, n_bytes, digest in record["files"]:
+            file = self.path / name / ROWS
+            attempt = Attempt(name, file.read_bytes()[:n_bytes])
+            if attempt.seal != (name, n_bytes, digest):
+                what = f"{file}: does not hold the {n_bytes:,} bytes that its worker sealed"
+                raise StoreError(f"{what}; check that all workers see the same disk, then continue with --resume")
+            attempts.append(attempt)
+        return attempts, frozenset((digest, repeat) for digest, repeat in record["open"])
+
+    def remove(self) -> None:
+        """Remove the folder, whose rows are in the journal of the run."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _number(folder: Path) -> tuple[int, str]:
+    number = folder.name[1:].partition(".")[0]
+    return int(number) if number.isdecimal() else 0, folder.name
+
+
+@dataclass(frozen=True)
+class ShardsFolder:
+    """The folder of the shards that one process plans and takes."""
+
+    path: Path
+
+    @staticmethod
+    def new(run: Path) -> ShardsFolder:
+        """Name one in a run folder; workers of an earlier process that still write have another."""
+        return ShardsFolder(run / SHARDS / secrets.token_hex(4))
+
+    def shard(self, number: int) -> ShardFolder:
+        """Return the folder of a shard, whose numbers start at 1."""
+        return ShardFolder(self.path / f"{number:04d}")
+
+    def plan(self) -> dict[str, Any]:
+        """Read what the workers must know.
+
+        Raises:
+            FileNotFoundError: the run is over.
+        """
+        found: dict[str, Any] = read_json(self.path / PLAN)
+        return found
+
+    def write(self, plan: dict[str, Any], work: Iterable[tuple[int, Case, int]]) -> list[int]:
+        """Write the plan and the cases of the shards, and return the numbers of those that hold any.
+
+        Args:
+            plan: what the workers must know.
+            work: number of the shard, case, and repeat.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        waiting: dict[int, bytearray] = {}
+        seen: set[int] = set()
+
+        def flush(number: int) -> None:
+            folder = self.shard(number).path
+            folder.mkdir(exist_ok=True)
+            with (folder / _CASES).open("ab") as file:
+                file.write(waiting.pop(number))
+
+        try:
+            self.path.mkdir(parents=True)
+            (self.path / PLAN).write_text(json.dumps(plan), encoding="utf-8")
+            for number, case, repeat in work:
+                lines = waiting.setdefault(number, bytearray())
+                lines += encode_row(Row(case=case, repeat=repeat, skipped=_OPEN))
+                seen.add(number)
+                if len(lines) > _FLUSHED_BYTES:
+                    flush(number)
+            for number in list(waiting):
+                flush(number)
+        except OSError as error:
+            raise StoreError.of(self.path, error) from error
+        return sorted(seen)
+
+    def set_budget(self, usd: float) -> None:
+        """Set what the workers may spend together.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        try:
+            (self.path / _BUDGET).write_text(json.dumps({"left": usd, "least": usd / _LEAST_PART}), encoding="utf-8")
+        except OSError as error:
+            raise StoreError.of(self.path / _BUDGET, error) from error
+
+    def lease(self, overdrawn: float, part: float) -> float:
+        """Take US dollars of the budget for one worker; what a worker that died has taken counts as spent.
+
+        Args:
+            overdrawn: what the worker has spent beyond its earlier leases, which is taken first.
+            part: part of the rest to take, 0 to 1; at least a thousandth of the budget is taken.
+
+        Returns:
+            How much was taken; no more than `overdrawn` if nothing is left.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        taken = 0.0
+
+        def take(left: float, least: float) -> float:
+            nonlocal taken
+            rest = max(0.0, left - overdrawn)
+            taken = min(left, overdrawn + max(rest * part, min(rest, least)))
+            return left - taken
+
+        self._change_budget(take)
+        return taken
+
+    def give_back(self, usd: float) -> None:
+        """Return what is left of a lease.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        self._change_budget(lambda left, least: left + usd)
+
+    def _change_budget(self, change: Callable[[float, float], float]) -> None:
+        """Replace what is left of the budget, while no other process does."""
+        file = self.path / _BUDGET
+        try:
+            with file.open("r+", encoding="utf-8") as held:
+                if fcntl is not None:
+                    fcntl.lockf(held, fcntl.LOCK_EX)
+                now = json.load(held)
+                text = json.dumps({**now, "left": change(now["left"], now["least"])})
+                held.seek(0)
+                held.truncate()
+                held.write(text)
+                held.flush()
+        except OSError as error:
+            raise StoreError.of(file, error) from error
+        except ValueError as error:
+            raise StoreError(f"{file}: cannot be read ({error}); continue with --resume") from error
+
+    def stop(self, *, at_once: bool) -> None:
+        """Tell the workers to stop once the calls in flight have ended, or to cancel these as well."""
+        with suppress(OSError):  # nothing was planned, or everything is taken
+            (self.path / _STOP).touch()
+            if at_once:
+                (self.path / _CUT).touch()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the workers are to stop, also because the folder is gone."""
+        return (self.path / _STOP).exists() or not (self.path / PLAN).exists()
+
+    @property
+    def cut(self) -> bool:
+        """Whether they are to cancel the calls in flight."""
+        return (self.path / _CUT).exists()
+
+
+def written_rows(run: Path) -> Iterator[Row]:
+    """Yield every row in the shards of a run: of a sealed shard what its seal lists, else those of every attempt."""
+    for path in sorted((run / SHARDS).glob("*/[0-9]*")):
+        shard = ShardFolder(path)
+        attempts = shard.attempts()
+        if shard.done:
+            with suppress(StoreError, OSError, ValueError):
+                attempts, _ = shard.sealed()
+        for attempt in attempts:
+            yield from attempt.rows()
+
+
+def remove_shards(run: Path) -> None:
+    """Remove the shards of a run, whose rows are in its journal."""
+    shutil.rmtree(run / SHARDS, ignore_errors=True)

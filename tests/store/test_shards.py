@@ -1,0 +1,135 @@
+"""The files of shards: what counts, whoever else has written there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evalkit.errors import StoreError
+from evalkit.formats.rows import encode_row
+from evalkit.store.folder import ROWS
+from evalkit.store.journal import Journal
+from evalkit.store.running import RUNNING
+from evalkit.store.shards import ShardFolder, ShardsFolder, remove_shards, written_rows
+from evalkit.types import Case, Output, Row
+
+
+def case(number: int) -> Case:
+    """A case with its number as its digest."""
+    return Case(id=f"c{number}", input="1 + 1", digest=f"{number:064x}", fields={"n": number}, cluster="k")
+
+
+def row(number: int, text: str = "2", repeat: int = 0) -> Row:
+    """A row of a case."""
+    return Row(case=case(number), repeat=repeat, output=Output(text=text))
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> ShardsFolder:
+    """Two shards, the second with repeats."""
+    made = ShardsFolder.new(tmp_path)
+    work = [(1, case(0), 0), (3, case(1), 0), (3, case(1), 1), (1, case(2), 0)]
+    assert made.write({"suite": "s"}, work) == [1, 3]
+    return made
+
+
+def attempt(shard: ShardFolder, number: int, rows: list[Row]) -> Path:
+    """Make an attempt that writes rows."""
+    folder = shard.new_attempt(number)
+    with Journal(folder / ROWS) as journal:
+        for each in rows:
+            journal.append(each)
+    return folder
+
+
+def texts(rows: list[Row]) -> list[str]:
+    """What the rows answer."""
+    return [each.output.text for each in rows if each.output is not None]
+
+
+def test_workers_read_the_cases_as_they_were_written(shards: ShardsFolder) -> None:
+    """Every field of a case, and each repeat, in the order of the golden set."""
+    assert list(shards.shard(1).work()) == [(case(0), 0), (case(2), 0)]
+    assert list(shards.shard(3).work()) == [(case(1), 0), (case(1), 1)]
+    assert shards.plan() == {"suite": "s"}
+
+
+def test_the_first_seal_holds_and_only_its_bytes_count(shards: ShardsFolder, tmp_path: Path) -> None:
+    """A process that was taken for dead writes on, and seals too: nothing of it counts."""
+    shard = shards.shard(1)
+    slow = attempt(shard, 1, [row(0, "slow")])
+    attempt(shard, 2, [row(0, "quick"), row(2, "quick")])
+    first, second = shard.attempts()
+    shard.seal([second], [])
+    with Journal(slow / ROWS) as journal:
+        journal.append(row(2, "late"))
+    shard.seal([first], [("a", 0)])
+    attempts, left_open = shard.sealed()
+    assert texts([each for found in attempts for each in found.rows()]) == ["quick", "quick"]
+    assert left_open == frozenset()
+    with next(shard.path.glob("a2*")).joinpath(ROWS).open("ab") as file:
+        file.write(encode_row(row(9, "behind the seal")))
+    assert texts(list(written_rows(tmp_path))) == ["quick", "quick"]
+    assert not list(shard.path.glob(".*.tmp"))
+
+
+def test_a_shard_that_is_not_sealed_gives_its_intact_rows(shards: ShardsFolder, tmp_path: Path) -> None:
+    """A torn line is not a row; the earliest attempt comes first, also after the ninth."""
+    shard = shards.shard(1)
+    for number in (10, 9):
+        folder = attempt(shard, number, [row(0, f"attempt {number}")])
+    with (folder / ROWS).open("ab") as file:
+        file.write(encode_row(row(2))[:-9])
+    assert texts(list(written_rows(tmp_path))) == ["attempt 9", "attempt 10"]
+    assert [len(each.data.splitlines()) for each in shard.attempts()] == [1, 1]
+    remove_shards(tmp_path)
+    assert list(written_rows(tmp_path)) == []
+
+
+def test_sealed_bytes_that_are_gone_are_an_error(shards: ShardsFolder) -> None:
+    """Another disk, or a file that was cut: never fewer rows in silence."""
+    shard = shards.shard(1)
+    folder = attempt(shard, 1, [row(0), row(2)])
+    shard.seal(shard.attempts(), [])
+    with (folder / ROWS).open("r+b") as file:
+        file.truncate(100)
+    with pytest.raises(StoreError, match=r"does not hold the [\d,]+ bytes that its worker sealed; .* --resume"):
+        shard.sealed()
+
+
+def test_deaths_are_counted_over_attempts(shards: ShardsFolder) -> None:
+    """An attempt that ended says so; one that did not suspects what it had begun."""
+    shard = shards.shard(1)
+    for number, end in ((1, ""), (2, ""), (3, "end\n")):
+        (shard.new_attempt(number) / RUNNING).write_text(f"\nbegin 7\nab 0\n{end}", encoding="utf-8")
+    assert shard.deaths() == {("ab", 0): 2}
+
+
+def test_workers_stop_with_the_run(shards: ShardsFolder, tmp_path: Path) -> None:
+    """By a file, or because the folder is gone."""
+    assert (shards.stopped, shards.cut) == (False, False)
+    shards.stop(at_once=False)
+    assert (shards.stopped, shards.cut) == (True, False)
+    shards.stop(at_once=True)
+    assert shards.cut
+    remove_shards(tmp_path)
+    assert shards.stopped
+    shards.stop(at_once=True)
+
+
+def test_leases_never_exceed_the_budget(shards: ShardsFolder) -> None:
+    """A part of what is left at a time, what was overdrawn first; what is given back can be taken again."""
+    shards.set_budget(1.0)
+    assert shards.lease(0.0, 0.25) == 0.25
+    assert shards.lease(0.15, 0.25) == pytest.approx(0.15 + 0.15)
+    shards.give_back(0.05)
+    taken = [0.5]
+    while taken[-1]:
+        taken.append(shards.lease(0.0, 0.25))
+    assert sum(taken) == pytest.approx(1.0)
+    assert min(each for each in taken if each) >= 1e-9
+    assert len(taken) < 40
+    assert shards.lease(3.0, 0.25) == 0.0
+    assert json.loads((shards.path / "budget.json").read_text(encoding="utf-8"))["left"] == 0.0
