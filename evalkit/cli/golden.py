@@ -1,4 +1,4 @@
-"""`evalkit golden`: describe a golden set, find near-duplicates in it, add cases and prove them."""
+"""`evalkit golden`: describe a golden set, find near-duplicates and leaks, add cases and prove them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +16,7 @@ _PAIR_WIDTH = 160
 """Number of characters that are shown of a case."""
 golden = typer.Typer(
     name="golden",
-    help="Describe golden sets, find near-duplicates, add cases from runs.",
+    help="Describe golden sets, find near-duplicates and leaks, add cases from runs.",
     rich_markup_mode=None,
     no_args_is_help=True,
 )
@@ -90,6 +90,33 @@ def dedup(
         _print_pairs_json(set, found)
     else:
         _print_pairs(set, found)
+
+
+@golden.command()
+def leaks(
+    suite: SuiteFile = None,
+    run: Annotated[
+        str | None, typer.Option(help="Stored run: compare the pass rate of the cases that are found with the others'.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Find cases that the system knows: in its prompts, its corpus or its training data.
+
+    The files are those under `prompts`, `corpus` and `trained_on` of the suite's `golden:`. A case is found if its
+    question occurs whole or for the most part, if 13 words in a row of question and answer do, or, in prompts, if its
+    answer does. No text of a case is printed.
+
+    Example: evalkit golden leaks suites/compliance.yaml --run latest
+
+    Exit codes: 0, 1 if a case occurs in the prompts, 2 if suite, files or run cannot be used.
+    """
+    from evalkit.cli.golden_leaks import print_leaks, print_leaks_json
+    from evalkit.operations.leaks import golden_leaks
+
+    found = golden_leaks(named_or_nearest(suite), run)
+    (print_leaks_json if json else print_leaks)(found)
+    if found.leaks.cases_in("prompts"):
+        raise typer.Exit(1)
 
 
 Because = Annotated[str, typer.Option(help="Why it is added, such as INC-42.")]

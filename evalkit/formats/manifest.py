@@ -216,6 +216,9 @@ class Manifest:
     """Why the run gets no decision; `None` for a whole run."""
     sample: SampleFacts | None = None
     notices: tuple[str, ...]
+    leaked: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Kind of source (`prompts`, `corpus`, `trained_on`) -> ids of the cases found in it, for each kind that was
+    searched; not written if none was."""
     started_at: str = ""
     """ISO 8601, as `finished_at`."""
     command: str = ""
@@ -277,7 +280,7 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
     absent = {"head", *(("finished_at", "wall_s") if not manifest.finished_at else ())}
     absent |= {"conversation_key"} if not manifest.conversation_key else set()
     absent |= {"imported"} if manifest.imported is None else set()
-    absent |= {"shards"} if not manifest.shards else set()
+    absent |= {key for key in ("shards", "leaked") if not record[key]}
     absent |= {key for key in ("accepted", "replaces") if manifest.accepted is None or record[key] == "unknown"}
     return {**{key: value for key, value in record.items() if key not in absent}, **manifest.further}
 

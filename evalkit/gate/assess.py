@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -62,6 +62,8 @@ class Terms:
     """
     case_changes: tuple[Amendment, ...] = ()
     """Amendments that only show in the base's golden set; kept with a stored run."""
+    leaked: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Kind of source -> ids of the cases found in it, for each kind that was searched."""
     notes: tuple[str, ...] = ()
     """Notes shown with the figures, such as the data on which a judge was measured."""
 
@@ -119,6 +121,7 @@ def assess(
         partial=terms.partial or _unfinished(frozen, expected, terms.policy.repeats),
         seed=terms.seed,
         contender=terms.contender,
+        leaked=terms.leaked,
         final=final,
     )
     if isinstance(decision, Decision):

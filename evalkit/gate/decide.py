@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from evalkit.aggregate.frozen import FrozenFrame
@@ -12,6 +14,7 @@ from evalkit.gate.checks import CANARY_RUNS, canaries_to_repeat, canary_checks, 
 from evalkit.gate.comparison_plan import ComparisonPlan, trial_of
 from evalkit.gate.critical_cases import RUNS
 from evalkit.gate.findings import Finding, finding
+from evalkit.gate.leakage import Leakage, leakage_checks
 from evalkit.gate.no_regression import escalated_cases, regression_finding, suspects_to_repeat
 from evalkit.gate.pairing import Baseline
 from evalkit.gate.policy import ADD_GATE, NO_GATE, Best, Canary, Failures, NoRegression, Policy, Threshold
@@ -50,6 +53,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
     partial: str | None,
     seed: int,
     contender: Contender | None = None,
+    leaked: Mapping[str, Sequence[str]] = MappingProxyType({}),
     final: bool = False,
 ) -> Decision | NeedsRepeats:
     """Judge a run by its policy; pure, so the same rows give the same decision.
@@ -62,6 +66,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
         partial: the part of the suite that was run (such as `--limit 10`), `None` for all of it.
         seed: seed of the sign flips.
         contender: the systems of the run, if there are several.
+        leaked: kind of source -> ids of the cases found in it, for each kind that was searched.
         final: nothing can be run again, so decide with the rows at hand.
 
     Returns:
@@ -77,6 +82,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
     findings = [
         *_findings(frame, summary, policy, baseline, seed, partial=partial is not None),
         *_best_findings(frame, summary, policy, contender),
+        *(finding(leakage_checks(check, leaked)) for check in policy.checks if isinstance(check, Leakage)),
         finding(coverage_checks(summary, policy.coverage, policy.critical_in(frame.cohorts))),
     ]
     checks = tuple(check for finding in findings for check in finding.checks)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -75,7 +75,9 @@ class GoldenSet:
     checks: bool = False
     """Whether a case carries checks of its own."""
     learnt: tuple[Problem, ...] = ()
-    """Warnings about cases that the system or its judge was trained on; see `overlap`."""
+    """Warnings about cases in training data or prompts."""
+    leaked: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Kind of source -> ids of the cases that occur in it, for each kind that was searched."""
     waiting: tuple[Case, ...] = ()
     """Cases with `needs_reference`, which are not among the others and never count."""
 

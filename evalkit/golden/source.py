@@ -19,7 +19,7 @@ _WITHOUT_ENCODING = (*WORKBOOKS, ".parquet", ".arrow", ".feather")
 _SEPARATED = (".csv", ".tsv")
 _NO_TEXT = {"idna", "mbcs", "oem", "punycode", "raw_unicode_escape", "undefined", "unicode_escape"}
 """Codecs that decode something other than the text of a file."""
-_PLACE = ("path", "url", "hub", "trained_on")
+_PLACE = ("path", "url", "hub", "trained_on", "prompts", "corpus")
 """Settings that locate the rows; the others say how they are read."""
 _SEPARATOR_OF_LISTS = 20
 """Maximum number of characters of a separator of list items."""
@@ -43,6 +43,10 @@ class GoldenSource:
     """Whether to make ids from the content of rows without an id."""
     trained_on: tuple[str, ...] = ()
     """Training data or prompt examples of the system or a judge: files of the same kinds as `path`."""
+    prompts: tuple[str, ...] = ()
+    """System prompts and few-shot files of the system: files, folders, or patterns such as `prompts/*.yaml`."""
+    corpus: tuple[str, ...] = ()
+    """Documents that the system retrieves from: folders, files, or patterns."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """Field -> the column that holds it: `{input: Question, cohorts.topic: Theme}`."""
     lists: str | Mapping[str, str] | None = None

@@ -94,6 +94,7 @@ def manifest_of(
         partial=terms.partial,
         sample=sample,
         notices=tuple(redact(notice, prepared.secrets) for notice in prepared.notices),
+        leaked=prepared.golden.leaked,
         started_at=now.astimezone(UTC).isoformat(timespec="seconds"),
         command=redact(command, prepared.secrets),
         versions=_versions(),

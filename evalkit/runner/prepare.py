@@ -15,7 +15,6 @@ from evalkit.disk.project_code import note_loaded
 from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.formats.manifest import GoldenFacts
 from evalkit.gate.policy import NoRegression, policy_problems
-from evalkit.golden.overlap import overlap
 from evalkit.golden.read import GoldenSet, known_golden, open_golden
 from evalkit.llm.budget import Budget
 from evalkit.runner.addresses import addresses_of
@@ -23,6 +22,7 @@ from evalkit.runner.case_checks import METRIC, checks_grader
 from evalkit.runner.chat_clients import Replies, Spending, judges_of, open_cache, open_client, unpriced, user_of
 from evalkit.runner.conversations import adds_ended, ended_grader, environment_problems
 from evalkit.runner.grading import Grader
+from evalkit.runner.leak_search import search_leaks
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems, metrics_of_unbound
 from evalkit.runner.needs import missing, need_of
 from evalkit.runner.unreachable_gates import CaseCounts, case_counts, reach_doubts, reach_problems
@@ -116,7 +116,7 @@ class Prepared:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Notes shown with the figures: of scorers, of the cache, and of cases in training data."""
+        """Notes shown with the figures: of scorers, of the cache, and of cases in training data and prompts."""
         found = [grader.scorer.notice for grader in self.graders if isinstance(grader.scorer, Noted)]
         found += [self.cache.problem] if self.cache else []
         found += [problem.what for problem in self.golden.learnt]
@@ -180,8 +180,7 @@ async def prepare(
             cohorts=suite.options.cohorts,
         )
         problems += [*missing(suite, graders, golden), *foreign_cohorts(suite, golden), *foreign_values(suite, golden)]
-        known = [(file, file.relative_to(suite.root).as_posix()) for file in suite.learnt_files]
-        golden = replace(golden, learnt=tuple(overlap(golden, known)))
+        golden = search_leaks(suite, golden)
         problems += metric_name_problems(graders)
         if not unsound_environment and services is not None and services.replays is not None:
             from evalkit.runner.expected_states import with_expected_states

@@ -68,6 +68,7 @@ def terms_of_run(
         labels=read_labels_of(suite),
         partial=partial,
         seed=suite.options.seed,
+        leaked=prepared.golden.leaked,
         notes=(*prepared.notices, *_ungated(suite, baseline)),
     )
     if (partial is not None and shard is None) or not asks:
@@ -128,6 +129,7 @@ def terms_of_stored(
         labels=read_labels_of(suite, manifest.metrics),
         partial=manifest.partial,
         seed=manifest.seed,
+        leaked=manifest.leaked,
         notes=(*manifest.notices, *_ungated(suite, baseline)),
     )
 

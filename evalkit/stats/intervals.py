@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -164,6 +165,33 @@ def newcombe_paired(
         method="newcombe",
         confidence_level=confidence_level,
     )
+
+
+def independent_difference(first: Estimate, second: Estimate) -> Estimate:
+    """Return the difference of two means of different cases, first - second, from their intervals: square-and-add.
+
+    For rates with Wilson intervals it is Newcombe's method 10 for independent samples.
+
+    Args:
+        first: with an interval.
+        second: with an interval of the same confidence level.
+
+    Returns:
+        `n` is the number of cases of both; no value if one of them has none, and no interval if one has none.
+
+    Source: Newcombe 1998, Stat Med 17:873; Zou and Donner 2008, Stat Med 27:1693.
+    """
+    level, n = first.confidence_level, first.n + second.n
+    if first.value is None or second.value is None:
+        reason = first.reason or second.reason
+        return Estimate(value=None, n=n, method="square-and-add", confidence_level=level, reason=reason)
+    value = first.value - second.value
+    blank = Estimate(value=value, n=n, method="square-and-add", confidence_level=level)
+    if first.low is None or first.high is None or second.low is None or second.high is None:
+        return replace(blank, reason=first.reason or second.reason)
+    low = value - math.hypot(first.value - first.low, second.high - second.value)
+    high = value + math.hypot(first.high - first.value, second.value - second.low)
+    return replace(blank, low=low, high=high)
 
 
 def tango(both: int, only_first: int, only_second: int, neither: int, *, confidence_level: float = 0.95) -> Estimate:

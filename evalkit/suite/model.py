@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from evalkit.aggregate.cohorts import DERIVED_VALUES, check_mix
 from evalkit.aggregate.repeat_rules import check_rule
 from evalkit.gate.policy import Policy
+from evalkit.golden.leak_sources import SearchedFiles
 from evalkit.golden.source import GoldenSource, Reading
 from evalkit.results import OVERALL
 from evalkit.suite.engine import EngineSettings
@@ -329,6 +330,8 @@ class Suite:
     calibration_files: tuple[Path, ...] = ()
     learnt_files: tuple[Path, ...] = ()
     """Training data of the system or its judge."""
+    searched: SearchedFiles = field(default_factory=dict)
+    """Prompts, corpus and training data, in which cases may have leaked."""
     lines: Mapping[str, str] = field(default_factory=dict)
     """Dotted key -> `file:line:column`, for problems found after reading."""
 

@@ -14,6 +14,7 @@ from evalkit.disk.paths import project_of
 from evalkit.errors import InputError, Problem, gathered, what_and_fix
 from evalkit.formats.build import Builder, choices, show
 from evalkit.formats.yaml_text import Document, dotted, parse
+from evalkit.gate.leakage import Leakage
 from evalkit.gate.policy import CHECKS, Best, Item, NoRegression, Policy, Threshold, policy_problems
 from evalkit.golden.read import open_golden
 from evalkit.golden.source import GoldenSource
@@ -30,6 +31,7 @@ from evalkit.suite.model import (
 from evalkit.suite.named_system import REFERENCE
 from evalkit.suite.partial import ABSENT, usable
 from evalkit.suite.scorers import Steps, named_item, options_of, read_scorers
+from evalkit.suite.searched_files import check_leakage, searched_files
 from evalkit.suite.strings import check_strings, variables_of
 from evalkit.suite.systems import check_best, check_release, check_times, read_systems, several
 from evalkit.systems import SYSTEMS
@@ -42,6 +44,8 @@ MOST_ENTRIES = 1_000
 """Maximum length of a list in a suite."""
 MOST_NEAR = 1_000
 """Maximum number of files of a folder that are searched for the intended one."""
+_ELSEWHERE = {Best: "compares the systems of a run", Leakage: "searches what a system knows"}
+"""Checks that need a run, and what they do."""
 
 
 def load_suite(path: Path, shown: str | None = None) -> Suite:
@@ -59,6 +63,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     files = _Files(builder, path.resolve().parent, root)
     golden_file = files.resolve(golden.path, ("golden",)) if golden.path else None
     learnt = [files.resolve(name, ("golden", "trained_on", i)) for i, name in enumerate(golden.trained_on)]
+    searched = searched_files(builder, golden, learnt, files.base, root)
     vendors = read_vendors(builder, options.vendors)
 
     def placed(given: Any, at: Steps) -> Any:
@@ -82,6 +87,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         check_release(builder, policy.checks, named, options.release)
         check_times(builder, policy.checks, options.order)
     check_best(builder, options.gate, systems, options)
+    check_leakage(builder, policy.checks, searched)
     labels = _label_files(builder, files, options.labels)
     records = [files.resolve(name, ("calibrations", i)) for i, name in enumerate(options.calibrations)]
     check_strings(builder)
@@ -114,6 +120,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         label_files=labels,
         calibration_files=tuple(file for file in records if file),
         learnt_files=tuple(file for file in learnt if file),
+        searched=searched,
         conversation=conversation,
         lines=lines_of_keys(builder.document),
         variables=tuple(dict.fromkeys((*variables_of(builder.document.value), *keys))),
@@ -353,8 +360,8 @@ def load_gate(path: Path, metrics: Sequence[Metric], cohorts: Collection[str]) -
     if system is not None:
         builder.problem(("gate",), "nothing is called in a comparison", "remove `system` from the baseline")
     for index, check in enumerate(checks):
-        if isinstance(check, Best):
-            what = "compares the systems of a run, and a comparison of files decides about two sides"
+        if isinstance(check, Best | Leakage):
+            what = f"{_ELSEWHERE[type(check)]}, and a comparison of files decides about two sides"
             builder.problem(("gate", index), what, "remove it")
     for index, what, fix in policy_problems(Policy(checks), metrics, cohorts) if not builder.problems else ():
         builder.problem(("gate", index) if index >= 0 else ("gate",), what, fix)

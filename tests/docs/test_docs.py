@@ -103,6 +103,9 @@ def test_every_suite_example_is_a_sound_suite(text: str, tmp_path: Path) -> None
         return
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "golden.jsonl").write_text('{"id": "a", "input": "q"}\n', encoding="utf-8")
+    for name in ("prompts/shots.yaml", "system.md", "docs/faq.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
     (tmp_path / "suite.yaml").write_text(text, encoding="utf-8")
     for record in value.get("calibrations", []):
         (tmp_path / record).touch()

@@ -15,6 +15,7 @@ from evalkit.results import Estimate
 from evalkit.stats.intervals import (
     cases_to_prove,
     cluster_robust,
+    independent_difference,
     mean_t,
     newcombe_paired,
     quantile_bounds,
@@ -359,3 +360,12 @@ def test_no_number_of_cases_proves_certainty() -> None:
     """A rate of 1 has no proof."""
     assert cases_to_prove(1.0) is None
     assert cases_to_prove(0.8, confidence_level=0.9) == 11
+
+
+def test_the_difference_of_independent_rates_is_newcombes() -> None:
+    """56/70 against 48/80: 0.20, 0.0524 to 0.3339 (Newcombe 1998, Stat Med 17:873, table II, method 10)."""
+    found = independent_difference(wilson(56, 70), wilson(48, 80))
+    assert found.value == pytest.approx(0.20)
+    assert (found.low, found.high) == (pytest.approx(0.0524, abs=5e-5), pytest.approx(0.3339, abs=5e-5))
+    assert found.n == 150
+    assert independent_difference(wilson(0, 0), wilson(1, 2)).value is None

@@ -1,0 +1,202 @@
+"""Read the texts in which cases may have leaked: prompts, few-shot files, folders of documents, training data."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+from evalkit.disk.files import Unfit
+from evalkit.errors import InputError, Problem
+from evalkit.golden.encoding import MAX_LINE_BYTES, OtherKind, Undecodable, open_text
+from evalkit.golden.header import RawTable
+from evalkit.golden.leakage import LeakedCase, LeakIndex, Leaks, SourceKind
+from evalkit.golden.read import GoldenSet, training_rows
+from evalkit.golden.source import WORKBOOKS, GoldenSource
+
+_ESCAPED = (".json", ".jsonl", ".ndjson", ".yaml", ".yml", ".py")
+_PAGES = (".html", ".htm")
+_TABLES = (".parquet", ".arrow", ".feather")
+KINDS = (".txt", ".md", ".markdown", ".rst", *_PAGES, *_ESCAPED, ".csv", ".tsv", *_TABLES, *WORKBOOKS)
+"""Files of a folder that are read; a file that is named itself is read as text if it is of another kind."""
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([nrtbf])|(.))")
+SearchedFiles = Mapping[SourceKind, Sequence[Path]]
+Fault = Callable[[str, str], Any]
+"""Called with what is wrong and the fix."""
+
+
+def files_of(pattern: str, base: Path, root: Path, fault: Fault) -> Iterator[Path]:
+    """Yield the files that a path, a folder or a pattern with `*` names, in order.
+
+    Of a folder, every file of its subfolders that is of a kind evalkit reads, but hidden ones.
+
+    Args:
+        pattern: as a suite has it.
+        base: folder that it is relative to.
+        root: root of the project, which no file may leave.
+        fault: called if it names no file, or one outside the project.
+    """
+    if "\0" in pattern or "\\" in pattern:
+        fault("a path with NUL or backslash", "write it with /")
+        return
+    whole = str(base / pattern)
+    named = sorted(glob.glob(whole, recursive=True)) if glob.has_magic(pattern) else [whole]
+    n_found = 0
+    for path in map(Path, named):
+        inner = sorted(_inside(path)) if path.is_dir() else [path] if path.is_file() else []
+        for file in inner:
+            n_found += 1
+            if file.resolve().is_relative_to(root):
+                yield file.resolve()
+            else:
+                fault(f"{pattern!r} leaves the project {root.name}/", "copy the file into the project")
+                return
+    if not n_found:
+        fault(f"no file {pattern!r} that can be searched", f"check the path; of a folder, {', '.join(KINDS)} are read")
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder that are read."""
+    for file in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+        if not hidden and file.is_file() and _kind(file) in KINDS:
+            yield file
+
+
+def find_leaks(golden: GoldenSet, files: SearchedFiles, root: Path, canary: str = "") -> Leaks:
+    """Search files for the cases of a golden set.
+
+    The set is read once, if there is a file at all; the files are streamed.
+
+    Args:
+        golden: the checked set.
+        files: kind of source -> its files.
+        root: root of the project, to which names in messages are relative.
+        canary: string of the set that no file may hold.
+
+    Raises:
+        InputError: prompts or training data that cannot be read. A file of a corpus is listed in `unread`.
+    """
+    if not any(files.values()):
+        return Leaks(found=(), n_cases=golden.n_cases, n_short=0)
+    index = LeakIndex(golden.open(), canary)
+    found, unread, problems = list[LeakedCase](), list[str](), list[Problem]()
+    for source, each in files.items():
+        for file in each:
+            shown = file.relative_to(root).as_posix()
+            try:
+                found += index.search(lines_of(file, shown), source, shown)
+            except InputError as error:
+                if source == "corpus":
+                    unread += [str(problem) for problem in error.problems]
+                else:
+                    problems += error.problems
+    if problems:
+        raise InputError(problems)
+    order = {case_id: at for at, case_id in enumerate(index.ids)}
+    found.sort(key=lambda leak: order[leak.case_id])
+    searched = {source: len(each) for source, each in files.items()}
+    return Leaks(
+        found=tuple(found), n_cases=index.n_cases, n_short=index.n_short, searched=searched, unread=tuple(unread)
+    )
+
+
+def lines_of(file: Path, shown: str) -> Iterator[tuple[int, str]]:
+    """Yield the text of a file by lines, with their numbers; of a table, by rows.
+
+    Tags of HTML are left out, with scripts and styles. Escapes in strings of JSON, YAML and Python are resolved. None
+    of these is parsed, so that a template is searched too.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    kind = _kind(file)
+    problems: list[Problem] = []
+    if kind in _TABLES:
+        from evalkit.golden.tables import read_table
+
+        rows = read_table(GoldenSource(path=file.name), file, RawTable(shown, "typed"))
+        yield from ((number, "\n".join(_strings(row))) for number, row in rows)
+    elif kind in WORKBOOKS:
+        yield from ((number, "\n".join(_strings(row))) for number, row in training_rows(file, shown, problems.append))
+    elif kind in _PAGES:
+        yield from _page(_text_lines(file, shown))
+    elif kind in _ESCAPED:
+        yield from ((number, _unescaped(line)) for number, line in _text_lines(file, shown))
+    else:
+        yield from _text_lines(file, shown)
+    if problems:
+        raise InputError(problems)
+
+
+def _text_lines(file: Path, shown: str) -> Iterator[tuple[int, str]]:
+    number = 0
+    fix = "save the file as UTF-8"
+    try:
+        with open_text(file) as opened:
+            for number, line in enumerate(iter(lambda: opened.readline(MAX_LINE_BYTES), b""), 1):
+                yield number, line.decode()
+    except UnicodeDecodeError:
+        raise InputError(Problem(f"{shown}:{number}", "not UTF-8", fix)) from None
+    except Undecodable as error:
+        raise InputError(Problem(f"{shown}:{error.line}", str(error), fix)) from None
+    except OtherKind as error:
+        raise InputError(Problem(shown, str(error), error.fix)) from None
+    except Unfit as error:
+        raise InputError(Problem(shown, str(error.strerror), "name a text file")) from None
+    except OSError as error:
+        raise InputError(Problem(shown, f"cannot be read: {error.strerror}", "check its permissions")) from None
+
+
+def _unescaped(line: str) -> str:
+    """Return a line with its escapes resolved, as far as they separate or spell words."""
+    if "\\" not in line:
+        return line
+    text = _ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] else " " if found[2] else found[3], line)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+class _Page(HTMLParser):
+    """Collects the text of a page between its tags."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self._silent = 0
+        self.found: list[tuple[int, str]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._silent += tag in ("script", "style")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._silent = max(0, self._silent - (tag in ("script", "style")))
+
+    def handle_data(self, data: str) -> None:
+        if not self._silent:
+            first = self.getpos()[0]
+            self.found += [(first + at, line) for at, line in enumerate(data.split("\n"))]
+
+
+def _page(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    page = _Page()
+    for _, line in lines:
+        page.feed(line)
+        yield from page.found
+        page.found = []
+    page.close()
+    yield from page.found
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Yield every text in a value of JSON, in order."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _strings(each)
+
+
+def _kind(file: Path) -> str:
+    return Path(file.name.removesuffix(".gz")).suffix.lower()

@@ -1,0 +1,184 @@
+"""Cases that occur in prompts, few-shot files and corpora are found, with file, line and rule."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from evalkit.errors import InputError
+from evalkit.golden.leak_sources import files_of, find_leaks
+from evalkit.golden.leakage import LeakIndex, Leaks, SourceKind
+from evalkit.golden.read import open_golden
+from evalkit.golden.source import GoldenSource
+from evalkit.types import Case
+
+LONG = "A customer asks on Friday evening whether the card that she lost in Lisbon can be blocked by phone"
+ANSWER = "Yes, the card can be blocked day and night by phone, and a new one is sent within three days."
+ROWS = [
+    {"id": "short", "input": "Who pays the fee?", "reference": "The sender."},
+    {"id": "long", "input": f"{LONG}?", "reference": ANSWER},
+    {"id": "other", "input": "When must a bank report a suspicious transaction to the authority of its country?"},
+    {"id": "word", "input": "Hello"},
+]
+CANARY = "evalkit-canary 6f0c2a4e-9b1d-4a53-8f7e-0c1d2e3f4a5b"
+
+
+def search(
+    folder: Path, name: str, text: str | bytes, source: SourceKind = "prompts", rows: list[dict[str, str]] = ROWS
+) -> Leaks:
+    """Search one file for a set."""
+    golden = folder / "cases.jsonl"
+    golden.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    file = folder / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    opened = open_golden(GoldenSource(path="cases.jsonl"), golden, "cases.jsonl")
+    return find_leaks(opened, {source: [file]}, folder, CANARY)
+
+
+def facts(leaks: Leaks) -> list[tuple[str, str, str]]:
+    """Case, rule and place."""
+    return [(leak.case_id, leak.rule, leak.place) for leak in leaks.found]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("system.txt", "You help.\n\nwho pays  THE fee", 3),
+        ("wrapped.md", "Intro\nsuch as: **who pays\nthe fee**, and more", 2),
+        ("shots.yaml", "examples:\n  - question: >-\n      Who pays\n      the fee?\n", 3),
+        ("shots.json", '[\n {"q": "First line.\\nWho pays the fee?"}\n]', 2),
+        ("shots.jsonl", '{"q": "x"}\n{"q": "Who\\u0020pays the fee?"}\n', 2),
+        ("prompt.py", 'SHOTS = [\n    "Who pays "\n    "the fee?",\n]\n', 2),
+        ("page.html", "<p>who</p>\n<script>x</script><p>Who <b>pays</b> the&nbsp;fee?</p>", 2),
+        ("page.unknown", "Who pays the fee", 1),
+        ("packed.txt.gz", gzip.compress(b"\nWho pays the fee"), 2),
+        ("utf16.txt", "\ufeffHm.\nWho pays the fee".encode("utf-16-le"), 2),
+    ],
+)
+def test_a_short_question_is_found_whole_in_every_kind_of_file(
+    tmp_path: Path, name: str, text: str | bytes, line: int
+) -> None:
+    """Letter case, punctuation, tags, escapes and line ends do not matter; the line is that of the first word."""
+    assert facts(search(tmp_path, name, text)) == [("short", "whole question", f"{name}:{line}")]
+
+
+def test_a_row_of_parquet_is_a_line(tmp_path: Path) -> None:
+    """Every column of text is read."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow
+
+    file = tmp_path / "docs.parquet"
+    table = pyarrow.table({"n": [1, 2, 3], "passage": ["x", None, f"He wrote: {LONG}."]})
+    parquet.write_table(table, file)
+    found = search(tmp_path, "docs.parquet", file.read_bytes(), "corpus")
+    assert facts(found) == [("long", "whole question", "docs.parquet:3")]
+
+
+def test_most_of_a_question_is_enough(tmp_path: Path) -> None:
+    """A question with a changed word is found with its share; half of it, or a short one with a changed word, not."""
+    changed = LONG.replace("evening", "night")
+    (leak,) = search(tmp_path, "p.txt", f"First.\nShe said: {changed}").found
+    assert (leak.case_id, leak.rule, leak.place) == ("long", "most of the question", "p.txt:2")
+    assert 0.6 <= leak.share < 0.7
+    half = " ".join(LONG.split()[:9])
+    assert not search(tmp_path, "p.txt", f"{half}. Who pays a fee? The fee is what the sender pays.").found
+
+
+def test_thirteen_words_of_question_and_answer_are_a_leak(tmp_path: Path) -> None:
+    """In a corpus only if the run begins in the question: a corpus is meant to hold answers."""
+    words = f"{LONG} {ANSWER}".split()
+    run = " ".join(words[12:26])
+    assert facts(search(tmp_path, "p.txt", run)) == [("long", "13 words in a row", "p.txt:1")]
+    assert facts(search(tmp_path, "p.txt", run, "corpus")) == [("long", "13 words in a row", "p.txt:1")]
+    assert not search(tmp_path, "p.txt", ANSWER, "corpus").found
+
+
+def test_an_answer_in_a_prompt_is_a_leak_and_beside_its_question_in_a_corpus(tmp_path: Path) -> None:
+    """A short answer counts right behind its question only."""
+    found = search(tmp_path, "p.txt", f"Rules.\n{ANSWER}").found
+    assert {(leak.rule, leak.place) for leak in found} >= {("answer in prompt", "p.txt:2")}
+    (both,) = search(tmp_path, "p.txt", f"{LONG}?\n\n{ANSWER}", "corpus").found
+    (alone,) = search(tmp_path, "p.txt", f"{LONG}?\n\nNobody knows.", "corpus").found
+    (behind,) = search(tmp_path, "p.txt", "Q: Who pays the fee?\nA: the sender", "corpus").found
+    (before,) = search(tmp_path, "p.txt", "The sender asks: who pays the fee?", "corpus").found
+    assert [each.with_answer for each in (both, alone, behind, before)] == [True, False, True, False]
+
+
+def test_a_template_of_the_set_is_no_leak(tmp_path: Path) -> None:
+    """Words that more than 20 cases share say nothing about one of them; the whole question still does."""
+    frame = "You are given a question of a customer of the bank and answer it in one word only please"
+    rows = [{"id": f"c{at}", "input": f"{frame}: {at} fee {at + 1} tax"} for at in range(30)]
+    assert not search(tmp_path, "p.txt", f"{frame}.", rows=rows).found
+    assert facts(search(tmp_path, "p.txt", f"{frame}. 7 fee 8 tax", rows=rows)) == [("c7", "whole question", "p.txt:1")]
+
+
+def test_scripts_without_spaces_are_found(tmp_path: Path) -> None:
+    """Each letter of Chinese or Thai counts as a word."""
+    rows = [{"id": "zh", "input": "谁支付转账费用？"}, {"id": "th", "input": "ใครเป็นผู้จ่ายค่าธรรมเนียม"}]
+    text = "背景\n例如：谁支付转账费用。然后\nเช่น ใครเป็นผู้จ่ายค่าธรรมเนียม ครับ"
+    found = facts(search(tmp_path, "p.txt", text, rows=rows))
+    assert found == [("zh", "whole question", "p.txt:2"), ("th", "whole question", "p.txt:3")]
+
+
+def test_the_canary_string_is_found(tmp_path: Path) -> None:
+    """Its finding names no case, and counts for none."""
+    found = search(tmp_path, "docs.md", f"x\n# {CANARY.upper()}\n", "corpus")
+    assert facts(found) == [("", "canary string", "docs.md:2")]
+    assert found.cases_in("corpus") == ()
+
+
+def test_one_word_is_not_searched_for(tmp_path: Path) -> None:
+    """Such cases are counted."""
+    found = search(tmp_path, "p.txt", "Hello")
+    assert not found.found
+    assert (found.n_short, found.n_cases) == (1, 4)
+
+
+def test_a_question_across_two_pieces_of_a_long_text_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever a piece of the text ends, the line is right and the finding is one."""
+    index = LeakIndex(open_golden_of(tmp_path))
+    monkeypatch.setattr("evalkit.golden.word_hashes._PIECE", 7)
+    for before in range(12):
+        lines = [*enumerate(["word"] * before, 1), (before + 1, "so: Who pays"), (before + 2, "the fee?")]
+        lines += [(before + 3 + at, "more of it") for at in range(9)]
+        assert [leak.place for leak in index.search(lines, "corpus", "d.md")] == [f"d.md:{before + 1}"]
+
+
+def open_golden_of(folder: Path) -> list[Case]:
+    """The cases of the set."""
+    file = folder / "cases.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in ROWS), encoding="utf-8")
+    return list(open_golden(GoldenSource(path="cases.jsonl"), file, "cases.jsonl").open())
+
+
+def test_files_are_named_by_path_folder_or_pattern(tmp_path: Path) -> None:
+    """Of a folder, hidden files and other kinds are left out; what names nothing or leaves the project is a problem."""
+    root = tmp_path / "project"
+    for name in ("docs/a.md", "docs/deep/b.html", "docs/.git/c.md", "docs/d.pdf", "p1.txt", "p2.txt"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("x", encoding="utf-8")
+    (tmp_path / "out.md").write_text("x", encoding="utf-8")
+    problems: list[str] = []
+
+    def named(pattern: str) -> list[str]:
+        found = files_of(pattern, root, root, lambda what, fix: problems.append(what))
+        return [file.relative_to(root).as_posix() for file in found]
+
+    assert named("docs") == ["docs/a.md", "docs/deep/b.html"]
+    assert named("p*.txt") == ["p1.txt", "p2.txt"]
+    assert named("docs/d.pdf") == ["docs/d.pdf"]
+    assert not problems
+    assert (named("none*"), named("../out.md")) == ([], [])
+    assert problems == ["no file 'none*' that can be searched", "'../out.md' leaves the project project/"]
+
+
+def test_a_file_that_cannot_be_read_is_a_problem_or_listed(tmp_path: Path) -> None:
+    """A prompt must be read; a corpus is searched on."""
+    with pytest.raises(InputError, match=r"p\.txt:2: not UTF-8"):
+        search(tmp_path, "p.txt", b"Hm.\n\xff\xfe\xfa")
+    found = search(tmp_path, "p.txt", b"Hm.\n\xff\xfe\xfa", "corpus")
+    assert found.unread == ("p.txt:2: not UTF-8; save the file as UTF-8",)

@@ -1,0 +1,128 @@
+"""`evalkit golden leaks` and the gate's `leakage`: which cases a system knows, and what their scores hide."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from evalkit import run
+from evalkit.cli.golden import golden
+from evalkit.gate.leakage import Leakage, leakage_checks
+
+PROMPT = "Answer in short.\nExample: Which fee is due for case 3 of the list?\n"
+
+
+@pytest.fixture
+def suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A suite whose system answers half of the cases, and case 3 right."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    rows = [
+        {"id": f"c{at}", "input": f"Which fee is due for case {at} of the list?", "reference": f"secretword {at}",
+         "output": f"secretword {at}" if at % 2 else "no"}
+        for at in range(10)
+    ]  # fmt: skip
+    (tmp_path / "cases.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (tmp_path / "prompt.txt").write_text(PROMPT, encoding="utf-8")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/a.md").write_text("# Fees\n\nWhich fee is due for case 4 of the list? secretword 4\n")
+    return write(tmp_path, "{path: cases.jsonl, prompts: [prompt.txt], corpus: [docs]}")
+
+
+def write(folder: Path, source: str, gate: str = "[pass_rate: {min: 0.1}]") -> Path:
+    """Write the suite."""
+    file = folder / "suite.yaml"
+    text = f"name: fees\ngolden: {source}\nsystem: {{replay: golden}}\nscorers: [exact]\ngate: {gate}\n"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def leaks(*arguments: str) -> Result:
+    """Run the command."""
+    return CliRunner().invoke(golden, ["leaks", *arguments])
+
+
+def test_a_leak_is_shown_with_file_and_line_and_without_text(suite: Path) -> None:
+    """Exit code 1 for a case in the prompts; nothing of question or answer is printed."""
+    ran = leaks("suite.yaml")
+    assert ran.exit_code == 1
+    assert ran.stdout.splitlines() == [
+        "prompts prompt.txt:2: whole question c3 (cases.jsonl:4)",
+        "corpus docs/a.md:3: whole question c4 (cases.jsonl:5), with its answer",
+        "1 of 10 cases in 1 file of prompts",
+        "1 of 10 cases in 1 file of corpus",
+    ]
+    shown = leaks("suite.yaml", "--json")
+    record = json.loads(shown.stdout)
+    assert record["flagged"] == {"prompts": ["c3"], "corpus": ["c4"]}
+    assert record["leaks"][0]["place"] == "prompt.txt:2"
+    assert not any(word in ran.output + shown.output for word in ("secretword", "due for case"))
+
+
+def test_a_leak_into_a_corpus_alone_is_no_failure(suite: Path) -> None:
+    """Exit code 0."""
+    write(suite.parent, "{path: cases.jsonl, corpus: [docs]}")
+    assert leaks("suite.yaml").exit_code == 0
+
+
+def test_the_effect_on_the_pass_rate_is_shown(suite: Path) -> None:
+    """One flagged case passes, one fails; of the other eight, half pass."""
+    run("suite.yaml", out="run", reports=False)
+    record = json.loads(leaks("suite.yaml", "--run", "run", "--json").stdout)["effect"]
+    assert (record["flagged"]["value"], record["flagged"]["n"]) == (0.5, 2)
+    assert (record["clean"]["value"], record["clean"]["n"]) == (0.5, 8)
+    assert record["difference"]["low"] < 0 < record["difference"]["high"]
+    assert "pass rate of the others    50% [22, 78]" in leaks("suite.yaml", "--run", "run").stdout
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a run."""
+    return dict(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
+
+
+def test_the_gate_blocks_a_run_whose_prompt_holds_a_case(suite: Path) -> None:
+    """The corpus is searched where the gate asks for it; a stored run is decided by what was found then."""
+    folder = suite.parent
+    source = "{path: cases.jsonl, prompts: [prompt.txt], corpus: [docs]}"
+    write(folder, source, "[pass_rate: {min: 0.1}, leakage: {max: 0, of: prompts}]")
+    decision = run("suite.yaml", out="one", reports=False).decision
+    assert decision is not None
+    assert decision.outcome == "blocked"
+    assert "1 case in prompts, need <= 0 cases in prompts: c3" in " ".join(decision.reasons)
+    assert manifest(folder / "one")["leaked"] == {"prompts": ["c3"]}
+    write(folder, source, "[pass_rate: {min: 0.1}, leakage: {max: 1, of: corpus}]")
+    run("suite.yaml", out="two", reports=False)
+    assert manifest(folder / "two")["leaked"] == {"prompts": ["c3"], "corpus": ["c4"]}
+    write(folder, "cases.jsonl")
+    run("suite.yaml", out="three", reports=False)
+    assert "leaked" not in manifest(folder / "three")
+
+
+def test_what_was_not_searched_gives_no_decision() -> None:
+    """Unknown is not zero."""
+    (check,) = leakage_checks(Leakage(of="corpus"), {"prompts": ["c1"]})
+    assert check.outcome == "no decision"
+    (check,) = leakage_checks(Leakage(of="prompts", on_fail="warn"), {"prompts": ["c1"]})
+    assert check.outcome == "warn"
+    (check,) = leakage_checks(Leakage(), {"prompts": []})
+    assert check.outcome == "pass"
+
+
+@pytest.mark.parametrize(
+    ("source", "gate", "message"),
+    [
+        ("cases.jsonl", "[leakage: 0]", "suite.yaml:5:8 gate[0].leakage: the suite names no prompts to search"),
+        ("{path: cases.jsonl, prompts: [p*.txt]}", "[leakage: {of: web}]", "of"),
+        ("{path: cases.jsonl, prompts: [none.txt]}", "[leakage: 0]", "no file 'none.txt' that can be searched"),
+        ("cases.jsonl", "[exact: 0.1]", "has none of prompts, corpus, trained_on"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(suite: Path, source: str, gate: str, message: str) -> None:
+    """Each with its place in the suite and a line to copy."""
+    write(suite.parent, source, gate)
+    ran = leaks("suite.yaml")
+    assert message in f"{ran.exception} {ran.output}"
