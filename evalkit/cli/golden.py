@@ -100,7 +100,7 @@ def leaks(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Find cases that the system knows: in its prompts, its corpus or its training data.
+    """Find cases in the system's prompts, corpus and training data.
 
     The files are those under `prompts`, `corpus` and `trained_on` of the suite's `golden:`. A case is found if its
     question occurs whole or for the most part, if 13 words in a row of question and answer do, or, in prompts, if its

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,6 @@ from evalkit.disk.project_code import SPELLING
 from evalkit.errors import InputError, Problem
 from evalkit.formats.build import Builder
 from evalkit.formats.yaml_text import MAX_BYTES, Document, parse_data
-from evalkit.suite.model import SuiteConversation
 
 if TYPE_CHECKING:
     from evalkit.systems.conversation.mocks import Mocks
@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 
 _PATH = ("conversation",)
 _ENVIRONMENT = (*_PATH, "environment")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteConversation:
+    """The settings of conversations, with the parts that they name."""
+
+    settings: ConversationSettings
+    mocks: Mocks | None = None
+    mocks_file: Path | None = None
+    user: Any = None
+    """Options of the endpoint of the model that plays the user."""
 
 
 def read_settings(

@@ -24,7 +24,7 @@ from evalkit.systems.replay import ReplaySystem
 from evalkit.types import KINDS, SEVERITIES, Case, Concern
 
 if TYPE_CHECKING:
-    from evalkit.systems.conversation.mocks import Mocks
+    from evalkit.suite.conversation import SuiteConversation
 
 SUITE_VERSION = 1
 MAX_CONCURRENCY = 1_000
@@ -288,17 +288,6 @@ def _list_fields(scorers: Iterable[Any]) -> Iterator[str]:
             for key, value in given.items() if isinstance(given, Mapping) else ():
                 if str(key).endswith("_field") and isinstance(value, str):
                     yield value
-
-
-@dataclass(frozen=True, kw_only=True)
-class SuiteConversation:
-    """The settings of conversations, with the parts that they name."""
-
-    settings: ConversationSettings
-    mocks: Mocks | None = None
-    mocks_file: Path | None = None
-    user: Any = None
-    """Options of the endpoint of the model that plays the user."""
 
 
 @dataclass(frozen=True, kw_only=True)
