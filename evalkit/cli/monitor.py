@@ -118,6 +118,7 @@ def _check(logs: list[str], feedback: list[str], *, follow: bool, rebuild: bool)
 def _show(taken: "TakenCalls", *, as_json: bool) -> None:
     import dataclasses
     import json
+    import re
     from collections import Counter
 
     from evalkit.text.escaping import visible
@@ -131,9 +132,11 @@ def _show(taken: "TakenCalls", *, as_json: bool) -> None:
         return
     for note in taken.notes:
         typer.echo(visible(f"note {note.place}: {note.what}"), err=True)
-    alike = Counter((each.what, each.fix) for each in taken.refused)
-    for problem in taken.refused:
-        if n := alike.pop((problem.what, problem.fix), 0):
+    # Alike are rows of one log: a log that cannot be read as a whole is named.
+    kinds = [(re.sub(r"(:| rows? )[0-9]+.*", "", each.place), each.what, each.fix) for each in taken.refused]
+    alike = Counter(kinds)
+    for problem, kind in zip(taken.refused, kinds, strict=True):
+        if n := alike.pop(kind, 0):
             more = f" ({plural(n - 1, 'more row')} alike)" if n > 1 else ""
             typer.echo(visible(f"refused {problem}{more}"), err=True)
     if taken.n_refused > len(taken.refused):

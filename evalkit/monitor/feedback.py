@@ -8,7 +8,7 @@ whenever a person wrote it. Both are stored as observations that are not calls.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,6 +65,7 @@ class CallFeedback:
         value: 0 or 1.
         place: File and line.
         read: Seconds since 1970 of the look that read it first.
+        after: Number of the batch up to which its call was looked for in vain; 0 if it was not.
     """
 
     key: int
@@ -74,6 +75,7 @@ class CallFeedback:
     value: float
     place: str
     read: float
+    after: int = 0
 
     @property
     def day(self) -> int:
@@ -160,23 +162,37 @@ class SettledFeedback:
     """That of which no call was taken yet."""
 
 
-def settle_feedback(
-    folder: Path, given: Sequence[CallFeedback], names: Sequence[str], open_day: int, now: float, refusals: RefusedRows
-) -> SettledFeedback:
-    """Find the call of each rating and label: what is said first about a call counts.
+@dataclass(frozen=True, slots=True)
+class FeedbackLook:
+    """What one look at feedback knows.
 
-    Args:
+    Attributes:
         folder: Of the monitor.
-        given: Ratings and labels.
         names: Of the cohorts.
         open_day: The first day, since 1970, on which feedback may still count.
         now: Seconds since 1970.
+        last: Number of the last batch.
+    """
+
+    folder: Path
+    names: Sequence[str]
+    open_day: int
+    now: float
+    last: int
+
+
+def settle_feedback(look: FeedbackLook, given: Sequence[CallFeedback], refusals: RefusedRows) -> SettledFeedback:
+    """Find the call of each rating and label: what is said first about a call counts.
+
+    Args:
+        look: At the feedback.
+        given: Ratings and labels.
         refusals: Gets what can never count.
 
     Raises:
         StoreError: A file of observations cannot be read.
     """
-    calls, said = _stored(folder, given, names)
+    calls, said = _stored(look, given)
     found = SettledFeedback()
     for each in given:
         known = [one for one in calls.get(each.call, ()) if one.day >= each.day - LABELLED_DAYS]
@@ -184,8 +200,8 @@ def settle_feedback(
         if call is None:
             if known:
                 refusals.add(each.place, _EARLY)
-            elif now - each.read <= WAITING_S:
-                found.waiting.append(each)
+            elif look.now - each.read <= WAITING_S:
+                found.waiting.append(replace(each, after=look.last))
             else:
                 refusals.add(each.place, _UNKNOWN)
         elif each.metric == THUMB and each.day - call.day > RATED_DAYS:
@@ -194,7 +210,7 @@ def settle_feedback(
             call.day <= day <= call.day + RATED_DAYS for day in said.get(each.key, ())
         ):
             found.double.append(each)
-        elif _day_of(each, call) < open_day:
+        elif _day_of(each, call) < look.open_day:
             refusals.add(each.place, _SEALED)
         else:
             said.setdefault(each.key, []).append(_day_of(each, call))
@@ -244,15 +260,16 @@ def _day_of(said: CallFeedback, call: CallFacts) -> int:
 
 
 def _stored(
-    folder: Path, given: Sequence[CallFeedback], names: Sequence[str]
+    look: FeedbackLook, given: Sequence[CallFeedback]
 ) -> tuple[dict[int, list[CallFacts]], dict[int, list[int]]]:
     """Return the calls by the hashes of their ids, and the days of earlier feedback by its key."""
     wanted = np.array(sorted({number for each in given for number in (each.call, each.key)}), np.uint64)
     first = min((each.day for each in given), default=0) - LABELLED_DAYS
+    after = min((each.after for each in given), default=0)
     calls: dict[int, list[CallFacts]] = {}
     said: dict[int, list[int]] = {}
-    for day, _, file in stored_files(folder):
-        if not given or day < first or not holds_any(file, wanted):
+    for day, batch, file in stored_files(look.folder) if given else ():
+        if batch <= after or day < first or not holds_any(file, wanted):
             continue
         stored = read_observations(file)
         rated = ~np.isnan(stored.metrics.get(THUMB, np.full(len(stored), np.nan)))
@@ -261,7 +278,7 @@ def _stored(
             if CALLS.metric not in stored.metrics:
                 said.setdefault(number, []).append(day)
                 continue
-            labels = tuple(stored.cohorts[name][at] if name in stored.cohorts else MISSING for name in names)
+            labels = tuple(stored.cohorts[name][at] if name in stored.cohorts else MISSING for name in look.names)
             facts = CallFacts(day, int(stored.at[at]), int(stored.units[at]), labels, bool(rated[at]))
             calls.setdefault(number, []).append(facts)
     return calls, said

@@ -13,6 +13,7 @@ from evalkit.monitor.cursors import Cursor, Cursors
 from evalkit.monitor.feedback import (
     LABELLED_DAYS,
     CallFeedback,
+    FeedbackLook,
     feedback_observations,
     read_feedback,
     settle_feedback,
@@ -62,11 +63,12 @@ def take_feedback(
             yield found, block.cursor
 
     for said, cursor in given():
-        found = settle_feedback(store.folder, said, names, open_day, now, refusals)
+        last = store.state().last
+        found = settle_feedback(FeedbackLook(store.folder, names, open_day, now, last), said, refusals)
         new = {each.key: each for each in found.waiting if each.key not in waiting}
         waiting |= new
         write_waiting(store.folder, {**waited, **waiting}.values())  # before the cursor counts: a kill loses none
-        number, n_double = store.state().last + 1, len(found.double) + len(found.waiting) - len(new)
+        number, n_double = last + 1, len(found.double) + len(found.waiting) - len(new)
         counts = {"counted": len(found.fresh), "double": n_double}
         if cursor is not None or found.fresh:
             read_to = {} if cursor is None else {cursor.name: cursor.encoded()}

@@ -102,6 +102,21 @@ def test_rows_that_fail_alike_are_one_line(project: Path) -> None:
     assert ended.stderr.splitlines() == [f"refused {said}", "refused 10 more rows"]
 
 
+def test_each_log_that_cannot_be_read_is_named(project: Path) -> None:
+    """Also if several have the same fault; rows alike of another log are another line."""
+    (project / "monitor.yaml").write_text(MONITOR.replace("jsonl", "parquet"), encoding="utf-8")
+    logs = project / "logs"
+    logs.mkdir()
+    for name in ("a", "b"):
+        (logs / f"{name}.parquet").write_bytes(b"no")
+    ended = CliRunner().invoke(app, ["monitor", "take", "monitor.yaml", "logs"])
+    assert ended.exit_code == 3
+    assert sorted(line.partition(":")[0] for line in ended.stderr.splitlines()) == [
+        "refused logs/a.parquet",
+        "refused logs/b.parquet",
+    ]
+
+
 def test_the_commands_are_listed_in_the_order_of_their_use() -> None:
     """Options name what they take."""
     words = CliRunner().invoke(app, ["monitor", "--help"]).output.split()

@@ -37,8 +37,8 @@ def test_hours_are_read_as_days_in_utc(tmp_path: Path) -> None:
     """The last hour of a day and the first of the next are two days; the end is not included."""
     day = day_of("2026-09-01")
     with Series(tmp_path / "series.sqlite") as series:
-        series.add(1, [cell(CARDS, day * 24 + hour, [1]) for hour in (0, 23, 24, 48, 49)])
-        series.add(2, [cell(CALLS, day * 24 + hour, [1]) for hour in (0, 48)])
+        series.add(1, [cell(CARDS, day * 24 + hour, [1]) for hour in (0, 23, 24, 60)])
+        series.add(2, [cell(CALLS, day * 24 + 48, [0])])
         found = series.days(CARDS, day, day + 2)
         assert {date_of(key): value.sums.n for key, value in found.items()} == {"2026-09-01": 2, "2026-09-02": 1}
         assert series.newest_hour() == day * 24 + 48

@@ -19,7 +19,9 @@ from evalkit.llm.config import ChatConfig
 from evalkit.runner.engine import charged
 from evalkit.runner.grading import Grader, grade_all
 from evalkit.scorers.base import AskAgain, Services
+from evalkit.scorers.embedding.embedders import WordLlama
 from evalkit.scorers.judges.consistency import Consistency
+from evalkit.scorers.judges.local_entailment import NliModel
 from evalkit.testing import FakeModel
 from evalkit.types import Case, Failure, Message, Output, Score, Unscored, Usage
 
@@ -111,6 +113,25 @@ def test_an_answer_may_weigh_as_much_as_it_is_likely() -> None:
         assert (found.kind, found.message[:6]) == ("no_likelihood", "1 of 3")
 
 
+def test_an_embedding_groups_answers_without_a_judge(tmp_path: Path) -> None:
+    """By a cosine, case-folded: the entropy alone, since nothing says which answers contradict each other."""
+    answers = ["The fee is ten euros.", "THE FEE IS TEN EUROS.", "Cats sleep all day."]
+
+    async def run(cosine: float) -> Any:
+        bound = Consistency(samples=3, cosine=cosine).bind(Services(tmp_path, embedder=WordLlama()))
+        assert [metric.name for metric in bound.metrics] == ["consistency.entropy"]
+        assert (bound.metrics[0].judge, bound.key_parts) == (None, {"embedding": WordLlama().name})
+        return await bound.score_again(CASE, Output(text=answers[0]), 0, saying(*answers))
+
+    (entropy,) = asyncio.run(run(0.9))
+    assert entropy.value == pytest.approx((0.75 * math.log(4 / 3) + 0.25 * math.log(4)) / math.log(4))
+    assert entropy.reason == "2 meanings in 4 answers"
+    (exact,) = asyncio.run(run(1.0))
+    assert exact.value == entropy.value
+    (gone,) = asyncio.run(Consistency(cosine=0.9).bind(Services(tmp_path)).score_again(CASE, Output(text="x"), 0, None))
+    assert isinstance(gone, Unscored) and gone.kind == "no_judge_endpoint"
+
+
 def test_the_system_is_asked_as_later_repeats() -> None:
     """So that seeds and stored answers differ from those of the graded answer."""
     repeats = []
@@ -190,6 +211,33 @@ def test_options_out_of_range_are_refused(given: dict[str, Any]) -> None:
     """With what to write."""
     with pytest.raises(ValueError, match="write"):
         Consistency(**given)
+
+
+@pytest.mark.parametrize("given", [{"cosine": 0}, {"cosine": 1.1}, {"cosine": 0.9, "min": 0.5}])
+def test_an_embedding_goes_with_no_other_option(given: dict[str, Any]) -> None:
+    """It has a threshold of its own, and no mark for contradictions."""
+    with pytest.raises(ValueError, match=r"labelled pairs|remove it"):
+        Consistency(**given)
+    with pytest.raises(ValueError, match="`nli` decides which answers mean the same"):
+        Consistency(cosine=0.9, nli=NliModel(path="nli"))
+
+
+def test_a_suite_without_a_judge_measures_the_entropy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a suite to a gate on the entropy, without a model."""
+    from evalkit import run
+
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "bot.py").write_text("def answer(input):\n    return 'At nine.'\n", encoding="utf-8")
+    (tmp_path / "cases.jsonl").write_text('{"id": "a", "input": "When?"}\n', encoding="utf-8")
+    (tmp_path / "suite.yaml").write_text(
+        "name: s\ngolden: cases.jsonl\nsystem: {python: bot:answer}\n"
+        "scorers: [{consistency: {samples: 2, cosine: 0.95}}]\ngate: [{consistency.entropy: {max: 0.5}}]\n",
+        encoding="utf-8",
+    )
+    monkeypatch.chdir(tmp_path)
+    ended = run(tmp_path / "suite.yaml", out=tmp_path / "out", reports=False)
+    (row,) = ended.rows()
+    assert {name: getattr(score, "value", None) for name, score in row.scores.items()} == {"consistency.entropy": 0.0}
 
 
 def test_a_suite_asks_its_system_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

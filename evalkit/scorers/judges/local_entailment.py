@@ -155,7 +155,9 @@ def load_entailment(options: NliModel, root: Path, place: str) -> LocalEntailmen
         if find_spec(package) is None:
             raise InputError(
                 Problem(
-                    place, f"{package} is not installed", "run: pip install 'transformers>=4.41,<6' 'torch>=2.2,<3'"
+                    place,
+                    f"{package} is not installed",
+                    "run: pip install 'transformers>=4.41,<6' 'torch>=2.2,<3' 'huggingface-hub<2'",
                 )
             )
     folder = root / options.path
