@@ -18,10 +18,12 @@ from evalkit.operations.run_each import run_each
 from evalkit.operations.verify import verify_run
 from evalkit.runner.engine import Stop
 from evalkit.runner.engines.base import Attempted, ShardEnd
-from evalkit.runner.engines.worker import close_run, run_shard, share
+from evalkit.runner.engines.worker import close_run, run_shard, share, shared_suite
 from evalkit.runner.session import Watcher
 from evalkit.store.folder import ROWS, RunFolder
 from evalkit.store.shards import SHARDS, ShardsFolder
+from evalkit.suite.parse import load_suite
+from evalkit.systems.base import Shared
 from evalkit.types import Row
 
 SUITE = """\
@@ -304,3 +306,24 @@ def test_the_calls_in_flight_are_shared() -> None:
     """All of them, the remainder to the first."""
     assert [share(64, 4, slot) for slot in range(4)] == [16, 16, 16, 16]
     assert [share(10, 4, slot) for slot in range(4)] == [3, 3, 2, 2]
+
+
+def test_the_limits_of_every_endpoint_are_shared(tmp_path: Path) -> None:
+    """A quarter each for the system, the judge and its panel; keys and fingerprints do not change by it."""
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "cases.jsonl").write_text('{"id": "a", "input": "q", "reference": "r"}\n', encoding="utf-8")
+    limits = "requests_per_minute: 60, tokens_per_minute: 4000"
+    text = SUITE.replace('{python: "sums_bot:answer"}', f"{{chat: gpt-4o, {limits}}}")
+    panel = f"{{model: other, base_url: https://other.example, {limits}}}"
+    text += f"judge: {{chat: {{model: gpt-4o, {limits}}}, panel: [{panel}]}}\n"
+    (tmp_path / "suite.yaml").write_text(text.replace("concurrency: 3", "concurrency: 10"), encoding="utf-8")
+    suite = load_suite(tmp_path / "suite.yaml")
+    own = shared_suite(suite, 4)
+    assert suite.judge is not None
+    assert own.judge is not None
+    for config in (own.system, own.judge.chat, *own.judge.panel):
+        assert (config.requests_per_minute, config.tokens_per_minute) == (15.0, 1000.0)
+    assert own.options.concurrency == 3
+    place = Shared(tmp_path, tmp_path, 3, {}, (), converses=False)
+    assert own.system.fingerprint(place) == suite.system.fingerprint(place)
+    assert own.sha256 == suite.sha256

@@ -111,7 +111,7 @@ class DaskEngine:
         client = Client(scheduler, security=security, timeout=CONNECT_S, set_as_default=False)
         try:
             client.wait_for_workers(max(1, self.workers), timeout=CONNECT_S)
-            self.workers = self.workers or len(client.scheduler_info(n_workers=-1)["workers"])
+            self.workers = self.workers or len(client.nthreads())
         except BaseException:
             client.close()
             raise
