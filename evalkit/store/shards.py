@@ -309,7 +309,7 @@ class ShardsFolder:
 
 
 def written_rows(run: Path) -> Iterator[tuple[bytes, Row]]:
-    """Yield each line with its row in the shards of a run: of a sealed one what its seal lists, else every attempt's."""
+    """Yield each line and row in the shards of a run: of a sealed one what its seal lists, else of all attempts."""
     for path in sorted((run / SHARDS).glob("*/[0-9]*")):
         shard = ShardFolder(path)
         attempts = shard.attempts()
