@@ -310,24 +310,27 @@ class Session:
         for row in held if self.stop.reason is None else ():
             self._count(self._keep(row, journal))
 
-    def take(self, row: Row, journal: Journal) -> None:
-        """Take the row of a worker, unless its case is done."""
+    def take(self, row: Row, line: bytes, journal: Journal) -> None:
+        """Take the row of a worker as it wrote it, unless its case is done."""
         if (row.case.digest, row.repeat) not in self.done:
             self.running.begins(row.case.digest, row.repeat)
-            self._take(row, journal)
+            self._take(row, journal, line)
 
-    def _take(self, row: Row, journal: Journal) -> None:
+    def _take(self, row: Row, journal: Journal, line: bytes | None = None) -> None:
         """Take a row from another process."""
         charge(self.prepared.budget, self.stop, row, with_judges=True)
-        self._count(self._keep(row, journal))
+        self._count(self._keep(row, journal, line))
 
-    def _keep(self, row: Row, journal: Journal) -> Row:
+    def _keep(self, row: Row, journal: Journal, line: bytes | None = None) -> Row:
         """Append a row and invalidate any earlier decision."""
         if not self._undecided:
             self.folder.file(DECISION).unlink(missing_ok=True)
             self._undecided = True
-        row = without_secrets(row, self.secrets)
-        journal.append(row)
+        if line is None:
+            row = without_secrets(row, self.secrets)
+            journal.append(row)
+        else:
+            journal.append_line(line)
         self.done.add((row.case.digest, row.repeat))
         self._stop_early(row)
         return row

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from evalkit.errors import EvalkitError, InputError, Problem, gathered, what_and_fix
-from evalkit.formats.line import sum_of
-from evalkit.formats.rows import encode_row, row_name
+from evalkit.formats.rows import row_name
 from evalkit.golden.shards import BUCKETS, number_of
 from evalkit.runner.case_checks import METRIC
 from evalkit.runner.engines.base import Engine, ShardEnd
@@ -28,7 +27,6 @@ from evalkit.text.numbers import plural
 if TYPE_CHECKING:
     from evalkit.runner.chat_clients import Replies
     from evalkit.suite.model import Suite
-    from evalkit.types import Row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,8 +175,8 @@ class ShardedCalls:
             await asyncio.to_thread(self.engine.close)
         if wrong is not None:
             raise wrong
-        for row in written_rows(session.folder.path):
-            session.take(row, journal)
+        for line, row in written_rows(session.folder.path):
+            session.take(row, line, journal)
         journal.sync()
         remove_shards(session.folder.path)
         if session.stop.signal is not None:
@@ -225,8 +223,8 @@ def _take(session: Session, journal: Journal, shards: ShardsFolder, number: int,
     shard = shards.shard(number)
     attempts, left_open = shard.sealed()
     for attempt in attempts:
-        for row in attempt.rows():
-            session.take(row, journal)
+        for line, row in attempt.rows():
+            session.take(row, line, journal)
     journal.sync()
     shard.remove()
     return left_open
@@ -240,16 +238,16 @@ def take_written(folder: RunFolder, running: Running) -> None:
     """
     if not (folder.path / SHARDS).is_dir():
         return
-    rows: dict[bytes, Row] = {}
-    for row in written_rows(folder.path):
-        rows.setdefault(row_name(encode_row(row)) or b"", row)
-    sums = {name: sum_of(encode_row(row)) for name, row in rows.items()}
+    rows: dict[bytes, tuple[bytes, Key]] = {}
+    for line, row in written_rows(folder.path):
+        rows.setdefault(row_name(line) or b"", (line, (row.case.digest, row.repeat)))
     for line in lines_of(folder.rows_file) if folder.rows_file.exists() else ():
-        if (name := row_name(line)) in sums and sum_of(line) == sums[name]:
-            rows.pop(name, None)
+        name = row_name(line) or b""
+        if name in rows and rows[name][0] == line:
+            del rows[name]
     with Journal(folder.rows_file) as journal:
-        for row in rows.values():
-            running.begins(row.case.digest, row.repeat)
-            journal.append(row)
-    running.noted |= {(row.case.digest, row.repeat) for row in rows.values()}
+        for line, (digest, repeat) in rows.values():
+            running.begins(digest, repeat)
+            journal.append_line(line)
+    running.noted |= {key for _, key in rows.values()}
     remove_shards(folder.path)

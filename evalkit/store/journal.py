@@ -57,9 +57,16 @@ class Journal:
         Raises:
             StoreError: the row cannot be written; earlier rows are intact and the run can be resumed.
         """
+        self.append_line(encode_row(row))
+
+    def append_line(self, line: bytes) -> None:
+        """Write one row as it is in another journal.
+
+        Raises:
+            StoreError: see `append`.
+        """
         if self._sync_error is not None:
             raise self._failed(self._sync_error)
-        line = encode_row(row)
         try:
             _write(self._fd, line)
         except OSError as error:

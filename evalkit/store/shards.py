@@ -64,11 +64,11 @@ class Attempt:
         """Name, number of bytes and BLAKE2b of what counts."""
         return self.name, len(self.data), hashlib.blake2b(self.data, digest_size=16).hexdigest()
 
-    def rows(self) -> Iterator[Row]:
-        """Yield the intact rows in the order written."""
+    def rows(self) -> Iterator[tuple[bytes, Row]]:
+        """Yield each intact line, with its row, in the order written."""
         for line in self.data.splitlines(keepends=True):
             if (row := decode_row(line)) is not None:
-                yield row
+                yield line, row
 
 
 @dataclass(frozen=True)
@@ -308,8 +308,8 @@ class ShardsFolder:
         return (self.path / _CUT).exists()
 
 
-def written_rows(run: Path) -> Iterator[Row]:
-    """Yield every row in the shards of a run: of a sealed shard what its seal lists, else those of every attempt."""
+def written_rows(run: Path) -> Iterator[tuple[bytes, Row]]:
+    """Yield each line and row in the shards of a run: of a sealed one what its seal lists, else of all attempts."""
     for path in sorted((run / SHARDS).glob("*/[0-9]*")):
         shard = ShardFolder(path)
         attempts = shard.attempts()

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import distributed
 import pytest
 
 from evalkit.errors import EvalkitError, InputError
@@ -18,10 +19,13 @@ from evalkit.operations.run_each import run_each
 from evalkit.operations.verify import verify_run
 from evalkit.runner.engine import Stop
 from evalkit.runner.engines.base import Attempted, ShardEnd
-from evalkit.runner.engines.worker import close_run, run_shard, share
+from evalkit.runner.engines.dask import DaskEngine
+from evalkit.runner.engines.worker import close_run, run_shard, share, shared_suite
 from evalkit.runner.session import Watcher
 from evalkit.store.folder import ROWS, RunFolder
 from evalkit.store.shards import SHARDS, ShardsFolder
+from evalkit.suite.parse import load_suite
+from evalkit.systems.base import Shared
 from evalkit.types import Row
 
 SUITE = """\
@@ -294,8 +298,6 @@ def test_the_suite_can_choose_the_engine(engine: Threads) -> None:
 def test_without_dask_the_command_to_install_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One line to copy."""
     monkeypatch.setattr("evalkit.runner.engines.dask.find_spec", lambda name: None)
-    from evalkit.runner.engines.dask import DaskEngine
-
     with pytest.raises(InputError, match=r"pip install 'evalkit-gate\[dask\]'"):
         DaskEngine(2)
 
@@ -304,3 +306,89 @@ def test_the_calls_in_flight_are_shared() -> None:
     """All of them, the remainder to the first."""
     assert [share(64, 4, slot) for slot in range(4)] == [16, 16, 16, 16]
     assert [share(10, 4, slot) for slot in range(4)] == [3, 3, 2, 2]
+
+
+def test_the_limits_of_every_endpoint_are_shared(tmp_path: Path) -> None:
+    """A quarter each for the system, the judge and its panel; keys and fingerprints do not change by it."""
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "cases.jsonl").write_text('{"id": "a", "input": "q", "reference": "r"}\n', encoding="utf-8")
+    limits = "requests_per_minute: 60, tokens_per_minute: 4000"
+    text = SUITE.replace('{python: "sums_bot:answer"}', f"{{chat: gpt-4o, {limits}}}")
+    panel = f"{{model: other, base_url: https://other.example, {limits}}}"
+    text += f"judge: {{chat: {{model: gpt-4o, {limits}}}, panel: [{panel}]}}\n"
+    (tmp_path / "suite.yaml").write_text(text.replace("concurrency: 3", "concurrency: 10"), encoding="utf-8")
+    suite = load_suite(tmp_path / "suite.yaml")
+    own = shared_suite(suite, 4)
+    assert suite.judge is not None
+    assert own.judge is not None
+    for config in (own.system, own.judge.chat, *own.judge.panel):
+        assert (config.requests_per_minute, config.tokens_per_minute) == (15.0, 1000.0)
+    assert own.options.concurrency == 3
+    place = Shared(tmp_path, tmp_path, 3, {}, (), converses=False)
+    assert own.system.fingerprint(place) == suite.system.fingerprint(place)
+    assert own.sha256 == suite.sha256
+
+
+class Workers:
+    """Stands for the client of a cluster: each attempt ends as the script of its shard says."""
+
+    def __init__(self, script: dict[int, list[str]], left: int = 1) -> None:
+        self._script, self._left = script, left
+        self.begun: list[tuple[int, int, int]] = []
+
+    def submit(self, function: object, *asked: object, **options: object) -> Attempt:
+        """Note the shard, the number of the attempt and the slot."""
+        _, number, attempt, slot = asked
+        self.begun.append((number, attempt, slot))
+        return Attempt(self._script[number].pop(0))
+
+    def nthreads(self) -> dict[str, int]:
+        """The workers that are left."""
+        return dict.fromkeys(map(str, range(self._left)), 1)
+
+
+class Attempt:
+    """Stands for a future that has ended."""
+
+    def __init__(self, state: str) -> None:
+        self.state, self.status = state, "lost" if state == "lost" else "finished"
+
+    def done(self) -> bool:
+        """An attempt without an end goes on for ever."""
+        return self.state != "goes on"
+
+    def result(self) -> tuple[object, ...]:
+        """What `run_shard` returned."""
+        if self.state == "died":
+            raise distributed.KilledWorker("shard", None, 0)
+        return self.state, "why", ()
+
+
+def ends(script: dict[int, list[str]], left: int = 1) -> tuple[dict[int, ShardEnd], list[tuple[int, int, int]]]:
+    """Run shards on such a client, and return how each ended, and what was begun."""
+    engine, client, found = DaskEngine(2), Workers(script, left), dict[int, ShardEnd]()
+    engine._client = client
+    engine.run(Path("shards"), [*script], found.__setitem__, lambda: False)
+    return found, client.begun
+
+
+def test_a_shard_is_tried_again_within_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three errors or twenty deaths end it; one after the other has no more than its slot; each try has a number."""
+    monkeypatch.setattr("evalkit.runner.engines.dask.POLL_S", 0)
+    found, begun = ends({1: ["failed", "died", "sealed"], 2: ["failed"] * 3, 3: ["died", *["failed"] * 3]})
+    assert {number: end.state for number, end in found.items()} == {1: "sealed", 2: "failed", 3: "failed"}
+    assert [attempt for number, attempt, _ in begun if number == 3] == [1, 2, 3, 4]
+    assert {slot for _, _, slot in begun} == {0, 1}
+    found, begun = ends({1: ["died"] * 20})
+    assert found == {1: ShardEnd("failed", "20 workers died while they ran it")}
+
+
+def test_a_cluster_that_is_lost_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its scheduler, or all workers: never a run that waits for ever."""
+    monkeypatch.setattr("evalkit.runner.engines.dask.POLL_S", 0)
+    with pytest.raises(EvalkitError, match="the scheduler of Dask is lost; every finished case is kept, continue with"):
+        ends({1: ["lost"]})
+    monkeypatch.setattr("evalkit.runner.engines.dask.LOOK_S", 0.01)
+    monkeypatch.setattr("evalkit.runner.engines.dask.WORKERLESS_S", 0.03)
+    with pytest.raises(EvalkitError, match="no worker of Dask is left; every finished case is kept, continue with"):
+        ends({1: ["goes on"]}, left=0)

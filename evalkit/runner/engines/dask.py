@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 TLS = "tls://"
 CONNECT_S = 30.0
 """Seconds in which a scheduler and its workers must be reached."""
+LOOK_S, WORKERLESS_S = 5.0, 60.0
+"""Seconds between two looks at whether there are workers, and until a run without any ends."""
 POLL_S = 0.02
 """Seconds between two looks at the shards that run."""
 LEAVE_S = 2.0
@@ -46,6 +48,23 @@ _SETTINGS = {
     "distributed.nanny.pre-spawn-environ": {},  # the numbers of threads are those of a run without an engine
 }
 _TTL, _DASKS_TTL = "60s", "5 minutes"
+
+
+class _Tries:
+    """Counts the attempts at each shard."""
+
+    def __init__(self) -> None:
+        self.begun, self._failures, self._deaths = Counter[int](), Counter[int](), Counter[int]()
+
+    def again(self, number: int, ended: ShardEnd | None) -> bool:
+        """Return whether the shard is tried again after an attempt; `None` is one whose worker died."""
+        if ended is None:
+            self._deaths[number] += 1
+        elif ended.state != "failed":
+            return False
+        else:
+            self._failures[number] += 1
+        return self._failures[number] < MOST_FAILURES and self._deaths[number] < MOST_DEATHS
 
 
 class DaskEngine:
@@ -68,6 +87,7 @@ class DaskEngine:
         self._scheduler = scheduler
         self._cluster: LocalCluster | None = None
         self._client: Client | None = None
+        self._looked_at = self._worked_at = monotonic()
 
     def open(self) -> None:
         """Start a scheduler, which listens on this machine alone, and its workers, or connect to one.
@@ -111,7 +131,7 @@ class DaskEngine:
         client = Client(scheduler, security=security, timeout=CONNECT_S, set_as_default=False)
         try:
             client.wait_for_workers(max(1, self.workers), timeout=CONNECT_S)
-            self.workers = self.workers or len(client.scheduler_info(n_workers=-1)["workers"])
+            self.workers = self.workers or len(client.nthreads())
         except BaseException:
             client.close()
             raise
@@ -126,8 +146,7 @@ class DaskEngine:
         if self._client is None:
             raise TypeError("the engine is not open")
         waiting, free = deque(numbers), list(reversed(range(self.workers)))
-        tries, failures, deaths = Counter[int](), Counter[int](), Counter[int]()
-        running: dict[Future, tuple[int, int]] = {}
+        tries, running = _Tries(), dict[Any, tuple[int, int]]()
         stopped_at: float | None = None
         while running or (waiting and stopped_at is None):
             if stopped() and stopped_at is None:
@@ -136,24 +155,38 @@ class DaskEngine:
                 return
             while waiting and free and stopped_at is None:
                 number, slot = waiting.popleft(), free.pop()
-                tries[number] += 1
-                key = f"{shards.name}-{number}-{tries[number]}"
-                asked = (str(shards), number, tries[number], slot)
+                tries.begun[number] += 1
+                key = f"{shards.name}-{number}-{tries.begun[number]}"
+                asked = (str(shards), number, tries.begun[number], slot)
                 running[self._client.submit(_run_shard, *asked, pure=False, key=key, retries=0)] = number, slot
             sleep(POLL_S)
+            self._refuse_workerless()
             for future in [each for each in running if each.done()]:
                 number, slot = running.pop(future)
                 free.append(slot)
                 ended = self._ended(future)
-                if ended is None:
-                    deaths[number] += 1
-                    ended = ShardEnd("failed", f"{MOST_DEATHS} workers died while they ran it")
-                failures[number] += ended.state == "failed" and not deaths[number]
-                again = failures[number] < MOST_FAILURES and deaths[number] < MOST_DEATHS
-                if ended.state == "failed" and again:
+                if tries.again(number, ended):
                     waiting.append(number)
                 else:
-                    attempted(number, ended)
+                    attempted(number, ended or ShardEnd("failed", f"{MOST_DEATHS} workers died while they ran it"))
+
+    def _refuse_workerless(self) -> None:
+        """End the run if the cluster has had no worker for a while.
+
+        Raises:
+            EvalkitError: it has none.
+        """
+        now = monotonic()
+        if now < self._looked_at + LOOK_S:
+            return
+        self._looked_at = now
+        try:
+            n_workers = len(self._client.nthreads()) if self._client is not None else 0
+        except Exception:
+            n_workers = 1  # a scheduler that is lost shows in the shards
+        self._worked_at = now if n_workers else self._worked_at
+        if now > self._worked_at + WORKERLESS_S:
+            raise EvalkitError("no worker of Dask is left; every finished case is kept, continue with --resume")
 
     def _ended(self, future: Future) -> ShardEnd | None:
         """Return how an attempt ended, `None` if its worker died.

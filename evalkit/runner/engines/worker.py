@@ -163,7 +163,7 @@ class _Run:
         manifest = run.manifest()
         own = with_overrides(load_suite(Path(plan["suite"])), plan["overrides"])
         self.workers, self.concurrency = int(plan["workers"]), own.options.concurrency
-        suite = _shared(own, self.workers)
+        suite = shared_suite(own, self.workers)
         self.budget = None
         if suite.options.budget_usd is not None:
             self.budget = LeasedBudget(0.0, lease=partial(self.shards.lease, part=1 / (2 * self.workers)))
@@ -178,7 +178,7 @@ class _Run:
             await self._closing.wait()
 
 
-def _shared(suite: Suite, workers: int) -> Suite:
+def shared_suite(suite: Suite, workers: int) -> Suite:
     """Return a suite with a worker's part of the calls in flight, and of the limits of every endpoint."""
 
     def part(config: Any) -> Any:
@@ -231,7 +231,7 @@ class _Shard:
         if self._folder.done:
             return ShardEnd("sealed")
         earlier = self._folder.attempts()
-        done = {(row.case.digest, row.repeat) for attempt in earlier for row in attempt.rows()}
+        done = {(row.case.digest, row.repeat) for attempt in earlier for _, row in attempt.rows()}
         suspects = {key for key, died in self._folder.deaths().items() if died >= DEATHS} - done
         own = self._folder.new_attempt(number)
         with Running(own) as running, Journal(own / ROWS) as journal:
