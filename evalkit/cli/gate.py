@@ -13,6 +13,9 @@ def gate(
     baseline: Annotated[
         str | None, typer.Option(help="Baseline: a name, folder, artifact or git:REF:PATH; `none` for none.")
     ] = None,
+    unlocked: Annotated[
+        bool, typer.Option("--unlocked", help="Allow a golden set that differs from its lock; then nothing is decided.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print decision.json on stdout, and nothing else.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List every check and cohort.")] = False,
 ) -> None:
@@ -32,9 +35,9 @@ def gate(
         from evalkit.cli.several_systems import show_systems
         from evalkit.operations.run_systems import decide_systems_again
 
-        decided = decide_systems_again(several, suite, baseline, os.environ)
+        decided = decide_systems_again(several, suite, baseline, os.environ, unlocked=unlocked)
         show_systems(decided, CommandOutput(json=json, verbose=verbose), reports=True)
         raise typer.Exit(int(decided.exit_code))
-    result = decide_again(find_run(run), suite, baseline, os.environ)
+    result = decide_again(find_run(run), suite, baseline, os.environ, unlocked=unlocked)
     CommandOutput(json=json, verbose=verbose).show_run(result, reports=True)
     raise typer.Exit(int(result.exit_code))

@@ -119,6 +119,49 @@ def leaks(
         raise typer.Exit(1)
 
 
+@golden.command()
+def lock(set: GoldenFile) -> None:
+    """Lock a golden set: record the digest of every case in SET.lock.json.
+
+    A run and a gate then refuse the set if it differs. The first lock puts a canary string into the first line of the
+    set, which `evalkit golden leaks` searches for. The lock holds no text of a case.
+
+    Example: evalkit golden lock golden/cases.jsonl
+
+    Exit codes: 0, 2 if the set cannot be used.
+    """
+    from datetime import UTC, datetime
+
+    from evalkit.operations.lock import lock_set
+    from evalkit.text.numbers import plural
+
+    made = lock_set(set, datetime.now(UTC).date())
+    done = "locked" if made.new else "unchanged since the lock"
+    typer.echo(visible(f"{plural(made.lock.n, 'case')} {done}, version {made.lock.version}: {made.file}"))
+
+
+@golden.command()
+def check_lock(
+    set: GoldenFile,
+    json: Annotated[bool, typer.Option("--json", help="Print the changes as JSON.")] = False,
+) -> None:
+    """Compare a golden set with its lock: list changed, added and removed cases.
+
+    A removed case is named by the start of its digest, because the lock holds no id.
+
+    Example: evalkit golden check-lock golden/cases.jsonl
+
+    Exit codes: 0, 1 if they differ, 2 if there is no lock, or set or lock cannot be read.
+    """
+    from evalkit.cli.golden_lock import print_lock_changes
+    from evalkit.operations.lock import check_lock as compare
+
+    found = compare(set)
+    print_lock_changes(found, json=json)
+    if found.differs:
+        raise typer.Exit(1)
+
+
 Because = Annotated[str, typer.Option(help="Why it is added, such as INC-42.")]
 ReviewedBy = Annotated[str, typer.Option("--reviewed-by", metavar="NAME", help="Who looked at the case.")]
 SeverityOption = Annotated[str, typer.Option(help="low, medium, high or critical.")]

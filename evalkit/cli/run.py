@@ -18,7 +18,7 @@ ENV_PREFIX = "EVALKIT"
 """Prefix of environment variables for flags: `EVALKIT_LIMIT` sets `--limit`."""
 _WHERE, _PART, _CALLS, _SHOWN = "Run", "Run a part of the cases (not gated)", "Calls", "Output"
 """Groups of options in the help."""
-_UNREAD = {"suite", "dry_run", "watch"}
+_UNREAD = {"suite", "dry_run", "watch", "unlocked"}
 """Parameters that no environment variable sets."""
 
 
@@ -115,6 +115,15 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
             rich_help_panel=_PART,
         ),
     ] = None,
+    unlocked: Annotated[
+        bool,
+        typer.Option(
+            "--unlocked",
+            help="Allow a golden set that differs from its lock (not gated).",
+            allow_from_autoenv=False,  # a forgotten variable would end every gate without a decision
+            rich_help_panel=_PART,
+        ),
+    ] = False,
     repeat: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Run each case this many times.", rich_help_panel=_CALLS)
     ] = None,
@@ -212,7 +221,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
 
     Example: evalkit run suites/compliance.yaml --out reports/latest
 
-    Each option but --dry-run, --watch and --help can also be set in the environment:
+    Each option but --dry-run, --watch, --unlocked and --help can also be set in the environment:
     EVALKIT_REPEAT=3 is --repeat 3.
 
     Exit codes: 0 approved, 1 blocked, 2 invalid input, 3 no decision, 4 evalkit or disk failure, 5 nothing selected,
@@ -248,6 +257,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
             cohorts=tuple(cohort or ()),
             shard=None if shard is None else shard_of(shard),
             seed=seed or 0,
+            unlocked=unlocked,
         ),
         overrides={key: value for key, value in given.items() if value is not None},
         baseline=baseline,

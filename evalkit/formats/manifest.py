@@ -31,6 +31,8 @@ class GoldenFacts:
     """Hash of the file's bytes; `None` for a set that is not a file."""
     checks: bool = False
     """Whether a case carries checks of its own; not written if none does."""
+    lock: str = ""
+    """SHA-256 of the lock of the set; not written if it has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,8 +267,9 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
     """Convert a manifest to JSON."""
     record = asdict(manifest)
     record.pop("further")
-    if not manifest.golden.checks:
-        del record["golden"]["checks"]
+    for key in ("checks", "lock"):
+        if not record["golden"][key]:
+            del record["golden"][key]
     if manifest.rules is not None and not manifest.rules.conversation:
         del record["rules"]["conversation"]
     if manifest.rules is not None and manifest.rules.vendors is None:

@@ -180,6 +180,7 @@ def write_decision(
     folder.write_json(TIMINGS, timings)
     record = {"run_id": manifest.run_id, "exit_code": int(exit_code(decision)), **dataclasses.asdict(decision)}
     journals = folder.scans()
+    record |= {"lock": manifest.golden.lock} if manifest.golden.lock else {}
     head = head_of(journals, record)
     own = Decided(
         run_id=manifest.run_id,

@@ -16,6 +16,8 @@ from evalkit.text.values import not_utf8
 
 MAX_BLANK_LINES = 1_000_000
 MAX_COLUMNS = 10_000
+CANARY = "_canary"
+"""Key of the only value of a line with the canary string of a set."""
 _NOT_UTF8 = "not UTF-8"
 SAVE_AS_UTF8 = "save the file as UTF-8"
 MIXED = "lines above it are UTF-8, so save the whole file as UTF-8"

@@ -21,7 +21,7 @@ from evalkit.golden.documents import read_json, read_yaml, text_of
 from evalkit.golden.fields import SAME_FIELD, to_case, waits
 from evalkit.golden.header import NAMELESS, RawTable
 from evalkit.golden.index import CaseIndex
-from evalkit.golden.json_lines import SAVE_AS_UTF8, Note, RawRow, read_jsonl
+from evalkit.golden.json_lines import CANARY, SAVE_AS_UTF8, Note, RawRow, read_jsonl
 from evalkit.golden.separated import read_separated
 from evalkit.golden.source import WORKBOOKS, GoldenSource, Reading
 from evalkit.golden.survey import GoldenSurvey, Lack, Need
@@ -358,7 +358,7 @@ def open_rows(  # noqa: PLR0913 - each is a fact about the reading
     fix = fix or f"{SAVE_AS_UTF8}, or name its encoding, such as `{source.line(encoding='cp1252')}`"
     if name.endswith((".jsonl", ".ndjson")):
         rows = read_jsonl(file, shown, note, encoding=source.encoding, fix=fix, lines=lines)
-        return RawTable(shown, "records"), rows
+        return RawTable(shown, "records"), ((line, row) for line, row in rows if row.keys() != {CANARY})
     if name.endswith((".csv", ".tsv")):
         table = RawTable(shown, "cells")
         return table, read_separated(file, table, source, note, fix)

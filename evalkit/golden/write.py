@@ -66,6 +66,20 @@ def add_row(file: Path, shown: str, row: Mapping[str, Any]) -> None:
     _write(file, [*lines, row_line(row) + b"\n"])
 
 
+def put_first(file: Path, shown: str, row: Mapping[str, Any]) -> None:
+    """Put a row in front of all others.
+
+    Raises:
+        InputError: the set is not a JSON Lines file.
+        StoreError: the file cannot be written; it is unchanged.
+    """
+    refuse_other_kinds(file, shown)
+    lines = _lines(file, shown)
+    start = _BOM if lines and lines[0].startswith(_BOM) else b""
+    rest = [lines[0].removeprefix(start), *lines[1:]] if lines else []
+    _write(file, [start + row_line(row) + b"\n", *rest])
+
+
 def row_line(row: Mapping[str, Any]) -> bytes:
     """Return a row as a line of JSON without its end."""
     return json.dumps(row, ensure_ascii=False, allow_nan=False).encode()

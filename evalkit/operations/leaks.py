@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from evalkit.errors import InputError, Problem
 from evalkit.golden.leak_sources import find_leaks
 from evalkit.golden.leakage import SOURCES, Leaks
+from evalkit.golden.lock import canary_of
 from evalkit.golden.read import open_golden
 from evalkit.operations.find_run import find_run
 from evalkit.results import Estimate
@@ -59,7 +60,7 @@ def golden_leaks(suite_file: Path, run: str | None = None) -> LeakReport:
         raise InputError(Problem(suite.place("golden"), f"has none of {', '.join(SOURCES)}", fix))
     stored = None if run is None else load_run(find_run(run))
     golden = open_golden(suite.golden, suite.golden_file, suite.golden_shown, reading=suite.reading)
-    leaks = find_leaks(golden, suite.searched, suite.root)
+    leaks = find_leaks(golden, suite.searched, suite.root, canary_of(suite.golden_file))
     if stored is None:
         return LeakReport(leaks=leaks)
     from evalkit.aggregate.frozen import freeze

@@ -17,7 +17,7 @@ from evalkit.errors import InputError, Problem
 from evalkit.formats.build import choices
 from evalkit.formats.systems_run import SystemEntry, SystemsRun
 from evalkit.gate.policy import Best
-from evalkit.operations.run import Planned, Request, refuse_places
+from evalkit.operations.run import Planned, Request, lock_problems_of, refuse_places
 from evalkit.runner.draw import chosen_cases
 from evalkit.runner.inputs import other_problems, refuse_unfit, warnings_of
 from evalkit.runner.manifest import manifest_of
@@ -113,6 +113,7 @@ async def ready_systems(
         InputError: reports the problems of golden set, systems, scorers, gate, labels, calibrations and baseline
             together.
     """
+    changed = lock_problems_of(suite, request.selection)
     try:
         folder = None if stored is None or request.out is None else request.out / stored.systems[0].folder
         checked = checked_golden(folder, suite)
@@ -130,7 +131,10 @@ async def ready_systems(
                 refuse_unfit(each.prepared, each.terms)
     except InputError as error:
         others = other_problems(without_reference(suite), request.baseline)
-        raise InputError((*error.problems, *(each for each in others if each not in error.problems))) from None
+        rest = (each for each in others if each not in error.problems)
+        raise InputError((*error.problems, *rest, *changed)) from None
+    if changed:
+        raise InputError(changed)
     return dataclasses.replace(whole, warnings=_warnings(suite, ready)), ready
 
 

@@ -25,6 +25,7 @@ from evalkit.gate.earlier_decisions import (
     of_stored_rows,
     write_decision,
 )
+from evalkit.golden.lock import lock_problems
 from evalkit.golden.shards import Shard, read_shard
 from evalkit.results import Decision, Summary
 from evalkit.runner.chat_clients import Replies
@@ -250,7 +251,12 @@ async def plan_run(
 
 
 def decide_again(
-    folder: RunFolder, suite_file: Path | None, baseline: str | None, env: Mapping[str, str] | None = None
+    folder: RunFolder,
+    suite_file: Path | None,
+    baseline: str | None,
+    env: Mapping[str, str] | None = None,
+    *,
+    unlocked: bool | None = None,
 ) -> Result:
     """Decide from stored rows with the current gate of the suite file; nothing is called.
 
@@ -259,9 +265,11 @@ def decide_again(
         suite_file: suite whose gate decides, `None` for the suite of the run.
         baseline: name or run folder instead of the suite's; `none` compares with nothing.
         env: the environment, in which CI names the target branch.
+        unlocked: False rejects a golden set that differs from its lock, True gives no decision, and `None` ignores the
+            lock.
 
     Raises:
-        InputError: the folder, the suite or the baseline cannot be read.
+        InputError: the folder, the suite or the baseline cannot be read, or the set differs from its lock.
     """
     from evalkit.suite.parse import load_suite
 
@@ -279,6 +287,10 @@ def decide_again(
         terms = terms_of_stored_system(suite, stored.manifest, baseline, folder, env or {})
     else:
         terms = terms_of_stored(suite, stored.manifest, baseline, folder, env or {})
+    if unlocked:
+        terms = dataclasses.replace(terms, partial=" ".join(filter(None, [terms.partial, "--unlocked"])))
+    elif unlocked is not None and (changed := tuple(lock_problems(suite.golden_file, suite.golden_shown))):
+        raise InputError(changed)
     summary, decision = assess(
         stored.frame,
         terms,
@@ -331,6 +343,13 @@ def refuse_several(suite: Suite) -> None:
         raise InputError(Problem(suite.place(key), what, fix))
 
 
+def lock_problems_of(suite: Suite, selection: Selection) -> tuple[Problem, ...]:
+    """Return the problem of a golden set that differs from its lock, unless the run is not gated for it."""
+    if selection.unlocked or selection.watched:
+        return ()
+    return tuple(lock_problems(suite.golden_file, suite.golden_shown))
+
+
 async def ready(
     suite: Suite, request: Request, env: Mapping[str, str], stack: AsyncExitStack
 ) -> tuple[Prepared, Terms]:
@@ -340,6 +359,7 @@ async def ready(
         InputError: reports the problems of golden set, system, scorers, gate, labels, calibrations and baseline
             together.
     """
+    changed = lock_problems_of(suite, request.selection)
     try:
         checked = checked_golden(request.out, suite) if request.resume else None
         prepared = await prepare(suite, env, stack, replies=request.replies, checked=checked)
@@ -349,7 +369,9 @@ async def ready(
         refuse_unfit(prepared, terms)
     except InputError as error:
         others = (each for each in other_problems(suite, request.baseline) if each not in error.problems)
-        raise InputError((*error.problems, *others)) from None
+        raise InputError((*error.problems, *others, *changed)) from None
+    if changed:
+        raise InputError(changed)
     return dataclasses.replace(prepared, warnings=warnings_of(prepared, terms)), terms
 
 

@@ -153,7 +153,12 @@ def _finished(asked: Sequence[_Asked], decided: Sequence[_Decided], reference: s
 
 
 def decide_systems_again(
-    folder: SystemsFolder, suite_file: Path | None, baseline: str | None, env: Mapping[str, str]
+    folder: SystemsFolder,
+    suite_file: Path | None,
+    baseline: str | None,
+    env: Mapping[str, str],
+    *,
+    unlocked: bool | None = None,
 ) -> SystemsResult:
     """Decide again about every system of a stored run, and compare them again; nothing is called.
 
@@ -165,7 +170,8 @@ def decide_systems_again(
     """
     run, dropped = as_in_suite(folder, suite_file)
     results = {
-        each.name: decide_again(folder.folder_of(run, each.name), suite_file, baseline, env) for each in run.systems
+        each.name: decide_again(folder.folder_of(run, each.name), suite_file, baseline, env, unlocked=unlocked)
+        for each in run.systems
     }
     return _written(folder, run, results, dropped)
 

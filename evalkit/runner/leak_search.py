@@ -9,6 +9,7 @@ from evalkit.errors import Problem
 from evalkit.gate.leakage import Leakage
 from evalkit.golden.leak_sources import find_leaks
 from evalkit.golden.leakage import Leaks
+from evalkit.golden.lock import canary_of
 from evalkit.golden.overlap import overlap
 from evalkit.golden.read import GoldenSet
 from evalkit.golden.survey import Lack
@@ -26,12 +27,16 @@ def search_leaks(suite: Suite, golden: GoldenSet) -> GoldenSet:
     known = [(file, file.relative_to(suite.root).as_posix()) for file in suite.learnt_files]
     asked = {"prompts", *(check.of for check in suite.policy.checks if isinstance(check, Leakage))}
     files = {source: found for source, found in suite.searched.items() if source in asked}
-    leaks = find_leaks(golden, files, suite.root)
+    leaks = find_leaks(golden, files, suite.root, canary_of(suite.golden_file) if files else "")
     warnings = (*overlap(golden, known), *_warnings(leaks))
     return replace(golden, learnt=warnings, leaked={source: leaks.cases_in(source) for source in files})
 
 
 def _warnings(leaks: Leaks) -> Iterator[Problem]:
+    for leak in leaks.found:
+        if not leak.case_id:
+            what = f"the canary string of the golden set occurs in `{leak.source}`"
+            yield Problem(leak.place, what, "the file holds a copy of the set: take it out")
     for source in leaks.searched:
         first = next((leak for leak in leaks.found if leak.source == source and leak.case_id), None)
         if first is None:

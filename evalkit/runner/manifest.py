@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit import __version__
 from evalkit.formats.manifest import FormerCases, GoldenFacts, Manifest, SampleFacts, SystemFacts
+from evalkit.golden.lock import lock_sha256
 from evalkit.golden.read import file_sha256
 from evalkit.runner.conversation_key import conversation_key
 from evalkit.runner.conversations import environment_files
@@ -69,6 +70,7 @@ def manifest_of(
             n_cases=golden.n_cases,
             file_sha256=file_sha256(suite.golden_file) if suite.golden_file is not None else None,
             checks=golden.checks,
+            lock=lock_sha256(suite.golden_file),
         ),
         system=SystemFacts(
             kind=suite.system_kind,

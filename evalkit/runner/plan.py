@@ -76,6 +76,8 @@ class Selection:
     seed: int = 0
     watched: bool = False
     """Whether `--watch` asks, whose runs are never gated."""
+    unlocked: bool = False
+    """Whether `--unlocked` lets the golden set differ from its lock."""
 
     @property
     def partial(self) -> str | None:
@@ -86,6 +88,7 @@ class Selection:
         parts += [f"--sample {self.sample}"] if self.sample is not None else []
         parts += [self.shard.flag] if self.shard is not None else []
         parts += ["--watch"] if self.watched else []
+        parts += ["--unlocked"] if self.unlocked else []
         return " ".join(parts) or None
 
     @property

@@ -44,21 +44,21 @@ def facts(leaks: Leaks) -> list[tuple[str, str, str]]:
     return [(leak.case_id, leak.rule, leak.place) for leak in leaks.found]
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "line"),
-    [
-        ("system.txt", "You help.\n\nwho pays  THE fee", 3),
-        ("wrapped.md", "Intro\nsuch as: **who pays\nthe fee**, and more", 2),
-        ("shots.yaml", "examples:\n  - question: >-\n      Who pays\n      the fee?\n", 3),
-        ("shots.json", '[\n {"q": "First line.\\nWho pays the fee?"}\n]', 2),
-        ("shots.jsonl", '{"q": "x"}\n{"q": "Who\\u0020pays the fee?"}\n', 2),
-        ("prompt.py", 'SHOTS = [\n    "Who pays "\n    "the fee?",\n]\n', 2),
-        ("page.html", "<p>who</p>\n<script>x</script><p>Who <b>pays</b> the&nbsp;fee?</p>", 2),
-        ("page.unknown", "Who pays the fee", 1),
-        ("packed.txt.gz", gzip.compress(b"\nWho pays the fee"), 2),
-        ("utf16.txt", "\ufeffHm.\nWho pays the fee".encode("utf-16-le"), 2),
-    ],
-)
+FILES: list[tuple[str, str | bytes, int]] = [
+    ("system.txt", "You help.\n\nwho pays  THE fee", 3),
+    ("wrapped.md", "Intro\nsuch as: **who pays\nthe fee**, and more", 2),
+    ("shots.yaml", "examples:\n  - question: >-\n      Who pays\n      the fee?\n", 3),
+    ("shots.json", '[\n {"q": "First line.\\nWho pays the fee?"}\n]', 2),
+    ("shots.jsonl", '{"q": "x"}\n{"q": "Who\\u0020pays the fee?"}\n', 2),
+    ("prompt.py", 'SHOTS = [\n    "Who pays "\n    "the fee?",\n]\n', 2),
+    ("page.html", "<p>who</p>\n<script>x</script><p>Who <b>pays</b> the&nbsp;fee?</p>", 2),
+    ("page.unknown", "Who pays the fee", 1),
+    ("packed.txt.gz", gzip.compress(b"\nWho pays the fee", mtime=0), 2),
+    ("utf16.txt", "\ufeffHm.\nWho pays the fee".encode("utf-16-le"), 2),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "line"), FILES, ids=[name for name, *_ in FILES])
 def test_a_short_question_is_found_whole_in_every_kind_of_file(
     tmp_path: Path, name: str, text: str | bytes, line: int
 ) -> None:

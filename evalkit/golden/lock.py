@@ -1,0 +1,241 @@
+"""Lock a golden set: record the digest of every case, so that a changed set is noticed before it decides.
+
+The lock lies beside the set, in `NAME.lock.json`. It holds digests and no text, and may be public. The first line of a
+locked set is its canary string, which no prompt and no corpus may hold (Srivastava et al. 2022, arXiv 2206.04615).
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from evalkit.disk.files import sha256_of
+from evalkit.disk.json_files import read_json, to_json
+from evalkit.disk.writing import drafted
+from evalkit.errors import InputError, Problem, StoreError
+from evalkit.golden.json_lines import CANARY, read_jsonl
+from evalkit.golden.read import read_all, unheard
+from evalkit.golden.survey import Lack
+from evalkit.golden.write import put_first, refuse_other_kinds
+from evalkit.types import Case
+
+_FORMAT = 1
+_HEX = 16
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedCase:
+    """A case of a lock."""
+
+    id: str
+    """The first 16 hex digits of the SHA-256 of its id."""
+    since: str
+    """Version of the set in which it has this content for the first time."""
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lock:
+    """The content of a golden set at one version."""
+
+    set: str
+    """Name of the set, without the ending of the file."""
+    version: str
+    """`YYYY.MM`, from the second of a month on with a number: `2026.11.2`."""
+    created: str
+    """Day as an ISO date."""
+    n: int
+    canary: str
+    cases: Mapping[str, LockedCase]
+    """First 16 hex digits of the digest -> case."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockChanges:
+    """The cases in which a set differs from its lock."""
+
+    added: tuple[Case, ...] = ()
+    changed: tuple[Case, ...] = ()
+    """Cases with an id of the lock and another content."""
+    removed: tuple[str, ...] = ()
+    """Keys of the lock's cases whose id the set does not have."""
+    canary_lost: bool = False
+    """Whether the line with the canary string is missing or another one."""
+
+    def __bool__(self) -> bool:
+        """Whether the set differs."""
+        return bool(self.added or self.changed or self.removed or self.canary_lost)
+
+
+def lock_file(file: Path) -> Path:
+    """Return the lock of a set, which may not exist."""
+    return file.with_name(f"{file.name.partition('.')[0]}.lock.json")
+
+
+def lock_sha256(file: Path | None) -> str:
+    """Return the SHA-256 (hex) of the lock of a set; empty if it has none."""
+    if file is None or not lock_file(file).is_file():
+        return ""
+    return sha256_of(lock_file(file))
+
+
+def canary_of(file: Path | None) -> str:
+    """Return the canary string of a set; empty if its first line is none."""
+    if file is None or file.suffix.lower() != ".jsonl":
+        return ""
+    _, row = next(read_jsonl(file, str(file), unheard), (0, {}))
+    return str(row[CANARY]) if set(row) == {CANARY} else ""
+
+
+def make_lock(file: Path, today: datetime.date) -> tuple[Lock, bool]:
+    """Lock a set as it is, and put a canary string into its first line if it has none.
+
+    Args:
+        file: the set, in JSON Lines.
+        today: the day, which gives the version.
+
+    Returns:
+        The lock, and whether it is new; if the set did not change since its lock, nothing is written.
+
+    Raises:
+        InputError: reports every problem of the set, or of an earlier lock.
+        StoreError: a file cannot be written.
+    """
+    refuse_other_kinds(file, str(file))
+    cases = read_all(file, str(file))
+    before = read_lock(file) if lock_file(file).exists() else None
+    canary = canary_of(file)
+    if before is not None and not _changes(cases, canary, before):
+        return before, False
+    if not canary:
+        canary = before.canary if before is not None else f"evalkit-canary {uuid.uuid4()}"
+        put_first(file, str(file), {CANARY: canary})
+    known = before.cases if before is not None else {}
+    version = _next_version(before.version if before is not None else "", today)
+    locked = {
+        _key(case): LockedCase(
+            id=_id_hash(case.id), since=known[_key(case)].since if _key(case) in known else version, kind=case.kind
+        )
+        for case in cases
+    }
+    lock = Lock(
+        set=file.name.partition(".")[0],
+        version=version,
+        created=today.isoformat(),
+        n=len(cases),
+        canary=canary,
+        cases=locked,
+    )
+    try:
+        with drafted(lock_file(file)) as draft:
+            draft.write(to_json({"format": _FORMAT, **asdict(lock)}).encode())
+    except OSError as error:
+        raise StoreError.of(str(lock_file(file)), error, "then try again") from None
+    return lock, True
+
+
+def read_lock(file: Path) -> Lock:
+    """Read the lock of a set.
+
+    Raises:
+        InputError: there is none, or it is not one that evalkit wrote.
+    """
+    held = lock_file(file)
+    fix = f"write it with `evalkit golden lock {file}`"
+    try:
+        record: Any = read_json(held)
+        if record.pop("format") != _FORMAT:
+            raise ValueError
+        cases = {str(key): LockedCase(**case) for key, case in record.pop("cases").items()}
+        lock = Lock(cases=cases, **record)
+        if lock.n != len(cases):
+            raise ValueError
+    except FileNotFoundError:
+        raise InputError(Problem(str(file), "is not locked", fix)) from None
+    except OSError as error:
+        raise InputError(Problem(str(held), f"cannot be read: {error.strerror}", "check its permissions")) from None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise InputError(Problem(str(held), "not a lock that evalkit wrote", f"restore it, or {fix}")) from None
+    return lock
+
+
+def lock_changes(file: Path) -> LockChanges:
+    """Compare a set with its lock.
+
+    Raises:
+        InputError: the set or the lock cannot be read.
+    """
+    lock = read_lock(file)
+    return _changes(read_all(file, str(file)), canary_of(file), lock)
+
+
+def lock_problems(file: Path | None, shown: str) -> Iterator[Problem]:
+    """Yield a problem if a set has a lock and differs from it.
+
+    Args:
+        file: the set; `None` if it is not a file.
+        shown: its name in messages.
+    """
+    if file is None or not lock_file(file).exists():
+        return
+    try:
+        found = lock_changes(file)
+    except InputError as error:
+        yield from error.problems
+        return
+    if found:
+        fix = "lock it again with `evalkit golden lock`, or run with --unlocked for a result without a decision"
+        yield Problem(shown, f"differs from its lock: {described(found)}", fix)
+
+
+def described(found: LockChanges) -> str:
+    """Describe the changes in one sentence, with the first ids."""
+    parts = []
+    for word, cases in (("changed", found.changed), ("added", found.added)):
+        if cases:
+            parts.append(f"{len(cases)} {word} ({_few(cases)})")
+    parts += [f"{len(found.removed)} removed"] if found.removed else []
+    parts += ["the canary string is missing or changed"] if found.canary_lost else []
+    return ", ".join(parts)
+
+
+def _few(cases: Sequence[Case]) -> str:
+    lack = Lack(cases[0].place)
+    for case in cases:
+        lack.add(case.id)
+    return str(lack)
+
+
+def _changes(cases: Sequence[Case], canary: str, lock: Lock) -> LockChanges:
+    known = {case.id for case in lock.cases.values()}
+    ids = {_id_hash(case.id) for case in cases}
+    others = [case for case in cases if _key(case) not in lock.cases]
+    return LockChanges(
+        added=tuple(case for case in others if _id_hash(case.id) not in known),
+        changed=tuple(case for case in others if _id_hash(case.id) in known),
+        removed=tuple(key for key, case in lock.cases.items() if case.id not in ids),
+        canary_lost=canary != lock.canary,
+    )
+
+
+def _key(case: Case) -> str:
+    return case.digest[:_HEX]
+
+
+def _id_hash(case_id: str) -> str:
+    return hashlib.sha256(case_id.encode("utf-8", "surrogatepass")).hexdigest()[:_HEX]
+
+
+def _next_version(before: str, today: datetime.date) -> str:
+    """Return the version of a month, with a number if the month has one already."""
+    month = f"{today:%Y.%m}"
+    if before != month and not before.startswith(f"{month}."):
+        return month
+    number = before.removeprefix(month).removeprefix(".")
+    return f"{month}.{int(number) + 1 if number.isdigit() else 2}"
