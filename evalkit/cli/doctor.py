@@ -74,6 +74,7 @@ _EXTRAS = {
     "fastembed": ("fastembed", "embedding scorers"),
     "openpyxl": ("xlsx", "golden sets in .xlsx"),
     "zstandard": ("zstandard", "imports of .eval logs"),
+    "distributed": ("dask", "run --engine dask"),
 }
 """Package -> the extra that installs it, and its purpose."""
 

@@ -121,7 +121,7 @@ def leaks(
 
 @golden.command()
 def lock(set: GoldenFile) -> None:
-    """Lock a golden set: record the digest of every case in SET.lock.json.
+    """Record the digest of every case in SET.lock.json.
 
     A run and a gate then refuse the set if it differs. The first lock puts a canary string into the first line of the
     set, which `evalkit golden leaks` searches for. The lock holds no text of a case.
@@ -145,7 +145,7 @@ def check_lock(
     set: GoldenFile,
     json: Annotated[bool, typer.Option("--json", help="Print the changes as JSON.")] = False,
 ) -> None:
-    """Compare a golden set with its lock: list changed, added and removed cases.
+    """List the cases that differ from the lock of their golden set.
 
     A removed case is named by the start of its digest, because the lock holds no id.
 

@@ -100,7 +100,7 @@ class Session:
         self.folder, self.running, self.earlier = place.folder, place.running, place.earlier
         self.frame, self.done = place.earlier.frame, place.earlier.done
         self.refusals = Refusals(prepared.suite.options.concurrency)
-        self.secrets = prepared.secrets
+        self.secrets, self.advisory = prepared.secrets, prepared.advisory
         self.manifest = place.manifest
         self.answered = place.manifest.answers is not None
         """Whether stored answers are scored, so that no system is called."""
@@ -338,7 +338,7 @@ class Session:
     def _stop_early(self, row: Row) -> None:
         """Stop once too many cases are certain to fail or to have no result, unless none is left."""
         self._n_open -= 1
-        if verdict_of(row, self.prepared.advisory) in FAILED:
+        if verdict_of(row, self.advisory) in FAILED:
             digest, options = row.case.digest, self.prepared.suite.options
             self._not_passed[digest] += 1
             n_bad = self._not_passed[digest]

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import distributed
 import pytest
 
 from evalkit.errors import EvalkitError, InputError
@@ -360,6 +359,8 @@ class Attempt:
     def result(self) -> tuple[object, ...]:
         """What `run_shard` returned."""
         if self.state == "died":
+            import distributed  # not by those that choose other tests of this module
+
             raise distributed.KilledWorker("shard", None, 0)
         return self.state, "why", ()
 

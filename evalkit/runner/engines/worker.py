@@ -221,6 +221,7 @@ class _Shard:
     def __init__(self, prepared: Prepared, answer: Answer, shards: ShardsFolder, number: int, concurrency: int) -> None:
         self._prepared, self._shards, self._concurrency = prepared, shards, concurrency
         self._folder = shards.shard(number)
+        self._secrets = prepared.secrets  # once, as they are found in all variables
         self._stop = Stop()
         self._refusals = Refusals(concurrency)
         grade = grade_all(prepared.graders, charged(answer, prepared.budget))
@@ -249,7 +250,7 @@ class _Shard:
                 watching.cancel()
             held = self._refusals.release()
             for row in held if self._stop.reason is None else ():
-                journal.append(without_secrets(row, self._prepared.secrets))
+                journal.append(without_secrets(row, self._secrets))
         if self._stop.reason is not None:
             return ShardEnd("stopped", "" if self._shards.stopped else self._stop.reason)
         self._folder.seal(earlier + [each for each in self._folder.attempts() if each.name == own.name], suspects)
@@ -262,7 +263,7 @@ class _Shard:
         charge(self._prepared.budget, self._stop, row)
         kept = self._refusals.take(row)
         for each in kept:
-            journal.append(without_secrets(each, self._prepared.secrets))
+            journal.append(without_secrets(each, self._secrets))
         if self._refusals.reason:
             self._stop(self._refusals.reason)
         return kept
