@@ -162,6 +162,31 @@ def check_lock(
         raise typer.Exit(1)
 
 
+@golden.command("diff")
+def diff_sets(
+    old: Annotated[str, typer.Argument(help="Old version: a set, its lock, or git:REF:PATH.")],
+    new: Annotated[str, typer.Argument(help="New version.")],
+    run: Annotated[
+        str | None, typer.Option(help="Stored run of the old version: did the removed cases fail more often?")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the differences as JSON.")] = False,
+) -> None:
+    """Compare two versions of a golden set: added, removed and changed cases.
+
+    Of a changed case, the names of the fields are shown, and both values of its kind, severity, cluster and cohorts. No
+    text of a case is printed. A lock names its cases by the start of their digests.
+
+    Example: evalkit golden diff git:main:golden/cases.jsonl golden/cases.jsonl --run main
+
+    Exit codes: 0, 2 if a version or the run cannot be read.
+    """
+    from evalkit.cli.golden_diff import print_diff, print_diff_json
+    from evalkit.operations.golden_diff import golden_diff
+
+    found = golden_diff(old, new, run)
+    (print_diff_json if json else print_diff)(found)
+
+
 Because = Annotated[str, typer.Option(help="Why it is added, such as INC-42.")]
 ReviewedBy = Annotated[str, typer.Option("--reviewed-by", metavar="NAME", help="Who looked at the case.")]
 SeverityOption = Annotated[str, typer.Option(help="low, medium, high or critical.")]

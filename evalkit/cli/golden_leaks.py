@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from evalkit.cli.case_rates import print_rates
 from evalkit.text.escaping import cut, on_one_line
-from evalkit.text.numbers import Style, bounds, difference, estimated, plural
+from evalkit.text.numbers import plural
 
 if TYPE_CHECKING:
     from evalkit.operations.leaks import LeakReport
@@ -30,13 +31,7 @@ def print_leaks(report: "LeakReport") -> None:
     for each in found.unread:
         typer.echo(f"not read: {each}", err=True)
     if report.effect is not None:
-        rate = Style("rate")
-        effect = report.effect
-        typer.echo(f"pass rate of these cases   {estimated(effect.flagged, rate)}")
-        typer.echo(f"pass rate of the others    {estimated(effect.clean, rate)}")
-        gap = effect.difference
-        if gap.value is not None:
-            typer.echo(f"difference                 {difference(gap.value, rate, gap.n)} {bounds(gap, rate)}".rstrip())
+        print_rates(report.effect, "these cases", "the others")
 
 
 def print_leaks_json(report: "LeakReport") -> None:

@@ -119,8 +119,10 @@ def make_lock(file: Path, today: datetime.date) -> tuple[Lock, bool]:
     known = before.cases if before is not None else {}
     version = _next_version(before.version if before is not None else "", today)
     locked = {
-        _key(case): LockedCase(
-            id=_id_hash(case.id), since=known[_key(case)].since if _key(case) in known else version, kind=case.kind
+        key_of_case(case): LockedCase(
+            id=id_hash(case.id),
+            since=known[key_of_case(case)].since if key_of_case(case) in known else version,
+            kind=case.kind,
         )
         for case in cases
     }
@@ -146,8 +148,21 @@ def read_lock(file: Path) -> Lock:
     Raises:
         InputError: there is none, or it is not one that evalkit wrote.
     """
-    held = lock_file(file)
-    fix = f"write it with `evalkit golden lock {file}`"
+    if not lock_file(file).exists():
+        raise InputError(Problem(str(file), "is not locked", f"write its lock with `evalkit golden lock {file}`"))
+    return parse_lock(lock_file(file), str(lock_file(file)))
+
+
+def parse_lock(held: Path, shown: str) -> Lock:
+    """Read the file of a lock.
+
+    Args:
+        held: the lock's file.
+        shown: its name in messages.
+
+    Raises:
+        InputError: it cannot be read, or is not a lock that evalkit wrote.
+    """
     try:
         record: Any = read_json(held)
         if record.pop("format") != _FORMAT:
@@ -156,12 +171,11 @@ def read_lock(file: Path) -> Lock:
         lock = Lock(cases=cases, **record)
         if lock.n != len(cases):
             raise ValueError
-    except FileNotFoundError:
-        raise InputError(Problem(str(file), "is not locked", fix)) from None
     except OSError as error:
-        raise InputError(Problem(str(held), f"cannot be read: {error.strerror}", "check its permissions")) from None
+        raise InputError(Problem(shown, f"cannot be read: {error.strerror}", "check its permissions")) from None
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise InputError(Problem(str(held), "not a lock that evalkit wrote", f"restore it, or {fix}")) from None
+        fix = "restore it, or remove it and run `evalkit golden lock`"
+        raise InputError(Problem(shown, "not a lock that evalkit wrote", fix)) from None
     return lock
 
 
@@ -214,21 +228,23 @@ def _few(cases: Sequence[Case]) -> str:
 
 def _changes(cases: Sequence[Case], canary: str, lock: Lock) -> LockChanges:
     known = {case.id for case in lock.cases.values()}
-    ids = {_id_hash(case.id) for case in cases}
-    others = [case for case in cases if _key(case) not in lock.cases]
+    ids = {id_hash(case.id) for case in cases}
+    others = [case for case in cases if key_of_case(case) not in lock.cases]
     return LockChanges(
-        added=tuple(case for case in others if _id_hash(case.id) not in known),
-        changed=tuple(case for case in others if _id_hash(case.id) in known),
+        added=tuple(case for case in others if id_hash(case.id) not in known),
+        changed=tuple(case for case in others if id_hash(case.id) in known),
         removed=tuple(key for key, case in lock.cases.items() if case.id not in ids),
         canary_lost=canary != lock.canary,
     )
 
 
-def _key(case: Case) -> str:
+def key_of_case(case: Case) -> str:
+    """Return the first 16 hex digits of the digest of a case."""
     return case.digest[:_HEX]
 
 
-def _id_hash(case_id: str) -> str:
+def id_hash(case_id: str) -> str:
+    """Return the first 16 hex digits of the SHA-256 of an id."""
     return hashlib.sha256(case_id.encode("utf-8", "surrogatepass")).hexdigest()[:_HEX]
 
 

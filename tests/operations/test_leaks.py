@@ -73,10 +73,10 @@ def test_the_effect_on_the_pass_rate_is_shown(suite: Path) -> None:
     """One flagged case passes, one fails; of the other eight, half pass."""
     run("suite.yaml", out="run", reports=False)
     record = json.loads(leaks("suite.yaml", "--run", "run", "--json").stdout)["effect"]
-    assert (record["flagged"]["value"], record["flagged"]["n"]) == (0.5, 2)
-    assert (record["clean"]["value"], record["clean"]["n"]) == (0.5, 8)
+    assert (record["chosen"]["value"], record["chosen"]["n"]) == (0.5, 2)
+    assert (record["others"]["value"], record["others"]["n"]) == (0.5, 8)
     assert record["difference"]["low"] < 0 < record["difference"]["high"]
-    assert "pass rate of the others    50% [22, 78]" in leaks("suite.yaml", "--run", "run").stdout
+    assert "pass rate of the others   50% [22, 78]" in leaks("suite.yaml", "--run", "run").stdout
 
 
 def manifest(folder: Path) -> dict[str, Any]:
