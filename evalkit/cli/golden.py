@@ -171,7 +171,7 @@ def diff_sets(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the differences as JSON.")] = False,
 ) -> None:
-    """Compare two versions of a golden set: added, removed and changed cases.
+    """Compare two versions of a golden set case by case.
 
     Of a changed case, the names of the fields are shown, and both values of its kind, severity, cluster and cohorts. No
     text of a case is printed. A lock names its cases by the start of their digests.
