@@ -6,14 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalkit.cli.suite_file import SuiteFile, named_or_nearest
-from evalkit.text.escaping import cut, on_one_line, visible
+from evalkit.text.escaping import visible
 
 if TYPE_CHECKING:
     from evalkit.operations.coverage import GoldenCoverage
-    from evalkit.operations.dedup import Deduplicated
 
-_PAIR_WIDTH = 160
-"""Number of characters that are shown of a case."""
 golden = typer.Typer(
     name="golden",
     help="Describe golden sets, find near-duplicates and leaks, add cases from runs.",
@@ -74,6 +71,7 @@ def dedup(
 
     Exit codes: 0, 2 if set or pairs cannot be used.
     """
+    from evalkit.cli.golden_pairs import print_pairs, print_pairs_json
     from evalkit.operations.dedup import accept_duplicates, find_duplicates
     from evalkit.text.numbers import plural
 
@@ -86,10 +84,7 @@ def dedup(
         )
         return
     found = find_duplicates(set)
-    if json:
-        _print_pairs_json(set, found)
-    else:
-        _print_pairs(set, found)
+    (print_pairs_json if json else print_pairs)(set, found)
 
 
 @golden.command()
@@ -159,6 +154,37 @@ def check_lock(
     found = compare(set)
     print_lock_changes(found, json=json)
     if found.differs:
+        raise typer.Exit(1)
+
+
+@golden.command()
+def card(
+    set: GoldenFile,
+    json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
+) -> None:
+    """Print the data card of a golden set, in Markdown.
+
+    SET.card.yaml beside the set holds what a person has to say: owner, source, usage_rights, sensitivity,
+    personal_data, retention, deletion, approved_by, approved_on and labels; and, if you like, description, languages
+    and known_gaps. Counts, lock and a scan for personal data are added.
+
+    Example: evalkit golden card golden/cases.jsonl > golden/README.md
+
+    Exit codes: 0, 1 if a required field is empty, or if personal data is found although the card says none, 2 if set
+    or card cannot be read.
+    """
+    from evalkit.operations.data_card import card_markdown, golden_card
+
+    found = golden_card(set)
+    if json:
+        import dataclasses
+        from json import dumps
+
+        typer.echo(dumps({**dataclasses.asdict(found), "gaps": found.gaps}, indent=1, ensure_ascii=False))
+    else:
+        typer.echo(visible(card_markdown(found)), nl=False)
+    if found.gaps:
+        typer.echo(f"missing or wrong in {set.name.partition('.')[0]}.card.yaml: {', '.join(found.gaps)}", err=True)
         raise typer.Exit(1)
 
 
@@ -292,57 +318,6 @@ def prove(
         raise InputError(Problem("--failed" if failed is None else "--passed", "not given", fix))
     proof, file = prove_case(set, case, failed, passed, datetime.now(UTC).date())
     typer.echo(visible(f"{proof.id}: failed in {proof.failed.run}, passed in {proof.passed.run}; kept in {file}"))
-
-
-def _print_pairs(file: Path, found: "Deduplicated") -> None:
-    from evalkit.cli.added_case import others
-    from evalkit.cli.output import CommandOutput
-    from evalkit.operations.dedup import next_steps
-    from evalkit.report.console import print_steps
-    from evalkit.text.numbers import plural
-
-    for pair in found.open_pairs:
-        why = f": {others(pair.differences)}" if pair.differences else ""
-        typer.echo(f"{pair.kind} ({pair.jaccard:.2f}){why}")
-        for each in (pair.first, pair.second):
-            typer.echo("  " + cut(on_one_line(f"{each.place} {each.id}: {each.text}"), _PAIR_WIDTH))
-    n_same = sum(pair.kind == "same" for pair in found.open_pairs)
-    n_variants = len(found.open_pairs) - n_same
-    typer.echo(f"{plural(len(found.open_pairs), 'pair')} in {plural(found.n_cases, 'case')}: {n_same} same, ", nl=False)
-    typer.echo(plural(n_variants, "variant"))
-    if found.n_accepted:
-        typer.echo(f"{plural(found.n_accepted, 'other pair')} in one cluster already")
-    if not found.complete:
-        typer.echo("the set holds many cases of one template, so pairs may be missing", err=True)
-    if found.n_cut:
-        typer.echo(f"of {plural(found.n_cut, 'case')}, only the first 50,000 characters were compared", err=True)
-    if found.open_pairs:
-        print_steps(next_steps(file), CommandOutput().results)
-
-
-def _print_pairs_json(file: Path, found: "Deduplicated") -> None:
-    import json
-
-    pairs = [
-        {
-            "a": pair.first.id,
-            "b": pair.second.id,
-            "kind": pair.kind,
-            "jaccard": round(pair.jaccard, 4),
-            "differences": list(pair.differences),
-            "texts": [pair.first.text, pair.second.text],
-        }
-        for pair in found.open_pairs
-    ]
-    record = {
-        "set": str(file),
-        "cases": found.n_cases,
-        "complete": found.complete,
-        "cut": found.n_cut,
-        "accepted": found.n_accepted,
-        "pairs": pairs,
-    }
-    typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
 
 
 def _print(found: "GoldenCoverage") -> None:

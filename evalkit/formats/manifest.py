@@ -221,6 +221,8 @@ class Manifest:
     leaked: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Kind of source (`prompts`, `corpus`, `trained_on`) -> ids of the cases found in it, for each kind that was
     searched; not written if none was."""
+    card_gaps: tuple[str, ...] | None = None
+    """What the data card of the golden set lacks; not written if no check asked for it."""
     started_at: str = ""
     """ISO 8601, as `finished_at`."""
     command: str = ""
@@ -284,6 +286,7 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
     absent |= {"conversation_key"} if not manifest.conversation_key else set()
     absent |= {"imported"} if manifest.imported is None else set()
     absent |= {key for key in ("shards", "leaked") if not record[key]}
+    absent |= {"card_gaps"} if manifest.card_gaps is None else set()
     absent |= {key for key in ("accepted", "replaces") if manifest.accepted is None or record[key] == "unknown"}
     return {**{key: value for key, value in record.items() if key not in absent}, **manifest.further}
 

@@ -64,6 +64,8 @@ class Terms:
     """Amendments that only show in the base's golden set; kept with a stored run."""
     leaked: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Kind of source -> ids of the cases found in it, for each kind that was searched."""
+    card_gaps: Sequence[str] | None = None
+    """What the data card of the golden set lacks; `None` if no check asked for it."""
     notes: tuple[str, ...] = ()
     """Notes shown with the figures, such as the data on which a judge was measured."""
 
@@ -122,6 +124,7 @@ def assess(
         seed=terms.seed,
         contender=terms.contender,
         leaked=terms.leaked,
+        card_gaps=terms.card_gaps,
         final=final,
     )
     if isinstance(decision, Decision):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.errors import ExitCode
+from evalkit.gate.card import Card, card_checks
 from evalkit.gate.checks import CANARY_RUNS, canaries_to_repeat, canary_checks, coverage_checks, failure_checks
 from evalkit.gate.comparison_plan import ComparisonPlan, trial_of
 from evalkit.gate.critical_cases import RUNS
@@ -54,6 +55,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
     seed: int,
     contender: Contender | None = None,
     leaked: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    card_gaps: Sequence[str] | None = None,
     final: bool = False,
 ) -> Decision | NeedsRepeats:
     """Judge a run by its policy; pure, so the same rows give the same decision.
@@ -67,6 +69,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
         seed: seed of the sign flips.
         contender: the systems of the run, if there are several.
         leaked: kind of source -> ids of the cases found in it, for each kind that was searched.
+        card_gaps: what the data card of the golden set lacks; `None` if it was not checked.
         final: nothing can be run again, so decide with the rows at hand.
 
     Returns:
@@ -83,6 +86,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
         *_findings(frame, summary, policy, baseline, seed, partial=partial is not None),
         *_best_findings(frame, summary, policy, contender),
         *(finding(leakage_checks(check, leaked)) for check in policy.checks if isinstance(check, Leakage)),
+        *(finding(card_checks(check, card_gaps)) for check in policy.checks if isinstance(check, Card)),
         finding(coverage_checks(summary, policy.coverage, policy.critical_in(frame.cohorts))),
     ]
     checks = tuple(check for finding in findings for check in finding.checks)

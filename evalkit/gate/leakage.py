@@ -49,7 +49,7 @@ def leakage_checks(policy: Leakage, leaked: Mapping[str, Sequence[str]]) -> list
     blank = Check(name="leakage", metric="", cohort=OVERALL, outcome="pass", need=need)
     found = leaked.get(policy.of)
     if found is None:
-        reason = f"the {policy.of} were not searched for cases when the run began: run the suite again"
+        reason = f"`{policy.of}` was not searched for cases when the run began: run the suite again"
         check = replace(blank, outcome="no decision", reason=reason)
     elif len(found) > policy.max:
         reason = f"{plural(len(found), 'case')} in {policy.of}, need {need}: {some(found)}; see `evalkit golden leaks`"

@@ -15,6 +15,7 @@ from typing import ClassVar, Literal
 from evalkit.aggregate.measured import CASE_AMOUNTS
 from evalkit.aggregate.outcomes import OUTCOMES
 from evalkit.aggregate.statuses import DERIVED_METRICS, chosen_runs, node_amount
+from evalkit.gate.card import Card
 from evalkit.gate.leakage import Leakage
 from evalkit.results import OVERALL
 from evalkit.types import KINDS, SEVERITIES, Metric
@@ -204,7 +205,7 @@ class Best:
             raise ValueError(f"within: {self.within:g} is negative or not a number; write one such as 0.02")
 
 
-Item = Threshold | Failures | Canary | Coverage | NoRegression | Best | Leakage
+Item = Threshold | Failures | Canary | Coverage | NoRegression | Best | Leakage | Card
 CHECKS: Mapping[str, type[Item]] = {
     "failures": Failures,
     "canary": Canary,
@@ -212,6 +213,7 @@ CHECKS: Mapping[str, type[Item]] = {
     "no_regression": NoRegression,
     "best": Best,
     "leakage": Leakage,
+    "card": Card,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,8 @@ _TABLES = (".parquet", ".arrow", ".feather")
 KINDS = (".txt", ".md", ".markdown", ".rst", *_PAGES, *_ESCAPED, ".csv", ".tsv", *_TABLES, *WORKBOOKS)
 """Files of a folder that are read; a file that is named itself is read as text if it is of another kind."""
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([nrtbf])|(.))")
+_PAGE_CHARS = 4 << 20
+"""Characters of a page that are parsed at once."""
 SearchedFiles = Mapping[SourceKind, Sequence[Path]]
 Fault = Callable[[str, str], Any]
 """Called with what is wrong and the fix."""
@@ -133,12 +136,16 @@ def lines_of(file: Path, shown: str) -> Iterator[tuple[int, str]]:
 
 
 def _text_lines(file: Path, shown: str) -> Iterator[tuple[int, str]]:
-    number = 0
+    number = 1
     fix = "save the file as UTF-8"
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         with open_text(file) as opened:
-            for number, line in enumerate(iter(lambda: opened.readline(MAX_LINE_BYTES), b""), 1):
-                yield number, line.decode()
+            for line in iter(lambda: opened.readline(MAX_LINE_BYTES), b""):
+                ends = line.endswith(b"\n")
+                yield number, decoder.decode(line, final=ends)
+                number += ends
+            decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         raise InputError(Problem(f"{shown}:{number}", "not UTF-8", fix)) from None
     except Undecodable as error:
@@ -180,11 +187,16 @@ class _Page(HTMLParser):
 
 
 def _page(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    page = _Page()
+    page, held, size = _Page(), list[str](), 0
     for _, line in lines:
-        page.feed(line)
-        yield from page.found
-        page.found = []
+        held.append(line)
+        size += len(line)
+        if size >= _PAGE_CHARS:  # the parser reads what is open, such as a comment, again with each piece
+            page.feed("".join(held))
+            held, size = [], 0
+            yield from page.found
+            page.found = []
+    page.feed("".join(held))
     page.close()
     yield from page.found
 

@@ -78,6 +78,8 @@ class GoldenSet:
     """Warnings about cases in training data or prompts."""
     leaked: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Kind of source -> ids of the cases that occur in it, for each kind that was searched."""
+    card_gaps: tuple[str, ...] | None = None
+    """What the data card of the set lacks; `None` if no check asked for it."""
     waiting: tuple[Case, ...] = ()
     """Cases with `needs_reference`, which are not among the others and never count."""
 

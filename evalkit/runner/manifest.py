@@ -97,6 +97,7 @@ def manifest_of(
         sample=sample,
         notices=tuple(redact(notice, prepared.secrets) for notice in prepared.notices),
         leaked=prepared.golden.leaked,
+        card_gaps=prepared.golden.card_gaps,
         started_at=now.astimezone(UTC).isoformat(timespec="seconds"),
         command=redact(command, prepared.secrets),
         versions=_versions(),

@@ -21,6 +21,7 @@ from evalkit.runner.addresses import addresses_of
 from evalkit.runner.case_checks import METRIC, checks_grader
 from evalkit.runner.chat_clients import Replies, Spending, judges_of, open_cache, open_client, unpriced, user_of
 from evalkit.runner.conversations import adds_ended, ended_grader, environment_problems
+from evalkit.runner.data_card import card_gaps
 from evalkit.runner.grading import Grader
 from evalkit.runner.leak_search import search_leaks
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems, metrics_of_unbound
@@ -180,7 +181,7 @@ async def prepare(
             cohorts=suite.options.cohorts,
         )
         problems += [*missing(suite, graders, golden), *foreign_cohorts(suite, golden), *foreign_values(suite, golden)]
-        golden = search_leaks(suite, golden)
+        golden = replace(search_leaks(suite, golden), card_gaps=card_gaps(suite))
         problems += metric_name_problems(graders)
         if not unsound_environment and services is not None and services.replays is not None:
             from evalkit.runner.expected_states import with_expected_states

@@ -69,6 +69,7 @@ def terms_of_run(
         partial=partial,
         seed=suite.options.seed,
         leaked=prepared.golden.leaked,
+        card_gaps=prepared.golden.card_gaps,
         notes=(*prepared.notices, *_ungated(suite, baseline)),
     )
     if (partial is not None and shard is None) or not asks:
@@ -130,6 +131,7 @@ def terms_of_stored(
         partial=manifest.partial,
         seed=manifest.seed,
         leaked=manifest.leaked,
+        card_gaps=manifest.card_gaps,
         notes=(*manifest.notices, *_ungated(suite, baseline)),
     )
 

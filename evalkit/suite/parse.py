@@ -14,6 +14,7 @@ from evalkit.disk.paths import project_of
 from evalkit.errors import InputError, Problem, gathered, what_and_fix
 from evalkit.formats.build import Builder, choices, show
 from evalkit.formats.yaml_text import Document, dotted, parse
+from evalkit.gate.card import Card
 from evalkit.gate.leakage import Leakage
 from evalkit.gate.policy import CHECKS, Best, Item, NoRegression, Policy, Threshold, policy_problems
 from evalkit.golden.read import open_golden
@@ -44,7 +45,11 @@ MOST_ENTRIES = 1_000
 """Maximum length of a list in a suite."""
 MOST_NEAR = 1_000
 """Maximum number of files of a folder that are searched for the intended one."""
-_ELSEWHERE = {Best: "compares the systems of a run", Leakage: "searches what a system knows"}
+_ELSEWHERE = {
+    Best: "compares the systems of a run",
+    Leakage: "searches what a system knows",
+    Card: "reads a golden set",
+}
 """Checks that need a run, and what they do."""
 
 
@@ -360,7 +365,7 @@ def load_gate(path: Path, metrics: Sequence[Metric], cohorts: Collection[str]) -
     if system is not None:
         builder.problem(("gate",), "nothing is called in a comparison", "remove `system` from the baseline")
     for index, check in enumerate(checks):
-        if isinstance(check, Best | Leakage):
+        if isinstance(check, Best | Leakage | Card):
             what = f"{_ELSEWHERE[type(check)]}, and a comparison of files decides about two sides"
             builder.problem(("gate", index), what, "remove it")
     for index, what, fix in policy_problems(Policy(checks), metrics, cohorts) if not builder.problems else ():

@@ -182,3 +182,18 @@ def test_a_file_that_cannot_be_read_is_a_problem_or_listed(tmp_path: Path) -> No
         search(tmp_path, "p.txt", b"Hm.\n\xff\xfe\xfa")
     found = search(tmp_path, "p.txt", b"Hm.\n\xff\xfe\xfa", "corpus")
     assert found.unread == ("p.txt:2: not UTF-8; save the file as UTF-8",)
+
+
+def test_a_line_of_many_megabytes_is_one_line(tmp_path: Path) -> None:
+    """Wherever its pieces end, also inside a letter; the next line has the next number."""
+    text = "é" * (5 << 20) + " who pays\nthe fee"
+    assert facts(search(tmp_path, "p.txt", text, "corpus")) == [("short", "whole question", "p.txt:1")]
+    assert facts(search(tmp_path, "p.txt", f"{'é' * (5 << 20)}\n{text[-16:]}")) == [
+        ("short", "whole question", "p.txt:2")
+    ]
+
+
+def test_a_page_with_an_open_comment_takes_no_longer(tmp_path: Path) -> None:
+    """Its text is not shown by a browser, and is not searched; the text before it is."""
+    page = "<p>Who pays the fee</p>\n<!--" + "words of a comment\n" * 50_000
+    assert facts(search(tmp_path, "p.html", page)) == [("short", "whole question", "p.html:1")]

@@ -12,6 +12,8 @@ from typer.testing import CliRunner, Result
 from evalkit import run
 from evalkit.cli.golden import golden
 from evalkit.gate.leakage import Leakage, leakage_checks
+from evalkit.operations.run import decide_again
+from evalkit.store.folder import RunFolder
 
 PROMPT = "Answer in short.\nExample: Which fee is due for case 3 of the list?\n"
 
@@ -94,7 +96,12 @@ def test_the_gate_blocks_a_run_whose_prompt_holds_a_case(suite: Path) -> None:
     assert decision.outcome == "blocked"
     assert "1 case in prompts, need <= 0 cases in prompts: c3" in " ".join(decision.reasons)
     assert manifest(folder / "one")["leaked"] == {"prompts": ["c3"]}
+    again = decide_again(RunFolder(folder / "one"), None, None).decision
+    assert (again.outcome, again.reasons) == ("blocked", decision.reasons)
     write(folder, source, "[pass_rate: {min: 0.1}, leakage: {max: 1, of: corpus}]")
+    unknown = decide_again(RunFolder(folder / "one"), None, None).decision
+    assert unknown.outcome == "no decision"
+    assert "the corpus were not searched" not in " ".join(unknown.reasons)
     run("suite.yaml", out="two", reports=False)
     assert manifest(folder / "two")["leaked"] == {"prompts": ["c3"], "corpus": ["c4"]}
     write(folder, "cases.jsonl")

@@ -1,0 +1,143 @@
+"""Describe a golden set for those who rely on it: its data card (Gebru et al. 2021, doi:10.1145/3458723).
+
+What a person has to say stands in `NAME.card.yaml` beside the set; the rest is counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from evalkit.disk.files import Unfit, read_file
+from evalkit.errors import InputError, Problem
+from evalkit.formats.build import Builder
+from evalkit.formats.yaml_text import parse
+from evalkit.golden.lock import canary_of, lock_file, read_lock
+from evalkit.types import Case
+
+NO_DATA = "none"
+"""Value of `personal_data` of a set without any."""
+_OPTIONAL = ("description", "languages", "known_gaps")
+_EXAMPLE = "owner: compliance team"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardText:
+    """What a person says about a golden set; every text but the last three is required."""
+
+    owner: str = ""
+    """Who answers for the set."""
+    source: str = ""
+    """Where its questions and references come from."""
+    usage_rights: str = ""
+    """Licence or agreement under which they may be used."""
+    sensitivity: str = ""
+    """Who may read the set, such as `public` or `internal`."""
+    personal_data: str = ""
+    """Which personal data it holds, and why; `none` if it holds none."""
+    retention: str = ""
+    """How long it is kept."""
+    deletion: str = ""
+    """How a person's data or a whole case are deleted on request."""
+    approved_by: str = ""
+    approved_on: str = ""
+    """Day as an ISO date."""
+    labels: str = ""
+    """Who wrote and checked the references: people, authors, a model."""
+    description: str = ""
+    languages: tuple[str, ...] = ()
+    known_gaps: str = ""
+    """What the set is known not to cover."""
+
+
+REQUIRED = tuple(each.name for each in fields(CardText) if each.name not in _OPTIONAL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataCard:
+    """The data card of a golden set."""
+
+    set: str
+    text: CardText
+    version: str
+    """Version of the lock; empty if the set is not locked."""
+    canary: str
+    n_cases: int
+    kinds: Mapping[str, int]
+    severities: Mapping[str, int]
+    origins: Mapping[str, int]
+    """Value of `origin` -> number of cases; `not stated` for those without."""
+    cohorts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    personal_data: Mapping[str, int] = field(default_factory=dict)
+    """Kind of personal data found by form -> number of cases with it."""
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """The required fields that are empty, and a statement that the scan contradicts."""
+        found = [name for name in REQUIRED if not str(getattr(self.text, name)).strip()]
+        if self.text.personal_data.strip().lower() == NO_DATA and self.personal_data:
+            found.append("personal_data")
+        return tuple(found)
+
+
+def card_file(file: Path) -> Path:
+    """Return the file with the text of the card of a set, which may not exist."""
+    return file.with_name(f"{file.name.partition('.')[0]}.card.yaml")
+
+
+def read_card(file: Path, shown: str) -> CardText:
+    """Read what a person says about a set; empty if there is no file.
+
+    Args:
+        file: the set.
+        shown: name of the card's file in messages.
+
+    Raises:
+        InputError: reports every problem of the file.
+    """
+    held = card_file(file)
+    if not held.exists():
+        return CardText()
+    try:
+        builder = Builder(parse(read_file(held), shown))
+    except (Unfit, OSError) as error:
+        raise InputError(Problem(shown, f"cannot be read: {error.strerror}", "write a YAML file")) from None
+    if builder.document.value is None:
+        return CardText()
+    text: CardText | None = builder.build(CardText, builder.document.value, ())
+    if builder.problems or text is None:
+        raise InputError(builder.problems or Problem(shown, "not a data card", f"write `{_EXAMPLE}` ..."))
+    return text
+
+
+def data_card(file: Path, shown: str, cases: Sequence[Case], personal_data: Mapping[str, int]) -> DataCard:
+    """Return the data card of a set.
+
+    Args:
+        file: the set.
+        shown: name of the card's file in messages.
+        cases: every case of the set.
+        personal_data: kind of personal data -> number of cases with it.
+
+    Raises:
+        InputError: the text of the card, or the lock, cannot be read.
+    """
+    names = sorted({name for case in cases for name in case.cohorts})
+    return DataCard(
+        set=file.name.partition(".")[0],
+        text=read_card(file, shown),
+        version=read_lock(file).version if lock_file(file).exists() else "",
+        canary=canary_of(file),
+        n_cases=len(cases),
+        kinds=_counted(case.kind for case in cases),
+        severities=_counted(case.severity for case in cases),
+        origins=_counted(str(case.fields.get("origin", "not stated")) for case in cases),
+        cohorts={name: _counted(case.cohorts[name] for case in cases if name in case.cohorts) for name in names},
+        personal_data=personal_data,
+    )
+
+
+def _counted(values: object) -> Mapping[str, int]:
+    return dict(sorted(Counter(values).items(), key=lambda each: (-each[1], each[0])))  # type: ignore[call-overload]
