@@ -22,6 +22,7 @@ from evalkit.systems.replay import ReplaySystem
 from evalkit.types import KINDS, SEVERITIES, Case, Concern
 
 if TYPE_CHECKING:
+    from evalkit.suite.variants import VariantEntry
     from evalkit.systems.conversation.mocks import Mocks
 
 SUITE_VERSION = 1
@@ -207,6 +208,8 @@ class SuiteOptions:
     """US dollars that a run may spend on calls whose price is known; then it stops and can be resumed."""
     deadline_s: float | None = None
     """Seconds that the calls of a run may take; then those in flight are cancelled, and the run can be resumed."""
+    variants: tuple[Any, ...] = ()
+    """Transforms that make variants of golden cases, such as `typos` or `{prefix: {characters: 500}, per_case: 2}`."""
     production: Mapping[str, float] = field(default_factory=dict)
     """Shares of production by the values of one cohort: `{topic=hours: 0.6, topic=loans: 0.4}`; `pass_rate` is then
     also given for that mix."""
@@ -328,7 +331,7 @@ class Suite:
     """Training data of the system or its judge."""
     lines: Mapping[str, str] = field(default_factory=dict)
     """Dotted key -> `file:line:column`, for problems found after reading."""
-
+    variants: tuple[VariantEntry, ...] = ()
     conversation: SuiteConversation | None = None
     """Settings of conversations, if the suite has them."""
     led_by: Mapping[str, str] = field(default_factory=dict)
