@@ -149,6 +149,7 @@ AS_WRITTEN = {
     "head_of": "a decision as its file has it, which the head covers byte for byte",
     "facts_record": "JSON for a command to print",
     "to_case": "a row as its file has it",
+    "row_of": "a row as its file has it",
     "parse_row": "a row as its file has it",
     "add_row": "a row as its file has it",
 }

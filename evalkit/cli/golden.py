@@ -213,6 +213,31 @@ def diff_sets(
     (print_diff_json if json else print_diff)(found)
 
 
+@golden.command()
+def variants(
+    suite: SuiteFile = None,
+    out: Annotated[Path, typer.Option(help="File to write, replaced if it exists.")] = Path("variants.jsonl"),
+) -> None:
+    """Write the variants that the suite makes of its cases.
+
+    The transforms are listed under `variants:`. Each variant has the id `ORIGINAL~TRANSFORM~NUMBER`, the cluster of
+    its original, and the field `variant` with what was changed.
+
+    Example: evalkit golden variants suites/compliance.yaml --out variants.jsonl
+
+    Exit codes: 0, 2 if suite, set or file cannot be used.
+    """
+    from evalkit.operations.golden_variants import write_variants
+    from evalkit.text.numbers import plural
+
+    found = write_variants(named_or_nearest(suite), out)
+    for name, count in found.variants.items():
+        typer.echo(f"{name}: {plural(count, 'variant')}")
+    for (name, reason), count in found.left_out.items():
+        typer.echo(visible(f"{name}: {plural(count, 'variant')} not made: {reason}"))
+    typer.echo(visible(f"{plural(found.variants.total(), 'variant')} written to {out}"), err=True)
+
+
 Because = Annotated[str, typer.Option(help="Why it is added, such as INC-42.")]
 ReviewedBy = Annotated[str, typer.Option("--reviewed-by", metavar="NAME", help="Who looked at the case.")]
 SeverityOption = Annotated[str, typer.Option(help="low, medium, high or critical.")]

@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from evalkit.formats.build import hints_of, is_required, key_of
 from evalkit.gate.policy import CHECKS, Threshold
+from evalkit.golden.variants.transforms import TRANSFORMS
 from evalkit.runner.case_checks import MOST_CHECKS, RULES
 from evalkit.scorers.base import Abbreviated, Concerned
 from evalkit.scorers.registry import LOCAL_JUDGE, SCORERS, scorer_class
@@ -65,6 +66,8 @@ def reference() -> str:
         *(scorer_section(name, target, "###") for name, target in scorers()),
         "## Checks of a single case\n",
         CASE_CHECKS,
+        "## Variants\n\nUnder `variants:`, a list of names or of `{NAME: {...}, of: {kind: golden}, per_case: 1}`:\n",
+        *(_class(name, cls) for name, cls in TRANSFORMS.items()),
         "## Exit codes\n",
         EXIT_CODES,
     ]

@@ -1,4 +1,4 @@
-"""Turn a raw row into a `Case`, accepting the field names of other tools."""
+"""Turn a raw row into a `Case`, accepting the field names of other tools, and a case into a row."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from evalkit.formats.contexts import read_contexts
+from evalkit.formats.contexts import context_records, read_contexts
 from evalkit.formats.conversation import DURING, read_conversation
-from evalkit.formats.messages import read_messages, text_of
+from evalkit.formats.messages import input_of, read_messages, text_of
 from evalkit.golden.names import ALIASES, CLOSED, OWN_FIELDS, WRAPPERS, field_of
 from evalkit.golden.promptfoo import Complain, expected_of
 from evalkit.types import KINDS, ROLES, SEVERITIES, Case, Message, Origin
@@ -78,6 +78,23 @@ def to_case(  # noqa: PLR0913 - each is a fact about the row
     if faults or identity is None:
         return None
     return Case(id=identity, digest=digest, place=place, **values)  # type: ignore[arg-type]
+
+
+def row_of(case: Case) -> dict[str, Any]:
+    """Return a case as a golden row."""
+    row: dict[str, Any] = {"id": case.id, "input": input_of(case)}
+    if case.reference:
+        row["reference"] = case.reference[0] if len(case.reference) == 1 else list(case.reference)
+    if case.contexts:
+        row["contexts"] = list(context_records(case.contexts, case.origins))
+    row |= {"kind": case.kind, "severity": case.severity}
+    if case.cohorts:
+        row["cohorts"] = dict(case.cohorts)
+    if case.cluster is not None:
+        row["cluster"] = case.cluster
+    if "turns" in case.fields or "user" in case.fields:
+        del row["input"]
+    return {**row, **case.fields}
 
 
 def waits(case: Case) -> bool:

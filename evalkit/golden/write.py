@@ -9,7 +9,9 @@ from typing import Any
 
 from evalkit.disk.writing import drafted
 from evalkit.errors import InputError, Problem, StoreError
+from evalkit.golden.fields import row_of
 from evalkit.golden.json_lines import parse_row
+from evalkit.types import Case
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -83,6 +85,11 @@ def put_first(file: Path, shown: str, row: Mapping[str, Any]) -> None:
 def row_line(row: Mapping[str, Any]) -> bytes:
     """Return a row as a line of JSON without its end."""
     return json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
+
+
+def case_line(case: Case) -> bytes:
+    """Return a case as a line of a golden set without its end."""
+    return row_line(row_of(case))
 
 
 def _lines(file: Path, shown: str) -> list[bytes]:

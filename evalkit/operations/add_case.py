@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit.errors import InputError, Problem
-from evalkit.golden.fields import NEEDS_REFERENCE
+from evalkit.golden.fields import NEEDS_REFERENCE, row_of
 from evalkit.golden.proofs import Proof, ReplayedRun, add_proof, read_proofs, since_of
 from evalkit.golden.read import read_all
 from evalkit.monitor.deidentify import NO_NAMES, kinds_left, read_names
 from evalkit.monitor.sampled_texts import id_hash
 from evalkit.operations.find_run import find_run
-from evalkit.operations.new_case import NewCase, new_case, row_of
+from evalkit.operations.new_case import NewCase, new_case
 from evalkit.store.folder import RunFolder
 from evalkit.store.stored_run import StoredRun, load_run
 from evalkit.types import KINDS, SEVERITIES, Case, Verdict, case_verdict, verdict_of

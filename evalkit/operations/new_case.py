@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import InputError, Problem
-from evalkit.formats.contexts import context_records
-from evalkit.formats.messages import input_of
 from evalkit.golden.fields import NEEDS_REFERENCE, to_case
 from evalkit.golden.near_duplicates import NearPair, near_text, nearest
 from evalkit.golden.read import read_all
@@ -51,23 +49,6 @@ class NewCase:
     def needs_reference(self) -> bool:
         """Whether its reference is still to be written."""
         return self.row.get(NEEDS_REFERENCE) is True
-
-
-def row_of(case: Case) -> dict[str, Any]:
-    """Return a case as a golden row."""
-    row: dict[str, Any] = {"id": case.id, "input": input_of(case)}
-    if case.reference:
-        row["reference"] = case.reference[0] if len(case.reference) == 1 else list(case.reference)
-    if case.contexts:
-        row["contexts"] = list(context_records(case.contexts, case.origins))
-    row |= {"kind": case.kind, "severity": case.severity}
-    if case.cohorts:
-        row["cohorts"] = dict(case.cohorts)
-    if case.cluster is not None:
-        row["cluster"] = case.cluster
-    if "turns" in case.fields or "user" in case.fields:
-        del row["input"]
-    return {**row, **case.fields}
 
 
 def new_case(row: Mapping[str, Any], file: Path, *, names: NameList = NO_NAMES, replace_data: bool = False) -> NewCase:

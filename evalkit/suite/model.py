@@ -25,6 +25,7 @@ from evalkit.types import KINDS, SEVERITIES, Case, Concern
 
 if TYPE_CHECKING:
     from evalkit.suite.conversation import SuiteConversation
+    from evalkit.suite.variants import VariantEntry
 
 SUITE_VERSION = 1
 MAX_CONCURRENCY = 1_000
@@ -209,6 +210,8 @@ class SuiteOptions:
     """US dollars that a run may spend on calls whose price is known; then it stops and can be resumed."""
     deadline_s: float | None = None
     """Seconds that the calls of a run may take; then those in flight are cancelled, and the run can be resumed."""
+    variants: tuple[Any, ...] = ()
+    """Transforms that make variants of golden cases, such as `typos` or `{prefix: {characters: 500}, per_case: 2}`."""
     production: Mapping[str, float] = field(default_factory=dict)
     """Shares of production by the values of one cohort: `{topic=hours: 0.6, topic=loans: 0.4}`; `pass_rate` is then
     also given for that mix."""
@@ -323,7 +326,7 @@ class Suite:
     """Prompts, corpus and training data, in which cases may have leaked."""
     lines: Mapping[str, str] = field(default_factory=dict)
     """Dotted key -> `file:line:column`, for problems found after reading."""
-
+    variants: tuple[VariantEntry, ...] = ()
     conversation: SuiteConversation | None = None
     """Settings of conversations, if the suite has them."""
     led_by: Mapping[str, str] = field(default_factory=dict)

@@ -7,7 +7,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evalkit.disk.files import Unfit, read_file
 from evalkit.disk.paths import project_of
@@ -39,6 +39,9 @@ from evalkit.systems import SYSTEMS
 from evalkit.systems.base import SystemConfig
 from evalkit.trust.label_files import read_labels
 from evalkit.types import Metric
+
+if TYPE_CHECKING:
+    from evalkit.suite.variants import VariantEntry
 
 Vendors = Mapping[str, Vendor]
 MOST_ENTRIES = 1_000
@@ -85,6 +88,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         system_kind, system = _system(builder, options.system, vendors)
     options = _few_entries(builder, options)
     scorers = read_scorers(builder, options.scorers, judge)
+    variants = _variants(builder, options.variants)
     if conversation is None:
         _no_over(builder, scorers)
     policy, baseline_system = _policy(builder, options, vendors, asks_again=system_kind != "replay")
@@ -127,10 +131,19 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         learnt_files=tuple(file for file in learnt if file),
         searched=searched,
         conversation=conversation,
+        variants=variants,
         lines=lines_of_keys(builder.document),
         variables=tuple(dict.fromkeys((*variables_of(builder.document.value), *keys))),
         stated_repeat=options.repeat,
     )
+
+
+def _variants(builder: Builder, items: Sequence[Any]) -> tuple[VariantEntry, ...]:
+    if not items:
+        return ()
+    from evalkit.suite.variants import read_variants  # few suites need it
+
+    return read_variants(builder, items)
 
 
 def _no_over(builder: Builder, scorers: Iterable[ScorerEntry]) -> None:
@@ -160,7 +173,7 @@ def _keys_of(judge: JudgeConfig | None, *others: object) -> Iterator[str]:
 
 def _few_entries(builder: Builder, options: SuiteOptions) -> SuiteOptions:
     """Return the options with long lists cut, since each entry is checked against the others."""
-    for name in ("scorers", "gate", "cohorts", "nodes", "labels", "calibrations"):
+    for name in ("scorers", "gate", "cohorts", "nodes", "labels", "calibrations", "variants"):
         found = getattr(options, name)
         if len(found) > MOST_ENTRIES:
             what = f"{len(found):,} entries, at most {MOST_ENTRIES:,} are read"

@@ -10,6 +10,7 @@ from typing import Any
 
 from evalkit.formats.build import hints_of, is_required, key_of
 from evalkit.gate.policy import CHECKS, Threshold
+from evalkit.golden.variants.transforms import TRANSFORMS
 from evalkit.net.vendors import Vendor
 from evalkit.scorers.base import OverConversation
 from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, scorer_class
@@ -47,6 +48,7 @@ def suite_schema() -> Schema:
     properties |= grading_schemas()
     properties["scorers"] = {"type": "array", "minItems": 1, **properties["scorers"]}
     properties["gate"] = {"type": "array", "items": _check()}
+    properties["variants"] = {"type": "array", "items": _variant()}
     # In a matrix, a placeholder may stand for a number.
     schema["if"] = {"required": ["matrix"]}
     schema["then"] = {"required": ["system"]}
@@ -141,6 +143,21 @@ def _check() -> Schema:
             },
         ]
     }
+
+
+def _variant() -> Schema:
+    """Return the schema of a transform, by its name or with its options."""
+    common: Schema = {"of": {"type": "object"}, "per_case": _typed(int)}
+    named = [
+        {
+            "type": "object",
+            "properties": {name: {"anyOf": [object_schema(cls), {"type": "null"}]}, **common},
+            "required": [name],
+            "additionalProperties": False,
+        }
+        for name, cls in TRANSFORMS.items()
+    ]
+    return {"oneOf": [{"enum": list(TRANSFORMS)}, *named]}
 
 
 def _callable_baseline() -> Schema:

@@ -73,7 +73,7 @@ def scorer_entry(
         return None
     cls = found.cls
     options, common = options_of(cls, value)
-    when = _when(builder, common.get("when"), (*path, "when"))
+    when = read_when(builder, common.get("when"), (*path, "when"))
     advisory = builder.value(common.get("advisory", False), bool, (*path, "advisory"))
     concern = builder.value(common.get("concern"), Concern | None, (*path, "concern"))
     over = builder.value(common.get("over"), Over | None, (*path, "over"))
@@ -119,7 +119,8 @@ def options_of(cls: type[Any], value: Any) -> tuple[Any, Mapping[str, Any]]:
     return ({cls.shorthand: value}, {}) if isinstance(cls, Abbreviated) else (value, {})
 
 
-def _when(builder: Builder, value: Any, path: Steps) -> When | None:
+def read_when(builder: Builder, value: Any, path: Steps) -> When | None:
+    """Return which cases are meant, `None` if nothing is said, or after noting its problems."""
     if value is None:
         return None
     if not isinstance(value, Mapping):

@@ -149,13 +149,14 @@ def test_the_inputs_and_outputs_of_the_action_are_in_the_guide() -> None:
 def test_the_commands_of_the_readme_run_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every `evalkit ...` line of README and guides runs in a fresh project, top to bottom.
 
-    Those of compare.md, conversations.md, hallucinations.md, import.md and monitoring.md are other projects. What goes
-    on until Ctrl-C, and the tournament of a run of several systems, are left out: see their own tests.
+    Those of compare.md, conversations.md, hallucinations.md, import.md, monitoring.md and variants.md are other
+    projects. What goes on until Ctrl-C, and the tournament of a run of several systems, are left out: see their own
+    tests.
     """
     (tmp_path / "pyproject.toml").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JUDGE_API_KEY", "key-for-tests")
-    others = ("compare.md", "conversations.md", "hallucinations.md", "import.md", "monitoring.md")
+    others = ("compare.md", "conversations.md", "hallucinations.md", "import.md", "monitoring.md", "variants.md")
     found = [block.values[0] for block in blocks("sh") if not str(block.id).startswith(others)]
     written = [line for text in found for line in text.splitlines() if line.startswith("evalkit ")]
     lines = [line for line in written if not {"--serve", "--watch", "tournament"} & {*line.split()}]

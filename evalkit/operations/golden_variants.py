@@ -1,0 +1,59 @@
+"""Write the variants of a suite's golden cases to a file, for people to review."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evalkit.disk.writing import drafted
+from evalkit.errors import InputError, Problem, StoreError
+from evalkit.golden.read import open_golden
+from evalkit.golden.variants.make import VariantCounts, make_variants
+from evalkit.golden.write import case_line, refuse_other_kinds
+from evalkit.suite.model import Suite
+from evalkit.suite.parse import load_suite
+
+
+def write_variants(suite_file: Path, out: Path) -> VariantCounts:
+    """Write the variants that the suite's `variants:` make, one row a line.
+
+    Returns:
+        How many there are of each transform, and how many were left out, with the reasons.
+
+    Raises:
+        InputError: reports every problem of the suite and its set, or of the place; nothing is written.
+        StoreError: the file cannot be written.
+    """
+    suite = load_suite(suite_file)
+    _refuse(suite, out)
+    golden = open_golden(suite.golden, suite.golden_file, suite.golden_shown, reading=suite.reading)
+    counts = VariantCounts()
+    plans = [entry.plan for entry in suite.variants]
+    try:
+        with drafted(out) as draft:
+            for case in make_variants(golden.open, plans, suite.options.seed, counts):
+                draft.write(case_line(case) + b"\n")
+    except OSError as error:
+        raise StoreError.of(out, error, "name a file in a folder that can be written") from None
+    return counts
+
+
+def _refuse(suite: Suite, out: Path) -> None:
+    """Reject a suite without transforms, and a place that holds something else.
+
+    Raises:
+        InputError: reports both.
+    """
+    problems = []
+    if not suite.variants:
+        fix = "add transforms, such as `variants: [typos, lower, spaces]`"
+        problems.append(Problem(suite.place("variants"), "the suite lists no transform", fix))
+    try:
+        refuse_other_kinds(out, "--out")
+    except InputError as error:
+        problems += error.problems
+    if out.resolve() in suite.inputs:
+        problems.append(Problem("--out", f"{out} is an input of the suite", "name another file"))
+    elif not out.absolute().parent.is_dir():
+        problems.append(Problem("--out", f"there is no folder {out.parent}", "create it, or name another one"))
+    if problems:
+        raise InputError(problems)
