@@ -23,7 +23,6 @@ from evalkit.net.vendors import VENDORS, Vendor, with_vendor
 from evalkit.suite.conversation import read_settings
 from evalkit.suite.model import (
     JudgeConfig,
-    ScorerEntry,
     Suite,
     SuiteOptions,
     model_options,
@@ -31,7 +30,7 @@ from evalkit.suite.model import (
 )
 from evalkit.suite.named_system import REFERENCE
 from evalkit.suite.partial import ABSENT, usable
-from evalkit.suite.scorers import Steps, named_item, options_of, read_scorers
+from evalkit.suite.scorers import Steps, named_item, options_of, read_scorers, refuse_over
 from evalkit.suite.searched_files import check_leakage, searched_files
 from evalkit.suite.strings import check_strings, variables_of
 from evalkit.suite.systems import check_best, check_release, check_times, read_systems, several
@@ -90,7 +89,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     scorers = read_scorers(builder, options.scorers, judge)
     variants = _variants(builder, options.variants)
     if conversation is None:
-        _no_over(builder, scorers)
+        refuse_over(builder, scorers)
     policy, baseline_system = _policy(builder, options, vendors, asks_again=system_kind != "replay")
     if systems:
         check_release(builder, policy.checks, named, options.release)
@@ -144,14 +143,6 @@ def _variants(builder: Builder, items: Sequence[Any]) -> tuple[VariantEntry, ...
     from evalkit.suite.variants import read_variants  # few suites need it
 
     return read_variants(builder, items)
-
-
-def _no_over(builder: Builder, scorers: Iterable[ScorerEntry]) -> None:
-    """Report scorers that grade turns in a suite without conversations."""
-    for each in scorers:
-        if each.over is not None:
-            what, fix = "the suite has no conversations", "remove it, or add `conversation: {max_turns: 10}`"
-            builder.problem(("scorers", each.index, each.written, "over"), what, fix)
 
 
 def _label_files(builder: Builder, files: _Files, names: Sequence[str]) -> tuple[Path, ...]:

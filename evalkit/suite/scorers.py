@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from evalkit.errors import what_and_fix
@@ -130,3 +130,11 @@ def read_when(builder: Builder, value: Any, path: Steps) -> When | None:
     cohorts = {key: item for key, item in value.items() if key not in own}
     when: When | None = builder.build(When, {**own, "cohorts": cohorts} if cohorts else own, path)
     return when
+
+
+def refuse_over(builder: Builder, scorers: Iterable[ScorerEntry]) -> None:
+    """Report scorers that grade turns in a suite without conversations."""
+    for each in scorers:
+        if each.over is not None:
+            what, fix = "the suite has no conversations", "remove it, or add `conversation: {max_turns: 10}`"
+            builder.problem(("scorers", each.index, each.written, "over"), what, fix)
