@@ -142,6 +142,8 @@ class ShardedCalls:
             EvalkitError: the workers are lost, or fail; the run can be resumed.
             Interrupted: the user stopped the run.
         """
+        if session.done.n_below(session.prepared.suite.options.repeat) >= session.expected:
+            return frozenset()  # no worker is started for nothing
         folder = ShardsFolder.new(session.folder.path)
         suspects: set[Key] = set()
         ended: asyncio.Queue[tuple[int, ShardEnd] | None] = asyncio.Queue()

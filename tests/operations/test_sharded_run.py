@@ -59,7 +59,8 @@ class Threads:
         self.attempt: Callable[[Path, int], ShardEnd] = lambda shards, number: run_shard(shards, number, 1, 0)
 
     def open(self) -> None:
-        """Nothing is started."""
+        """Nothing is started, and nothing is opened for no shard."""
+        assert self.most
 
     def run(self, shards: Path, numbers: Sequence[int], attempted: Attempted, stopped: Callable[[], bool]) -> None:
         """Run every shard."""
@@ -157,6 +158,8 @@ def test_a_run_whose_workers_are_lost_is_resumed(engine: Threads) -> None:
         run(f"lost{size}", size, resume=True)
         assert calls() == once
         assert Path(f"lost{size}/summary.json").read_bytes() == Path("whole/summary.json").read_bytes()
+    engine.most = 0  # nothing is left to run, so that no shard is begun
+    assert run("lost7", resume=True).exit_code == 0
 
 
 def test_rows_of_a_killed_driver_count_once(engine: Threads) -> None:
