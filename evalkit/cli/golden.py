@@ -95,7 +95,7 @@ def leaks(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Find cases in the system's prompts, corpus and training data.
+    """Find cases in the prompts, the corpus or the training data.
 
     The files are those under `prompts`, `corpus` and `trained_on` of the suite's `golden:`. A case is found if its
     question occurs whole or for the most part, if 13 words in a row of question and answer do, or, in prompts, if its
@@ -140,9 +140,10 @@ def check_lock(
     set: GoldenFile,
     json: Annotated[bool, typer.Option("--json", help="Print the changes as JSON.")] = False,
 ) -> None:
-    """List the cases that differ from the lock of their golden set.
+    """Compare a golden set with its lock.
 
-    A removed case is named by the start of its digest, because the lock holds no id.
+    Changed, added and removed cases are listed. A removed case is named by the start of its digest, because the lock
+    holds no id.
 
     Example: evalkit golden check-lock golden/cases.jsonl
 
@@ -197,10 +198,11 @@ def diff_sets(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the differences as JSON.")] = False,
 ) -> None:
-    """Compare two versions of a golden set case by case.
+    """Compare two versions of a golden set.
 
-    Of a changed case, the names of the fields are shown, and both values of its kind, severity, cluster and cohorts. No
-    text of a case is printed. A lock names its cases by the start of their digests.
+    Added, removed and changed cases are listed. Of a changed case, the names of the fields are shown, and both values
+    of its kind, severity, cluster and cohorts. No text of a case is printed. A lock names its cases by the start of
+    their digests.
 
     Example: evalkit golden diff git:main:golden/cases.jsonl golden/cases.jsonl --run main
 

@@ -52,7 +52,9 @@ def leakage_checks(policy: Leakage, leaked: Mapping[str, Sequence[str]]) -> list
         reason = f"`{policy.of}` was not searched for cases when the run began: run the suite again"
         check = replace(blank, outcome="no decision", reason=reason)
     elif len(found) > policy.max:
-        reason = f"{plural(len(found), 'case')} in {policy.of}, need {need}: {some(found)}; see `evalkit golden leaks`"
+        reason = (
+            f"{plural(len(found), 'case')} in {policy.of}, need {need}: {some(found)}; see `evalkit golden leaks SUITE`"
+        )
         check = replace(blank, outcome="block", reason=reason, case_ids=tuple(found[:SHOWN_CASES]))
     else:
         check = replace(blank, reason=f"{plural(len(found), 'case')} in {policy.of}")

@@ -45,4 +45,4 @@ def _warnings(leaks: Leaks) -> Iterator[Problem]:
         for case_id in leaks.cases_in(source):
             lack.add(case_id)
         what = f"{lack.n} of {leaks.n_cases} cases occur in `{source}`: {lack}; the first at {first.place}"
-        yield Problem(lack.place, what, "see `evalkit golden leaks`, and take them out of one of the two")
+        yield Problem(lack.place, what, "see `evalkit golden leaks SUITE`, and take them out of one of the two")
