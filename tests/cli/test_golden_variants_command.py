@@ -72,7 +72,7 @@ variants:
         ([], "the suite lists no transform; add transforms, such as `variants: [typos, lower, spaces]`"),
         (["--out", "cases.jsonl"], "cases.jsonl is an input of the suite"),
         (["--out", "gone/variants.jsonl"], "there is no folder gone"),
-        (["--out", "variants.csv"], "save it as JSON Lines"),
+        (["--out", "variants.csv"], "variants.csv is not a JSON Lines file; name one such as variants.jsonl"),
     ],
 )
 def test_what_cannot_be_written_is_refused(project: Project, words: list[str], message: str) -> None:
@@ -82,6 +82,23 @@ def test_what_cannot_be_written_is_refused(project: Project, words: list[str], m
     assert ran.returncode == 2
     assert message in ran.stderr
     assert (project.root / "cases.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("variants: [lower, distractor]", "distractor makes no variant: no contexts; list another transform"),
+        ("variants: [{lower: {}, of: {kind: canary}}]", "no case of the set is one that `of` names"),
+    ],
+)
+def test_a_suite_without_a_single_variant_is_refused(project: Project, given: str, message: str) -> None:
+    """An empty set could not be run; a file of before stays."""
+    (project.root / "variants.jsonl").write_text("before", encoding="utf-8")
+    project.suite(text=SUITE + given + "\n")
+    ran = project.run("golden", "variants", "suite.yaml")
+    assert ran.returncode == 2
+    assert message in ran.stderr
+    assert (project.root / "variants.jsonl").read_text(encoding="utf-8") == "before"
 
 
 def test_options_of_a_transform_are_read(project: Project) -> None:

@@ -260,3 +260,21 @@ def test_a_written_variant_is_the_one_in_memory(tmp_path: Path) -> None:
     read = list(open_golden(GoldenSource(path=file.name), file, file.name).open())
     assert read == list(found.values())
     assert [json.loads(line)["id"] for line in file.read_text(encoding="utf-8").splitlines()] == list(found)
+
+
+def test_short_words_of_a_required_text_are_protected_and_of_a_reference_only_in_capitals() -> None:
+    """`the` of a reference is in nearly every text; `no` of `required` is what a scorer looks for."""
+    case = Case(id="c", input="No, the EU and Thea", reference=("The EU.",), fields={"required": "no"})
+    spans = protected_spans(case.question, ProtectedWords.of(case))
+    assert [case.question[start:end] for start, end in spans] == ["No", "EU"]
+
+
+def test_a_variant_that_the_set_would_refuse_is_counted() -> None:
+    """An id may be too long with the name of the transform; the other cases are made."""
+    counts = VariantCounts()
+    plan = VariantPlan(name="lower", transform=TRANSFORMS["lower"](), applies=lambda case: True)
+    cases = [Case(id="a" * 198, input="Why?"), Case(id="b", input="Why?")]
+    assert [case.id for case in make_variants(lambda: cases, [plan], 0, counts)] == ["b~lower~1"]
+    ((name, reason),) = counts.left_out
+    assert name == "lower"
+    assert "longer than 200" in reason

@@ -19,7 +19,7 @@ _TEXT_FIELDS = ("required", "forbidden")
 _CALL_FIELDS = ("expected_tool_calls", "reference_tool_calls")
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _LEAST_LETTERS = 4
-"""Shorter words of a reference, such as `the`, are not protected: nearly every text holds them."""
+"""Shorter words of a reference, such as `the`, are protected in capitals only: nearly every text holds them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,9 @@ class ProtectedWords:
     @classmethod
     def of(cls, case: Case) -> ProtectedWords:
         """Return the words of `reference`, `required` and `forbidden`, and the names of tools."""
-        texts = [*case.reference]
+        found = {word for text in case.reference for word in _WORD.findall(text) if _is_telling(word)}
         for name in _TEXT_FIELDS:
-            texts += _texts(case.fields.get(name))
-        found = {word for text in texts for word in _WORD.findall(text) if len(word) >= _LEAST_LETTERS}
+            found.update(word for text in _texts(case.fields.get(name)) for word in _WORD.findall(text))
         calls = [call for name in _CALL_FIELDS for call in _items(case.fields.get(name))]
         found.update(str(call["name"]) for call in calls if isinstance(call, Mapping) and call.get("name"))
         return cls(tuple(sorted(found)))
@@ -119,6 +118,11 @@ class EditableText:
             length += len(edit.new)
             at = edit.end
         return EditedText("".join([*parts, self.text[at:]]), tuple(changed))
+
+
+def _is_telling(word: str) -> bool:
+    """Return whether a word of a reference says something by itself: it is long, or in capitals, such as `EU`."""
+    return len(word) >= _LEAST_LETTERS or (len(word) > 1 and word.isupper())
 
 
 def _texts(value: Any) -> Sequence[str]:

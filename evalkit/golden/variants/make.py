@@ -84,12 +84,13 @@ def _variants_of(
             changed, spans = _changed(case, plan.transform, draws, passages)
             if _content(changed) in seen:
                 raise _LeftOut("nothing changes" if k == 1 else "nothing changes, or the same as an earlier variant")
+            variant = _marked(case, changed, plan.name, k, draws.hex, spans)
         except _LeftOut as error:
             made.left_out[plan.name, str(error)] += 1
             continue
         seen.add(_content(changed))
         made.variants[plan.name] += 1
-        yield _marked(case, changed, plan.name, k, draws.hex, spans)
+        yield variant
 
 
 def _content(case: Case) -> tuple[Any, ...]:
