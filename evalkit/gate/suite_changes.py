@@ -102,8 +102,8 @@ def _system(key: str, was: Any, now: Any) -> bool:
 
 
 def _golden(key: str, was: Any, now: Any) -> bool:
-    """Return False for the path of the golden set, because its cases are compared one by one."""
-    return key != "path"
+    """Return False for a new lock, and for the path of the golden set, because its cases are compared one by one."""
+    return key != "path" and not (key == "lock" and was is None)
 
 
 def _sample(key: str, was: Any, now: Any) -> bool:

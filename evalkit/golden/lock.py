@@ -11,7 +11,7 @@ import hashlib
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from evalkit.disk.files import sha256_of
@@ -73,9 +73,14 @@ class LockChanges:
         return bool(self.added or self.changed or self.removed or self.canary_lost)
 
 
+def lock_name(name: str) -> str:
+    """Return the file name of a set's lock: `faq.v2.lock.json` for `faq.v2.jsonl` and `faq.v2.jsonl.gz`."""
+    return f"{PurePath(name.removesuffix('.gz')).stem}.lock.json"
+
+
 def lock_file(file: Path) -> Path:
     """Return the lock of a set, which may not exist."""
-    return file.with_name(f"{file.name.partition('.')[0]}.lock.json")
+    return file.with_name(lock_name(file.name))
 
 
 def lock_sha256(file: Path | None) -> str:

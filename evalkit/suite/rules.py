@@ -17,6 +17,7 @@ from evalkit.errors import InputError
 from evalkit.formats.build import Builder, key_of
 from evalkit.formats.manifest import LabelFile, Rules
 from evalkit.formats.yaml_text import parse
+from evalkit.golden.lock import lock_name
 from evalkit.golden.source import GoldenSource
 from evalkit.scorers.base import Abbreviated
 from evalkit.scorers.custom.python_scorer import PythonScorer, own_name
@@ -118,7 +119,10 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
     named = {name for _, _, given in scorers for name in _files_in(given)}
     conversation = {} if options.conversation is None else dataclasses.asdict(options.conversation)
     named |= {each for each in _files_in(conversation.get("environment"))}
-    files = read([*options.labels, *options.calibrations, *named])
+    source = golden_source(options)
+    at, name = posixpath.split(source.path or "")
+    lock = posixpath.join(at, lock_name(name)) if name else ""
+    files = read([*options.labels, *options.calibrations, *named, *([lock] if lock else [])])
     code = {label: _code(given, read, folder) for label, cls, given in scorers if cls is PythonScorer}
     return Rules(
         gate=tuple(options.gate),
@@ -130,7 +134,7 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
         production=dict(options.production),
         labels={name: _labels(files[name]) for name in options.labels if name in files},
         name=options.name,
-        golden=_unlike(GoldenSource, dataclasses.asdict(golden_source(options))),
+        golden={**_unlike(GoldenSource, dataclasses.asdict(source)), **({"lock": "kept"} if lock in files else {})},
         system=_system(options.system),
         judge=_flat(_judge(options)),
         embedding=_flat({"model": options.embedding} if isinstance(options.embedding, str) else options.embedding),

@@ -10,6 +10,7 @@ import pytest
 
 from evalkit.formats.manifest import Rules
 from evalkit.gate.amendments import amendments
+from evalkit.golden.lock import lock_name
 from evalkit.suite.rules import options_of_text, rules_of_options
 
 SUITE = """\
@@ -212,3 +213,27 @@ def test_a_file_of_any_name_counts_by_content(name: str) -> None:
     text = SUITE.replace("  - leak", f'  - json: {{name: shape, schema: "{name}"}}\n  - leak')
     found = amendments(rules(text, {**FILES, name: b"1"}), rules(text, {**FILES, name: b"2"}))
     assert [(each.what, each.loosens) for each in found] == [(f"scorer shape file {name}", True)]
+
+
+def test_a_lock_that_is_gone_is_a_looser_rule_and_a_new_one_is_not() -> None:
+    """Only whether there is a lock is a rule: its content changes with the cases, which are compared one by one."""
+    locked = rules(files={**FILES, "cases.lock.json": b"{}"})
+    (gone,) = amendments(locked, rules())
+    assert (gone.what, gone.before, gone.after, gone.loosens) == ("golden lock", "kept", "not set", True)
+    (new,) = amendments(rules(), locked)
+    assert not new.loosens
+    assert amendments(locked, rules(files={**FILES, "cases.lock.json": b"{ }"})) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "lock"),
+    [
+        ("cases.jsonl", "cases.lock.json"),
+        ("faq.v2.jsonl", "faq.v2.lock.json"),
+        ("faq.v2.jsonl.gz", "faq.v2.lock.json"),
+        ("cases", "cases.lock.json"),
+    ],
+)
+def test_each_version_of_a_set_has_a_lock_of_its_own(name: str, lock: str) -> None:
+    """`faq.v1.jsonl` and `faq.v2.jsonl` may lie in one folder."""
+    assert lock_name(name) == lock
