@@ -44,6 +44,7 @@ class Killed:
                 stdout=said,
                 stderr=said,
                 text=True,
+                start_new_session=True,
             )
 
     def said(self) -> str:

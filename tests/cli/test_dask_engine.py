@@ -75,12 +75,13 @@ def test_a_killed_driver_is_resumed(killed: Killed) -> None:
 
 
 def test_ctrl_c_stops_the_workers_too(killed: Killed) -> None:
-    """Calls in flight end; the command to go on with is printed, and works."""
+    """A terminal interrupts every process of the run: calls in flight end, and the command to go on with works."""
     running = killed.start()
     killed.wait_for_calls(running, 6)
-    running.send_signal(signal.SIGINT)
+    os.killpg(running.pid, signal.SIGINT)
     assert running.wait(300) == 130, killed.said()
     assert "--resume" in killed.said()
+    assert "Traceback" not in killed.said()
     assert not killed.workers()
     assert killed.start("--resume").wait(300) == 0, killed.said()
     killed.check(n_repeated=0)

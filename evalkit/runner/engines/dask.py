@@ -18,6 +18,7 @@ from time import monotonic, sleep  # by name: a system may patch the module
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import EvalkitError, InputError, Problem
+from evalkit.runner.engines import worker
 from evalkit.runner.engines.base import Attempted, ShardEnd
 from evalkit.runner.engines.worker import DRAIN_S, close_run, run_shard
 from evalkit.text.values import one_line
@@ -118,6 +119,7 @@ class DaskEngine:
                 dashboard_address="127.0.0.1:0",
                 scheduler_kwargs={"dashboard": False},
                 memory_limit=0,
+                preload=[worker.__name__],
                 silence_logs=logging.CRITICAL,
             )
             return Client(self._cluster, set_as_default=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import signal
 import socket
 import threading
 from asyncio import sleep  # by name: a system may patch the module
@@ -77,6 +78,14 @@ def run_shard(shards: Path, number: int, attempt: int, slot: int) -> ShardEnd:
         return ShardEnd("failed", f"{_name()}: {error}")
     except Exception as error:
         return ShardEnd("failed", f"{_name()}: {type(error).__name__}: {one_line(error)}")
+
+
+def dask_setup(_worker: object) -> None:
+    """Ignore Ctrl-C, with which a terminal interrupts every process; the driver tells the workers to stop.
+
+    Dask calls this in each local worker.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def close_run() -> None:
