@@ -16,6 +16,8 @@ KAPPA_FLOOR = 0.6
 """Default agreement with people that a judge must reach."""
 
 OVERALL = "overall"
+DECIDED_BEFORE = "decided before"
+"""The first words of the reason that an earlier decision gives."""
 """Name of the cohort that holds every case."""
 
 
@@ -248,7 +250,7 @@ class Decided:
     def __str__(self) -> str:
         why = f" ({self.why})" if self.why else ""
         at = f" at {self.decided_at}" if self.decided_at else ""
-        return f"decided before: {self.outcome}{why}{at} in run {self.run_id}"
+        return f"{DECIDED_BEFORE}: {self.outcome}{why}{at} in run {self.run_id}"
 
 
 PARTIAL_RUN = "partial run ({}), not a gate"

@@ -205,8 +205,9 @@ class LeakIndex:
                 continue
             width = 2 * self._sizes[owner] + SHORT
             found = _closest(positions[start:end].tolist(), rows[start:end].tolist(), width)
-            if found is not None and found[1] >= need:
-                yield owner, found[0], self._sizes[owner], min(1.0, found[1] / n_grams)
+            if found is not None and found[2] >= need:
+                first, last, n = found
+                yield owner, first, last + GRAM - first, min(1.0, n / n_grams)
 
     def _answered(self, hashes: RollingHash, owner: int, at: int, size: int) -> bool:
         """Return whether an answer is beside a question: a long one around it, a short one right behind it."""
@@ -287,10 +288,14 @@ def _grams(hashes: RollingHash, texts: _Texts, n: int, roles: set[str]) -> RunTa
     return RunTable(keys, owners, within < sizes[owners] if len(owners) else np.zeros(0, bool), flags_of(keys))
 
 
-def _closest(positions: list[int], rows: list[int], width: int) -> tuple[int, int] | None:
-    """Return the first position of the span of at most `width` words with the most different runs, and their number."""
+def _closest(positions: list[int], rows: list[int], width: int) -> tuple[int, int, int] | None:
+    """Find the span of at most `width` words with the most different sequences.
+
+    Returns:
+        The positions of its first and its last sequence, and the number of different ones.
+    """
     counts: dict[int, int] = {}
-    best: tuple[int, int] | None = None
+    best: tuple[int, int, int] | None = None
     begin = 0
     for at, row in zip(positions, rows, strict=True):
         counts[row] = counts.get(row, 0) + 1
@@ -300,6 +305,6 @@ def _closest(positions: list[int], rows: list[int], width: int) -> tuple[int, in
             if not counts[gone]:
                 del counts[gone]
             begin += 1
-        if best is None or len(counts) > best[1]:
-            best = positions[begin], len(counts)
+        if best is None or len(counts) > best[2]:
+            best = positions[begin], at, len(counts)
     return best

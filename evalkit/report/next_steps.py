@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from evalkit.golden.shards import Shard
 from evalkit.report.survey import FailedCase
-from evalkit.results import Decision
+from evalkit.results import DECIDED_BEFORE, Decision
 from evalkit.text.numbers import plural
 from evalkit.text.printable import one_line
 
@@ -89,7 +89,8 @@ def _steps(
             f"run the {plural(unknown, 'row')} without a result again",
             f"evalkit run {suite} --out {out} --retry-errors" if suite else "",
         )
-    commands = [command for reason in decision.reasons for command in _COMMAND.findall(reason)[:1]]
+    own = [reason for reason in decision.reasons if not reason.startswith(DECIDED_BEFORE)]
+    commands = [command for reason in own for command in _COMMAND.findall(reason)[:1]]
     yield from (
         _from_reason(command, run, suite)
         for command in commands

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 
+from evalkit.disk.paths import shown_path
 from evalkit.errors import Problem
 from evalkit.gate.leakage import Leakage
 from evalkit.golden.leak_sources import find_leaks
@@ -28,11 +30,12 @@ def search_leaks(suite: Suite, golden: GoldenSet) -> GoldenSet:
     asked = {"prompts", *(check.of for check in suite.policy.checks if isinstance(check, Leakage))}
     files = {source: found for source, found in suite.searched.items() if source in asked}
     leaks = find_leaks(golden, files, suite.root, canary_of(suite.golden_file) if files else "")
-    warnings = (*overlap(golden, known), *_warnings(leaks))
+    equal = () if "trained_on" in asked else overlap(golden, known)
+    warnings = (*equal, *_warnings(leaks, shown_path(suite.path)))
     return replace(golden, learnt=warnings, leaked={source: leaks.cases_in(source) for source in files})
 
 
-def _warnings(leaks: Leaks) -> Iterator[Problem]:
+def _warnings(leaks: Leaks, suite: str) -> Iterator[Problem]:
     for leak in leaks.found:
         if not leak.case_id:
             what = f"the canary string of the golden set occurs in `{leak.source}`"
@@ -45,4 +48,5 @@ def _warnings(leaks: Leaks) -> Iterator[Problem]:
         for case_id in leaks.cases_in(source):
             lack.add(case_id)
         what = f"{lack.n} of {leaks.n_cases} cases occur in `{source}`: {lack}; the first at {first.place}"
-        yield Problem(lack.place, what, "see `evalkit golden leaks SUITE`, and take them out of one of the two")
+        see = f"see `evalkit golden leaks {shlex.quote(suite)}`"
+        yield Problem(lack.place, what, f"{see}, and take them out of one of the two")

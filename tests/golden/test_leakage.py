@@ -44,6 +44,14 @@ def facts(leaks: Leaks) -> list[tuple[str, str, str]]:
     return [(leak.case_id, leak.rule, leak.place) for leak in leaks.found]
 
 
+def test_the_answer_of_a_copy_with_other_words_is_seen(tmp_path: Path) -> None:
+    """A short answer stands right behind the copy, whether the copy is shorter or longer than the question."""
+    rows = [{"id": "q", "input": LONG, "reference": "Yes"}]
+    for copy in (LONG.replace("on Friday evening ", ""), LONG.replace("by phone", "at once and by phone")):
+        (leak,) = search(tmp_path, "notes.txt", f"{copy}? Yes.", "corpus", rows).found
+        assert (leak.rule, leak.with_answer) == ("most of the question", True), copy
+
+
 FILES: list[tuple[str, str | bytes, int]] = [
     ("system.txt", "You help.\n\nwho pays  THE fee", 3),
     ("wrapped.md", "Intro\nsuch as: **who pays\nthe fee**, and more", 2),

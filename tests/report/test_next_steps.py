@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evalkit.report.next_steps import NextStep, Places, next_steps
-from evalkit.results import Decision
+from evalkit.results import Decided, Decision
 
 UNDECIDED = Decision(outcome="no decision", checks=(), reasons=())
 PLACES = Places(run="reports/one", suite="my evals/suite.yaml")
@@ -27,3 +27,12 @@ def test_rows_without_a_result_beside_others_are_run_again() -> None:
             "evalkit run 'my evals/suite.yaml' --out reports/one --retry-errors",
         ),
     )
+
+
+def test_an_earlier_decision_names_no_step() -> None:
+    """Its command belonged to another run, and its fault may be mended by now."""
+    earlier = Decided(run_id="r1", outcome="blocked", why="2 cases in prompts; see `evalkit golden leaks SUITE`")
+    own = "`prompts` was not searched for cases; run `evalkit check SUITE`"
+    decision = Decision(outcome="no decision", checks=(), reasons=(str(earlier), own))
+    found = next_steps(decision, (), are_new=False, unknown=0, stopped=None, places=PLACES)
+    assert ["evalkit check 'my evals/suite.yaml'"] == [step.command for step in found]
