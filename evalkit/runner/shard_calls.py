@@ -20,7 +20,7 @@ from evalkit.store.chain import lines_of
 from evalkit.store.folder import RunFolder
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running
-from evalkit.store.shards import SHARDS, ShardsFolder, remove_shards, written_rows
+from evalkit.store.shards import SHARDS, SharedWork, WorkPlan, remove_shards, written_rows
 from evalkit.suite.engine import DaskSettings
 from evalkit.text.numbers import plural
 
@@ -144,7 +144,7 @@ class ShardedCalls:
         """
         if session.done.n_below(session.prepared.suite.options.repeat) >= session.expected:
             return frozenset()  # no worker is started for nothing
-        folder = ShardsFolder.new(session.folder.path)
+        folder = SharedWork.new(session.folder.path)
         suspects: set[Key] = set()
         ended: asyncio.Queue[tuple[int, ShardEnd] | None] = asyncio.Queue()
         loop, over = asyncio.get_running_loop(), False
@@ -185,7 +185,7 @@ class ShardedCalls:
             raise Interrupted(session.folder)
         return frozenset(suspects)
 
-    def _write(self, session: Session, folder: ShardsFolder) -> list[int]:
+    def _write(self, session: Session, folder: SharedWork) -> list[int]:
         """Write the shards, and return their numbers."""
         suite = session.prepared.suite
         repeats = suite.options.repeat
@@ -195,20 +195,20 @@ class ShardedCalls:
             raise InputError(Problem("--engine", what, f"add --workers {suite.options.concurrency}"))
         of = min(BUCKETS, max(1, math.ceil(n_open / repeats / self.shard_size)))
         work = plan(session.cases(), range(repeats), chosen=session.chosen, done=session.done)
-        told = {
-            "suite": str(suite.path.absolute()),
-            "overrides": dict(self.overrides),
-            "replies": self.replies,
-            "workers": self.engine.workers,
-            "checks": any(metric.name == METRIC for metric in session.prepared.metrics),
-        }
-        numbers = folder.write(told, ((number_of(case, of), case, repeat) for case, repeat in work))
+        known = WorkPlan(
+            suite=str(suite.path.absolute()),
+            overrides=self.overrides,
+            replies=self.replies,
+            workers=self.engine.workers,
+            checks=any(metric.name == METRIC for metric in session.prepared.metrics),
+        )
+        numbers = folder.write(known, ((number_of(case, of), case, repeat) for case, repeat in work))
         if (budget := session.prepared.budget) is not None:
             folder.set_budget(max(0.0, budget.limit_usd - budget.spent_usd))
         return numbers
 
 
-def _take(session: Session, journal: Journal, shards: ShardsFolder, number: int, ended: ShardEnd) -> frozenset[Key]:
+def _take(session: Session, journal: Journal, shards: SharedWork, number: int, ended: ShardEnd) -> frozenset[Key]:
     """Take the rows of a sealed shard into the journal, and return the cases that were left open.
 
     Raises:

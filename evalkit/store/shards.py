@@ -21,11 +21,11 @@ import secrets
 import shutil
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from evalkit.disk.json_files import read_json, to_json
 from evalkit.errors import StoreError
@@ -43,7 +43,8 @@ SHARDS = "shards"
 PLAN = "plan.json"
 _STOP, _CUT, _CASES, _DONE = "stop", "cut", "cases.jsonl", "done.json"
 _BUDGET = "budget.json"
-_LEAST_PART = 1_000
+_LEAST_LEASE = 0.001
+"""Part of the budget, 0 to 1, that a worker takes at least."""
 _SEAL_FORMAT = 1
 _FLUSHED_BYTES = 1 << 16
 _OPEN = "not run yet"
@@ -171,31 +172,46 @@ def _number(folder: Path) -> tuple[int, str]:
     return int(number) if number.isdecimal() else 0, folder.name
 
 
+@dataclass(frozen=True, kw_only=True)
+class WorkPlan:
+    """What every worker must know, and the manifest does not say."""
+
+    suite: str
+    """Path of the suite, the same on every machine."""
+    overrides: Mapping[str, float]
+    """Options of the suite that flags have set."""
+    replies: Literal["taken", "renewed", "none"]
+    """How to use judge replies of earlier runs."""
+    workers: int
+    """Number of workers, among which calls in flight and limits are divided."""
+    checks: bool
+    """Whether a case of the run carries checks of its own."""
+
+
 @dataclass(frozen=True)
-class ShardsFolder:
+class SharedWork:
     """The folder of the shards that one process plans and takes."""
 
     path: Path
 
     @staticmethod
-    def new(run: Path) -> ShardsFolder:
+    def new(run: Path) -> SharedWork:
         """Name one in a run folder; workers of an earlier process that still write have another."""
-        return ShardsFolder(run / SHARDS / secrets.token_hex(4))
+        return SharedWork(run / SHARDS / secrets.token_hex(4))
 
     def shard(self, number: int) -> ShardFolder:
         """Return the folder of a shard, whose numbers start at 1."""
         return ShardFolder(self.path / f"{number:04d}")
 
-    def plan(self) -> dict[str, Any]:
+    def plan(self) -> WorkPlan:
         """Read what the workers must know.
 
         Raises:
             FileNotFoundError: the run is over.
         """
-        found: dict[str, Any] = read_json(self.path / PLAN)
-        return found
+        return WorkPlan(**read_json(self.path / PLAN))
 
-    def write(self, plan: dict[str, Any], work: Iterable[tuple[int, Case, int]]) -> list[int]:
+    def write(self, plan: WorkPlan, work: Iterable[tuple[int, Case, int]]) -> list[int]:
         """Write the plan and the cases of the shards, and return the numbers of those that hold any.
 
         Args:
@@ -216,7 +232,7 @@ class ShardsFolder:
 
         try:
             self.path.mkdir(parents=True)
-            (self.path / PLAN).write_text(json.dumps(plan), encoding="utf-8")
+            (self.path / PLAN).write_text(to_json(asdict(plan)), encoding="utf-8")
             for number, case, repeat in work:
                 lines = waiting.setdefault(number, bytearray())
                 lines += encode_row(Row(case=case, repeat=repeat, skipped=_OPEN))
@@ -236,7 +252,7 @@ class ShardsFolder:
             StoreError: the disk refuses.
         """
         try:
-            (self.path / _BUDGET).write_text(json.dumps({"left": usd, "least": usd / _LEAST_PART}), encoding="utf-8")
+            (self.path / _BUDGET).write_text(json.dumps({"left": usd, "least": usd * _LEAST_LEASE}), encoding="utf-8")
         except OSError as error:
             raise StoreError.of(self.path / _BUDGET, error) from error
 

@@ -22,7 +22,7 @@ from evalkit.runner.engines.dask import DaskEngine
 from evalkit.runner.engines.worker import close_run, run_shard, share, shared_suite
 from evalkit.runner.session import Watcher
 from evalkit.store.folder import ROWS, RunFolder
-from evalkit.store.shards import SHARDS, ShardsFolder
+from evalkit.store.shards import SHARDS, SharedWork
 from evalkit.suite.parse import load_suite
 from evalkit.systems.base import Shared
 from evalkit.types import Row
@@ -133,7 +133,7 @@ def test_a_case_stays_with_its_repeats_and_its_cluster(engine: Threads, monkeypa
     places: dict[str, set[int]] = {}
 
     def look(shards: Path, number: int) -> ShardEnd:
-        for case, _ in ShardsFolder(shards).shard(number).work():
+        for case, _ in SharedWork(shards).shard(number).work():
             places.setdefault(case.cluster or case.id, set()).add(number)
         return run_shard(shards, number, 1, 0)
 
@@ -170,7 +170,7 @@ def test_rows_of_a_killed_driver_count_once(engine: Threads) -> None:
 
     def die(shards: Path, number: int) -> ShardEnd:
         run_shard(shards, number, 1, 0)
-        shard = ShardsFolder(shards).shard(number)
+        shard = SharedWork(shards).shard(number)
         if number % 2:
             (shard.path / "done.json").unlink()
             attempt = next(shard.path.glob("a1*"))

@@ -13,8 +13,10 @@ from evalkit.formats.rows import encode_row
 from evalkit.store.folder import ROWS
 from evalkit.store.journal import Journal
 from evalkit.store.running import RUNNING
-from evalkit.store.shards import ShardFolder, ShardsFolder, remove_shards, written_rows
+from evalkit.store.shards import ShardFolder, SharedWork, WorkPlan, remove_shards, written_rows
 from evalkit.types import Case, Output, Row
+
+PLAN = WorkPlan(suite="suite.yaml", overrides={"repeat": 2}, replies="taken", workers=2, checks=False)
 
 
 def case(number: int) -> Case:
@@ -28,11 +30,11 @@ def row(number: int, text: str = "2", repeat: int = 0) -> Row:
 
 
 @pytest.fixture
-def shards(tmp_path: Path) -> ShardsFolder:
+def shards(tmp_path: Path) -> SharedWork:
     """Two shards, the second with repeats."""
-    made = ShardsFolder.new(tmp_path)
+    made = SharedWork.new(tmp_path)
     work = [(1, case(0), 0), (3, case(1), 0), (3, case(1), 1), (1, case(2), 0)]
-    assert made.write({"suite": "s"}, work) == [1, 3]
+    assert made.write(PLAN, work) == [1, 3]
     return made
 
 
@@ -50,14 +52,14 @@ def texts(rows: Iterable[tuple[bytes, Row]]) -> list[str]:
     return [row.output.text for line, row in rows if row.output is not None and line == encode_row(row)]
 
 
-def test_workers_read_the_cases_as_they_were_written(shards: ShardsFolder) -> None:
+def test_workers_read_the_cases_as_they_were_written(shards: SharedWork) -> None:
     """Every field of a case, and each repeat, in the order of the golden set."""
     assert list(shards.shard(1).work()) == [(case(0), 0), (case(2), 0)]
     assert list(shards.shard(3).work()) == [(case(1), 0), (case(1), 1)]
-    assert shards.plan() == {"suite": "s"}
+    assert shards.plan() == PLAN
 
 
-def test_the_first_seal_holds_and_only_its_bytes_count(shards: ShardsFolder, tmp_path: Path) -> None:
+def test_the_first_seal_holds_and_only_its_bytes_count(shards: SharedWork, tmp_path: Path) -> None:
     """A process that was taken for dead writes on, and seals too: nothing of it counts."""
     shard = shards.shard(1)
     slow = attempt(shard, 1, [row(0, "slow")])
@@ -76,7 +78,7 @@ def test_the_first_seal_holds_and_only_its_bytes_count(shards: ShardsFolder, tmp
     assert not list(shard.path.glob(".*.tmp"))
 
 
-def test_a_shard_that_is_not_sealed_gives_its_intact_rows(shards: ShardsFolder, tmp_path: Path) -> None:
+def test_a_shard_that_is_not_sealed_gives_its_intact_rows(shards: SharedWork, tmp_path: Path) -> None:
     """A torn line is not a row; the earliest attempt comes first, also after the ninth."""
     shard = shards.shard(1)
     for number in (10, 9):
@@ -89,7 +91,7 @@ def test_a_shard_that_is_not_sealed_gives_its_intact_rows(shards: ShardsFolder, 
     assert list(written_rows(tmp_path)) == []
 
 
-def test_sealed_bytes_that_are_gone_are_an_error(shards: ShardsFolder) -> None:
+def test_sealed_bytes_that_are_gone_are_an_error(shards: SharedWork) -> None:
     """Another disk, or a file that was cut: never fewer rows in silence."""
     shard = shards.shard(1)
     folder = attempt(shard, 1, [row(0), row(2)])
@@ -100,7 +102,7 @@ def test_sealed_bytes_that_are_gone_are_an_error(shards: ShardsFolder) -> None:
         shard.sealed()
 
 
-def test_deaths_are_counted_over_attempts(shards: ShardsFolder) -> None:
+def test_deaths_are_counted_over_attempts(shards: SharedWork) -> None:
     """An attempt that ended says so; one that did not suspects what it had begun."""
     shard = shards.shard(1)
     for number, end in ((1, ""), (2, ""), (3, "end\n")):
@@ -108,7 +110,7 @@ def test_deaths_are_counted_over_attempts(shards: ShardsFolder) -> None:
     assert shard.deaths() == {("ab", 0): 2}
 
 
-def test_workers_stop_with_the_run(shards: ShardsFolder, tmp_path: Path) -> None:
+def test_workers_stop_with_the_run(shards: SharedWork, tmp_path: Path) -> None:
     """By a file, or because the folder is gone."""
     assert (shards.stopped, shards.cut) == (False, False)
     shards.stop(at_once=False)
@@ -120,7 +122,7 @@ def test_workers_stop_with_the_run(shards: ShardsFolder, tmp_path: Path) -> None
     shards.stop(at_once=True)
 
 
-def test_leases_never_exceed_the_budget(shards: ShardsFolder) -> None:
+def test_leases_never_exceed_the_budget(shards: SharedWork) -> None:
     """A part of what is left at a time, what was overdrawn first; what is given back can be taken again."""
     shards.set_budget(1.0)
     assert shards.lease(0.0, 0.25) == 0.25

@@ -36,7 +36,7 @@ from evalkit.runner.session import charge
 from evalkit.store.folder import ROWS, RunFolder
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running
-from evalkit.store.shards import Key, ShardsFolder
+from evalkit.store.shards import Key, SharedWork
 from evalkit.suite.overrides import with_overrides
 from evalkit.suite.parse import load_suite
 from evalkit.systems.secrets import without_secrets
@@ -111,7 +111,7 @@ class _Opened:
         """
         if self._run is None or self._run.shards.path != shards:
             self.close()
-            self._run = _Run(ShardsFolder(shards))
+            self._run = _Run(SharedWork(shards))
         try:
             self._run.ready.result()
         except BaseException:
@@ -132,7 +132,7 @@ _OPENED = _Opened()
 class _Run:
     """A run that is prepared in this process, with an event loop and a thread of its own."""
 
-    def __init__(self, shards: ShardsFolder) -> None:
+    def __init__(self, shards: SharedWork) -> None:
         self.shards = shards
         self.ready = Future[None]()
         self._closing = asyncio.Event()
@@ -170,16 +170,16 @@ class _Run:
             fix = "let all workers see the folder of the run, and the project, under the same path"
             raise InputError(Problem(str(self.shards.path), "cannot be read here", fix)) from None
         manifest = run.manifest()
-        own = with_overrides(load_suite(Path(plan["suite"])), plan["overrides"])
-        self.workers, self.concurrency = int(plan["workers"]), own.options.concurrency
+        own = with_overrides(load_suite(Path(plan.suite)), plan.overrides)
+        self.workers, self.concurrency = plan.workers, own.options.concurrency
         suite = shared_suite(own, self.workers)
         self.budget = None
         if suite.options.budget_usd is not None:
             self.budget = LeasedBudget(0.0, lease=partial(self.shards.lease, part=1 / (2 * self.workers)))
         async with AsyncExitStack() as stack:
             env, known = dict(os.environ), manifest.golden
-            self.prepared = await prepare(suite, env, stack, replies=plan["replies"], checked=known, budget=self.budget)
-            if plan["checks"]:
+            self.prepared = await prepare(suite, env, stack, replies=plan.replies, checked=known, budget=self.budget)
+            if plan.checks:
                 self.prepared = self.prepared.with_case_checks()
             _refuse_others(own, self.prepared, manifest)
             self.answer = await stack.enter_async_context(open_system(suite.system, self.prepared))
@@ -227,7 +227,7 @@ def _refuse_others(suite: Suite, prepared: Prepared, manifest: Manifest) -> None
 class _Shard:
     """One attempt at a shard."""
 
-    def __init__(self, prepared: Prepared, answer: Answer, shards: ShardsFolder, number: int, concurrency: int) -> None:
+    def __init__(self, prepared: Prepared, answer: Answer, shards: SharedWork, number: int, concurrency: int) -> None:
         self._prepared, self._shards, self._concurrency = prepared, shards, concurrency
         self._folder = shards.shard(number)
         self._secrets = prepared.secrets  # once, as they are found in all variables
