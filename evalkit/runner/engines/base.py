@@ -37,7 +37,7 @@ class Engine(Protocol):
         """Start the workers, or connect to them.
 
         Raises:
-            InputError: the engine is not installed, or cannot be reached.
+            EvalkitError: the workers do not start, or cannot be reached.
         """
 
     def run(self, shards: Path, numbers: Sequence[int], attempted: Attempted, stopped: Callable[[], bool]) -> None:
@@ -50,7 +50,7 @@ class Engine(Protocol):
             stopped: whether no new shard may begin.
 
         Raises:
-            RunError: the workers are lost; the run can be resumed.
+            EvalkitError: the workers are lost; the run can be resumed.
         """
 
     def close(self) -> None:
