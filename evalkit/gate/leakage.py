@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from evalkit.gate.findings import only_warns
 from evalkit.gate.words import SHOWN_CASES, some
-from evalkit.golden.leakage import SourceKind
+from evalkit.golden.source import SourceKind
 from evalkit.results import OVERALL, Check
 from evalkit.text.numbers import plural
 

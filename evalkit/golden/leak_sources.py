@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import glob
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from evalkit.disk.files import Unfit
 from evalkit.errors import InputError, Problem
 from evalkit.golden.encoding import MAX_LINE_BYTES, OtherKind, Undecodable, open_text
 from evalkit.golden.header import RawTable
-from evalkit.golden.leakage import LeakedCase, LeakIndex, Leaks, SourceKind
+from evalkit.golden.leakage import LeakedCase, LeakIndex, Leaks
 from evalkit.golden.read import GoldenSet, training_rows
-from evalkit.golden.source import WORKBOOKS, GoldenSource
+from evalkit.golden.source import WORKBOOKS, GoldenSource, SearchedFiles
 
 _ESCAPED = (".json", ".jsonl", ".ndjson", ".yaml", ".yml", ".py")
 _PAGES = (".html", ".htm")
@@ -26,7 +26,6 @@ KINDS = (".txt", ".md", ".markdown", ".rst", *_PAGES, *_ESCAPED, ".csv", ".tsv",
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([nrtbf])|(.))")
 _PAGE_CHARS = 4 << 20
 """Characters of a page that are parsed at once."""
-SearchedFiles = Mapping[SourceKind, Sequence[Path]]
 Fault = Callable[[str, str], Any]
 """Called with what is wrong and the fix."""
 

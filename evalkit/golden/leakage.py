@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
+from evalkit.golden.source import SourceKind
 from evalkit.golden.word_hashes import RollingHash, RunTable, flags_of, pieces_of, words_of
 from evalkit.types import Case
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 LeakRule = Literal["whole question", "most of the question", "13 words in a row", "answer in prompt", "canary string"]
 RULES: tuple[LeakRule, ...] = get_args(LeakRule)
 """The surest first."""
-SourceKind = Literal["prompts", "corpus", "trained_on"]
-SOURCES: tuple[SourceKind, ...] = get_args(SourceKind)
 LEAST_WORDS = 3
 """Words of a question that can be found; a shorter one occurs everywhere."""
 GRAM, LONG = 5, 13

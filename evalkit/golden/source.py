@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import codecs
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import Literal, get_args
 
 from evalkit.formats.yaml_flow import flow
 from evalkit.golden.names import KNOWN_FIELDS
 
+SourceKind = Literal["prompts", "corpus", "trained_on"]
+"""Texts that the system knows, in which cases may have leaked."""
+SOURCES: tuple[SourceKind, ...] = get_args(SourceKind)
+SearchedFiles = Mapping[SourceKind, Sequence[Path]]
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 """Separator of a CSV file -> its name in messages."""
 WORKBOOKS = (".xlsx", ".xlsm")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from evalkit.errors import InputError, Problem
 from evalkit.golden.leak_sources import find_leaks
-from evalkit.golden.leakage import SOURCES, Leaks
+from evalkit.golden.leakage import Leaks
 from evalkit.golden.lock import canary_of
 from evalkit.golden.read import open_golden
+from evalkit.golden.source import SOURCES
 from evalkit.operations.case_rates import CaseRates, case_rates
 from evalkit.suite.parse import load_suite
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evalkit.disk.sources import texts_in
 from evalkit.gate.card import Card
-from evalkit.golden.card import DataCard, card_file, data_card
 from evalkit.golden.read import read_all
-from evalkit.scorers.rules.personal_data import find_personal_data
 from evalkit.suite.model import Suite
 from evalkit.types import Case
+
+if TYPE_CHECKING:
+    from evalkit.golden.card import DataCard
 
 
 def card_of(file: Path, shown: str, shown_card: str) -> DataCard:
@@ -26,6 +28,8 @@ def card_of(file: Path, shown: str, shown_card: str) -> DataCard:
     Raises:
         InputError: set, card or lock cannot be read.
     """
+    from evalkit.golden.card import data_card
+
     cases = read_all(file, shown)
     kinds = Counter(kind for case in cases for kind in _kinds_in(case))
     return data_card(file, shown_card, cases, dict(sorted(kinds.items())))
@@ -39,12 +43,16 @@ def card_gaps(suite: Suite) -> tuple[str, ...] | None:
     """
     if not any(isinstance(check, Card) for check in suite.policy.checks) or suite.golden_file is None:
         return None
+    from evalkit.golden.card import card_file
+
     file = suite.golden_file
     return card_of(file, suite.golden_shown, card_file(file).relative_to(suite.root).as_posix()).gaps
 
 
 def _kinds_in(case: Case) -> Iterator[str]:
     """Yield each kind of personal data in a case once."""
+    from evalkit.scorers.rules.personal_data import find_personal_data
+
     texts = [case.input] if isinstance(case.input, str) else [message.content for message in case.input]
     held = [*texts, *case.reference, *case.contexts, *texts_in(dict(case.fields))]
     yield from {found.kind for text in held for found in find_personal_data(text)}

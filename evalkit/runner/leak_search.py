@@ -5,17 +5,19 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from evalkit.disk.paths import shown_path
 from evalkit.errors import Problem
 from evalkit.gate.leakage import Leakage
-from evalkit.golden.leak_sources import find_leaks
-from evalkit.golden.leakage import Leaks
 from evalkit.golden.lock import canary_of
 from evalkit.golden.overlap import overlap
 from evalkit.golden.read import GoldenSet
 from evalkit.golden.survey import Lack
 from evalkit.suite.model import Suite
+
+if TYPE_CHECKING:
+    from evalkit.golden.leakage import Leaks
 
 
 def search_leaks(suite: Suite, golden: GoldenSet) -> GoldenSet:
@@ -29,8 +31,12 @@ def search_leaks(suite: Suite, golden: GoldenSet) -> GoldenSet:
     known = [(file, file.relative_to(suite.root).as_posix()) for file in suite.learnt_files]
     asked = {"prompts", *(check.of for check in suite.policy.checks if isinstance(check, Leakage))}
     files = {source: found for source, found in suite.searched.items() if source in asked}
-    leaks = find_leaks(golden, files, suite.root, canary_of(suite.golden_file) if files else "")
-    equal = () if "trained_on" in asked else overlap(golden, known)
+    equal = () if "trained_on" in asked else tuple(overlap(golden, known))
+    if not files:
+        return replace(golden, learnt=equal)
+    from evalkit.golden.leak_sources import find_leaks
+
+    leaks = find_leaks(golden, files, suite.root, canary_of(suite.golden_file))
     warnings = (*equal, *_warnings(leaks, shown_path(suite.path)))
     return replace(golden, learnt=warnings, leaked={source: leaks.cases_in(source) for source in files})
 

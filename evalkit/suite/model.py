@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from evalkit.aggregate.cohorts import DERIVED_VALUES, check_mix
 from evalkit.aggregate.repeat_rules import check_rule
 from evalkit.gate.policy import Policy
-from evalkit.golden.leak_sources import SearchedFiles
-from evalkit.golden.source import GoldenSource, Reading
+from evalkit.golden.source import GoldenSource, Reading, SearchedFiles
 from evalkit.results import OVERALL
 from evalkit.suite.engine import EngineSettings
 from evalkit.suite.named_system import NamedSystem, of_run

@@ -9,9 +9,7 @@ from pathlib import Path
 from evalkit.formats.build import Builder
 from evalkit.gate.leakage import Leakage
 from evalkit.gate.policy import Item
-from evalkit.golden.leak_sources import SearchedFiles, files_of
-from evalkit.golden.leakage import SourceKind
-from evalkit.golden.source import GoldenSource
+from evalkit.golden.source import GoldenSource, SearchedFiles, SourceKind
 
 
 def searched_files(
@@ -29,6 +27,10 @@ def searched_files(
     found: dict[SourceKind, list[Path]] = {}
     named: tuple[tuple[SourceKind, Sequence[str]], ...] = (("prompts", golden.prompts), ("corpus", golden.corpus))
     for source, patterns in named:
+        if not patterns:
+            continue
+        from evalkit.golden.leak_sources import files_of
+
         for at, pattern in enumerate(patterns):
             fault = partial(builder.problem, ("golden", source, at))
             found.setdefault(source, []).extend(files_of(pattern, base, root, fault))
