@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from evalkit.cli.number_options import explain_numbers
-
 
 class Listed(NamedTuple):
     """A command in the overview."""
@@ -69,7 +67,7 @@ COMMANDS = {
     "baseline": Listed("baseline", "Save, show and verify baselines."),
     "judge": Listed("judge", "Probe and calibrate judges."),
     "labels": Listed("labels", "Draw answers to label, and import labels."),
-    "golden": Listed("golden", "Describe golden sets, find near-duplicates, add cases from runs."),
+    "golden": Listed("golden", "Check, lock and describe golden sets, and add cases from runs."),
     "monitor": Listed("monitor", "Watch the calls of a system in production."),
     "cache": Listed("cache", "Manage cached judge replies."),
 }
@@ -78,6 +76,8 @@ COMMANDS = {
 def command(name: str) -> Any:
     """Import a command, or a group of commands, and build its flags."""
     from typer.main import get_group
+
+    from evalkit.cli.number_options import explain_numbers
 
     # `import` is a word of Python, so the function is called `import_`.
     found = getattr(import_module(f"evalkit.cli.{COMMANDS[name].module}"), f"{name}_" if iskeyword(name) else name)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 golden = typer.Typer(
     name="golden",
-    help="Describe golden sets, find near-duplicates and leaks, add cases from runs.",
+    help="Check, lock and describe golden sets, and add cases from runs.",
     rich_markup_mode=None,
     no_args_is_help=True,
 )

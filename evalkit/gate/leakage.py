@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from evalkit.gate.findings import only_warns
-from evalkit.gate.words import SHOWN_CASES, some
 from evalkit.golden.source import SourceKind
 from evalkit.results import OVERALL, Check
 from evalkit.text.numbers import plural
@@ -45,6 +44,8 @@ def leakage_checks(policy: Leakage, leaked: Mapping[str, Sequence[str]]) -> list
         policy: the limit.
         leaked: kind of source -> ids of its cases; a kind that was not searched is missing.
     """
+    from evalkit.gate.words import SHOWN_CASES, some  # its numerical libraries wait for the calls
+
     need = f"<= {policy.max} cases in {policy.of}"
     blank = Check(name="leakage", metric="", cohort=OVERALL, outcome="pass", need=need)
     found = leaked.get(policy.of)
