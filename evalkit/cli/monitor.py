@@ -65,7 +65,8 @@ def take(  # noqa: PLR0913 - each is a flag
         n = rebuild_series(file)
         typer.echo(f"made the series again from {n:,} batch{'es' if n != 1 else ''}")
         return
-    gc.set_threshold(100_000, 50, 50)  # calls hold few cycles, and memory must not grow with their number
+    # Look for garbage rarely, because calls hold few cycles, but often enough that memory stays flat.
+    gc.set_threshold(100_000, 50, 50)
     request = TakeRequest(
         file=file, logs=logs or [], env=os.environ, now=time.time, stdin=sys.stdin.buffer, feedback=feedback or []
     )
@@ -137,7 +138,7 @@ def _show(taken: "TakenCalls", *, as_json: bool) -> None:
     alike = Counter(kinds)
     for problem, kind in zip(taken.refused, kinds, strict=True):
         if n := alike.pop(kind, 0):
-            more = f" ({plural(n - 1, 'more row')} alike)" if n > 1 else ""
+            more = f" ({plural(n - 1, 'more row')} refused for the same reason)" if n > 1 else ""
             typer.echo(visible(f"refused {problem}{more}"), err=True)
     if taken.n_refused > len(taken.refused):
         typer.echo(f"refused {taken.n_refused - len(taken.refused):,} more rows", err=True)

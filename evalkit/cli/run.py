@@ -153,14 +153,29 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     ] = None,
     engine: Annotated[
         EngineChoice | None,
-        typer.Option(help="Run the cases in several processes; `none` if the suite says so.", rich_help_panel=_CALLS),
+        typer.Option(
+            help="`dask`: run the cases in several processes. `none`: in this one, even if the suite names an engine.",
+            rich_help_panel=_CALLS,
+        ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Processes of the engine.", rich_help_panel=_CALLS)
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Number of worker processes; of a scheduler, number of its workers to use. Default: that of the "
+            "suite, or all workers of the scheduler.",
+            rich_help_panel=_CALLS,
+        ),
     ] = None,
     shard_size: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Cases that a worker is given at once.", rich_help_panel=_CALLS),
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Average number of cases in a shard, 1 to 5000. Default: that of the suite, or 1000.",
+            rich_help_panel=_CALLS,
+        ),
     ] = None,
     scheduler: Annotated[
         str | None,

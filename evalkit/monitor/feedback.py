@@ -48,8 +48,8 @@ _UNKNOWN = (
 _EARLY = "at: before the day of its call; write the time of the rating or label, and check the clock"
 _LATE = f"at: a rating more than {RATED_DAYS} days after its call; ratings count in the week after their call"
 _SEALED = (
-    f"more than {LABELLED_DAYS} days older than the newest call of earlier takes; "
-    f"pass ratings within {LABELLED_DAYS} days, and labels within {LABELLED_DAYS} days of their call"
+    f"counts on a day more than {LABELLED_DAYS} days before the newest call; "
+    f"take ratings within {LABELLED_DAYS} days of their time, and labels within {LABELLED_DAYS} days of their call"
 )
 
 

@@ -25,7 +25,7 @@ async def run_each(request: Request, watcher: Watcher, stop: Stop, env: Mapping[
     if suite.systems and request.answers is None:
         from evalkit.operations.run_systems import run_systems
 
-        if request.engine is not None:
+        if request.engine is not None:  # raises if an engine was asked for: several systems are called by one process
             sharded_calls(request.engine, suite, request.overrides, request.replies, request.fail_fast)
         return await run_systems(suite, request, watcher, stop, env)
     return await run_suite(request, watcher, stop, env, suite)

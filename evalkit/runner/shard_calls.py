@@ -70,7 +70,7 @@ def sharded_calls(
     asked = suite.options.engine
     if flags.engine == "none" or (flags.engine is None and asked is None):
         if flags.unused:
-            what, fix = "has no effect without an engine", "add --engine dask"
+            what, fix = "has no effect without an engine", "leave it out, or run with --engine dask"
             raise InputError(Problem(flag, what, fix) for flag in flags.unused)
         return None
     own = DaskSettings() if asked is None else asked.dask
@@ -98,13 +98,13 @@ def _unfit(own: DaskSettings, suite: Suite, fail_fast: int | None) -> Iterator[P
         yield Problem("--workers", what, "use fewer workers, or raise --concurrency")
     if fail_fast is not None:
         what = "counts the failed cases of one process"
-        yield Problem("--fail-fast", what, "leave it out, or run without --engine")
+        yield Problem("--fail-fast", what, "leave it out, or add --engine none")
     if suite.systems:
         what = "the suite names several systems, which are called in turn on one machine"
-        yield Problem("--engine", what, "leave the flag out, or use a suite with one `system:`")
+        yield Problem("--engine", what, "add --engine none, or use a suite with one `system:`")
     elif suite.baseline_system is not None:
         what = "the suite calls the baseline's system beside its own, which needs one process"
-        yield Problem("--engine", what, "leave the flag out, or `baseline_system` of the suite")
+        yield Problem("--engine", what, "add --engine none, or remove `baseline_system`")
 
 
 def _unreachable(own: DaskSettings, flags: EngineFlags) -> Iterator[Problem]:
@@ -119,8 +119,8 @@ def _unreachable(own: DaskSettings, flags: EngineFlags) -> Iterator[Problem]:
         what = f"{scheduler!r} is not the address of a scheduler"
         yield Problem("--scheduler", what, "write tls://HOST:8786")
     elif scheduler.startswith("tcp://") and not flags.insecure:
-        what = "whoever reaches a scheduler without TLS can run any code on its workers, and read what they do"
-        yield Problem("--scheduler", what, "use tls://, or add --insecure-scheduler in a network of your own")
+        what = "anyone who can reach a scheduler without TLS can run code on its workers, and read what they do"
+        yield Problem("--scheduler", what, "use tls://, or add --insecure-scheduler on a private network")
 
 
 @dataclass(frozen=True)

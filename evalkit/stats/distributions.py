@@ -12,7 +12,7 @@ _spared = vars(numpy).setdefault(_FORTRAN, None) is None
 try:
     from scipy.special import bdtr, bdtrc, betaln, gammaincc, gammaln, ndtr, stdtr, stdtrit
 finally:
-    if _spared:  # numpy loads it where somebody asks for it
+    if _spared:  # numpy loads it if someone asks for it
         vars(numpy).pop(_FORTRAN, None)
 
 __all__ = ["bdtr", "bdtrc", "betaln", "gammaincc", "gammaln", "ndtr", "stdtr", "stdtrit"]

@@ -98,12 +98,13 @@ def test_rows_that_fail_alike_are_one_line(project: Path) -> None:
     """With the first place, their number, and what to write in the monitor."""
     (project / "a.jsonl").write_text((json.dumps({**ROW, "id": None}) + "\n") * 30, encoding="utf-8")
     ended = CliRunner().invoke(app, ["monitor", "take", "monitor.yaml", "a.jsonl"])
-    said = "a.jsonl:1: id: missing; name the column of the id under `logs: {id: ...}` (19 more rows alike)"
+    said = "a.jsonl:1: id: missing; name the column of the id under `logs: {id: ...}` "
+    said += "(19 more rows refused for the same reason)"
     assert ended.stderr.splitlines() == [f"refused {said}", "refused 10 more rows"]
 
 
 def test_each_log_that_cannot_be_read_is_named(project: Path) -> None:
-    """Also if several have the same fault; rows alike of another log are another line."""
+    """Also if several have the same fault; rows of another log are another line."""
     (project / "monitor.yaml").write_text(MONITOR.replace("jsonl", "parquet"), encoding="utf-8")
     logs = project / "logs"
     logs.mkdir()

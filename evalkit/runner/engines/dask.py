@@ -102,7 +102,7 @@ class DaskEngine:
             what = (
                 "the workers of Dask did not start" if self._scheduler is None else f"no workers at {self._scheduler}"
             )
-            fix = "continue with --resume, or without --engine"
+            fix = "continue with --resume, or with --resume --engine none"
             raise EvalkitError(f"{what} ({type(error).__name__}: {one_line(error)}); {fix}") from error
 
     def _start(self) -> Client:
