@@ -2,7 +2,7 @@
 
 No single rule finds every form of a leak. The rule of 13 words in a row (Brown et al. 2020, arXiv 2005.14165, appendix
 C) was made for long documents; most questions are shorter. So there are three rules for questions and one for answers.
-Of the golden set, 64-bit hashes of runs of words are held, and of the texts no more than one piece.
+Of the golden set, 64-bit hashes of sequences of words are held, and of the texts no more than one piece.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
 from evalkit.golden.source import SourceKind
-from evalkit.golden.word_hashes import RollingHash, RunTable, flags_of, pieces_of, words_of
+from evalkit.golden.word_hashes import GramTable, RollingHash, flags_of, pieces_of, words_of
 from evalkit.types import Case
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ LEAST_WORDS = 3
 """Words of a question that can be found; a shorter one occurs everywhere."""
 GRAM, LONG = 5, 13
 SHARE, LEAST_GRAMS = 0.6, 3
-"""Part of the 5-word runs of a question, and number of them, that a text must hold."""
+"""Part of the 5-word sequences of a question, and number of them, that a text must hold."""
 SHORT = 8
 """Words below which a question must occur whole, and from which an answer is searched for."""
 MOST_OWNERS = 20
-"""Cases above which a run of words is a template of the set, and no sign of one of them."""
+"""Cases above which a sequence of words is a template of the set, and no sign of one of them."""
 _NEAR, _RIGHT_BEHIND = 200, 10
 """Words around a question in which its answer is looked for; words behind it in which a short one is."""
 _LONGEST = 4_096
@@ -49,7 +49,7 @@ class LeakedCase:
     """`file:line` of the first word that is shared."""
     rule: LeakRule
     share: float = 1.0
-    """Part of the 5-word runs of the question in the text, from 0.6 to 1; 1 for the other rules."""
+    """Part of the 5-word sequences of the question in the text, from 0.6 to 1; 1 for the other rules."""
     with_answer: bool = False
     """Whether an answer of the reference is beside the question."""
 
@@ -121,11 +121,11 @@ class LeakIndex:
                 self._answers.setdefault(texts.owners[needle], []).append((size, whole))
             self._wholes.setdefault(whole, []).append(needle)
             n = min(GRAM, size)
-            anchor = int(hashes.runs(n)[start])
+            anchor = int(hashes.grams(n)[start])
             anchors.setdefault(n, {}).setdefault(anchor, set()).add(size)
-        self._anchors = {n: RunTable.of_keys(found) for n, found in anchors.items()}
-        self._grams = _grams(hashes, texts, GRAM, {"question"})
-        self._long = _grams(hashes, texts, LONG, {"both"})
+        self._anchors = {n: GramTable.of_keys(found) for n, found in anchors.items()}
+        self._grams = _grams(hashes, texts, GRAM, with_answers=False)
+        self._long = _grams(hashes, texts, LONG, with_answers=True)
         counts = np.bincount(self._grams.owners, minlength=self.n_cases + 1)
         self._n_grams: list[int] = counts.tolist()
         del self._texts
@@ -134,7 +134,7 @@ class LeakIndex:
         """Yield the cases that a file holds.
 
         Args:
-            lines: its lines with their numbers; a run of words may go on in the next line.
+            lines: its lines with their numbers; a sequence of words may go on in the next line.
             source: the kind of source: an answer alone is a leak in prompts only.
             shown: name of the file in messages.
         """
@@ -169,7 +169,7 @@ class LeakIndex:
                 yield owner, "answer in prompt", at, 1.0, True
         for owner, at, size, share in self._shared(hashes):
             yield owner, "most of the question", at, share, self._answered(hashes, owner, at, size)
-        positions, rows = self._long.hits(hashes.runs(LONG))
+        positions, rows = self._long.hits(hashes.grams(LONG))
         for at, row in zip(positions.tolist(), rows.tolist(), strict=True):
             if source == "prompts" or self._long.inside[row]:
                 owner = int(self._long.owners[row])
@@ -178,17 +178,17 @@ class LeakIndex:
     def _whole_hits(self, hashes: RollingHash) -> Iterator[tuple[int, int]]:
         """Yield position and number of each question, answer or canary string that occurs word for word."""
         for n, table in self._anchors.items():
-            runs = hashes.runs(n)
-            for at in table.positions(runs).tolist():
-                for size in table.sizes[int(runs[at])]:
+            grams = hashes.grams(n)
+            for at in table.positions(grams).tolist():
+                for size in table.sizes[int(grams[at])]:
                     for needle in self._wholes.get(hashes.span(at, size), ()) if at + size <= hashes.n else ():
                         yield at, needle
 
     def _shared(self, hashes: RollingHash) -> Iterator[tuple[int, int, int, float]]:
-        """Yield case, position, length and share where a text holds most 5-word runs of a question close together."""
+        """Yield case, position, length and share where a text holds most 5-word sequences of a question close together."""
         import numpy as np
 
-        positions, rows = self._grams.hits(hashes.runs(GRAM))
+        positions, rows = self._grams.hits(hashes.grams(GRAM))
         if not len(positions):
             return
         owners = self._grams.owners[rows]
@@ -262,19 +262,18 @@ class _Texts:
         self._words.extend(map(hash, words))
 
 
-def _grams(hashes: RollingHash, texts: _Texts, n: int, roles: set[str]) -> RunTable:
-    """Return the runs of `n` words of questions, or of questions with their answers, but those of templates."""
+def _grams(hashes: RollingHash, texts: _Texts, n: int, *, with_answers: bool) -> GramTable:
+    """Return the sequences of `n` words of questions, or of questions with their answers, but those of templates."""
     import numpy as np
 
-    both = "both" in roles
-    spans = texts.pairs if both else [(start, texts.sizes[owner], owner) for start, _, owner in texts.pairs]
-    spans = [span for span in spans if span[1] >= (n if both else SHORT)]
+    spans = texts.pairs if with_answers else [(start, texts.sizes[owner], owner) for start, _, owner in texts.pairs]
+    spans = [span for span in spans if span[1] >= (n if with_answers else SHORT)]
     starts = np.array([start for start, _, _ in spans], np.int64)
     counts = np.array([size - n + 1 for _, size, _ in spans], np.int64)
     total = int(counts.sum())
     within = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
     owners = np.repeat(np.array([owner for *_, owner in spans], np.int64), counts)
-    keys = hashes.runs(n)[np.repeat(starts, counts) + within]
+    keys = hashes.grams(n)[np.repeat(starts, counts) + within]
     sizes = np.array(texts.sizes, np.int64)
     order = np.lexsort((within, owners, keys))
     keys, owners, within = keys[order], owners[order], within[order]
@@ -284,7 +283,7 @@ def _grams(hashes: RollingHash, texts: _Texts, n: int, roles: set[str]) -> RunTa
     _, inverse, shared = np.unique(keys, return_inverse=True, return_counts=True)
     own = shared[inverse] <= MOST_OWNERS
     keys, owners, within = keys[own], owners[own], within[own]
-    return RunTable(keys, owners, within < sizes[owners] if len(owners) else np.zeros(0, bool), flags_of(keys))
+    return GramTable(keys, owners, within < sizes[owners] if len(owners) else np.zeros(0, bool), flags_of(keys))
 
 
 def _closest(positions: list[int], rows: list[int], width: int) -> tuple[int, int, int] | None:

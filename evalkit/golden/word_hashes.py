@@ -1,4 +1,4 @@
-"""Compare runs of words by rolling hashes: words of a text, its pieces, and a table of the runs to find."""
+"""Compare sequences of words by rolling hashes: words of a text, its pieces, and a table of sequences to find."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _powers(n: int) -> tuple[Hashes, Hashes]:
 
 
 class RollingHash:
-    """A rolling hash over words (Karp and Rabin 1987): that of any run of them is found in one step."""
+    """A rolling hash over words (Karp and Rabin 1987): that of any sequence of them is found in one step."""
 
     def __init__(self, hashes: Hashes) -> None:
         """Sum the hashes, each times a power of the factor, modulo 2^64."""
@@ -58,13 +58,13 @@ class RollingHash:
         self._sums = np.zeros(self.n + 1, np.uint64)
         np.cumsum(hashes * self._back[0][: self.n], out=self._sums[1:])
 
-    def runs(self, n: int) -> Hashes:
-        """Return the hash of each run of `n` words."""
+    def grams(self, n: int) -> Hashes:
+        """Return the hash of each sequence of `n` words."""
         count = max(0, self.n - n + 1)
         return (self._sums[n : n + count] - self._sums[:count]) * self._back[1][:count]
 
     def spans(self, starts: Positions, sizes: Positions) -> Hashes:
-        """Return the hash of each of these runs."""
+        """Return the hash of each of these sequences."""
         found: Hashes = (self._sums[starts + sizes] - self._sums[starts]) * self._back[1][starts]
         return found
 
@@ -84,8 +84,8 @@ class RollingHash:
 
 
 @dataclass(frozen=True)
-class RunTable:
-    """Hashes of runs of words, sorted, with what each belongs to."""
+class GramTable:
+    """Hashes of sequences of words, sorted, with what each belongs to."""
 
     keys: Hashes
     owners: Any
@@ -96,29 +96,29 @@ class RunTable:
     sizes: Mapping[int, set[int]] = field(default_factory=dict)
 
     @classmethod
-    def of_keys(cls, sizes: Mapping[int, set[int]]) -> RunTable:
+    def of_keys(cls, sizes: Mapping[int, set[int]]) -> GramTable:
         """Return a table of hashes, each with the lengths of the texts that begin with it."""
         import numpy as np
 
         keys = np.array(sorted(sizes), np.uint64)
         return cls(keys, None, None, flags_of(keys), sizes)
 
-    def positions(self, runs: Hashes) -> Positions:
+    def positions(self, grams: Hashes) -> Positions:
         """Return where a run is one of the keys."""
         import numpy as np
 
-        likely = np.flatnonzero(self.maybe[(runs >> self._shift).astype(np.int64)])
-        at = np.searchsorted(self.keys, runs[likely])
+        likely = np.flatnonzero(self.maybe[(grams >> self._shift).astype(np.int64)])
+        at = np.searchsorted(self.keys, grams[likely])
         at[at == len(self.keys)] = 0
-        return likely[self.keys[at] == runs[likely]] if len(self.keys) else likely[:0]
+        return likely[self.keys[at] == grams[likely]] if len(self.keys) else likely[:0]
 
-    def hits(self, runs: Hashes) -> tuple[Positions, Positions]:
+    def hits(self, grams: Hashes) -> tuple[Positions, Positions]:
         """Return positions and rows, one pair for each case that has the run."""
         import numpy as np
 
-        positions = self.positions(runs)
-        first = np.searchsorted(self.keys, runs[positions], "left")
-        counts = np.searchsorted(self.keys, runs[positions], "right") - first
+        positions = self.positions(grams)
+        first = np.searchsorted(self.keys, grams[positions], "left")
+        counts = np.searchsorted(self.keys, grams[positions], "right") - first
         offsets = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
         return np.repeat(positions, counts), np.repeat(first, counts) + offsets
 
