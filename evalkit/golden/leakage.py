@@ -185,7 +185,7 @@ class LeakIndex:
                         yield at, needle
 
     def _shared(self, hashes: RollingHash) -> Iterator[tuple[int, int, int, float]]:
-        """Yield case, position, length and share where a text holds most 5-word sequences of a question close together."""
+        """Yield case, position, length and share where most 5-word sequences of a question are close together."""
         import numpy as np
 
         positions, rows = self._grams.hits(hashes.grams(GRAM))
