@@ -31,7 +31,7 @@ def _explain(option: Any) -> None:
             number = convert(value, param, ctx)
         except typer.BadParameter:
             number = math.nan
-        if not math.isfinite(number):
+        if isinstance(number, float) and not math.isfinite(number):
             kind.fail(f"{str(value)!r} {message}", param, ctx)
         return number
 

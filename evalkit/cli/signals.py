@@ -58,8 +58,8 @@ def _to_end(
     progress: str,
     run: Callable[[Watcher, Stop, Request], Coroutine[Any, Any, T]],
 ) -> T:
-    gc.freeze()  # what is loaded by now stays, and rows hold few cycles
-    gc.set_threshold(100_000, 50, 50)
+    gc.freeze()  # what is loaded by now stays; what a system leaves behind is looked for as often as ever
+    gc.set_threshold(700, 10, 10)
     stop = Stop()
     request = dataclasses.replace(request, process=started_as())
     reporter = Reporter(output.messages, progress)
