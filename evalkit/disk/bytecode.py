@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
 from glob import escape
 from importlib.machinery import (
     BYTECODE_SUFFIXES,
@@ -25,6 +24,8 @@ from typing import NoReturn
 
 _OURS = Path(__file__).resolve().parents[1]
 _PROJECTS: set[Path] = set()
+_SETTLED_NS = 2_000_000_000
+"""Nanoseconds between a change of a source and the bytecode that surely holds it."""
 
 
 class _SourceLoader(SourceFileLoader):
@@ -47,25 +48,40 @@ def import_from_source(project: Path) -> None:
 
     Installed packages of an environment inside the project, and evalkit itself, are imported as before.
     """
-    root = project.resolve()
-    if root in _PROJECTS:
+    roots = {project.absolute(), project.resolve()}
+    if roots <= _PROJECTS:
         return
     if not _PROJECTS:
         sys.path_hooks.insert(0, _finder)
-    _PROJECTS.add(root)
+    _PROJECTS.update(roots)
     for entry in list(sys.path_importer_cache):
         if _is_own(entry):
             del sys.path_importer_cache[entry]
 
 
-def remove_bytecode(sources: Iterable[Path]) -> None:
-    """Delete the bytecode of a project's Python sources, for every interpreter, before a program imports them."""
+def remove_bytecode(sources: Iterable[Path]) -> bool:
+    """Delete the bytecode of a project's Python sources that may be older, before a program imports them.
+
+    Bytecode that was written seconds after the last change of its source stays. For that, the time of the change
+    counts that nobody can set.
+
+    Returns:
+        Whether none is left; a folder may be read-only.
+    """
+    is_gone = True
     for source in sources:
-        if source.suffix == ".py" and not source.is_relative_to(_OURS):
-            folder = Path(cache_from_source(str(source))).parent  # where PYTHONPYCACHEPREFIX puts it
-            for cached in folder.glob(f"{escape(source.stem)}.*.pyc"):
-                with suppress(OSError):
+        if source.suffix != ".py" or source.is_relative_to(_OURS):
+            continue
+        folder = Path(cache_from_source(str(source))).parent  # where PYTHONPYCACHEPREFIX puts it
+        for cached in folder.glob(f"{escape(source.stem)}.*.pyc"):
+            try:
+                if cached.stat().st_mtime_ns <= source.stat().st_ctime_ns + _SETTLED_NS:
                     cached.unlink()
+            except FileNotFoundError:
+                continue  # another run has deleted it
+            except OSError:
+                is_gone = False
+    return is_gone
 
 
 def _finder(entry: str) -> FileFinder:
@@ -75,7 +91,7 @@ def _finder(entry: str) -> FileFinder:
 
 
 def _is_own(entry: str) -> bool:
-    path = Path(entry).resolve()
-    if "site-packages" in path.parts or path.is_relative_to(_OURS) or not path.is_dir():
+    paths = Path(entry).absolute(), Path(entry).resolve()  # a folder inside may be a link that leads out
+    if any("site-packages" in path.parts or path.is_relative_to(_OURS) for path in paths) or not paths[0].is_dir():
         return False
-    return any(path.is_relative_to(root) for root in _PROJECTS)
+    return any(path.is_relative_to(root) for path in paths for root in _PROJECTS)

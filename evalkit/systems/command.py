@@ -11,12 +11,13 @@ import shutil
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from evalkit.disk.bytecode import remove_bytecode
 from evalkit.disk.sources import source_files
+from evalkit.disk.temporary import temporary_folder
 from evalkit.errors import Problem
 from evalkit.formats.fields import parse_json
 from evalkit.formats.messages import input_of
@@ -119,7 +120,9 @@ class CommandSystem:
     @asynccontextmanager
     async def _open(self, shared: Shared) -> AsyncIterator[Answer]:
         argv = (_program(self.argv[0], shared) or self.argv[0], *self.argv[1:])
-        remove_bytecode(path for _, path in self.sources(shared))
+        if not remove_bytecode(path for _, path in self.sources(shared)):
+            elsewhere = {"PYTHONPYCACHEPREFIX": str(temporary_folder("evalkit-bytecode-"))}
+            shared = replace(shared, env={**shared.env, **elsewhere})
 
         async def answer(case: Case, repeat: int) -> Output | Failure:
             during = TOLD if shared.converses else ()

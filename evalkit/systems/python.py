@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evalkit.disk.bytecode import remove_bytecode
 from evalkit.disk.project_code import SPELLING, load_callable, module_file
 from evalkit.disk.sources import source_files, texts_in
 from evalkit.errors import InputError, Problem
@@ -99,6 +100,7 @@ class PythonSystem:
 
     @asynccontextmanager
     async def _open(self, shared: Shared) -> AsyncIterator[Answer]:
+        remove_bytecode(path for _, path in self.sources(shared))  # for processes that the system starts
         function = self._load(shared)
         if problems := _signature_problems(function, self.arguments, shared):
             raise InputError(problems)

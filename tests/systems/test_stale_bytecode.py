@@ -128,3 +128,53 @@ def test_bytecode_in_a_folder_of_its_own_is_removed_too(shared, ask, case, monke
     monkeypatch.setenv("PYTHONPYCACHEPREFIX", sys.pycache_prefix)
     (output,) = ask(CommandSystem(command=(sys.executable, "bot.py")), prefixed, case())
     assert output.text == "new"
+
+
+def test_a_process_that_a_python_system_starts_finds_no_older_bytecode(shared, ask, case):
+    """The loader of this process does not reach it."""
+    edited(shared.project / "stale_child.py")
+    bot = (
+        "import subprocess, sys\n\n\ndef answer(input):\n"
+        '    code = "import stale_child; print(stale_child.WORD)"\n'
+        "    return subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=HERE).stdout\n\n\n"
+        f"HERE = {str(shared.project)!r}\n"
+    )
+    (shared.project / "starts_python.py").write_text(bot, encoding="utf-8")
+    (output,) = ask(PythonSystem(python="starts_python:answer"), shared, case())
+    assert output.text.strip() == "new"
+
+
+def test_bytecode_that_cannot_be_deleted_is_not_used(shared, ask, case, monkeypatch):
+    """As in an image that another user has built: Python keeps its bytecode elsewhere."""
+    edited(shared.project / "helper.py")
+    (shared.project / "bot.py").write_text("import helper\nprint(helper.WORD)\n", encoding="utf-8")
+
+    def refused(path, **_):
+        raise PermissionError(13, "read-only", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    (output,) = ask(CommandSystem(command=(sys.executable, "bot.py")), shared, case())
+    assert output.text == "new"
+
+
+def test_a_linked_folder_of_the_project_is_imported_from_its_source(shared, ask, case, tmp_path_factory):
+    """The link leads out of the project."""
+    outside = tmp_path_factory.mktemp("outside")
+    edited(outside / "stale_linked" / "mod.py")
+    (outside / "stale_linked" / "__init__.py").write_text("", encoding="utf-8")
+    (shared.project / "stale_linked").symlink_to(outside / "stale_linked")
+    (output,) = ask(PythonSystem(python="stale_linked.mod:answer"), shared, case())
+    assert output.text == "new"
+
+
+def test_bytecode_that_is_surely_newer_stays(shared, ask, case):
+    """Other programs of the project start no slower."""
+    file = shared.project / "settled.py"
+    file.write_text(OLD, encoding="utf-8")
+    cached = Path(py_compile.compile(str(file), doraise=True))
+    later = file.stat().st_ctime + 10
+    os.utime(cached, (later, later))
+    (shared.project / "bot.py").write_text("import settled\nprint(settled.WORD)\n", encoding="utf-8")
+    (output,) = ask(CommandSystem(command=(sys.executable, "-B", "bot.py")), shared, case())
+    assert output.text == "old"
+    assert cached.exists()
