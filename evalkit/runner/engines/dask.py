@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 TLS = "tls://"
 CONNECT_S = 30.0
 """Seconds in which a scheduler and its workers must be reached."""
-LOOK_S, WORKERLESS_S = 5.0, 60.0
+LOOK_S, WORKERLESS_S = 5.0, 240.0
 """Seconds between two looks at whether there are workers, and until a run without any ends."""
 POLL_S = 0.02
 """Seconds between two looks at the shards that run."""
@@ -43,6 +43,7 @@ TTL = "distributed.scheduler.worker-ttl"
 _SETTINGS = {
     "distributed.scheduler.allowed-failures": 0,  # evalkit counts attempts itself
     "distributed.scheduler.work-stealing": False,
+    "distributed.deploy.lost-worker-timeout": "60s",  # on a busy machine, a worker takes 20 s to start again
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
     "distributed.worker.daemon": False,  # a system may start processes of its own
@@ -182,6 +183,7 @@ class DaskEngine:
         if now < self._looked_at + LOOK_S:
             return
         self._looked_at = now
+        self._start_again()
         try:
             n_workers = len(self._client.nthreads()) if self._client is not None else 0
         except Exception:
@@ -189,6 +191,11 @@ class DaskEngine:
         self._worked_at = now if n_workers else self._worked_at
         if now > self._worked_at + WORKERLESS_S:
             raise EvalkitError("no worker of Dask is left; every finished case is kept, continue with --resume")
+
+    def _start_again(self) -> None:
+        """Start a local worker for each that Dask has given up."""
+        if self._cluster is not None and len(self._cluster.workers) < self.workers:
+            self._cluster.scale(self.workers)
 
     def _ended(self, future: Future) -> ShardEnd | None:
         """Return how an attempt ended, `None` if its worker died.
