@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import glob
 import re
+import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,7 +25,10 @@ _PAGES = (".html", ".htm")
 _TABLES = (".parquet", ".arrow", ".feather")
 KINDS = (".txt", ".md", ".markdown", ".rst", *_PAGES, *_ESCAPED, ".csv", ".tsv", *_TABLES, *WORKBOOKS)
 """Files of a folder that are read; a file that is named itself is read as text if it is of another kind."""
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([nrtbf])|(.))")
+_ESCAPE = re.compile(
+    r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{2})|([0-3][0-7]{2})"
+    r"|N\{([A-Za-z0-9 -]+)\}|([nrtbf])|(.))"
+)
 _PAGE_CHARS = 4 << 20
 """Characters of a page that are parsed at once."""
 Fault = Callable[[str, str], Any]
@@ -161,8 +166,21 @@ def _unescaped(line: str) -> str:
     """Return a line with its escapes resolved, as far as they separate or spell words."""
     if "\\" not in line:
         return line
-    text = _ESCAPE.sub(lambda found: chr(int(found[1], 16)) if found[1] else " " if found[2] else found[3], line)
+    text = _ESCAPE.sub(_escaped, line)
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    *of_16, of_8, name, space, letter = found.groups()
+    if name:
+        try:
+            return unicodedata.lookup(name)
+        except KeyError:
+            return found[0]
+    if space or letter:
+        return letter or " "
+    code = int(of_8, 8) if of_8 else int("".join(filter(None, of_16)), 16)
+    return chr(code) if code <= sys.maxunicode else found[0]
 
 
 class _Page(HTMLParser):

@@ -74,6 +74,46 @@ def test_a_short_question_is_found_whole_in_every_kind_of_file(
     assert facts(search(tmp_path, name, text)) == [("short", "whole question", f"{name}:{line}")]
 
 
+HIDDEN = {
+    "soft hyphen.txt": "Who pa\u00adys the fee",
+    "space without width.txt": "Who pa\u200bys the fee",
+    "joiner.md": "Who pa\u2060ys\ufeff the f\u034fee\ufe0f",
+    "filler.md": "Who pa\u3164ys the fe\u115fe",
+    "direction.md": "Who \u202epays\u202c the \U000e0061fee",
+    "cyrillic.txt": "Who \u0440ays th\u0435 fee",
+    "capitals.txt": "WHO PAYS \u0422\u041d\u0415 FEE",
+    "greek.txt": "Wh\u03bf pays the fee",
+    "dotless.md": "Who pa\u0443s the f\u0435e",
+    "entity.md": "Who pa&#121;s th&#x65; fee",
+    "named.md": "Who pa&shy;ys&nbsp;the fee",
+    "entities.json": '{"q": "Who pa&#121;s the fee"}',
+    "hex.py": r'Q = "Who pa\x79s the fee"',
+    "long.py": r'Q = "Who pa\U00000079s the fee"',
+    "octal.py": r'Q = "Who pa\171s the fee"',
+    "name.py": r'Q = "Who pa\N{LATIN SMALL LETTER Y}s the fee"',
+    "hex.yaml": r'q: "Who pa\x79s the fee"',
+    "none.py": r'Q = "\U00110000 \N{NO SUCH LETTER} \ud83d Who pays the fee"',
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_no_letter_hides_a_question(tmp_path: Path, name: str) -> None:
+    """Letters that nobody sees or that look like others, entities and escapes do not matter."""
+    assert facts(search(tmp_path, name, HIDDEN[name])) == [("short", "whole question", f"{name}:1")]
+
+
+def test_letters_of_the_set_are_read_like_those_of_a_text(tmp_path: Path) -> None:
+    """A question may hold look-alikes, entities and other scripts itself."""
+    rows = [
+        {"id": "ru", "input": "Кто платит Комиссию Банка?"},
+        {"id": "html", "input": "What does &amp; or x&lt=3 stand for?"},
+        {"id": "hid", "input": "Who p\u0430y\u00ads the fee?"},
+    ]
+    text = "кто платит комиссию банка\nWhat does &amp; or x&lt=3 stand for\nwho pays the fee"
+    places = [(case_id, place) for case_id, _, place in facts(search(tmp_path, "p.txt", text, rows=rows))]
+    assert places == [("ru", "p.txt:1"), ("html", "p.txt:2"), ("hid", "p.txt:3")]
+
+
 def test_a_row_of_parquet_is_a_line(tmp_path: Path) -> None:
     """Every column of text is read."""
     parquet = pytest.importorskip("pyarrow.parquet")
