@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import InputError
-from evalkit.golden.leak_sources import files_of, find_leaks
+from evalkit.golden.leak_sources import files_of, find_leaks, lines_of, n_left_out
 from evalkit.golden.leakage import LeakIndex, Leaks, SourceKind
 from evalkit.golden.read import open_golden
 from evalkit.golden.source import GoldenSource
@@ -96,10 +96,39 @@ HIDDEN = {
 }
 
 
-@pytest.mark.parametrize("name", HIDDEN)
-def test_no_letter_hides_a_question(tmp_path: Path, name: str) -> None:
+def test_no_letter_hides_a_question(tmp_path: Path) -> None:
     """Letters that nobody sees or that look like others, entities and escapes do not matter."""
-    assert facts(search(tmp_path, name, HIDDEN[name])) == [("short", "whole question", f"{name}:1")]
+    for name, text in HIDDEN.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    index = LeakIndex(open_golden_of(tmp_path))
+    found = {
+        name: [leak.rule for leak in index.search(lines_of(tmp_path / name, name), "prompts", name)] for name in HIDDEN
+    }
+    assert found == {name: ["whole question"] for name in HIDDEN}
+
+
+UNSEEN = {
+    "open script": "<p>x</p>\n<script>var a = 1;\n<p>Who <b>pays the fee",
+    "open style": "\n<style>\np {} Who pays the fee </p>",
+    "script": "\n\n<script type='application/ld+json'>{'q': 'Who p\\u0061ys the fee'}</script>",
+    "open comment": "<p>x</p>\n\n<!-- Who pays the fee",
+    "comment": "\n\n<p>Who <!-- x\ny --> is</p><!-- Who pays the fee -->",
+    "inside": "\n\n<p>Who <!-- x --><script>y</script>pays the fee",
+    "section": "\n\n<![CDATA[Who pays the fee]]>",
+    "open attribute": "\n\n<img alt='Who pays the fee",
+    "attribute": "\n\n<img alt='Who pays the fee'>",
+}
+
+
+def test_nothing_of_a_page_hides_a_question(tmp_path: Path) -> None:
+    """Scripts, styles, comments and attributes are searched, with or without an end, and do not cut the text."""
+    index = LeakIndex(open_golden_of(tmp_path))
+    file = tmp_path / "page.html"
+    for name, text in UNSEEN.items():
+        file.write_text(text, encoding="utf-8")
+        (leak,) = index.search(lines_of(file, "page.html"), "corpus", "page.html")
+        line = 4 if name == "comment" else 3
+        assert (leak.rule, leak.place) == ("whole question", f"page.html:{line}"), name
 
 
 def test_letters_of_the_set_are_read_like_those_of_a_text(tmp_path: Path) -> None:
@@ -222,6 +251,30 @@ def test_files_are_named_by_path_folder_or_pattern(tmp_path: Path) -> None:
     assert not problems
     assert (named("none*"), named("../out.md")) == ([], [])
     assert problems == ["no file 'none*' that can be searched", "'../out.md' leaves the project project/"]
+
+
+def test_linked_folders_are_searched_once_and_inside_the_project(tmp_path: Path) -> None:
+    """A circle ends; a link out of the project is a problem with its name, also where nothing in it would be read."""
+    root = tmp_path / "project"
+    for folder in (root / "docs/deep", root / "more", root / ".hidden", tmp_path / "out"):
+        folder.mkdir(parents=True)
+    for name in ("docs/a.md", "docs/deep/b.j2", "docs/deep/b.png", "more/c.prompty", ".hidden/d.md"):
+        (root / name).write_text("x", encoding="utf-8")
+    links = {"more": "../more", "deep/up": "..", "self": "self", "gone.md": "none.md", ".git": "../.hidden"}
+    for name, target in links.items():
+        (root / "docs" / name).symlink_to(target)
+    problems: list[str] = []
+
+    def named(pattern: str) -> list[str]:
+        found = files_of(pattern, root, root, lambda what, fix: problems.append(what))
+        return [file.relative_to(root).as_posix() for file in found]
+
+    assert named("docs") == ["docs/a.md", "docs/deep/b.j2", "docs/none.md", "more/c.prompty"]
+    assert n_left_out(["docs", "docs/d*", "docs/a.md"], root, root) == 2
+    assert not problems
+    (root / "docs/more/out").symlink_to(tmp_path / "out")
+    named("docs")
+    assert problems == ["'docs' leaves the project project/ by the link 'more/out'"]
 
 
 def test_a_file_that_cannot_be_read_is_a_problem_or_listed(tmp_path: Path) -> None:
