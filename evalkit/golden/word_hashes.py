@@ -39,17 +39,12 @@ _FACTOR = 0x9E3779B97F4A7C15
 _INVERSE = pow(_FACTOR, -1, 2**64)
 
 
-class _AsSeen(dict[int, str | None]):
-    """Character -> the one that a reader sees, or `None`; filled as they occur."""
-
-    def __missing__(self, code: int) -> str | None:
-        letter = chr(code)
-        unseen = unicodedata.category(letter) == "Cf" or _UNSEEN.match(letter)
-        self[code] = None if unseen else _TWINS.get(letter, letter)
-        return self[code]
-
-
-_AS_SEEN = _AsSeen()
+@functools.cache
+def _as_seen(letter: str) -> str:
+    """Return the letter that a reader sees; empty if none."""
+    if unicodedata.category(letter) == "Cf" or _UNSEEN.match(letter):
+        return ""
+    return _TWINS.get(letter, letter)
 
 
 def words_of(text: str) -> list[str]:
@@ -63,7 +58,10 @@ def words_of(text: str) -> list[str]:
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return _WORD.findall(unicodedata.normalize("NFKC", folded.translate(_AS_SEEN)))
+    for letter in set(folded):
+        if (seen := _as_seen(letter)) != letter:
+            folded = folded.replace(letter, seen)
+    return _WORD.findall(unicodedata.normalize("NFKC", folded))
 
 
 @functools.cache
