@@ -25,7 +25,9 @@ def print_leaks(report: "LeakReport") -> None:
         typer.echo(cut(on_one_line(line), _WIDTH))
     for source, n_files in found.searched.items():
         n_cases = len(found.cases_in(source))
-        typer.echo(f"{n_cases} of {plural(found.n_cases, 'case')} in {plural(n_files, 'file')} of {source}")
+        n_left_out = report.left_out.get(source, 0)
+        left_out = f", {plural(n_left_out, 'file')} of other kinds left out" if n_left_out else ""
+        typer.echo(f"{n_cases} of {plural(found.n_cases, 'case')} in {plural(n_files, 'file')} of {source}{left_out}")
     if found.n_short:
         typer.echo(f"{plural(found.n_short, 'question')} of fewer than 3 words cannot be found", err=True)
     for each in found.unread:
@@ -44,6 +46,7 @@ def print_leaks_json(report: "LeakReport") -> None:
         "cases": found.n_cases,
         "too_short": found.n_short,
         "files": dict(found.searched),
+        "left_out": dict(report.left_out),
         "unread": list(found.unread),
         "flagged": {source: list(found.cases_in(source)) for source in found.searched},
         "leaks": [dataclasses.asdict(leak) for leak in found.found],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import html
 import re
 import unicodedata
 from array import array
@@ -10,6 +11,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from evalkit.golden.variants.letters import LOOKALIKES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,15 +27,41 @@ _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u
 """Scripts without spaces between words: each letter counts as a word."""
 _ASCII_WORD = re.compile(r"[0-9a-z]+")
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
+_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+"""Characters without a shape that are not of category Cf: fillers, joiners and selectors of variants."""
+_TWINS = {
+    **{twin: letter for letter, twin in LOOKALIKES.items()},
+    **dict(zip("вкмнтѕјһԁԛԝӏ", "bkmhtsjhdqwl", strict=True)),
+    **dict(zip("αβεζηικμνορτυχı", "abezhikmvoptuxi", strict=True)),
+}
+"""Letter after folding of case -> Latin letter that it, or its capital, looks like."""
 _FACTOR = 0x9E3779B97F4A7C15
 _INVERSE = pow(_FACTOR, -1, 2**64)
 
 
+@functools.cache
+def _as_seen(letter: str) -> str:
+    """Return the letter that a reader sees; empty if none."""
+    if unicodedata.category(letter) == "Cf" or _UNSEEN.match(letter):
+        return ""
+    return _TWINS.get(letter, letter)
+
+
 def words_of(text: str) -> list[str]:
-    """Return the words of a text, folded by NFKC and case; punctuation separates them."""
+    """Return the words of a text, as a reader sees them: folded by NFKC and case; punctuation separates them.
+
+    Entities of HTML are resolved, characters without a shape are dropped, and letters that look like Latin ones are
+    read as these. This makes words of Cyrillic and Greek unreadable, but equal where they are equal.
+    """
+    if "&" in text:
+        text = html.unescape(text)
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
-    return _WORD.findall(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold()))
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    for letter in set(folded):
+        if (seen := _as_seen(letter)) != letter:
+            folded = folded.replace(letter, seen)
+    return _WORD.findall(unicodedata.normalize("NFKC", folded))
 
 
 @functools.cache

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from evalkit.errors import InputError, Problem
-from evalkit.golden.leak_sources import find_leaks
+from evalkit.golden.leak_sources import find_leaks, n_left_out
 from evalkit.golden.leakage import Leaks
 from evalkit.golden.lock import canary_of
 from evalkit.golden.read import open_golden
-from evalkit.golden.source import SOURCES
+from evalkit.golden.source import SOURCES, SourceKind
 from evalkit.operations.case_rates import CaseRates, case_rates
 from evalkit.suite.parse import load_suite
 
@@ -20,6 +21,8 @@ class LeakReport:
     """The cases that a system knows."""
 
     leaks: Leaks
+    left_out: Mapping[SourceKind, int] = field(default_factory=dict)
+    """Kind of source -> number of files in its folders that are of kinds evalkit does not read."""
     effect: CaseRates | None = None
     """Pass rates of the cases that were found and of all others; `None` if no run is given."""
 
@@ -41,4 +44,10 @@ def golden_leaks(suite_file: Path, run: str | None = None) -> LeakReport:
     golden = open_golden(suite.golden, suite.golden_file, suite.golden_shown, reading=suite.reading)
     leaks = find_leaks(golden, suite.searched, suite.root, canary_of(suite.golden_file))
     flagged = {leak.case_id for leak in leaks.found if leak.case_id}
-    return LeakReport(leaks=leaks, effect=None if run is None else case_rates(run, flagged))
+    named: tuple[tuple[SourceKind, Sequence[str]], ...] = (
+        ("prompts", suite.golden.prompts),
+        ("corpus", suite.golden.corpus),
+    )
+    base = suite.path.resolve().parent
+    left_out = {source: n_left_out(patterns, base, suite.root) for source, patterns in named if patterns}
+    return LeakReport(leaks=leaks, left_out=left_out, effect=None if run is None else case_rates(run, flagged))

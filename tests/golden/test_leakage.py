@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import InputError
-from evalkit.golden.leak_sources import files_of, find_leaks
+from evalkit.golden.leak_sources import files_of, find_leaks, lines_of, n_left_out
 from evalkit.golden.leakage import LeakIndex, Leaks, SourceKind
 from evalkit.golden.read import open_golden
 from evalkit.golden.source import GoldenSource
@@ -72,6 +72,75 @@ def test_a_short_question_is_found_whole_in_every_kind_of_file(
 ) -> None:
     """Letter case, punctuation, tags, escapes and line ends do not matter; the line is that of the first word."""
     assert facts(search(tmp_path, name, text)) == [("short", "whole question", f"{name}:{line}")]
+
+
+HIDDEN = {
+    "soft hyphen.txt": "Who pa\u00adys the fee",
+    "space without width.txt": "Who pa\u200bys the fee",
+    "joiner.md": "Who pa\u2060ys\ufeff the f\u034fee\ufe0f",
+    "filler.md": "Who pa\u3164ys the fe\u115fe",
+    "direction.md": "Who \u202epays\u202c the \U000e0061fee",
+    "cyrillic.txt": "Who \u0440ays th\u0435 fee",
+    "capitals.txt": "WHO PAYS \u0422\u041d\u0415 FEE",
+    "greek.txt": "Wh\u03bf pays the fee",
+    "dotless.md": "Who pa\u0443s the f\u0435e",
+    "entity.md": "Who pa&#121;s th&#x65; fee",
+    "named.md": "Who pa&shy;ys&nbsp;the fee",
+    "entities.json": '{"q": "Who pa&#121;s the fee"}',
+    "hex.py": r'Q = "Who pa\x79s the fee"',
+    "long.py": r'Q = "Who pa\U00000079s the fee"',
+    "octal.py": r'Q = "Who pa\171s the fee"',
+    "name.py": r'Q = "Who pa\N{LATIN SMALL LETTER Y}s the fee"',
+    "hex.yaml": r'q: "Who pa\x79s the fee"',
+    "none.py": r'Q = "\U00110000 \N{NO SUCH LETTER} \ud83d Who pays the fee"',
+}
+
+
+def test_no_letter_hides_a_question(tmp_path: Path) -> None:
+    """Letters that nobody sees or that look like others, entities and escapes do not matter."""
+    for name, text in HIDDEN.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    index = LeakIndex(open_golden_of(tmp_path))
+    found = {
+        name: [leak.rule for leak in index.search(lines_of(tmp_path / name, name), "prompts", name)] for name in HIDDEN
+    }
+    assert found == {name: ["whole question"] for name in HIDDEN}
+
+
+UNSEEN = {
+    "open script": "<p>x</p>\n<script>var a = 1;\n<p>Who <b>pays the fee",
+    "open style": "\n<style>\np {} Who pays the fee </p>",
+    "script": "\n\n<script type='application/ld+json'>{'q': 'Who p\\u0061ys the fee'}</script>",
+    "open comment": "<p>x</p>\n\n<!-- Who pays the fee",
+    "comment": "\n\n<p>Who <!-- x\ny --> is</p><!-- Who pays the fee -->",
+    "inside": "\n\n<p>Who <!-- x --><script>y</script>pays the fee",
+    "section": "\n\n<![CDATA[Who pays the fee]]>",
+    "open attribute": "\n\n<img alt='Who pays the fee",
+    "attribute": "\n\n<img alt='Who pays the fee'>",
+}
+
+
+def test_nothing_of_a_page_hides_a_question(tmp_path: Path) -> None:
+    """Scripts, styles, comments and attributes are searched, with or without an end, and do not cut the text."""
+    index = LeakIndex(open_golden_of(tmp_path))
+    file = tmp_path / "page.html"
+    for name, text in UNSEEN.items():
+        file.write_text(text, encoding="utf-8")
+        (leak,) = index.search(lines_of(file, "page.html"), "corpus", "page.html")
+        line = 4 if name == "comment" else 3
+        assert (leak.rule, leak.place) == ("whole question", f"page.html:{line}"), name
+
+
+def test_letters_of_the_set_are_read_like_those_of_a_text(tmp_path: Path) -> None:
+    """A question may hold look-alikes, entities and other scripts itself."""
+    rows = [
+        {"id": "ru", "input": "Кто платит Комиссию Банка?"},
+        {"id": "html", "input": "What does &amp; or x&lt=3 stand for?"},
+        {"id": "hid", "input": "Who p\u0430y\u00ads the fee?"},
+    ]
+    text = "кто платит комиссию банка\nWhat does &amp; or x&lt=3 stand for\nwho pays the fee"
+    places = [(case_id, place) for case_id, _, place in facts(search(tmp_path, "p.txt", text, rows=rows))]
+    assert places == [("ru", "p.txt:1"), ("html", "p.txt:2"), ("hid", "p.txt:3")]
 
 
 def test_a_row_of_parquet_is_a_line(tmp_path: Path) -> None:
@@ -182,6 +251,30 @@ def test_files_are_named_by_path_folder_or_pattern(tmp_path: Path) -> None:
     assert not problems
     assert (named("none*"), named("../out.md")) == ([], [])
     assert problems == ["no file 'none*' that can be searched", "'../out.md' leaves the project project/"]
+
+
+def test_linked_folders_are_searched_once_and_inside_the_project(tmp_path: Path) -> None:
+    """A circle ends; a link out of the project is a problem with its name, also where nothing in it would be read."""
+    root = tmp_path / "project"
+    for folder in (root / "docs/deep", root / "more", root / ".hidden", tmp_path / "out"):
+        folder.mkdir(parents=True)
+    for name in ("docs/a.md", "docs/deep/b.j2", "docs/deep/b.png", "more/c.prompty", ".hidden/d.md"):
+        (root / name).write_text("x", encoding="utf-8")
+    links = {"more": "../more", "deep/up": "..", "self": "self", "gone.md": "none.md", ".git": "../.hidden"}
+    for name, target in links.items():
+        (root / "docs" / name).symlink_to(target)
+    problems: list[str] = []
+
+    def named(pattern: str) -> list[str]:
+        found = files_of(pattern, root, root, lambda what, fix: problems.append(what))
+        return [file.relative_to(root).as_posix() for file in found]
+
+    assert named("docs") == ["docs/a.md", "docs/deep/b.j2", "docs/none.md", "more/c.prompty"]
+    assert n_left_out(["docs", "docs/d*", "docs/a.md"], root, root) == 2
+    assert not problems
+    (root / "docs/more/out").symlink_to(tmp_path / "out")
+    named("docs")
+    assert problems == ["'docs' leaves the project project/ by the link 'more/out'"]
 
 
 def test_a_file_that_cannot_be_read_is_a_problem_or_listed(tmp_path: Path) -> None:

@@ -71,6 +71,20 @@ def test_a_leak_into_a_corpus_alone_is_no_failure(suite: Path) -> None:
     assert leaks("suite.yaml").exit_code == 0
 
 
+def test_files_of_other_kinds_are_counted(suite: Path) -> None:
+    """A folder of prompts that are not read does not pass silently."""
+    for name in ("a.j2", "b.toml", "c.png", "deep/d.weights", ".hidden"):
+        file = suite.parent / "prompts" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("x", encoding="utf-8")
+    write(suite.parent, "{path: cases.jsonl, prompts: [prompts], corpus: [docs]}")
+    assert leaks("suite.yaml").stdout.splitlines()[-2:] == [
+        "0 of 10 cases in 2 files of prompts, 2 files of other kinds left out",
+        "1 of 10 cases in 1 file of corpus",
+    ]
+    assert json.loads(leaks("suite.yaml", "--json").stdout)["left_out"] == {"prompts": 2, "corpus": 0}
+
+
 def test_the_effect_on_the_pass_rate_is_shown(suite: Path) -> None:
     """One flagged case passes, one fails; of the other eight, half pass."""
     run("suite.yaml", out="run", reports=False)
