@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,6 +32,10 @@ KEY_CODES = {"Enter": 13, "Escape": 27, "ArrowUp": 38, "ArrowDown": 40}
 NOISE = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded", "Page.javascriptDialogOpening")
 
 
+class Navigated(Exception):
+    """The page went to another one before it answered."""
+
+
 class Tab:
     """One page, with everything that it reported."""
 
@@ -47,6 +51,8 @@ class Tab:
         while True:
             message = json.loads((await self._socket.receive(timeout=WAIT_S)).data)
             if message.get("id") == self._calls:
+                if "navigated" in message.get("error", {}).get("message", ""):
+                    raise Navigated(message)
                 assert "error" not in message, message
                 return message["result"]
             self.events.append(message)
@@ -64,10 +70,16 @@ class Tab:
     async def until(self, expression: str) -> None:
         """Wait until an expression is true in the page."""
         for _ in range(WAIT_S * 50):
-            if await self.value(f"!!({expression})"):
-                return
+            with suppress(Navigated):
+                if await self.value(f"!!({expression})"):
+                    return
             await asyncio.sleep(0.02)
         raise AssertionError(f"never true: {expression}")
+
+    async def leave(self, expression: str) -> None:
+        """Evaluate an expression that may open another page, whether or not it is answered before."""
+        with suppress(Navigated):
+            await self.value(expression)
 
     async def open(self, path: Path, route: str = "") -> None:
         """Open the report from disk and wait until it is ready or complains."""

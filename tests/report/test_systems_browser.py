@@ -146,7 +146,7 @@ def test_a_click_in_a_cell_opens_the_case(tmp_path: Path, page: Path) -> None:
 
     async def visit(tab: Tab) -> None:
         await tab.open(page)
-        await tab.value("document.querySelector('#pages td.opens .text').click()")
+        await tab.leave("document.querySelector('#pages td.opens .text').click()")
         await tab.until("document.body && document.body.textContent === 'own report'")
 
     browse(tmp_path, visit, files=2)
@@ -398,7 +398,7 @@ def test_real_runs_are_compared(tmp_path: Path) -> None:
         await tab.open(project / "out" / "report.html", "#/answers?only=1")
         assert await tab.value(IDS) == ["case/a"]
         assert "<img src=x onerror" in await tab.value("document.querySelector('#pages td.failed .text').textContent")
-        await tab.value("document.querySelector('#pages td.failed a').click()")
+        await tab.leave("document.querySelector('#pages td.failed a').click()")
         await tab.until("document.querySelector('#case:not([hidden]) .answer')")
         assert "case/a" in await tab.value("document.getElementById('case-title').textContent")
         assert await tab.value("window.hacked === undefined")
