@@ -14,7 +14,7 @@ from evalkit.disk.files import Unfit, read_file
 from evalkit.errors import InputError, Problem
 from evalkit.formats.build import Builder
 from evalkit.formats.yaml_text import parse
-from evalkit.golden.lock import canary_of, lock_file, read_lock
+from evalkit.golden.lock import canary_of, is_locked, read_lock
 from evalkit.types import Case
 
 NO_DATA = "none"
@@ -128,7 +128,7 @@ def data_card(file: Path, shown: str, cases: Sequence[Case], personal_data: Mapp
     return DataCard(
         set=file.name.partition(".")[0],
         text=read_card(file, shown),
-        version=read_lock(file).version if lock_file(file).exists() else "",
+        version=read_lock(file).version if is_locked(file) else "",
         canary=canary_of(file),
         n_cases=len(cases),
         kinds=_counted(case.kind for case in cases),

@@ -73,6 +73,11 @@ class LockChanges:
         return bool(self.added or self.changed or self.removed or self.canary_lost)
 
 
+def lockable(name: str) -> bool:
+    """Whether a set of this name can have a lock: only JSON Lines, packed or not."""
+    return name.removesuffix(".gz").lower().endswith(".jsonl")
+
+
 def lock_name(name: str) -> str:
     """Return the file name of a set's lock: `faq.v2.lock.json` for `faq.v2.jsonl` and `faq.v2.jsonl.gz`."""
     return f"{PurePath(name.removesuffix('.gz')).stem}.lock.json"
@@ -83,16 +88,21 @@ def lock_file(file: Path) -> Path:
     return file.with_name(lock_name(file.name))
 
 
+def is_locked(file: Path) -> bool:
+    """Whether a set has a lock."""
+    return lockable(file.name) and lock_file(file).exists()
+
+
 def lock_sha256(file: Path | None) -> str:
     """Return the SHA-256 (hex) of the lock of a set; empty if it has none."""
-    if file is None or not lock_file(file).is_file():
+    if file is None or not is_locked(file) or not lock_file(file).is_file():
         return ""
     return sha256_of(lock_file(file))
 
 
 def canary_of(file: Path | None) -> str:
     """Return the canary string of a set; empty if its first line is none."""
-    if file is None or file.suffix.lower() != ".jsonl":
+    if file is None or not lockable(file.name):
         return ""
     _, row = next(read_jsonl(file, str(file), unheard), (0, {}))
     return str(row[CANARY]) if set(row) == {CANARY} else ""
@@ -114,7 +124,7 @@ def make_lock(file: Path, today: datetime.date) -> tuple[Lock, bool]:
     """
     refuse_other_kinds(file, str(file))
     cases = read_all(file, str(file))
-    before = read_lock(file) if lock_file(file).exists() else None
+    before = read_lock(file) if is_locked(file) else None
     canary = canary_of(file)
     if before is not None and not _changes(cases, canary, before):
         return before, False
@@ -153,8 +163,12 @@ def read_lock(file: Path) -> Lock:
     Raises:
         InputError: there is none, or it is not one that evalkit wrote.
     """
-    if not lock_file(file).exists():
-        raise InputError(Problem(str(file), "is not locked", f"write its lock with `evalkit golden lock {file}`"))
+    if not lockable(file.name):
+        fix = "save it as JSON Lines (.jsonl), one row per line"
+        raise InputError(Problem(str(file), "only sets in JSON Lines have a lock", fix))
+    if not is_locked(file):
+        fix = f"write its lock with `evalkit golden lock {str(file).removesuffix('.gz')}`"
+        raise InputError(Problem(str(file), "is not locked", fix))
     return parse_lock(lock_file(file), str(lock_file(file)))
 
 
@@ -201,7 +215,7 @@ def lock_problems(file: Path | None, shown: str) -> Iterator[Problem]:
         file: the set; `None` if it is not a file.
         shown: its name in messages.
     """
-    if file is None or not lock_file(file).exists():
+    if file is None or not is_locked(file):
         return
     try:
         found = lock_changes(file)

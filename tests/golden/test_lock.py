@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typer.testing import CliRunner, Result
 from evalkit import run
 from evalkit.cli.golden import golden
 from evalkit.errors import InputError
-from evalkit.golden.lock import canary_of, lock_changes, lock_file, make_lock, read_lock
+from evalkit.golden.lock import canary_of, lock_changes, lock_file, lock_sha256, make_lock, read_lock
 from evalkit.golden.read import read_all
 from evalkit.operations.run import decide_again
 from evalkit.store.folder import RunFolder
@@ -125,3 +126,28 @@ def test_a_run_and_a_gate_refuse_a_changed_set(cases: Path) -> None:
     assert decide_again(RunFolder(Path("locked")), None, None).decision.outcome == "approved"
     decision = decide_again(RunFolder(Path("locked")), None, None, unlocked=True).decision
     assert (decision.outcome, decision.partial) == ("no decision", "--unlocked")
+
+
+def test_a_lock_counts_only_for_sets_that_can_be_locked(cases: Path) -> None:
+    """A table beside a locked set has no lock; a packed copy of the set has the same one."""
+    make_lock(cases, DAY)
+    table = cases.with_suffix(".csv")
+    table.write_text("id,input,reference,output\na,Who pays?,x,x\n", encoding="utf-8")
+    suite = (cases.parent / "suite.yaml").read_text(encoding="utf-8")
+    (cases.parent / "suite.yaml").write_text(suite.replace("cases.jsonl", "cases.csv"), encoding="utf-8")
+    ran = run("suite.yaml", out="table", reports=False)
+    assert ran.decision is not None
+    assert ran.decision.outcome == "approved"
+    assert "lock" not in manifest("table")["golden"]
+    with pytest.raises(InputError, match=r"only sets in JSON Lines have a lock; save it as JSON Lines \(.jsonl\)"):
+        read_lock(table)
+    packed = cases.with_name("cases.jsonl.gz")
+    packed.write_bytes(gzip.compress(cases.read_bytes()))
+    assert not lock_changes(packed)
+    edit(cases, "Who asks?", "Who knows?")
+    packed.write_bytes(gzip.compress(cases.read_bytes()))
+    assert [case.id for case in lock_changes(packed).changed] == ["b"]
+    assert [lock_sha256(each) == "" for each in (cases, packed, table)] == [False, False, True]
+    lock_file(cases).unlink()
+    with pytest.raises(InputError, match=r"write its lock with `evalkit golden lock \S+cases.jsonl`"):
+        read_lock(packed)
