@@ -174,18 +174,18 @@ def card(
     Exit codes: 0, 1 if a required field is empty, or if personal data is found although the card says none, 2 if set
     or card cannot be read.
     """
-    from evalkit.operations.data_card import card_markdown, golden_card
+    from evalkit.operations.data_card import card_file, card_markdown, golden_card
 
     found = golden_card(set)
     if json:
         import dataclasses
         from json import dumps
 
-        typer.echo(dumps({**dataclasses.asdict(found), "gaps": found.gaps}, indent=1, ensure_ascii=False))
+        typer.echo(dumps(dataclasses.asdict(found), indent=1, ensure_ascii=False))
     else:
         typer.echo(visible(card_markdown(found)), nl=False)
     if found.gaps:
-        typer.echo(f"missing or wrong in {set.name.partition('.')[0]}.card.yaml: {', '.join(found.gaps)}", err=True)
+        typer.echo(f"missing or wrong in {card_file(set).name}: {', '.join(found.gaps)}", err=True)
         raise typer.Exit(1)
 
 

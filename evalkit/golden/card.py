@@ -5,22 +5,30 @@ What a person has to say stands in `NAME.card.yaml` beside the set; the rest is 
 
 from __future__ import annotations
 
+import datetime
+import os
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from evalkit.disk.files import Unfit, read_file
 from evalkit.errors import InputError, Problem
 from evalkit.formats.build import Builder
 from evalkit.formats.yaml_text import parse
-from evalkit.golden.lock import canary_of, lock_file, read_lock
+from evalkit.golden.lock import canary_of, is_locked, read_lock, stem_of
 from evalkit.types import Case
 
-NO_DATA = "none"
-"""Value of `personal_data` of a set without any."""
 _OPTIONAL = ("description", "languages", "known_gaps")
-_EXAMPLE = "owner: compliance team"
+_NO_DATA = frozenset({"none", "no", "n a", "na", "nil", "nein", "keine", "no personal data"})
+"""Words of `personal_data` of a set without any."""
+_PLACEHOLDERS = frozenset({"todo", "tbd", "tba", "tbc", "fixme"})
+_NO_WORDS = re.compile("[\\W_\u115f\u1160\u3164\uffa0]+")
+"""What is between words, with the letters of Hangul that nobody sees."""
+_ZONES = datetime.timedelta(days=1)
+"""Today may be tomorrow elsewhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,22 +77,17 @@ class DataCard:
     severities: Mapping[str, int]
     origins: Mapping[str, int]
     """Value of `origin` -> number of cases; `not stated` for those without."""
-    cohorts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    personal_data: Mapping[str, int] = field(default_factory=dict)
+    cohorts: Mapping[str, Mapping[str, int]]
+    personal_data: Mapping[str, int]
     """Kind of personal data found by form -> number of cases with it."""
-
-    @property
-    def gaps(self) -> tuple[str, ...]:
-        """The required fields that are empty, and a statement that the scan contradicts."""
-        found = [name for name in REQUIRED if not str(getattr(self.text, name)).strip()]
-        if self.text.personal_data.strip().lower() == NO_DATA and self.personal_data:
-            found.append("personal_data")
-        return tuple(found)
+    gaps: tuple[str, ...]
+    """The required fields that say nothing, a day of approval that cannot be, and a statement that the scan
+    contradicts."""
 
 
 def card_file(file: Path) -> Path:
-    """Return the file with the text of the card of a set, which may not exist."""
-    return file.with_name(f"{file.name.partition('.')[0]}.card.yaml")
+    """Return the file with the text of a set's card, which may not exist: `faq.v2.card.yaml` for `faq.v2.jsonl`."""
+    return file.with_name(f"{stem_of(file.name)}.card.yaml")
 
 
 def read_card(file: Path, shown: str) -> CardText:
@@ -98,21 +101,21 @@ def read_card(file: Path, shown: str) -> CardText:
         InputError: reports every problem of the file.
     """
     held = card_file(file)
-    if not held.exists():
+    if not os.path.lexists(held):
         return CardText()
     try:
-        builder = Builder(parse(read_file(held), shown))
+        builder = Builder(parse(read_file(held), shown, REQUIRED))
     except (Unfit, OSError) as error:
         raise InputError(Problem(shown, f"cannot be read: {error.strerror}", "write a YAML file")) from None
-    if builder.document.value is None:
-        return CardText()
     text: CardText | None = builder.build(CardText, builder.document.value, ())
-    if builder.problems or text is None:
-        raise InputError(builder.problems or Problem(shown, "not a data card", f"write `{_EXAMPLE}` ..."))
+    if text is None:
+        raise InputError(builder.problems)
     return text
 
 
-def data_card(file: Path, shown: str, cases: Sequence[Case], personal_data: Mapping[str, int]) -> DataCard:
+def data_card(
+    file: Path, shown: str, cases: Sequence[Case], personal_data: Mapping[str, int], today: datetime.date
+) -> DataCard:
     """Return the data card of a set.
 
     Args:
@@ -120,15 +123,17 @@ def data_card(file: Path, shown: str, cases: Sequence[Case], personal_data: Mapp
         shown: name of the card's file in messages.
         cases: every case of the set.
         personal_data: kind of personal data -> number of cases with it.
+        today: the day that an approval may not be after.
 
     Raises:
         InputError: the text of the card, or the lock, cannot be read.
     """
     names = sorted({name for case in cases for name in case.cohorts})
+    text = read_card(file, shown)
     return DataCard(
-        set=file.name.partition(".")[0],
-        text=read_card(file, shown),
-        version=read_lock(file).version if lock_file(file).exists() else "",
+        set=stem_of(file.name),
+        text=text,
+        version=read_lock(file).version if is_locked(file) else "",
         canary=canary_of(file),
         n_cases=len(cases),
         kinds=_counted(case.kind for case in cases),
@@ -136,7 +141,25 @@ def data_card(file: Path, shown: str, cases: Sequence[Case], personal_data: Mapp
         origins=_counted(str(case.fields.get("origin", "not stated")) for case in cases),
         cohorts={name: _counted(case.cohorts[name] for case in cases if name in case.cohorts) for name in names},
         personal_data=personal_data,
+        gaps=tuple(name for name in REQUIRED if _is_gap(name, getattr(text, name), personal_data, today)),
     )
+
+
+def _is_gap(name: str, said: str, personal_data: Mapping[str, int], today: datetime.date) -> bool:
+    """Whether a required field says nothing, or what cannot be."""
+    words = _NO_WORDS.sub(" ", unicodedata.normalize("NFKC", said).casefold()).split()
+    if not words or words[0] in _PLACEHOLDERS:
+        return True
+    if name == "approved_on":
+        return not _is_past(said.strip(), today)
+    return name == "personal_data" and bool(personal_data) and " ".join(words) in _NO_DATA
+
+
+def _is_past(said: str, today: datetime.date) -> bool:
+    try:
+        return datetime.date.fromisoformat(said) <= today + _ZONES
+    except ValueError:
+        return False
 
 
 def _counted(values: object) -> Mapping[str, int]:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import os
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, get_args
 
 from evalkit.disk.files import sha256_of
 from evalkit.disk.json_files import read_json, to_json
@@ -22,11 +25,15 @@ from evalkit.golden.json_lines import CANARY, read_jsonl
 from evalkit.golden.read import read_all, unheard
 from evalkit.golden.survey import Lack
 from evalkit.golden.write import put_first, refuse_other_kinds
-from evalkit.types import Case
+from evalkit.types import Case, Kind
 
 _FORMAT = 1
 _HEX = 16
 _SHOWN = 5
+_NO_LOCK = "not a lock that evalkit wrote"
+_RESTORE = "restore it, or remove it and lock the set again with `evalkit golden lock`"
+_DIGEST = re.compile(f"[0-9a-f]{{{_HEX}}}")
+_VERSION = re.compile(r"[0-9]{4}\.(0[1-9]|1[0-2])(\.[1-9][0-9]{0,8})?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +69,7 @@ class LockChanges:
 
     added: tuple[Case, ...] = ()
     changed: tuple[Case, ...] = ()
-    """Cases with an id of the lock and another content."""
+    """Cases with an id of the lock and another content, or of which the lock states another id or kind."""
     removed: tuple[str, ...] = ()
     """Keys of the lock's cases whose id the set does not have."""
     canary_lost: bool = False
@@ -73,9 +80,19 @@ class LockChanges:
         return bool(self.added or self.changed or self.removed or self.canary_lost)
 
 
+def lockable(name: str) -> bool:
+    """Whether a set of this name can have a lock: only JSON Lines, packed or not."""
+    return name.removesuffix(".gz").lower().endswith(".jsonl")
+
+
+def stem_of(name: str) -> str:
+    """Return the name of a set's file without its ending: `faq.v2` for `faq.v2.jsonl` and `faq.v2.jsonl.gz`."""
+    return PurePath(name.removesuffix(".gz")).stem
+
+
 def lock_name(name: str) -> str:
     """Return the file name of a set's lock: `faq.v2.lock.json` for `faq.v2.jsonl` and `faq.v2.jsonl.gz`."""
-    return f"{PurePath(name.removesuffix('.gz')).stem}.lock.json"
+    return f"{stem_of(name)}.lock.json"
 
 
 def lock_file(file: Path) -> Path:
@@ -83,16 +100,21 @@ def lock_file(file: Path) -> Path:
     return file.with_name(lock_name(file.name))
 
 
+def is_locked(file: Path) -> bool:
+    """Whether a set has a lock, if only a link that leads nowhere, which every reader refuses."""
+    return lockable(file.name) and os.path.lexists(lock_file(file))
+
+
 def lock_sha256(file: Path | None) -> str:
     """Return the SHA-256 (hex) of the lock of a set; empty if it has none."""
-    if file is None or not lock_file(file).is_file():
+    if file is None or not is_locked(file) or not lock_file(file).is_file():
         return ""
     return sha256_of(lock_file(file))
 
 
 def canary_of(file: Path | None) -> str:
     """Return the canary string of a set; empty if its first line is none."""
-    if file is None or file.suffix.lower() != ".jsonl":
+    if file is None or not lockable(file.name):
         return ""
     _, row = next(read_jsonl(file, str(file), unheard), (0, {}))
     return str(row[CANARY]) if set(row) == {CANARY} else ""
@@ -114,7 +136,7 @@ def make_lock(file: Path, today: datetime.date) -> tuple[Lock, bool]:
     """
     refuse_other_kinds(file, str(file))
     cases = read_all(file, str(file))
-    before = read_lock(file) if lock_file(file).exists() else None
+    before = read_lock(file) if is_locked(file) else None
     canary = canary_of(file)
     if before is not None and not _changes(cases, canary, before):
         return before, False
@@ -153,8 +175,12 @@ def read_lock(file: Path) -> Lock:
     Raises:
         InputError: there is none, or it is not one that evalkit wrote.
     """
-    if not lock_file(file).exists():
-        raise InputError(Problem(str(file), "is not locked", f"write its lock with `evalkit golden lock {file}`"))
+    if not lockable(file.name):
+        fix = "save it as JSON Lines (.jsonl), one row per line"
+        raise InputError(Problem(str(file), "only sets in JSON Lines have a lock", fix))
+    if not is_locked(file):
+        fix = f"write its lock with `evalkit golden lock {str(file).removesuffix('.gz')}`"
+        raise InputError(Problem(str(file), "is not locked", fix))
     return parse_lock(lock_file(file), str(lock_file(file)))
 
 
@@ -174,14 +200,41 @@ def parse_lock(held: Path, shown: str) -> Lock:
             raise ValueError
         cases = {str(key): LockedCase(**case) for key, case in record.pop("cases").items()}
         lock = Lock(cases=cases, **record)
-        if lock.n != len(cases):
-            raise ValueError
     except OSError as error:
-        raise InputError(Problem(shown, f"cannot be read: {error.strerror}", "check its permissions")) from None
+        fix = "check its permissions, and where it leads if it is a link"
+        raise InputError(Problem(shown, f"cannot be read: {error.strerror}", fix)) from None
     except (AttributeError, KeyError, TypeError, ValueError):
-        fix = "restore it, or remove it and run `evalkit golden lock`"
-        raise InputError(Problem(shown, "not a lock that evalkit wrote", fix)) from None
+        raise InputError(Problem(shown, _NO_LOCK, _RESTORE)) from None
+    if wrong := ", ".join(islice(_wrong_values(lock), _SHOWN)):
+        raise InputError(Problem(shown, f"{_NO_LOCK} (wrong: {wrong})", _RESTORE))
     return lock
+
+
+def _wrong_values(lock: Lock) -> Iterator[str]:
+    """Yield the names of the values that evalkit would not write; a file may hold any type."""
+    right = {
+        "set": isinstance(lock.set, str),
+        "version": _fits(_VERSION, lock.version),
+        "created": _is_day(lock.created),
+        "n": type(lock.n) is int and lock.n == len(lock.cases),
+        "canary": isinstance(lock.canary, str) and lock.canary != "",
+    }
+    yield from (name for name, fits in right.items() if not fits)
+    for number, (key, case) in enumerate(lock.cases.items(), 1):
+        digests = _fits(_DIGEST, key) and _fits(_DIGEST, case.id)
+        if not (digests and _fits(_VERSION, case.since) and case.kind in get_args(Kind)):
+            yield f"case {number}"
+
+
+def _fits(form: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and form.fullmatch(value) is not None
+
+
+def _is_day(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(datetime.date.fromisoformat(value))
+    except ValueError:
+        return False
 
 
 def lock_changes(file: Path) -> LockChanges:
@@ -201,7 +254,7 @@ def lock_problems(file: Path | None, shown: str) -> Iterator[Problem]:
         file: the set; `None` if it is not a file.
         shown: its name in messages.
     """
-    if file is None or not lock_file(file).exists():
+    if file is None or not is_locked(file):
         return
     try:
         found = lock_changes(file)
@@ -234,13 +287,17 @@ def _few(cases: Sequence[Case]) -> str:
 def _changes(cases: Sequence[Case], canary: str, lock: Lock) -> LockChanges:
     known = {case.id for case in lock.cases.values()}
     ids = {id_hash(case.id) for case in cases}
-    others = [case for case in cases if key_of_case(case) not in lock.cases]
+    others = [case for case in cases if not _is_as_locked(case, lock.cases.get(key_of_case(case)))]
     return LockChanges(
         added=tuple(case for case in others if id_hash(case.id) not in known),
         changed=tuple(case for case in others if id_hash(case.id) in known),
         removed=tuple(key for key, case in lock.cases.items() if case.id not in ids),
         canary_lost=canary != lock.canary,
     )
+
+
+def _is_as_locked(case: Case, locked: LockedCase | None) -> bool:
+    return locked is not None and (locked.id, locked.kind) == (id_hash(case.id), case.kind)
 
 
 def key_of_case(case: Case) -> str:
@@ -259,4 +316,4 @@ def _next_version(before: str, today: datetime.date) -> str:
     if before != month and not before.startswith(f"{month}."):
         return month
     number = before.removeprefix(month).removeprefix(".")
-    return f"{month}.{int(number) + 1 if number.isdigit() else 2}"
+    return f"{month}.{int(number or 1) + 1}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evalkit.golden.card import REQUIRED, DataCard, card_file
+from evalkit.golden.card import REQUIRED, DataCard
+from evalkit.golden.card import card_file as card_file
 from evalkit.golden.write import refuse_other_kinds
 from evalkit.runner.data_card import card_of
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ def card_of(file: Path, shown: str, shown_card: str) -> DataCard:
 
     cases = read_all(file, shown)
     kinds = Counter(kind for case in cases for kind in _kinds_in(case))
-    return data_card(file, shown_card, cases, dict(sorted(kinds.items())))
+    return data_card(file, shown_card, cases, dict(sorted(kinds.items())), datetime.now(UTC).date())
 
 
 def card_gaps(suite: Suite) -> tuple[str, ...] | None:

@@ -17,7 +17,7 @@ from evalkit.errors import InputError
 from evalkit.formats.build import Builder, key_of
 from evalkit.formats.manifest import LabelFile, Rules
 from evalkit.formats.yaml_text import parse
-from evalkit.golden.lock import lock_name
+from evalkit.golden.lock import lock_name, lockable
 from evalkit.golden.source import GoldenSource
 from evalkit.scorers.base import Abbreviated
 from evalkit.scorers.custom.python_scorer import PythonScorer, own_name
@@ -121,7 +121,7 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
     named |= {each for each in _files_in(conversation.get("environment"))}
     source = golden_source(options)
     at, name = posixpath.split(source.path or "")
-    lock = posixpath.join(at, lock_name(name)) if name else ""
+    lock = posixpath.join(at, lock_name(name)) if lockable(name) else ""
     files = read([*options.labels, *options.calibrations, *named, *([lock] if lock else [])])
     code = {label: _code(given, read, folder) for label, cls, given in scorers if cls is PythonScorer}
     return Rules(

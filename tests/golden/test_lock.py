@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typer.testing import CliRunner, Result
 from evalkit import run
 from evalkit.cli.golden import golden
 from evalkit.errors import InputError
-from evalkit.golden.lock import canary_of, lock_changes, lock_file, make_lock, read_lock
+from evalkit.golden.lock import canary_of, lock_changes, lock_file, lock_problems, lock_sha256, make_lock, read_lock
 from evalkit.golden.read import read_all
 from evalkit.operations.run import decide_again
 from evalkit.store.folder import RunFolder
@@ -125,3 +126,91 @@ def test_a_run_and_a_gate_refuse_a_changed_set(cases: Path) -> None:
     assert decide_again(RunFolder(Path("locked")), None, None).decision.outcome == "approved"
     decision = decide_again(RunFolder(Path("locked")), None, None, unlocked=True).decision
     assert (decision.outcome, decision.partial) == ("no decision", "--unlocked")
+
+
+def test_a_lock_counts_only_for_sets_that_can_be_locked(cases: Path) -> None:
+    """A table beside a locked set has no lock; a packed copy of the set has the same one."""
+    make_lock(cases, DAY)
+    table = cases.with_suffix(".csv")
+    table.write_text("id,input,reference,output\na,Who pays?,x,x\n", encoding="utf-8")
+    suite = (cases.parent / "suite.yaml").read_text(encoding="utf-8")
+    (cases.parent / "suite.yaml").write_text(suite.replace("cases.jsonl", "cases.csv"), encoding="utf-8")
+    ran = run("suite.yaml", out="table", reports=False)
+    assert ran.decision is not None
+    assert ran.decision.outcome == "approved"
+    assert "lock" not in manifest("table")["golden"]
+    with pytest.raises(InputError, match=r"only sets in JSON Lines have a lock; save it as JSON Lines \(.jsonl\)"):
+        read_lock(table)
+    packed = cases.with_name("cases.jsonl.gz")
+    packed.write_bytes(gzip.compress(cases.read_bytes()))
+    assert not lock_changes(packed)
+    edit(cases, "Who asks?", "Who knows?")
+    packed.write_bytes(gzip.compress(cases.read_bytes()))
+    assert [case.id for case in lock_changes(packed).changed] == ["b"]
+    assert [lock_sha256(each) == "" for each in (cases, packed, table)] == [False, False, True]
+    lock_file(cases).unlink()
+    with pytest.raises(InputError, match=r"write its lock with `evalkit golden lock \S+cases.jsonl`"):
+        read_lock(packed)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"version": 5}, "version"),
+        ({"version": None}, "version"),
+        ({"version": ["a"]}, "version"),
+        ({"version": "2026.13"}, "version"),
+        ({"version": "2026.11.x"}, "version"),
+        ({"version": "2026.11." + "9" * 5000}, "version"),
+        ({"set": None}, "set"),
+        ({"created": "never"}, "created"),
+        ({"canary": 1}, "canary"),
+        ({"canary": "", "version": None}, "version, canary"),
+        ({"n": True}, "n"),
+        ({"n": 1.0}, "n"),
+        ({"cases": {"0" * 15: {"id": "0" * 16, "since": "2026.11", "kind": "golden"}}}, "case 1"),
+        ({"cases": {"0" * 16: {"id": ["l"], "since": "2026.11", "kind": "golden"}}}, "case 1"),
+        ({"cases": {"0" * 16: {"id": "0" * 16, "since": None, "kind": "golden"}}}, "case 1"),
+        ({"cases": {"0" * 16: {"id": "0" * 16, "since": "2026.11", "kind": ["golden"]}}}, "case 1"),
+        ({"cases": {"0" * 16: {"id": "0" * 16, "since": "2026.11", "kind": "other"}}}, "case 1"),
+    ],
+)
+def test_every_value_of_a_lock_is_checked(cases: Path, wrong: dict[str, Any], named: str) -> None:
+    """The message names the file, the wrong values and the way back."""
+    whole = {"id": "1" * 16, "since": "2026.11.2", "kind": "canary"}
+    right = {"set": "cases", "version": "2026.11.2", "created": "2026-11-03", "n": 1, "canary": "evalkit-canary 1"}
+    record: dict[str, Any] = {"format": 1, **right, "cases": {"a" * 16: whole}}
+    lock_file(cases).write_text(json.dumps(record), encoding="utf-8")
+    assert read_lock(cases).version == "2026.11.2"
+    lock_file(cases).write_text(json.dumps({**record, **wrong}), encoding="utf-8")
+    fix = "restore it, or remove it and lock the set again with `evalkit golden lock`"
+    what = f"cases.lock.json: not a lock that evalkit wrote (wrong: {named}); {fix}"
+    for use in (read_lock, lock_changes, lambda file: make_lock(file, DAY)):
+        with pytest.raises(InputError) as raised:
+            use(cases)
+        assert str(raised.value).endswith(what)
+
+
+def test_an_edited_kind_or_id_in_a_lock_is_a_difference(cases: Path) -> None:
+    """Each value of a lock that says something about a case is compared with it."""
+    make_lock(cases, DAY)
+    whole = lock_file(cases).read_text(encoding="utf-8")
+    edit(lock_file(cases), '"regression"', '"canary"')
+    assert [case.id for case in lock_changes(cases).changed] == ["b"]
+    lock_file(cases).write_text(whole, encoding="utf-8")
+    record = json.loads(whole)
+    first, second, _ = record["cases"].values()
+    first["id"], second["id"] = second["id"], first["id"]
+    lock_file(cases).write_text(json.dumps(record), encoding="utf-8")
+    assert len(lock_changes(cases).changed) == 2
+
+
+@pytest.mark.parametrize("target", ["gone.json", "cases.lock.json"])
+def test_a_lock_that_leads_nowhere_is_refused(cases: Path, target: str) -> None:
+    """A broken link, and one to itself, never count as no lock."""
+    lock_file(cases).symlink_to(target)
+    (found,) = lock_problems(cases, "cases.jsonl")
+    assert found.place.endswith("cases.lock.json")
+    with pytest.raises(InputError, match=r"cases\.lock\.json: "):
+        make_lock(cases, DAY)
+    assert lock_sha256(cases) == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from evalkit import run
 from evalkit.cli.golden import golden
 from evalkit.errors import InputError
 from evalkit.gate.card import Card, card_checks
+from evalkit.golden.card import card_file, data_card, read_card
 from evalkit.operations.run import decide_again
 from evalkit.store.folder import RunFolder
 
@@ -96,3 +98,67 @@ def test_a_gate_requires_the_card(cases: Path) -> None:
     assert check.outcome == "no decision"
     (check,) = card_checks(Card(on_fail="warn"), ["owner"])
     assert check.outcome == "warn"
+
+
+@pytest.mark.parametrize(
+    ("line", "gaps"),
+    [
+        ('owner: "\\u200b"', ["owner"]),
+        ('owner: "\\u3164"', ["owner"]),
+        ("owner: TODO", ["owner"]),
+        ("owner: 'todo: ask'", ["owner"]),
+        ("source: tbd.", ["source"]),
+        ("retention: '?'", ["retention"]),
+        ("labels: '-'", ["labels"]),
+        ("approved_on: never", ["approved_on"]),
+        ("approved_on: '2026-02-30'", ["approved_on"]),
+        ("approved_on: '9998-01-01'", ["approved_on"]),
+        ("approved_on: TODO", ["approved_on"]),
+        ("personal_data: None.", ["personal_data"]),
+        ("personal_data: 'no'", ["personal_data"]),
+        ("personal_data: N/A", ["personal_data"]),
+        ("personal_data: keine", ["personal_data"]),
+        ("personal_data: no names but e-mail addresses of staff", []),
+        ("owner: Todor Tbilisi", []),
+        ("deletion: n/a", []),
+    ],
+)
+def test_a_text_that_says_nothing_is_a_gap(line: str, gaps: list[str], tmp_path: Path) -> None:
+    """Unseen characters, placeholders, a day that cannot be, and `none` in other words, if data is found."""
+    key = line.partition(":")[0]
+    told = TEXT.replace("personal_data: none", "personal_data: e-mail addresses of staff")
+    lines = [line if each.startswith(f"{key}:") else each for each in told.splitlines()]
+    (tmp_path / "cases.card.yaml").write_text("\n".join(lines), encoding="utf-8")
+    today = datetime.date(2026, 11, 3)
+    assert list(data_card(tmp_path / "cases.jsonl", "card", (), {"email": 1}, today).gaps) == gaps
+
+
+def test_an_approval_may_be_a_time_zone_ahead(tmp_path: Path) -> None:
+    """Tomorrow here is today elsewhere; the day after tomorrow is nowhere."""
+    (tmp_path / "cases.card.yaml").write_text(TEXT, encoding="utf-8")
+    found = [
+        data_card(tmp_path / "cases.jsonl", "card", (), {}, datetime.date(2026, 11, day)).gaps for day in (1, 2, 3)
+    ]
+    assert found == [("approved_on",), (), ()]
+
+
+def test_each_version_of_a_set_has_a_card_of_its_own() -> None:
+    """As each has a lock of its own."""
+    names = [card_file(Path(name)).name for name in ("faq.v2.jsonl", "faq.v2.jsonl.gz", "faq.jsonl", "faq.csv")]
+    assert names == ["faq.v2.card.yaml", "faq.v2.card.yaml", "faq.card.yaml", "faq.card.yaml"]
+
+
+@pytest.mark.parametrize("text", ["- owner: Ana\n", "", "none\n"])
+def test_what_is_no_mapping_is_answered_with_the_keys_of_a_card(text: str, tmp_path: Path) -> None:
+    """And not with those of a suite."""
+    (tmp_path / "cases.card.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match="start with `owner:`, `source:`, `usage_rights:`"):
+        read_card(tmp_path / "cases.jsonl", "card")
+
+
+@pytest.mark.parametrize("target", ["gone.yaml", "cases.card.yaml"])
+def test_a_card_that_leads_nowhere_is_refused(target: str, tmp_path: Path) -> None:
+    """A broken link, and one to itself, never count as no card."""
+    (tmp_path / "cases.card.yaml").symlink_to(target)
+    with pytest.raises(InputError, match="card: cannot be read: "):
+        read_card(tmp_path / "cases.jsonl", "card")

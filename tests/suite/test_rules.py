@@ -223,6 +223,9 @@ def test_a_lock_that_is_gone_is_a_looser_rule_and_a_new_one_is_not() -> None:
     (new,) = amendments(rules(), locked)
     assert not new.loosens
     assert amendments(locked, rules(files={**FILES, "cases.lock.json": b"{ }"})) == ()
+    table = SUITE.replace("cases.jsonl", "cases.csv")
+    assert "lock" in locked.golden
+    assert "lock" not in rules(table, {**FILES, "cases.lock.json": b"{}"}).golden
 
 
 @pytest.mark.parametrize(
