@@ -62,13 +62,13 @@ def import_from_source(project: Path) -> None:
 def remove_bytecode(sources: Iterable[Path]) -> bool:
     """Delete the bytecode of a project's Python sources that may be older, before a program imports them.
 
-    Bytecode that was written seconds after the last change of its source stays. For that, the time of the change
-    counts that nobody can set.
+    Bytecode stays if it was written at least two seconds after its source last changed (`st_ctime`, which programs
+    cannot set).
 
     Returns:
-        Whether none is left; a folder may be read-only.
+        False if some of it could not be deleted, as in a read-only folder.
     """
-    is_gone = True
+    is_clean = True
     for source in sources:
         if source.suffix != ".py" or source.is_relative_to(_OURS):
             continue
@@ -80,8 +80,8 @@ def remove_bytecode(sources: Iterable[Path]) -> bool:
             except FileNotFoundError:
                 continue  # another run has deleted it
             except OSError:
-                is_gone = False
-    return is_gone
+                is_clean = False
+    return is_clean
 
 
 def _finder(entry: str) -> FileFinder:
