@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +23,7 @@ from evalkit.operations.accept_drafts import AcceptedDrafts, accept_drafts
 from evalkit.operations.draft import DraftedCases, write_drafts
 from evalkit.operations.draft_plan import DraftPlan, DraftRequest, plan_drafts
 from evalkit.operations.draft_replies import DraftReply, draft_faults, draft_messages
+from evalkit.operations.new_case import new_case
 from evalkit.report.draft_page import DraftedCase
 from evalkit.suite.parse import load_suite
 from evalkit.testing import FakeModel, Fault
@@ -375,6 +377,42 @@ def test_one_synthetic_case_more_than_a_fifth_is_refused(tmp_path: Path) -> None
     assert len(project.accept(project.review(drafts[:10])).cases) == 10
     with pytest.raises(InputError, match="leave no room"):
         project.plan()
+
+
+def test_any_synthetic_case_keeps_to_the_limits(tmp_path: Path) -> None:
+    """Whichever command adds it: three cases leave no room, four do, and none is the first of its cohort."""
+    file = tmp_path / "set.jsonl"
+    rows = [{"id": str(n), "input": f"{'abcd'[n] * 9}?", "reference": "x", "cohorts": {"topic": "a"}} for n in range(4)]
+    made = {"id": "made", "input": "Is it open?", "reference": "x", "origin": "synthetic", "cohorts": {"topic": "a"}}
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows[:3]), encoding="utf-8")
+    with pytest.raises(InputError, match="1 of 4 cases would be synthetic, and at most 20 % may be"):
+        new_case(made, file)
+    assert new_case(made | {"origin": "expert"}, file).id == "made"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    assert new_case(made, file).id == "made"
+    with pytest.raises(InputError, match="the cohort topic=b would hold synthetic cases alone"):
+        new_case(made | {"cohorts": {"topic": "b"}}, file)
+
+
+def test_drafts_have_every_cohort_of_the_set(tmp_path: Path) -> None:
+    """Of two cohorts that every case has, the model chooses a pair that lacks cases; a single one is refused."""
+    with FakeModel(honest) as server:
+        project = lab(tmp_path, server)
+        rows = [json.loads(line) for line in project.set.read_text(encoding="utf-8").splitlines()]
+        for n, row in enumerate(rows):
+            row["cohorts"]["risk"] = "high" if n % 4 else "low"
+        project.set.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        text = project.suite.read_text(encoding="utf-8")
+        project.suite.write_text(text.replace("[topic, origin]", "[topic, origin, risk]"), encoding="utf-8")
+        with pytest.raises(InputError, match="lacks 'risk', which every case of the set has.*--by topic --by risk"):
+            project.plan(by=("topic",))
+        plan = project.plan()
+        assert plan.names == ("topic", "risk")
+        counts = Counter((row["cohorts"]["topic"], row["cohorts"]["risk"]) for row in rows)
+        assert plan.lacking == {f"topic={cell[0]}, risk={cell[1]}": 30 - n for cell, n in counts.items()}
+        drafts = project.draft().queue.items
+    assert {frozenset(each.cohorts) for each in drafts} == {frozenset(("topic", "risk"))}
+    assert len(project.accept(project.review(drafts)).cases) == len(drafts) == 8
 
 
 @pytest.mark.parametrize(
