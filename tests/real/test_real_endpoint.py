@@ -228,7 +228,7 @@ def test_a_small_model_plays_a_user(tmp_path: Path) -> None:
 
 
 def test_a_small_model_drafts_cases_or_is_rejected(tmp_path: Path) -> None:
-    """Every passage ends as a draft whose quote is in it, or as a rejection with a reason; an order in it changes none."""
+    """Every passage ends as a draft whose quote is in it, or as a rejection; an order in it changes none."""
     (tmp_path / "pyproject.toml").touch()
     text = SUITE.replace("SYSTEM", "{replay: golden}").replace("SCORERS", "  - length: {max: 100000}")
     (tmp_path / "suite.yaml").write_text(text.replace("ENDPOINT", ENDPOINT).replace("MODEL", MODEL), encoding="utf-8")
