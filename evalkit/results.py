@@ -210,6 +210,8 @@ class Comparison:
     """Metric -> the part of its score key that differs."""
     sight: str = ""
     """The drops that the comparison could have found, and how often."""
+    advice: str = ""
+    """What a baseline of more repeats would find, with the command that makes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
