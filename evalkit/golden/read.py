@@ -116,6 +116,7 @@ def open_golden(
         index.add(case, line)
     problems.extend(survey.repeated(waiting))
     problems.extend(survey.spellings())
+    problems.extend(survey.too_many_quarantined())
     if not survey.n_cases and not problems:
         fix = "write at least one row with an `id` and an `input`"
         what = "no case in it that has its reference" if waiting else "no case in it"
