@@ -34,7 +34,7 @@ _NOT_ASKED = frozenset({QUARANTINE, "because", "since", "origin", "source", "rev
 
 
 @dataclass(frozen=True, kw_only=True)
-class Item:
+class ItemFigures:
     """The figures of one case."""
 
     history: ItemHistory
@@ -60,7 +60,7 @@ class ItemReport:
 
     file: Path | None
     """The set; `None` if it is not a file."""
-    items: tuple[Item, ...]
+    items: tuple[ItemFigures, ...]
     """One for each case, in the order of the set."""
     findings: tuple[ItemFinding, ...]
     suspects: tuple[Case, ...]
@@ -251,7 +251,7 @@ def _asked(case: Case) -> tuple[Any, ...]:
     return case.input, case.reference, case.contexts, fields
 
 
-def _items(histories: Sequence[ItemHistory], seen: _Seen) -> Iterator[Item]:
+def _items(histories: Sequence[ItemHistory], seen: _Seen) -> Iterator[ItemFigures]:
     import numpy as np
 
     shares = [
@@ -267,7 +267,7 @@ def _items(histories: Sequence[ItemHistory], seen: _Seen) -> Iterator[Item]:
     negative[known] = benjamini_hochberg(p_values[known]) <= FALSE_DISCOVERIES
     for at, each in enumerate(histories):
         case_id, passed = each.case.id, [run.n_passed / run.n for run in each.versions.values()]
-        yield Item(
+        yield ItemFigures(
             history=each,
             difficulty=1 - _mean(passed) if passed else None,  # type: ignore[operator]
             discrimination=None if np.isnan(correlations[at]) else float(correlations[at]),
