@@ -203,6 +203,9 @@ class Comparison:
     removed_failing: tuple[str, ...] = ()
     """Removed cases that failed in the baseline."""
     changed_failing: tuple[str, ...] = ()
+    quarantined: tuple[str, ...] = ()
+    """Cases that the baseline counts and that are in quarantine now."""
+    quarantined_failing: tuple[str, ...] = ()
     new_failures: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
     still_failing: tuple[str, ...] = ()

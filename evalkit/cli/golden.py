@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.cli.golden_items import items
 from evalkit.cli.suite_file import SuiteFile, named_or_nearest
 from evalkit.text.escaping import visible
 
@@ -238,6 +239,9 @@ def variants(
     for (name, reason), count in found.left_out.items():
         typer.echo(visible(f"{name}: {plural(count, 'variant')} not made: {reason}"))
     typer.echo(visible(f"{plural(found.variants.total(), 'variant')} written to {out}"), err=True)
+
+
+golden.command()(items)
 
 
 Because = Annotated[str, typer.Option(help="Why it is added, such as INC-42.")]

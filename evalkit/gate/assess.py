@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from evalkit.aggregate.statuses import QUARANTINED
 from evalkit.errors import InputError, Problem
 from evalkit.results import Amendment, Decision, Summary
 from evalkit.store.folder import RunFolder
-from evalkit.types import QUARANTINED
 
 if TYPE_CHECKING:
     from evalkit.aggregate.frame import Frame
@@ -93,6 +93,7 @@ def assess(
     from evalkit.gate.decide import decide
 
     frozen = freeze(frame)
+    expected -= frame.n_quarantined
     summary = summarise(
         frozen,
         suite=terms.suite,
