@@ -44,9 +44,8 @@ class Difference:
     """The figure of the earlier version minus that of the later one."""
 
     estimate: Estimate
-    p_fell: float | None = None
+    p_value: float | None = None
     """One-sided p value that the figure fell; `None` without an estimate, and if labels of one version are carried."""
-    p_rose: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +89,7 @@ def corrected_difference(before: Version, after: Version, *, rate: bool, confide
     degrees = min(_labelled_clusters(version) for version in (before, after)) - 2
     value, error = old.value - new.value, _standard_error(old, new, degrees)
     estimate = _interval(value, error, degrees, n=fewest, method=METHOD, confidence_level=confidence_level)
-    return Difference(
-        estimate=estimate, p_fell=_p_above(value, error, degrees), p_rose=_p_above(-value, error, degrees)
-    )
+    return Difference(estimate=estimate, p_value=_p_above(value, error, degrees))
 
 
 def carried_difference(
