@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evalkit.aggregate.columns import Ints
+from evalkit.aggregate.columns import Column, Ints
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.statuses import SCORED
 from evalkit.results import CorrectedDrop, Estimate, Labelled
@@ -76,7 +76,7 @@ def _drop(
     people: Sequence[Label],
 ) -> CorrectedDrop:
     frame, figure = after
-    ours, theirs = (_rows_by_case(*each) for each in (after, before))
+    ours, theirs = (rows_by_case(run, each.column) for run, each in (after, before))
     clusters = {key: int(frame.clusters[case]) for case, key in enumerate(frame.keys) if key in ours and key in theirs}
     old, new = (_side(*each, clusters) for each in (before, after))
     mine = [each for each in people if each.metric == figure.judge.name]
@@ -134,9 +134,12 @@ def _not_gated(labelled: Labelled, lacking: int, asked: int, mine: Sequence[Labe
     return ""
 
 
-def _rows_by_case(frame: FrozenFrame, figure: JudgedFigure) -> Mapping[bytes, Ints]:
-    """Map each graded case to its planned and graded rows."""
-    rows = np.flatnonzero((figure.column.status == SCORED) & frame.is_planned)
+def rows_by_case(frame: FrozenFrame, column: Column) -> Mapping[bytes, Ints]:
+    """Map each graded case to its planned and graded rows.
+
+    Rows of suspect cases that were run again are left out, because these cases were not chosen at random.
+    """
+    rows = np.flatnonzero((column.status == SCORED) & frame.is_planned)
     cases, starts = np.unique(frame.row_case[rows], return_index=True)
     parts = np.split(rows, starts[1:]) if len(rows) else []
     return {frame.keys[case]: part for case, part in zip(cases.tolist(), parts, strict=True)}
@@ -149,7 +152,7 @@ def _side(frame: FrozenFrame, figure: JudgedFigure, clusters: Mapping[bytes, int
         chances = pooled_chances(frame, figure.judge, {row: 1 / each for row, each in drawn.items()})
         drawn = {row: 1 / chance for row, chance in chances.items()}
     answers, failing, labelled, said = [], [], set(), []
-    for key, rows in _rows_by_case(frame, figure).items():
+    for key, rows in rows_by_case(frame, figure.column).items():
         if key not in clusters:
             continue
         weight = 1 / len(rows)
