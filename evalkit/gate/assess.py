@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.aggregate.statuses import QUARANTINED
 from evalkit.errors import InputError, Problem
-from evalkit.results import Amendment, Decision, Summary
+from evalkit.results import Amendment, CorrectedDrop, Decision, Summary
 from evalkit.store.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ def assess(
         contender=terms.contender,
         leaked=terms.leaked,
         card_gaps=terms.card_gaps,
+        drops=_corrected_drops(frozen, terms),
         final=final,
     )
     if isinstance(decision, Decision):
@@ -135,6 +136,15 @@ def assess(
         since = terms.amended_since or ("" if terms.baseline is None else f"baseline {terms.baseline.run_id}")
         decision = amended(decision, (*terms.amendments, *cases), since)
     return summary, decision
+
+
+def _corrected_drops(frame: FrozenFrame, terms: Terms) -> tuple[CorrectedDrop, ...]:
+    """Correct the drops of judges' metrics by the labels of both runs; empty if nothing is compared or labelled."""
+    if not terms.labels or terms.baseline is None:
+        return ()
+    from evalkit.trust.corrected_drops import corrected_drops
+
+    return corrected_drops(frame, terms.baseline.frame, terms.labels)
 
 
 def _unfinished(frame: FrozenFrame, expected: int, repeats: int) -> str | None:
