@@ -14,7 +14,8 @@ from evalkit.golden.read import GoldenSet
 from evalkit.golden.survey import Need
 from evalkit.runner.grading import Grader
 from evalkit.scorers.base import CaseReader
-from evalkit.suite.model import Suite, has_field
+from evalkit.suite.model import Suite
+from evalkit.suite.scorer_entry import has_field
 from evalkit.systems.base import Shared, SystemConfig
 from evalkit.systems.chat import ChatSystem
 from evalkit.systems.replay import ReplaySystem
