@@ -60,8 +60,8 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
         for grader, reader in readers:
             if grader.applies(case):
                 with _told(f"{case.place} id {case.id}", f"scorer {grader.scorer.name}: ", note, grader.package):
-                    for seen in _seen(grader, case):
-                        reader.check_case(seen)
+                    for part in _seen(grader, case):
+                        reader.check_case(part)
 
     return lacks
 
