@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalkit.cli.golden_draft import accept, draft
+from evalkit.cli.golden_items import items
 from evalkit.cli.suite_file import SuiteFile, named_or_nearest
 from evalkit.text.escaping import visible
 
@@ -241,6 +242,7 @@ def variants(
     typer.echo(visible(f"{plural(found.variants.total(), 'variant')} written to {out}"), err=True)
 
 
+golden.command()(items)
 golden.command()(draft)
 golden.command()(accept)
 

@@ -18,7 +18,8 @@ from evalkit.errors import InputError, Problem
 from evalkit.golden.encoding import MAX_LINE_BYTES, OtherKind, Undecodable, open_text
 from evalkit.golden.header import RawTable
 from evalkit.golden.leakage import LeakedCase, LeakIndex, Leaks
-from evalkit.golden.read import GoldenSet, training_rows
+from evalkit.golden.read import GoldenSet
+from evalkit.golden.rows import training_rows
 from evalkit.golden.source import WORKBOOKS, GoldenSource, SearchedFiles
 
 _ESCAPED = (".json", ".jsonl", ".ndjson", ".yaml", ".yml", ".toml", ".py")

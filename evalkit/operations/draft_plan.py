@@ -19,7 +19,7 @@ from evalkit.golden.fields import questions_of
 from evalkit.golden.json_lines import read_jsonl
 from evalkit.golden.leak_sources import files_of, lines_of
 from evalkit.golden.names import ALIASES
-from evalkit.golden.read import read_cases
+from evalkit.golden.rows import read_cases
 from evalkit.golden.synthetic import ORIGIN, synthetic_room
 from evalkit.golden.write import refuse_other_kinds
 from evalkit.llm.ladder import chars_sent
