@@ -40,18 +40,23 @@ def open_client(config: ChatConfig, shared: Shared, spending: Spending) -> ChatC
 def open_cache(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, replies: Replies) -> ReplyCache:
     """Open the cache of model replies; it closes with `stack`."""
     from evalkit.llm.cache import ReplyCache
-    from evalkit.llm.cache_key import KEY_VARIABLE, cache_key
 
     secrets = secrets_of(env, suite.variables)
     clean = partial(without_secrets, secrets=secrets)
-    key, problem = b"", ""
-    try:
-        key = cache_key(env, suite.root)
-    except ValueError as error:
-        why = f"no key outside the project to sign them with: {error}"
-        problem = f"judges' replies are neither read nor stored; {why}; set {KEY_VARIABLE} to a long random value"
+    key, problem = signing_key(suite, env)
     cache = ReplyCache(suite.root / CACHE_FILE, clean, taken=replies == "taken", key=key, problem=problem)
     return stack.enter_context(cache)
+
+
+def signing_key(suite: Suite, env: Mapping[str, str]) -> tuple[bytes, str]:
+    """Return the key that stored replies are signed with, and why there is none."""
+    from evalkit.llm.cache_key import KEY_VARIABLE, cache_key
+
+    try:
+        return cache_key(env, suite.root), ""
+    except ValueError as error:
+        why = f"no key outside the project to sign them with: {error}"
+        return b"", f"judges' replies are neither read nor stored; {why}; set {KEY_VARIABLE} to a long random value"
 
 
 def given_up_note(who: str, client: ChatClient) -> str:
