@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+import stat
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,36 @@ def put_first(file: Path, shown: str, row: Mapping[str, Any]) -> None:
     _write(file, [start + row_line(row) + b"\n", *rest])
 
 
+def put_apart(file: Path, shown: str, numbers: Collection[int], apart: Path) -> None:
+    """Move lines into another file, which only its owner may read.
+
+    Args:
+        file: the set, a JSON Lines file.
+        shown: its name in messages.
+        numbers: the lines to move, from 1.
+        apart: the new file.
+
+    Raises:
+        InputError: the set is not a JSON Lines file.
+        StoreError: a file cannot be written. If only the set cannot be, both hold the rows.
+    """
+    refuse_other_kinds(file, shown)
+    lines = _lines(file, shown)
+    moved = [_ended(line) for number, line in enumerate(lines, 1) if number in numbers]
+    try:
+        with os.fdopen(os.open(apart, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as new:
+            new.writelines(moved)
+            new.flush()
+            os.fsync(new.fileno())
+    except OSError as error:
+        raise StoreError.of(apart, error, "then try again") from None
+    _write(file, [line for number, line in enumerate(lines, 1) if number not in numbers])
+
+
+def _ended(line: bytes) -> bytes:
+    return line.removeprefix(_BOM) if line.endswith(b"\n") else line.removeprefix(_BOM) + b"\n"
+
+
 def row_line(row: Mapping[str, Any]) -> bytes:
     """Return a row as a line of JSON without its end."""
     return json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
@@ -102,6 +134,8 @@ def _lines(file: Path, shown: str) -> list[bytes]:
 def _write(file: Path, lines: list[bytes]) -> None:
     try:
         with drafted(file) as draft:
+            if file.exists():  # who may read the set stays as it is
+                os.fchmod(draft.fileno(), stat.S_IMODE(file.stat().st_mode))
             draft.writelines(lines)
     except OSError as error:
         raise StoreError.of(file, error, "then try again") from None
