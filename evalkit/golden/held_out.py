@@ -18,6 +18,7 @@ from evalkit.disk.writing import drafted
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.golden.read import read_all
 from evalkit.golden.write import put_apart
+from evalkit.text.numbers import plural
 from evalkit.types import Case
 
 ENOUGH = 10
@@ -48,7 +49,7 @@ def read_held(file: Path) -> list[Case] | None:
 def hidden(held: Path, error: InputError) -> InputError:
     """Return an error that says how many problems a held-out file has, and nothing of them."""
     fix = "see them with `evalkit check` of a suite whose `golden:` is this file, where nobody else reads the output"
-    return InputError(Problem(held.name, f"{len(error.problems)} problems in the held-out cases", fix))
+    return InputError(Problem(held.name, f"{plural(len(error.problems), 'problem')} in the held-out cases", fix))
 
 
 def draw_held(cases: Sequence[Case], share: float, seed: int) -> frozenset[str]:

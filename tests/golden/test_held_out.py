@@ -129,7 +129,7 @@ def test_a_change_of_a_held_case_is_noticed_without_its_text(cases: Path) -> Non
     held.write_text(held.read_text(encoding="utf-8") + '{"id": "wordsecret", "input": 3}\n', encoding="utf-8")
     found = command("check-lock", "cases.jsonl").exception
     assert isinstance(found, InputError)
-    assert "1 problems in the held-out cases" in str(found)
+    assert "1 problem in the held-out cases" in str(found)
     assert "wordsecret" not in str(found)
     assert found.__suppress_context__
 
