@@ -7,6 +7,7 @@ import typer
 
 from evalkit.cli.golden_items import items
 from evalkit.cli.golden_lock import lock
+from evalkit.cli.golden_rotate import rotate
 from evalkit.cli.suite_file import SuiteFile, named_or_nearest
 from evalkit.text.escaping import visible
 
@@ -223,6 +224,7 @@ def variants(
 
 golden.command()(lock)
 golden.command()(items)
+golden.command()(rotate)
 
 
 Because = Annotated[str, typer.Option(help="Why it is added, such as INC-42.")]

@@ -51,6 +51,19 @@ class LockedCase:
     """`open`, or `held` for a held-out case, whose text nobody sees."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedVersion:
+    """One version of a set, in counts of cases."""
+
+    version: str
+    created: str
+    """Day as an ISO date."""
+    n: int
+    added: int
+    removed: int
+    changed: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Lock:
     """The content of a golden set at one version."""
@@ -65,6 +78,8 @@ class Lock:
     canary: str
     cases: Mapping[str, LockedCase]
     """First 16 hex digits of the digest -> case."""
+    changelog: tuple[LockedVersion, ...] = ()
+    """Every version, the oldest first; none in locks of earlier releases."""
 
     @property
     def n_held(self) -> int:
@@ -175,6 +190,7 @@ def make_lock(file: Path, today: datetime.date) -> tuple[Lock, bool]:
         n=len(locked),
         canary=canary,
         cases=locked,
+        changelog=(*(before.changelog if before is not None else ()), _entry(version, today, known, locked)),
     )
     try:
         with drafted(lock_file(file)) as draft:
@@ -214,7 +230,8 @@ def parse_lock(held: Path, shown: str) -> Lock:
         if record.pop("format") != _FORMAT:
             raise ValueError
         cases = {str(key): LockedCase(**case) for key, case in record.pop("cases").items()}
-        lock = Lock(cases=cases, **record)
+        changelog = tuple(LockedVersion(**each) for each in record.pop("changelog", ()))
+        lock = Lock(cases=cases, changelog=changelog, **record)
     except OSError as error:
         fix = "check its permissions, and where it leads if it is a link"
         raise InputError(Problem(shown, f"cannot be read: {error.strerror}", fix)) from None
@@ -233,6 +250,7 @@ def _wrong_values(lock: Lock) -> Iterator[str]:
         "created": _is_day(lock.created),
         "n": type(lock.n) is int and lock.n == len(lock.cases),
         "canary": isinstance(lock.canary, str) and lock.canary != "",
+        "changelog": all(map(_is_entry, lock.changelog)),
     }
     yield from (name for name, fits in right.items() if not fits)
     for number, (key, case) in enumerate(lock.cases.items(), 1):
@@ -240,6 +258,26 @@ def _wrong_values(lock: Lock) -> Iterator[str]:
         known = case.kind in get_args(Kind) and case.split in ("open", _HELD)
         if not (digests and _fits(_VERSION, case.since) and known):
             yield f"case {number}"
+
+
+def _is_entry(each: LockedVersion) -> bool:
+    counts = (each.n, each.added, each.removed, each.changed)
+    return _fits(_VERSION, each.version) and _is_day(each.created) and all(type(n) is int and n >= 0 for n in counts)
+
+
+def _entry(
+    version: str, today: datetime.date, before: Mapping[str, LockedCase], after: Mapping[str, LockedCase]
+) -> LockedVersion:
+    """Count what is new since the version before."""
+    was, now = ({case.id: (key, case.kind, case.split) for key, case in side.items()} for side in (before, after))
+    return LockedVersion(
+        version=version,
+        created=today.isoformat(),
+        n=len(now),
+        added=len(now.keys() - was.keys()),
+        removed=len(was.keys() - now.keys()),
+        changed=sum(was[name] != now[name] for name in was.keys() & now.keys()),
+    )
 
 
 def _fits(form: re.Pattern[str], value: object) -> bool:

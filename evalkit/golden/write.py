@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,33 @@ def put_apart(file: Path, shown: str, numbers: Collection[int], apart: Path) -> 
     except OSError as error:
         raise StoreError.of(apart, error, "then try again") from None
     _write(file, [line for number, line in enumerate(lines, 1) if number not in numbers])
+
+
+def replace_lines(
+    file: Path, shown: str, numbers: Collection[int], apart: Path, new: tuple[Path, Sequence[int]]
+) -> None:
+    """Move lines to the end of another file, and append lines of a third.
+
+    Args:
+        file: the set, a JSON Lines file.
+        shown: its name in messages.
+        numbers: the lines to move, from 1.
+        apart: where they go; it need not exist.
+        new: the third file and its lines, from 1, in the order in which they come; it stays as it is.
+
+    Raises:
+        InputError: the set is not a JSON Lines file.
+        StoreError: a file cannot be written. If only the set cannot be, both hold the rows.
+    """
+    refuse_other_kinds(file, shown)
+    lines, others = _lines(file, shown), _lines(new[0], str(new[0]))
+    gone = [_ended(line) for number, line in enumerate(lines, 1) if number in numbers]
+    kept = [line for number, line in enumerate(lines, 1) if number not in numbers]
+    before = [_ended(line) for line in _lines(apart, str(apart))] if apart.exists() else []
+    if kept:
+        kept[-1] = kept[-1] if kept[-1].endswith(b"\n") else kept[-1] + b"\n"
+    _write(apart, [*before, *gone])
+    _write(file, [*kept, *(_ended(others[number - 1]) for number in new[1])])
 
 
 def _ended(line: bytes) -> bytes:
