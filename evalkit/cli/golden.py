@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.cli.golden_draft import accept, draft
 from evalkit.cli.golden_items import items
 from evalkit.cli.golden_lock import lock
 from evalkit.cli.golden_rotate import rotate
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 golden = typer.Typer(
     name="golden",
-    help="Check, lock and describe golden sets, and add cases from runs.",
+    help="Check, lock and describe golden sets, and add cases.",
     rich_markup_mode=None,
     no_args_is_help=True,
 )
@@ -225,6 +226,8 @@ def variants(
 golden.command()(lock)
 golden.command()(items)
 golden.command()(rotate)
+golden.command()(draft)
+golden.command()(accept)
 
 
 Because = Annotated[str, typer.Option(help="Why it is added, such as INC-42.")]

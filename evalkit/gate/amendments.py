@@ -147,6 +147,8 @@ def _is_looser(name: str, key: str, was: Any, now: Any) -> bool:
         return str(now) == "warn"
     if key == "rule":
         return str(now) != "strict"
+    if key == "corrected":
+        return now is not True
     return True
 
 

@@ -34,6 +34,9 @@ class Baseline:
     """Parts of the conversation key that differ, so that conversations are not compared; empty if none does."""
     of_file: bool = False
     """Whether it was read from a file of results, whose cases are known by their id alone."""
+    saved_as: tuple[str, str] | None = None
+    """How commands name the stored run, and the name under which it is saved again with more repeats; `None` if its
+    system cannot be called for more."""
 
     def differing_parts(self, metric: str) -> str:
         """Return the parts of a metric's score key that differ between the runs; empty if none do."""

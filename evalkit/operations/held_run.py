@@ -118,7 +118,7 @@ async def _figures(suite: Suite, request: Request, inside: Path, stop: Stop, env
         resume=rows.exists(),
         retry_errors=request.retry_errors and rows.exists(),
         baseline="none",
-        asks_former=False,
+        asks_further=False,
         replies="none",
         process=request.process,
     )
