@@ -368,8 +368,7 @@ class Session:
         self._n_open -= 1
         if verdict_of(row, self.advisory) in FAILED and not row.case.quarantine:
             digest, options = row.case.digest, self.prepared.suite.options
-            self._not_passed[digest] += 1
-            n_bad = self._not_passed[digest]
+            n_bad = self._not_passed[digest] = self._not_passed[digest] + 1
             if fails(max(0, options.repeat - n_bad), n_bad, options.repeat_rule):
                 self._failed.add(digest)
         enough = f"--fail-fast {self.fail_fast}: stopped after so many failed cases; continue with --resume"
