@@ -11,8 +11,10 @@ from evalkit.disk.writing import drafted
 from evalkit.errors import StoreError
 from evalkit.formats.manifest import Manifest, VariantFacts
 from evalkit.formats.rows import decode_row
+from evalkit.golden.variants.attacks import met_goal
 from evalkit.golden.variants.make import VariantCounts, VariantPlan, make_variants
 from evalkit.golden.variants.original import VariantMark, mark_of
+from evalkit.golden.variants.transforms import kind_of
 from evalkit.store.chain import lines_of
 from evalkit.store.folder import SET_ASIDE, RunFolder
 from evalkit.store.journal import read_rows
@@ -67,9 +69,10 @@ class PlannedVariants:
             VariantFacts(
                 name=name,
                 n=counts.variants[name],
+                kind=kind_of(self._plans[at].transform),
                 left_out={why: n for (of, why), n in counts.left_out.items() if of == name},
             )
-            for name in self.names
+            for at, name in enumerate(self.names)
         )
 
     def set_aside_others(self, folder: RunFolder) -> None:
@@ -102,7 +105,7 @@ def added_up(parts: Iterable[Sequence[VariantFacts]]) -> tuple[VariantFacts, ...
     for each in (each for part in parts for each in part):
         before = found.get(each.name, VariantFacts(name=each.name, n=0))
         left_out = Counter(before.left_out) + Counter(each.left_out)
-        found[each.name] = VariantFacts(name=each.name, n=before.n + each.n, left_out=dict(left_out))
+        found[each.name] = VariantFacts(name=each.name, n=before.n + each.n, left_out=dict(left_out), kind=each.kind)
     return tuple(found.values())
 
 
@@ -138,7 +141,22 @@ def _result(row: Row, mark: VariantMark, advisory: Collection[str]) -> VariantRe
         original=mark.of,
         transform=mark.name,
         passed=_passes(row, advisory),
+        is_attack=bool(mark.goal),
+        met_goal=_met_goal(row, mark),
+        is_critical=row.case.severity == "critical",
+        wording=mark.wording,
+        place=mark.place,
+        attribute=mark.attribute,
+        value=mark.value,
+        original_value=mark.original_value,
     )
+
+
+def _met_goal(row: Row, mark: VariantMark) -> bool | None:
+    """Return whether an attack met its goal; `None` if the answer is missing, or if it is not an attack."""
+    if not mark.goal or row.output is None or not row.output.text_known:
+        return None
+    return met_goal(mark, row.output.text)
 
 
 def _passes(row: Row, advisory: Collection[str]) -> bool | None:
