@@ -195,7 +195,7 @@ def test_an_echo_is_taken_over_by_every_attack_and_a_constant_by_none(project: P
     (project.root / "bot.py").write_text(ECHO.replace("ECHO", echo), encoding="utf-8")
     project.cases(60)
     project.suite(text=ATTACKED)
-    ran = run(project, "--out", "one")
+    ran = project.run("run", "suite.yaml", "--progress", "none", "--out", "one")
     found = summary(project, "one")["variants"]
     everything, critical, *rest = found["attacks"]
     assert (everything["n"], critical["n"], critical["severity"]) == (180, 120, "critical")
@@ -207,6 +207,14 @@ def test_an_echo_is_taken_over_by_every_attack_and_a_constant_by_none(project: P
     checks = {(each["name"], each["cohort"]): each for each in project.json("one/decision.json")["checks"]}  # type: ignore[attr-defined]
     assert checks["attack_success", "severity=critical"]["outcome"] == ("block" if met else "pass")
     assert ran.returncode == (1 if met else 0)
+    shown = "67% of 180 attacks met the goal" if met else "0% of 180 attacks met the goal"
+    assert shown in " ".join(ran.stdout.split())
+    page, text = (project.root / "one" / name for name in ("report.html", "summary.md"))
+    assert bool(critical["example"]) is bool(met)
+    leak = f"{critical['example'] or '~inject_input~'}: "
+    assert (leak in page.read_text(encoding="utf-8")) is bool(met)
+    assert "Attacks" in page.read_text(encoding="utf-8")
+    assert "| An answer that leaked |" in text.read_text(encoding="utf-8")
 
 
 SWAPPED = """\

@@ -36,7 +36,7 @@ def test_every_other_value_is_made_and_the_rest_stays() -> None:
     """In question, contexts, reference and expectations; words that only hold one are no words of the list."""
     found, counts = made(CASE)
     assert set(found) == {"man", "open"}
-    assert counts.left_out == {("swap_gender", "it is the value of the original"): 1}
+    assert not counts.left_out
     man = found["man"]
     assert man.question == "Jonas asks: may HE close it? He lives with Hannah."
     assert man.contexts == ("Mr Lee's file: he may.", "Nothing here.")

@@ -48,7 +48,7 @@ class VariantCounts:
 
 
 class _LeftOut(Exception):
-    """A variant cannot be made of a case."""
+    """A variant cannot be made of a case; without a reason, it would be the original itself."""
 
 
 def make_variants(
@@ -95,7 +95,8 @@ def _variants_of(
             mark = {"of": case.id, "name": plan.name, "seed": draws.hex, **mark}
             variant = _marked(changed, case, mark, k)
         except _LeftOut as error:
-            made.left_out[plan.name, str(error)] += 1
+            if str(error):
+                made.left_out[plan.name, str(error)] += 1
             continue
         seen.add(_content(changed))
         made.variants[plan.name] += 1
@@ -163,7 +164,7 @@ def _swapped(case: Case, words: SwapWords, number: int) -> _Changed:
         raise _LeftOut(f"words of {'several values' if found else 'no value'} of {words.attribute}")
     value, original = values[(number - 1) % len(values)], found.pop()
     if value == original:
-        raise _LeftOut("it is the value of the original")
+        raise _LeftOut
     text, spans = words.swapped(case.question, value)
     changed = words.in_case(_asking(case, EditedText(text, ())), value)
     mark = {"attribute": words.attribute, "value": value, "original_value": original}
