@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 from evalkit.disk.writing import drafted
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
 
 
+OF_VARIANT = "~"
+"""Start of the name under which a run notes a variant that is in flight."""
+
+
 class PlannedVariants:
     """The variants of a run, made one after the other, and counted on the way."""
 
@@ -36,6 +40,10 @@ class PlannedVariants:
         self._counts = VariantCounts()
         self.digests: set[str] = set()
         """Digests of the variants made so far."""
+        self.held_back: list[tuple[Case, int]] = []
+        """Variants to run one after the other, so that one of them that kills the process is known."""
+        self._fatal: Set[str] = frozenset()
+        self._suspects: Set[str] = frozenset()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -48,8 +56,19 @@ class PlannedVariants:
             self.digests.add(case.digest)
             yield case
 
+    def sort_out(self, deaths: Mapping[tuple[str, int], int], *, at_least: int) -> int:
+        """Leave out the variants that were in flight when so many processes died, and hold back those of fewer deaths.
+
+        Returns:
+            The number of variants that are left out.
+        """
+        counts = {key.removeprefix(OF_VARIANT): n for (key, _), n in deaths.items() if key.startswith(OF_VARIANT)}
+        self._fatal = frozenset(digest for digest, count in counts.items() if count >= at_least)
+        self._suspects = counts.keys() - self._fatal
+        return len(self._fatal)
+
     def open(self, folder: RunFolder, scored_by: str, *, retry: bool) -> Iterator[tuple[Case, int]]:
-        """Yield the variants without a row that today's scorers graded.
+        """Yield the variants without a row that today's scorers graded; those that may kill a process are held back.
 
         Args:
             folder: folder of the run.
@@ -60,7 +79,11 @@ class PlannedVariants:
         for row in stored_rows(folder):
             stands = row.output is not None and row.state == "scored"
             done[row.case.digest] = row.scored_by == scored_by and (stands or not retry)
-        return ((case, 0) for case in self.cases() if not done.get(case.digest))
+        for case in self.cases():
+            if case.digest in self._suspects and not done.get(case.digest):
+                self.held_back.append((case, 0))
+            elif not done.get(case.digest) and case.digest not in self._fatal:
+                yield case, 0
 
     def facts(self) -> tuple[VariantFacts, ...]:
         """Return the counts for the manifest, once every variant was made."""

@@ -289,3 +289,31 @@ def test_a_check_without_its_variants_is_refused(project: Project) -> None:
     assert ran.returncode == 2
     for part in ("no transform changes a case", "no transform attacks the system", "no transform swaps an attribute"):
         assert part in ran.stderr
+
+
+def test_a_variant_that_kills_the_process_is_left_out_after_two_deaths(varied: Project) -> None:
+    """It has no result, so a limit on the gap is not passed; the others are run."""
+    bot = varied.root / "bot.py"
+    kill = '    if "A customer asks" in input and id.startswith("left-031"):\n        import os\n        os._exit(9)\n'
+    bot.write_text(
+        SUMS.replace("    a, b =", f"{kill}    a, b =").replace('and "left" in id', "and False"), encoding="utf-8"
+    )
+    suite = varied.root / "suite.yaml"
+    gate = "gate:\n  - robustness_gap: {max: 0.05, by: variant}\n"
+    suite.write_text(suite.read_text(encoding="utf-8").replace("gate:\n", gate), encoding="utf-8")
+    for flags in ((), ("--resume",)):
+        assert run(varied, "--out", "one", *flags).returncode not in (0, 1, 3)
+    ran = run(varied, "--out", "one", "--resume")
+    assert ran.returncode == 3, ran.stdout + ran.stderr
+    assert "left out" in ran.stderr
+    figures = by_name(summary(varied, "one"))
+    assert (figures["forward"]["n_unknown"], figures["spaces"]["n_unknown"]) == (1, 0)
+    assert varied.run("verify", "one").returncode == 0
+
+
+def test_a_saved_baseline_keeps_the_rows_of_variants(varied: Project) -> None:
+    """Its head is that of the run."""
+    assert run(varied, "--out", "one").returncode == 0
+    assert varied.run("baseline", "save", "one").returncode == 0
+    assert (varied.root / "reports" / "baselines" / "main" / "variant_rows.jsonl").is_file()
+    assert varied.run("verify", "main").returncode == 0
