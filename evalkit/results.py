@@ -276,6 +276,29 @@ class Check:
     """The cases behind the outcome, worst first."""
 
 
+Labelled = Literal["both", "baseline", "candidate"]
+"""The versions whose answers people have labelled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectedDrop:
+    """The drop of a judge's metric on the paired cases, as people's labels correct it."""
+
+    metric: str
+    drop: Estimate
+    """Baseline minus candidate: positive is a regression; no value, and the reason, if there are too few labels."""
+    judged: float
+    """The same drop by the judge alone."""
+    labelled: Labelled
+    """With labels of one version, the drop holds only if the judge errs alike on both."""
+    labels: tuple[int, int]
+    """Number of labelled cases of the baseline and of the candidate."""
+    p_value: float | None = None
+    """One-sided, without adjustment; only from labels of both versions."""
+    not_gated: str = ""
+    """Reason why the drop cannot block; empty if it can."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """Candidate against baseline, paired by case content and repeat."""
@@ -289,6 +312,9 @@ class Comparison:
     removed_failing: tuple[str, ...] = ()
     """Removed cases that failed in the baseline."""
     changed_failing: tuple[str, ...] = ()
+    quarantined: tuple[str, ...] = ()
+    """Cases that the baseline counts and that are in quarantine now."""
+    quarantined_failing: tuple[str, ...] = ()
     new_failures: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
     still_failing: tuple[str, ...] = ()
@@ -296,6 +322,10 @@ class Comparison:
     """Metric -> the part of its score key that differs."""
     sight: str = ""
     """The drops that the comparison could have found, and how often."""
+    advice: str = ""
+    """What a baseline of more repeats would find, with the command that makes it."""
+    corrected: tuple[CorrectedDrop, ...] = ()
+    """The drops of judges' metrics overall, corrected by people's labels; empty without labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from evalkit.aggregate.statuses import QUARANTINED
 from evalkit.errors import InputError, Problem
-from evalkit.results import Amendment, Decision, Summary
+from evalkit.results import Amendment, CorrectedDrop, Decision, Summary
 from evalkit.store.folder import RunFolder
-from evalkit.types import QUARANTINED
 
 if TYPE_CHECKING:
     from evalkit.aggregate.frame import Frame
@@ -99,6 +99,7 @@ def assess(
     from evalkit.gate.decide import decide
 
     frozen = freeze(frame)
+    expected -= frame.n_quarantined
     summary = summarise(
         frozen,
         suite=terms.suite,
@@ -136,6 +137,7 @@ def assess(
         contender=terms.contender,
         leaked=terms.leaked,
         card_gaps=terms.card_gaps,
+        drops=_corrected_drops(frozen, terms),
         final=final,
     )
     if isinstance(decision, Decision):
@@ -145,6 +147,15 @@ def assess(
         since = terms.amended_since or ("" if terms.baseline is None else f"baseline {terms.baseline.run_id}")
         decision = amended(decision, (*terms.amendments, *cases), since)
     return summary, decision
+
+
+def _corrected_drops(frame: FrozenFrame, terms: Terms) -> tuple[CorrectedDrop, ...]:
+    """Correct the drops of judges' metrics by the labels of both runs; empty if nothing is compared or labelled."""
+    if not terms.labels or terms.baseline is None:
+        return ()
+    from evalkit.trust.corrected_drops import corrected_drops
+
+    return corrected_drops(frame, terms.baseline.frame, terms.labels)
 
 
 def _unfinished(frame: FrozenFrame, expected: int, repeats: int) -> str | None:

@@ -13,6 +13,7 @@ from functools import partial
 from time import perf_counter  # by name: a system may patch the module
 from typing import TYPE_CHECKING
 
+from evalkit.aggregate.statuses import QUARANTINED
 from evalkit.baselines.load import load_baseline
 from evalkit.formats.manifest import Manifest
 from evalkit.gate.assess import Terms, assess, refuse_incomparable
@@ -33,7 +34,7 @@ from evalkit.store.folder import DECISION, RunFolder
 from evalkit.store.journal import Journal, read_rows
 from evalkit.store.running import Running
 from evalkit.systems.secrets import without_secrets
-from evalkit.types import FAILED, QUARANTINED, Case, Row, fails, verdict_of
+from evalkit.types import FAILED, Case, Row, fails, verdict_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -366,7 +367,7 @@ class Session:
     def _stop_early(self, row: Row) -> None:
         """Stop once too many cases are certain to fail or to have no result, unless none is left."""
         self._n_open -= 1
-        if verdict_of(row, self.advisory) in FAILED:
+        if verdict_of(row, self.advisory) in FAILED and not row.case.quarantine:
             digest, options = row.case.digest, self.prepared.suite.options
             self._not_passed[digest] += 1
             n_bad = self._not_passed[digest]
