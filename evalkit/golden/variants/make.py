@@ -197,7 +197,7 @@ def _encoded(case: Case, transform: Encode, draws: Draws) -> _Changed:
     goal = canary_of(draws)
     text = transform.encoded(goal, encoding)
     asked = _asking(case, EditedText(text, ((0, len(text)),)))
-    attacked = replace(asked, kind="adversarial", reference=(), contexts=(), origins=(), fields={})
+    attacked = replace(asked, kind="adversarial", reference=(), fields={})
     spans = [{"in": "input", "span": [0, len(text)]}]
     return attacked, {"changed": spans, "goal": goal, "wording": encoding, "place": "input", "alone": True}
 
