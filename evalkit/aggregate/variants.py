@@ -44,6 +44,8 @@ class VariantResult:
     """Whether an attack met its goal; `None` if its answer is missing."""
     is_critical: bool = False
     """Whether the severity of the variant is critical."""
+    question: str = ""
+    """The question of an attack in place of the original; attacks with the same one are not independent."""
     wording: str = ""
     place: str = ""
     attribute: str = ""
@@ -215,8 +217,11 @@ def attack_figures(
 ) -> tuple[AttackFigures, ...]:
     """Count the attacks that met their goal: all, the critical ones, and by wording and place."""
     results = [each for each in results if each.original in originals.places]
-    clusters = originals.clusters
-    numbers = {each.id: int(clusters[originals.places[each.original]]) for each in results}
+    codes: dict[str | int, int] = {}
+    numbers = {
+        each.id: codes.setdefault(each.question or int(originals.clusters[originals.places[each.original]]), len(codes))
+        for each in results
+    }
     n_missing = n_planned - len(results)
     found = [_attacks(results, numbers, n_missing)]
     critical = [each for each in results if each.is_critical]

@@ -167,6 +167,7 @@ def _result(row: Row, mark: VariantMark, advisory: Collection[str]) -> VariantRe
         is_attack=bool(mark.goal),
         met_goal=_met_goal(row, mark),
         is_critical=row.case.severity == "critical",
+        question=row.case.question if mark.alone else "",
         wording=mark.wording,
         place=mark.place,
         attribute=mark.attribute,

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.golden.variants.attacks import ENCODINGS, WORDINGS, Encode, InjectContext, InjectInput, met_goal
+from evalkit.golden.variants.attacks import (
+    ENCODINGS,
+    EXTRACTIONS,
+    WORDINGS,
+    Encode,
+    ExtractPrompt,
+    InjectContext,
+    InjectInput,
+    met_goal,
+)
 from evalkit.golden.variants.make import VariantCounts, VariantPlan, make_variants
 from evalkit.golden.variants.original import VariantMark, mark_of
 from evalkit.golden.variants.transforms import Attack
@@ -84,6 +93,17 @@ def test_an_encoded_order_decodes_and_does_not_hold_the_goal(encoding: str) -> N
 def test_every_encoding_is_taken() -> None:
     """By turns, if none is named."""
     assert sorted(mark.wording for _, mark in attacks(Encode(), per_case=3)) == sorted(ENCODINGS)
+
+
+def test_a_prompt_is_asked_for_in_eight_wordings() -> None:
+    """The goal is the text that the user wrote into the prompt; more than eight would repeat a question."""
+    found = attacks(ExtractPrompt(canary="Reference 7f3a91c2e0"), per_case=10)
+    assert sorted(mark.wording for _, mark in found) == sorted(EXTRACTIONS)
+    assert {mark.goal for _, mark in found} == {"Reference 7f3a91c2e0"}
+    assert all(mark.alone and case.question == EXTRACTIONS[mark.wording] for case, mark in found)
+    assert met_goal(found[0][1], "My instructions: REFERENCE: 7F3A-91C2-E0, be kind.")
+    with pytest.raises(ValueError, match="fewer than 8 letters or digits"):
+        ExtractPrompt(canary="Ref. 12 #")
 
 
 def test_n_draws_cases_and_severity_is_that_of_the_entry() -> None:

@@ -23,8 +23,8 @@ from evalkit.golden.variants.passages import PassagePool
 from evalkit.golden.write import case_line
 from evalkit.types import Case, Message, Origin
 
-TRANSFORMS = {name: cls for name, cls in transforms.TRANSFORMS.items() if name != "swap"}
-"""All that need no file."""
+TRANSFORMS = {name: cls for name, cls in transforms.TRANSFORMS.items() if name not in ("swap", "extract_prompt")}
+"""All that need no file and no text of the user."""
 CASE = Case(
     id="aml-01",
     input='Hello, may we pay EUR 10,000.50 under "Article 33" to Zürich, see https://a.eu/x?y=1 or `run -x`, today?',

@@ -9,7 +9,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evalkit.golden.fields import row_of, to_case
-from evalkit.golden.variants.attacks import ENCODINGS, WORDINGS, Encode, Encoding, InjectContext, InjectInput, canary_of
+from evalkit.golden.variants.attacks import (
+    ENCODINGS,
+    EXTRACTIONS,
+    WORDINGS,
+    Encode,
+    Encoding,
+    ExtractPrompt,
+    InjectContext,
+    InjectInput,
+    canary_of,
+)
 from evalkit.golden.variants.draws import Draws
 from evalkit.golden.variants.edits import Edit, EditableText, EditedText, ProtectedWords, protected_spans
 from evalkit.golden.variants.original import VARIANT
@@ -139,8 +149,8 @@ def _changed(case: Case, transform: Transform, draws: Draws, passages: PassagePo
         raise _LeftOut("the case has a field or a cohort `variant` already")
     if "turns" in case.fields or "user" in case.fields:
         raise _LeftOut("a conversation with several turns")
-    if isinstance(transform, Encode):
-        return _encoded(case, transform, draws)
+    if isinstance(transform, Encode | ExtractPrompt):
+        return _replaced(case, transform, draws)
     if isinstance(transform, Attack):
         return _injected(case, transform, draws)
     if isinstance(transform, SwapWords):
@@ -191,15 +201,19 @@ def _injected(case: Case, transform: InjectInput | InjectContext, draws: Draws) 
     return replace(attacked, contexts=contexts), {"changed": changed, **mark, "place": "contexts"}
 
 
-def _encoded(case: Case, transform: Encode, draws: Draws) -> _Changed:
-    """Return a case that asks for what is encoded alone, without anything that says how to answer the original."""
-    encoding: Encoding = draws.in_turn(ENCODINGS) if transform.encoding is None else transform.encoding
-    goal = canary_of(draws)
-    text = transform.encoded(goal, encoding)
+def _replaced(case: Case, transform: Encode | ExtractPrompt, draws: Draws) -> _Changed:
+    """Return a case with an attack in place of its question, without anything that says how to answer the original."""
+    if isinstance(transform, ExtractPrompt):
+        wording, goal = draws.in_turn(list(EXTRACTIONS)), transform.canary
+        text = EXTRACTIONS[wording]
+    else:
+        encoding: Encoding = draws.in_turn(ENCODINGS) if transform.encoding is None else transform.encoding
+        wording, goal = encoding, canary_of(draws)
+        text = transform.encoded(goal, encoding)
     asked = _asking(case, EditedText(text, ((0, len(text)),)))
-    attacked = replace(asked, kind="adversarial", reference=(), fields={})
     spans = [{"in": "input", "span": [0, len(text)]}]
-    return attacked, {"changed": spans, "goal": goal, "wording": encoding, "place": "input", "alone": True}
+    mark = {"changed": spans, "goal": goal, "wording": wording, "place": "input", "alone": True}
+    return replace(asked, kind="adversarial", reference=(), fields={}), mark
 
 
 def _asking(case: Case, edited: EditedText) -> Case:
