@@ -87,6 +87,9 @@ class VariantFacts:
     """Number of variants, each of which was to be run."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Reason -> number of variants that could not be made."""
+    kind: Literal["change", "attack", "swap"] = "change"
+    """What they are compared for: the effect of a change, whether an attack meets its goal, or the values of an
+    attribute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +188,8 @@ class Rules:
     systems: Sequence[str] = ()
     """Names of all systems of a run of several; empty in rules of an earlier version, as `primary`."""
     primary: str = ""
+    variants: Sequence[Any] = ()
+    """Transforms as they are written in the suite; not written if there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +280,7 @@ class Manifest:
 
 _REQUIRED: Required = {Metric: {each.name for each in fields(Metric)} - {"diagnostic", "pass_at", "concern"}}
 """Keys that a record must have although the class has a default, because the default would be a guess."""
-_LATER_RULES = ("conversation", "vendors", "release", "reference", "systems", "primary")
+_LATER_RULES = ("conversation", "vendors", "release", "reference", "systems", "primary", "variants")
 """Rules that earlier versions did not write."""
 
 
@@ -290,7 +295,7 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
         del record["rules"]["conversation"]
     if manifest.rules is not None and manifest.rules.vendors is None:
         del record["rules"]["vendors"]
-    for key in ("release", "reference", "systems", "primary"):
+    for key in ("release", "reference", "systems", "primary", "variants"):
         if manifest.rules is not None and not record["rules"][key]:
             del record["rules"][key]
     if not manifest.system.name:

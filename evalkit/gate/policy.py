@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from evalkit.aggregate.statuses import chosen_runs
+from evalkit.gate.attack_success import AttackSuccess
 from evalkit.gate.card import Card
 from evalkit.gate.leakage import Leakage
+from evalkit.gate.parity_gap import ParityGap
+from evalkit.gate.robustness_gap import RobustnessGap
 from evalkit.results import OVERALL
 from evalkit.types import KINDS, SEVERITIES
 
@@ -205,7 +208,9 @@ class Best:
             raise ValueError(f"within: {self.within:g} is negative or not a number; write one such as 0.02")
 
 
-Item = Threshold | Failures | Canary | Coverage | NoRegression | Best | Leakage | Card
+OfVariants = RobustnessGap | AttackSuccess | ParityGap
+"""Checks of the variants of a run."""
+Item = Threshold | Failures | Canary | Coverage | NoRegression | Best | Leakage | Card | OfVariants
 CHECKS: Mapping[str, type[Item]] = {
     "failures": Failures,
     "canary": Canary,
@@ -214,6 +219,9 @@ CHECKS: Mapping[str, type[Item]] = {
     "best": Best,
     "leakage": Leakage,
     "card": Card,
+    "robustness_gap": RobustnessGap,
+    "attack_success": AttackSuccess,
+    "parity_gap": ParityGap,
 }
 
 

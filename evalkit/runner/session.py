@@ -30,7 +30,7 @@ from evalkit.runner.plan import Key, drawn, plan
 from evalkit.runner.quarantine import DEATHS, Quarantine
 from evalkit.runner.refusals import Refusals
 from evalkit.runner.scoring import Scoring
-from evalkit.runner.variants import PlannedVariants, with_variants
+from evalkit.runner.variants import OF_VARIANT, PlannedVariants, with_variants
 from evalkit.store.changes_since import ChangesSince
 from evalkit.store.folder import DECISION, RunFolder
 from evalkit.store.journal import Journal, read_rows
@@ -202,6 +202,7 @@ class Session:
         """Return the cases that were in flight when two processes died."""
         died = self.running.deaths
         suspects = {key for key, count in died.items() if count >= DEATHS and key not in self.done}
+        suspects -= {key for key in suspects if key[0].startswith(OF_VARIANT)}
         return suspects | self.earlier.quarantined
 
     async def _ask_apart(self, journal: Journal, suspects: Collection[Key]) -> None:
@@ -278,18 +279,29 @@ class Session:
             return
         variants = PlannedVariants(self.prepared, self.chosen)
         self.watcher.note(f"variants of the cases are run too: {', '.join(variants.names)}")
+        if fatal := variants.sort_out(self.running.deaths, at_least=DEATHS):
+            self.watcher.note(f"variants that were in flight when the process died are left out: {fatal}")
         make_row = answered_and_graded(answer, self._grade(answer), self.earlier.scoring.id)
+
+        async def noted(case: Case, repeat: int) -> Row:
+            self.running.begins(OF_VARIANT + case.digest, repeat)
+            return await make_row(case, repeat)
+
         work = variants.open(self.folder, self.earlier.scoring.id, retry=self.earlier.retry)
-        await self._call_beside(work, make_row, self.folder.variant_rows_file)
+        await self._call_beside(work, noted, self.folder.variant_rows_file)
+        await self._call_beside(iter(variants.held_back), noted, self.folder.variant_rows_file, concurrency=1)
         if self.stop.reason is None:
             variants.set_aside_others(self.folder)
             self.manifest = dataclasses.replace(self.manifest, variants=variants.facts())
 
-    async def _call_beside(self, work: Iterator[tuple[Case, int]], make_row: MakeRow, file: Path) -> None:
+    async def _call_beside(
+        self, work: Iterator[tuple[Case, int]], make_row: MakeRow, file: Path, concurrency: int | None = None
+    ) -> None:
         """Run cases whose rows are kept in a file of their own."""
+        concurrency = self.prepared.suite.options.concurrency if concurrency is None else concurrency
         with Journal(file) as journal:
-            keep, options = partial(self._keep_old, journal=journal), self.prepared.suite.options
-            await run_cases(work, make_row, keep, concurrency=options.concurrency, stop=self.stop)
+            keep = partial(self._keep_old, journal=journal)
+            await run_cases(work, make_row, keep, concurrency=concurrency, stop=self.stop)
         if self.stop.signal is not None:
             raise Interrupted(self.folder)
 

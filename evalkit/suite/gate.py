@@ -9,10 +9,13 @@ from typing import Any
 from evalkit.errors import InputError, Problem
 from evalkit.formats.build import Builder, show
 from evalkit.formats.yaml_text import parse
+from evalkit.gate.attack_success import AttackSuccess
 from evalkit.gate.card import Card
 from evalkit.gate.leakage import Leakage
-from evalkit.gate.policy import CHECKS, Best, Item, NoRegression, Policy, Threshold
+from evalkit.gate.parity_gap import ParityGap
+from evalkit.gate.policy import CHECKS, Best, Item, NoRegression, OfVariants, Policy, Threshold
 from evalkit.gate.policy_problems import policy_problems
+from evalkit.gate.robustness_gap import RobustnessGap
 from evalkit.net.vendors import VENDORS
 from evalkit.suite.files import file_bytes
 from evalkit.suite.model import (
@@ -30,6 +33,9 @@ _ELSEWHERE = {
     Best: "compares the systems of a run",
     Leakage: "searches what a system knows",
     Card: "reads a golden set",
+    RobustnessGap: "runs variants",
+    AttackSuccess: "runs variants",
+    ParityGap: "runs variants",
 }
 """Checks that need a run, and what they do."""
 
@@ -99,7 +105,7 @@ def load_gate(path: Path, metrics: Sequence[Metric], cohorts: Collection[str]) -
     if system is not None:
         builder.problem(("gate",), "nothing is called in a comparison", "remove `system` from the baseline")
     for index, check in enumerate(checks):
-        if isinstance(check, Best | Leakage | Card):
+        if isinstance(check, Best | Leakage | Card | OfVariants):
             what = f"{_ELSEWHERE[type(check)]}, and a comparison of files decides about two sides"
             builder.problem(("gate", index), what, "remove it")
     for index, what, fix in policy_problems(Policy(checks), metrics, cohorts) if not builder.problems else ():
