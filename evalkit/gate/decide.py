@@ -21,7 +21,7 @@ from evalkit.gate.pairing import Baseline
 from evalkit.gate.policy import ADD_GATE, NO_GATE, Best, Canary, Failures, NoRegression, Policy, Threshold
 from evalkit.gate.regression import MORE_RUNS
 from evalkit.gate.thresholds import threshold_finding
-from evalkit.results import PARTIAL_RUN, CheckOutcome, Decision, Outcome, Summary
+from evalkit.results import PARTIAL_RUN, CheckOutcome, Decision, Outcome, StoppedEarly, Summary
 
 if TYPE_CHECKING:
     from evalkit.gate.best_system import Contender
@@ -56,6 +56,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
     contender: Contender | None = None,
     leaked: Mapping[str, Sequence[str]] = MappingProxyType({}),
     card_gaps: Sequence[str] | None = None,
+    stopped: StoppedEarly | None = None,
     final: bool = False,
 ) -> Decision | NeedsRepeats:
     """Judge a run by its policy; pure, so the same rows give the same decision.
@@ -70,6 +71,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
         contender: the systems of the run, if there are several.
         leaked: kind of source -> ids of the cases found in it, for each kind that was searched.
         card_gaps: what the data card of the golden set lacks; `None` if it was not checked.
+        stopped: where the run ended before its last case; `None` for a run of all cases.
         final: nothing can be run again, so decide with the rows at hand.
 
     Returns:
@@ -83,7 +85,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
     if waiting is not None:
         return waiting
     findings = [
-        *_findings(frame, summary, policy, baseline, seed, partial=partial is not None),
+        *_findings(frame, summary, policy, baseline, seed, partial=partial is not None, stopped=stopped is not None),
         *_best_findings(frame, summary, policy, contender),
         *(finding(leakage_checks(check, leaked)) for check in policy.checks if isinstance(check, Leakage)),
         *(finding(card_checks(check, card_gaps)) for check in policy.checks if isinstance(check, Card)),
@@ -100,7 +102,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
         outcome, reasons = "no decision", (PARTIAL_RUN.format(partial), *reasons)
         if comparison is not None:  # a case that was not chosen, or not reached, is still in the golden set
             comparison = replace(comparison, removed=(), removed_failing=())
-    return Decision(outcome=outcome, checks=checks, reasons=reasons, comparison=comparison)
+    return Decision(outcome=outcome, checks=checks, reasons=reasons, comparison=comparison, stopped_early=stopped)
 
 
 def exit_code(decision: Decision) -> ExitCode:
@@ -119,7 +121,7 @@ def _to_repeat(
     if baseline is None or baseline.other_conversation or compared is None:
         return None
     cases = suspects_to_repeat(frame, baseline, both=policy.escalates)
-    trial = _trial(compared, policy, frame, baseline, seed)
+    trial = trial_for(compared, policy, frame, baseline, seed)
     if trial.again == "neither":
         return NeedsRepeats(cases, RUNS) if cases else None
     both = trial.again == "both"
@@ -132,9 +134,10 @@ def _to_repeat(
     return NeedsRepeats(tuple(open_), repeats, both=both) if open_ else None
 
 
-def _trial(
+def trial_for(
     check: NoRegression, policy: Policy, frame: FrozenFrame, baseline: Baseline | None, seed: int
 ) -> ComparisonPlan:
+    """Plan how a check compares a run with its baseline."""
     critical = policy.critical_in(frame.cohorts)
     if baseline is None:
         return ComparisonPlan(check, critical, seed, uncompared=policy.uncompared)
@@ -143,11 +146,11 @@ def _trial(
 
 
 def _findings(
-    frame: FrozenFrame, summary: Summary, policy: Policy, baseline: Baseline | None, seed: int, *, partial: bool
+    frame: FrozenFrame, summary: Summary, policy: Policy, baseline: Baseline | None, seed: int, **extent: bool
 ) -> list[Finding]:
     """Collect all findings, regressions first, because regressions name causes and absolute limits only symptoms."""
     found = [
-        regression_finding(frame, summary, baseline, _trial(check, policy, frame, baseline, seed), partial=partial)
+        regression_finding(frame, summary, baseline, trial_for(check, policy, frame, baseline, seed), **extent)
         for check in policy.checks
         if isinstance(check, NoRegression)
     ]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from evalkit.baselines.load import load_baseline
 from evalkit.formats.manifest import Manifest
 from evalkit.gate.assess import Terms, assess, refuse_incomparable
-from evalkit.results import Decision, Summary
+from evalkit.results import Decision, StoppedEarly, Summary
 from evalkit.runner.alternation import MOST_TIMED_CASES, alternating
 from evalkit.runner.chat_clients import given_up_note
 from evalkit.runner.conversations import open_system
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from evalkit.gate.decide import NeedsRepeats
     from evalkit.llm.budget import Budget
     from evalkit.runner.chat_clients import Replies
+    from evalkit.runner.early_stop import Looks
     from evalkit.runner.prepare import Prepared
     from evalkit.systems.base import Answer
 
@@ -97,6 +98,9 @@ class Session:
         """Runs the planned calls in other processes, and returns the cases that ended several of them."""
         self.cases: Callable[[], Iterable[Case]] = lambda: prepared.golden.open(chosen)
         """Gives the cases in the order in which they are run."""
+        self.looks: Looks | None = None
+        """Where the run may end before its last case."""
+        self.stopped: StoppedEarly | None = None
         self.folder, self.running, self.earlier = place.folder, place.running, place.earlier
         self.frame, self.done = place.earlier.frame, place.earlier.done
         self.refusals = Refusals(prepared.suite.options.concurrency)
@@ -129,8 +133,12 @@ class Session:
         await self._ask_apart(journal, self._died())
         if self.on_engine is not None and self.stop.reason is None:
             await self._ask_apart(journal, await self.on_engine(journal))
-        await self._call_all(self.paced(self._maker(answer)), journal, terms)
-        await self._ask_former(answer, terms.former or (), self.prepared.suite.options.repeat)
+        make_row = self.paced(self._maker(answer))
+        if self.looks is None:
+            await self.call_all(make_row, journal, terms)
+        else:
+            await self.looks.ask(self, answer, make_row, journal, terms)
+        await self.ask_former(answer, terms.former or (), self.prepared.suite.options.repeat)
         self.wall_s = None if self.earlier.n_rows else perf_counter() - started
         await warming
         self._tell_foreign()
@@ -142,7 +150,7 @@ class Session:
         """Decide, and run suspects again if the gate needs it."""
         if terms.policy.escalates and self.folder.old_rows_file.exists():
             terms = self._with_old_rows(terms)
-        make_row = self._maker(answer)
+        make_row, terms = self._maker(answer), dataclasses.replace(terms, stopped=self.stopped)
         while True:
             if self.stop.reason is not None:
                 terms = dataclasses.replace(terms, partial=self.stop.reason)
@@ -217,7 +225,7 @@ class Session:
                 reason = f"{QUARANTINED}: processes died while it ran, the last one by itself ({ended})"
                 self._count(self._keep(Row(case=case, repeat=repeat, skipped=reason), journal))
 
-    async def _call_all(self, make_row: MakeRow, journal: Journal, terms: Terms) -> None:
+    async def call_all(self, make_row: MakeRow, journal: Journal, terms: Terms) -> None:
         """Run the planned cases; if speed is compared, alternate with the baseline's system."""
         golden, options = self.prepared.golden, self.prepared.suite.options
         if self.done.n_below(options.repeat) >= self.expected:
@@ -258,7 +266,7 @@ class Session:
             raise Interrupted(self.folder)
         return self._with_old_rows(terms)
 
-    async def _ask_former(self, answer: Answer, cases: Collection[Case], repeats: int) -> None:
+    async def ask_former(self, answer: Answer, cases: Collection[Case], repeats: int) -> None:
         """Run removed or edited cases of the base in their old form; their rows are kept separately."""
         work = open_former(self.folder, cases, repeats, self.earlier.scoring.id) if cases else []
         if not work or self.stop.reason is not None:
@@ -277,7 +285,7 @@ class Session:
         found = with_former(own, self.folder, self.manifest, terms, final=self.stop.reason is not None)
         while not isinstance(found, Decision):
             again = [case for case in terms.former or () if case.id in found.case_ids]
-            await self._ask_former(answer, again, found.repeats)
+            await self.ask_former(answer, again, found.repeats)
             found = with_former(own, self.folder, self.manifest, terms, final=self.stop.reason is not None)
         return found
 

@@ -32,6 +32,13 @@ _ELSEWHERE = {
     Card: "reads a golden set",
 }
 """Checks that need a run, and what they do."""
+_WHOLE = {
+    "sample": "its weights hold for all of the sample",
+    "systems": "systems are compared on the same cases",
+    "matrix": "systems are compared on the same cases",
+    "engine": "it runs all cases at once",
+}
+"""Keys of suites whose runs cannot stop early, and why."""
 
 
 def read_policy(
@@ -52,8 +59,21 @@ def read_policy(
         escalates=system is not None,
         repeats=options.repeat,
         asks_again=asks_again,
+        early_stop=options.stops_early,
     )
+    if options.early_stop:
+        _check_early_stop(builder, options, checks)
     return policy, system
+
+
+def _check_early_stop(builder: Builder, options: SuiteOptions, checks: Sequence[Item]) -> None:
+    """Report what keeps a run from stopping early."""
+    for key, why in _WHOLE.items():
+        if getattr(options, key):
+            builder.problem(("early_stop",), f"`{key}` is given too, and {why}", "remove one of them")
+    if not any(isinstance(check, NoRegression) for check in checks):
+        what = "the gate compares nothing, so nothing can become certain"
+        builder.problem(("early_stop",), what, "add `- no_regression: {baseline: main}` to the gate, or remove it")
 
 
 def _checks(
