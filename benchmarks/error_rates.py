@@ -236,6 +236,8 @@ def power_of_repeats(job: tuple[str, int, int]) -> dict[str, float]:
 
 PLAIN, STOPPING, SOONER = "all cases", "early_stop: true", "early_stop: {fine: 0.05}"
 CALLS = ", calls"
+SCREENED = 0.01
+"""p value of 2,000 draws above which one of 20,000 is not .001."""
 STORED_DESIGNS = {"1 x 1": False, "4 x 1, suspects again": True}
 
 
@@ -263,7 +265,8 @@ def stops(job: tuple[str, int, int]) -> dict[str, float]:
         at_end = blocks_after(model, stored, again, order, four=four)
         gates = model.gates(stored - again[0])
         worse = [
-            bool((p_values_of(gates[cases], rng, LOOK_DRAWS) <= CERTAIN * ALPHA).any())
+            bool((p_values_of(gates[cases], rng) <= SCREENED).any())  # a look with all its draws takes long
+            and bool((p_values_of(gates[cases], rng, LOOK_DRAWS) <= CERTAIN * ALPHA).any())
             and blocks_after(model, stored, again, cases, four=four)
             for cases in looks
         ]

@@ -51,16 +51,18 @@ def critical_statistic(level: float, n_gates: int) -> float:
 def remaining_power(gate: Progress, critical: float, drop: float) -> float:
     """Return the probability that a gate ends above a statistic if the cases to come fall by `drop`.
 
-    A case to come breaks with probability `drop`; otherwise it differs as the cases so far did.
+    A case to come breaks with probability `drop`; otherwise it differs as the cases so far did. Their sum is taken as
+    normal.
 
     Args:
         gate: the gate so far.
         critical: the statistic.
         drop: drop of the mean, as a share of the range.
     """
-    left = 1 - gate.share
+    left = gate.n * (1 - gate.share)
     if left <= 0:
         return float(gate.statistic >= critical)
-    drift = drop * math.sqrt(gate.n) / math.sqrt(max(gate.variance, LEAST_VARIANCE) + drop)
-    expected = gate.statistic * math.sqrt(gate.share) + drift * left
-    return normal_cdf((expected - critical) / math.sqrt(left))
+    so_far = gate.n * gate.share * gate.variance
+    to_come = left * (max(gate.variance, LEAST_VARIANCE) + drop)
+    surplus = gate.statistic * math.sqrt(so_far) + left * drop - critical * math.sqrt(so_far + to_come)
+    return normal_cdf(surplus / math.sqrt(to_come - left * drop**2))
