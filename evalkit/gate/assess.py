@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from evalkit.aggregate.statuses import QUARANTINED
 from evalkit.errors import InputError, Problem
-from evalkit.results import Amendment, Decision, StoppedEarly, Summary
+from evalkit.results import Amendment, CorrectedDrop, Decision, StoppedEarly, Summary
 from evalkit.store.folder import RunFolder
-from evalkit.types import QUARANTINED
 
 if TYPE_CHECKING:
     from evalkit.aggregate.frame import Frame
     from evalkit.aggregate.frozen import FrozenFrame
+    from evalkit.aggregate.variants import VariantResult
+    from evalkit.formats.manifest import VariantFacts
     from evalkit.gate.best_system import Contender
     from evalkit.gate.decide import NeedsRepeats
     from evalkit.gate.early_stop import Why
@@ -69,6 +71,10 @@ class Terms:
     """What the data card of the golden set lacks; `None` if no check asked for it."""
     stopped: StoppedEarly | None = None
     """Where the run ended before its last case, by a rule of its suite."""
+    variants: tuple[VariantFacts, ...] = ()
+    """The variants that were run."""
+    variant_results: Sequence[VariantResult] = ()
+    """How they ended."""
     notes: tuple[str, ...] = ()
     """Notes shown with the figures, such as the data on which a judge was measured."""
 
@@ -94,6 +100,7 @@ def assess(
     from evalkit.gate.decide import decide
 
     frozen, summary = _summarised(frame, terms, expected, wall_s)
+    expected -= frame.n_quarantined
     decision = decide(
         frozen,
         summary,
@@ -104,6 +111,7 @@ def assess(
         contender=terms.contender,
         leaked=terms.leaked,
         card_gaps=terms.card_gaps,
+        drops=_corrected_drops(frozen, terms),
         stopped=terms.stopped,
         final=final,
     )
@@ -138,6 +146,7 @@ def _summarised(frame: Frame, terms: Terms, expected: int, wall_s: float | None)
     from evalkit.aggregate.summary import summarise
 
     frozen = freeze(frame)
+    expected -= frame.n_quarantined
     summary = summarise(
         frozen,
         suite=terms.suite,
@@ -159,7 +168,21 @@ def _summarised(frame: Frame, terms: Terms, expected: int, wall_s: float | None)
             calibrations=terms.calibrations,
             score_keys=terms.score_keys,
         )
+    if terms.variants:
+        from evalkit.aggregate.variants import variant_figures
+
+        figures = variant_figures(frozen, terms.variant_results, terms.variants, terms.seed)
+        summary = dataclasses.replace(summary, variants=figures)
     return frozen, dataclasses.replace(summary, notes=(*summary.notes, *terms.notes))
+
+
+def _corrected_drops(frame: FrozenFrame, terms: Terms) -> tuple[CorrectedDrop, ...]:
+    """Correct the drops of judges' metrics by the labels of both runs; empty if nothing is compared or labelled."""
+    if not terms.labels or terms.baseline is None:
+        return ()
+    from evalkit.trust.corrected_drops import corrected_drops
+
+    return corrected_drops(frame, terms.baseline.frame, terms.labels)
 
 
 def _unfinished(frame: FrozenFrame, expected: int, repeats: int) -> str | None:

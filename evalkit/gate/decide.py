@@ -19,9 +19,10 @@ from evalkit.gate.leakage import Leakage, leakage_checks
 from evalkit.gate.no_regression import escalated_cases, regression_finding, suspects_to_repeat
 from evalkit.gate.pairing import Baseline
 from evalkit.gate.policy import ADD_GATE, NO_GATE, Best, Canary, Failures, NoRegression, Policy, Threshold
+from evalkit.gate.quarantine import quarantine_checks
 from evalkit.gate.regression import MORE_RUNS
 from evalkit.gate.thresholds import threshold_finding
-from evalkit.results import PARTIAL_RUN, CheckOutcome, Decision, Outcome, StoppedEarly, Summary
+from evalkit.results import PARTIAL_RUN, CheckOutcome, CorrectedDrop, Decision, Outcome, StoppedEarly, Summary
 
 if TYPE_CHECKING:
     from evalkit.gate.best_system import Contender
@@ -56,6 +57,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
     contender: Contender | None = None,
     leaked: Mapping[str, Sequence[str]] = MappingProxyType({}),
     card_gaps: Sequence[str] | None = None,
+    drops: Sequence[CorrectedDrop] = (),
     stopped: StoppedEarly | None = None,
     final: bool = False,
 ) -> Decision | NeedsRepeats:
@@ -71,6 +73,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
         contender: the systems of the run, if there are several.
         leaked: kind of source -> ids of the cases found in it, for each kind that was searched.
         card_gaps: what the data card of the golden set lacks; `None` if it was not checked.
+        drops: the drops of judges' metrics, corrected by people's labels of both runs.
         stopped: where the run ended before its last case; `None` for a run of all cases.
         final: nothing can be run again, so decide with the rows at hand.
 
@@ -85,10 +88,13 @@ def decide(  # noqa: PLR0913 - what a decision depends on
     if waiting is not None:
         return waiting
     findings = [
-        *_findings(frame, summary, policy, baseline, seed, partial=partial is not None, stopped=stopped is not None),
+        *_findings(
+            frame, summary, policy, baseline, seed, drops, partial=partial is not None, stopped=stopped is not None
+        ),
         *_best_findings(frame, summary, policy, contender),
         *(finding(leakage_checks(check, leaked)) for check in policy.checks if isinstance(check, Leakage)),
         *(finding(card_checks(check, card_gaps)) for check in policy.checks if isinstance(check, Card)),
+        finding(quarantine_checks(frame.quarantined)),
         finding(coverage_checks(summary, policy.coverage, policy.critical_in(frame.cohorts))),
     ]
     checks = tuple(check for finding in findings for check in finding.checks)
@@ -145,12 +151,28 @@ def trial_for(
     return trial_of(check, policy, critical, seed, repeats, baseline.frame.planned_or_all)
 
 
-def _findings(
-    frame: FrozenFrame, summary: Summary, policy: Policy, baseline: Baseline | None, seed: int, **extent: bool
+def _findings(  # noqa: PLR0913 - what findings depend on
+    frame: FrozenFrame,
+    summary: Summary,
+    policy: Policy,
+    baseline: Baseline | None,
+    seed: int,
+    drops: Sequence[CorrectedDrop],
+    *,
+    partial: bool,
+    stopped: bool,
 ) -> list[Finding]:
     """Collect all findings, regressions first, because regressions name causes and absolute limits only symptoms."""
     found = [
-        regression_finding(frame, summary, baseline, trial_for(check, policy, frame, baseline, seed), **extent)
+        regression_finding(
+            frame,
+            summary,
+            baseline,
+            trial_for(check, policy, frame, baseline, seed),
+            drops=drops,
+            partial=partial,
+            stopped=stopped,
+        )
         for check in policy.checks
         if isinstance(check, NoRegression)
     ]

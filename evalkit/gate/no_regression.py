@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.comparable import applied_in, incomparable_metrics, is_shared
 from evalkit.gate.comparison_plan import NOT_AGAIN, ComparisonPlan
+from evalkit.gate.corrected_checks import blocking_drops, sentence_of
 from evalkit.gate.critical_cases import RUNS, critical_case_finding, critical_cases_to_repeat
 from evalkit.gate.findings import Finding, finding
 from evalkit.gate.margins import margin_checks
@@ -27,19 +28,20 @@ from evalkit.gate.regression import (
 from evalkit.gate.regression_checks import four_stored, sight, tested_check, untested_check
 from evalkit.gate.resources import resource_checks
 from evalkit.gate.words import calibrate_first, save_with_repeats, some, unproven_judges
-from evalkit.results import OVERALL, Check, CheckOutcome, Comparison, Summary
+from evalkit.results import OVERALL, Check, CheckOutcome, Comparison, CorrectedDrop, Summary
 from evalkit.stats.power import Sight
 
 MIN_OVERLAP = 0.9
 """Minimum share of the baseline's cases, or of a sample, that must be paired for a comparison."""
 
 
-def regression_finding(
+def regression_finding(  # noqa: PLR0913 - what a comparison depends on
     frame: FrozenFrame,
     summary: Summary,
     baseline: Baseline | None,
     trial: ComparisonPlan,
     *,
+    drops: Sequence[CorrectedDrop] = (),
     partial: bool = False,
     stopped: bool = False,
 ) -> Finding:
@@ -50,6 +52,7 @@ def regression_finding(
         summary: summary with the agreement of its judges.
         baseline: the stored run, `None` if none is saved yet.
         trial: plan of the comparison.
+        drops: the drops of judges' metrics, corrected by people's labels.
         partial: whether only a part of the suite was run.
         stopped: whether the run stopped early, so that the cases that it left out are not missing.
     """
@@ -70,15 +73,20 @@ def regression_finding(
     metrics = policy.metrics if policy.metrics is not None else _default_metrics(frame, baseline.frame)
     incomparable = _incomparable(frame, baseline, metrics)
     comparison = compare(pairing, baseline, incomparable)
+    drops = [each for each in drops if each.metric not in incomparable]
+    comparison = replace(comparison, corrected=tuple(drops))
     if pairing.overlap < MIN_OVERLAP:
         few = _too_little_in_files(pairing, comparison) if baseline.of_file else _too_little(pairing, partial=partial)
         found = finding([_whole("no decision", few)])
     else:
         comparable = tuple(name for name in metrics if frame.compared(name) and name not in incomparable)
         may_block = _votes(frame, summary, policy, comparable)
+        asked = drops if policy.corrected else ()
+        fallen = blocking_drops(frame, summary, asked, comparable, n_deciding=trial.n_deciding)
         refused = [
+            *fallen.values(),
             *_uncompared(frame, policy, metrics, incomparable),
-            *_unproven(frame, summary, comparable, may_block),
+            *_unproven(frame, summary, comparable, {*may_block, *fallen}, asked),
         ]
         gates, tested = trial.tested(planned, may_block)
         if trial.again != "neither":
@@ -93,8 +101,7 @@ def regression_finding(
         if "pass_rate" in comparable:
             guard = critical_case_finding(pairing, may_block=may_block.get("pass_rate", False))
             found = Finding((*found.checks, *guard.checks), (*found.reasons, *guard.reasons))
-        asked = [*margin_checks(gates, policy), *resource_checks(frame, baseline, policy, trial.seed)]
-        more = finding(asked)
+        more = finding([*margin_checks(gates, policy), *resource_checks(frame, baseline, policy, trial.seed)])
         found = Finding((*found.checks, *more.checks), (*found.reasons, *more.reasons))
     return replace(found, comparison=comparison)
 
@@ -230,9 +237,21 @@ def _votes(frame: FrozenFrame, summary: Summary, policy: NoRegression, metrics: 
     return {name: shown for name, shown in proven.items() if shown or name not in meant}
 
 
-def _unproven(frame: FrozenFrame, summary: Summary, metrics: Sequence[str], tested: Mapping[str, bool]) -> list[Check]:
+def _unproven(
+    frame: FrozenFrame,
+    summary: Summary,
+    metrics: Sequence[str],
+    tested: Collection[str],
+    drops: Sequence[CorrectedDrop],
+) -> list[Check]:
+    """Refuse the metrics of judges that are not trusted; labels that show no drop do not make them pass."""
+    labelled = {each.metric: f"; {sentence_of(frame, each)}" for each in drops}
     return [
-        _whole("no decision", calibrate_first(name, OVERALL, unproven_judges(frame, summary, name, OVERALL)), name)
+        _whole(
+            "no decision",
+            calibrate_first(name, OVERALL, unproven_judges(frame, summary, name, OVERALL)) + labelled.get(name, ""),
+            name,
+        )
         for name in metrics
         if name not in tested
     ]

@@ -125,7 +125,7 @@ def pair(candidate: FrozenFrame, baseline: FrozenFrame, *, repeats: Repeats = (N
 
 
 def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str]) -> Comparison:
-    """List the cases that were added, removed, changed, broken and fixed.
+    """List the cases that were added, removed, changed, quarantined, broken and fixed.
 
     Args:
         pairing: pairing of the two runs.
@@ -136,7 +136,9 @@ def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str
     our_keys = dict(zip(ours.case_ids, ours.keys, strict=True))
     their_keys = dict(zip(theirs.case_ids, theirs.keys, strict=True))
     shared = our_keys.keys() & their_keys.keys()
-    removed = () if pairing.of_candidate else tuple(sorted(their_keys.keys() - our_keys.keys()))
+    quarantined = tuple(sorted(their_keys.keys() & ours.quarantined.keys()))
+    gone = their_keys.keys() - our_keys.keys() - set(quarantined)
+    removed = () if pairing.of_candidate else tuple(sorted(gone))
     changed = tuple(sorted(name for name in shared if our_keys[name] != their_keys[name]))
     failing_before = _failing(theirs, ours.repeat_rule)
     failed, fixed, still = _moves(pairing) if "pass_rate" not in incomparable else ((), (), ())
@@ -149,6 +151,8 @@ def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str
         changed=changed,
         removed_failing=tuple(name for name in removed if name in failing_before),
         changed_failing=tuple(name for name in changed if name in failing_before),
+        quarantined=quarantined,
+        quarantined_failing=tuple(name for name in quarantined if name in failing_before),
         new_failures=failed,
         fixed=fixed,
         still_failing=still,

@@ -152,6 +152,9 @@ class NoRegression:
     cohorts."""
     beats_by: float | None = None
     """Gain that must be shown overall, in units of each metric; it blocks if the gain is certainly smaller."""
+    corrected: bool = False
+    """Whether people's labels of both versions block where the judge is not trusted, if they show a drop overall at p
+    <= .01; the labels must be drawn with `evalkit labels sample --both`."""
     max_slowdown: float | None = None
     """Accepted ratio of the candidate's latency to the baseline's, such as 1.10. Against stored times it only warns."""
     max_cost_ratio: float | None = None

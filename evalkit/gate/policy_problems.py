@@ -80,6 +80,9 @@ def _regression_problems(
             what = f"{name} {value:g} is as wide as the whole range of every metric that is compared ({widest:g})"
             found.append((what, "write it in units of the metrics, such as 0.02"))
     found += [problem for name in check.metrics or () for problem in _node_problems(name, nodes)]
+    if check.corrected and not any(metric.judge for metric in metrics):
+        what = "corrected: no judge grades this suite, so there is nothing that labels would correct"
+        found.append((what, "remove it, or add a judge"))
     return found + _cohort_problems(check.by or (), cohorts)
 
 

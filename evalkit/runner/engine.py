@@ -202,6 +202,28 @@ async def _run_all(meanwhile: _Meanwhile, worker: _Worker, concurrency: int) -> 
         raise next(_leaves(errors)) from None
 
 
+def charge(budget: Budget | None, stop: Stop, row: Row, *, with_judges: bool = False) -> None:
+    """Charge the budget, and stop if it is spent; the clients of judges and simulated users charge their own calls.
+
+    Args:
+        budget: budget of the run, `None` if it has none.
+        stop: called once the budget is spent.
+        row: the paid row.
+        with_judges: whether the row comes from another process, so that its judges and simulated users are yet to be
+            charged.
+    """
+    if budget is None:
+        return
+    output = row.failure.partial if row.failure is not None else row.output
+    if output is not None and not output.replayed:
+        budget.add_answer(output.usage)
+        budget.add(output.user_usage if with_judges else None)
+    for grade in row.scores.values() if with_judges else ():
+        budget.add(grade.usage)
+    if budget.reached:
+        stop(budget.reason)
+
+
 def charged(answer: Answer, budget: Budget | None) -> Answer:
     """Return the answers of a system to the questions of scorers: each is charged, and refused if the budget is spent.
 

@@ -37,6 +37,7 @@ _WHOLE = {
     "systems": "systems are compared on the same cases",
     "matrix": "systems are compared on the same cases",
     "engine": "it runs all cases at once",
+    "variants": "variants are compared with cases that a run might not reach",
 }
 """Keys of suites whose runs cannot stop early, and why."""
 

@@ -98,7 +98,7 @@ def print_arms(found: ArmComparison, console: Console) -> None:
     for line in found.lines:
         style = style_for(line.metric, is_rate=line.is_rate)
         n = max(DECIMAL_FROM_N, *line.n)
-        answer = Text(ANSWERS[line.answer], _COLOURS[line.answer]).append(f" ({line.note})" if line.note else "", "dim")
+        answer = Text(line.answer, _COLOURS[line.answer]).append(f" ({line.note})" if line.note else "", "dim")
         means = ["" if each is None else figure(each, style, n) for each in (line.against, line.mean)]
         table.add_row(Text(one_line(line.metric, 120)), *means, _difference(line, n), answer)
     console.print()
