@@ -19,6 +19,7 @@ from evalkit.gate.leakage import Leakage, leakage_checks
 from evalkit.gate.no_regression import escalated_cases, regression_finding, suspects_to_repeat
 from evalkit.gate.pairing import Baseline
 from evalkit.gate.policy import ADD_GATE, NO_GATE, Best, Canary, Failures, NoRegression, Policy, Threshold
+from evalkit.gate.quarantine import quarantine_checks
 from evalkit.gate.regression import MORE_RUNS
 from evalkit.gate.thresholds import threshold_finding
 from evalkit.results import PARTIAL_RUN, CheckOutcome, CorrectedDrop, Decision, Outcome, Summary
@@ -89,6 +90,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
         *_best_findings(frame, summary, policy, contender),
         *(finding(leakage_checks(check, leaked)) for check in policy.checks if isinstance(check, Leakage)),
         *(finding(card_checks(check, card_gaps)) for check in policy.checks if isinstance(check, Card)),
+        finding(quarantine_checks(frame.quarantined)),
         finding(coverage_checks(summary, policy.coverage, policy.critical_in(frame.cohorts))),
     ]
     checks = tuple(check for finding in findings for check in finding.checks)

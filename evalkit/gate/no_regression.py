@@ -11,12 +11,12 @@ from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.comparable import applied_in, incomparable_metrics, is_shared
 from evalkit.gate.comparison_plan import NOT_AGAIN, ComparisonPlan
 from evalkit.gate.corrected_checks import blocking_drops, sentence_of
-from evalkit.gate.critical_cases import critical_case_finding, critical_cases_to_repeat
+from evalkit.gate.critical_cases import RUNS, critical_case_finding, critical_cases_to_repeat
 from evalkit.gate.findings import Finding, finding
 from evalkit.gate.margins import margin_checks
 from evalkit.gate.pairing import Baseline, Pairing, compare, pair
 from evalkit.gate.policy import NoRegression, is_critical, within
-from evalkit.gate.power import Subject, design_of, sights_of
+from evalkit.gate.power import ComparisonDesign, Subject, design_of, sights_of, with_four_stored
 from evalkit.gate.regression import (
     MIN_PAIRED,
     Gate,
@@ -25,9 +25,9 @@ from evalkit.gate.regression import (
     confirmed,
     suspect_cases,
 )
-from evalkit.gate.regression_checks import sight, tested_check, untested_check
+from evalkit.gate.regression_checks import four_stored, sight, tested_check, untested_check
 from evalkit.gate.resources import resource_checks
-from evalkit.gate.words import calibrate_first, some, unproven_judges
+from evalkit.gate.words import calibrate_first, save_with_repeats, some, unproven_judges
 from evalkit.results import OVERALL, Check, CheckOutcome, Comparison, CorrectedDrop, Summary
 from evalkit.stats.power import Sight
 
@@ -93,7 +93,8 @@ def regression_finding(
         design = design_of(trial, (_planned(baseline.frame, trial.planned[0]), _planned(frame, trial.planned[1])))
         seen = sights_of(gates, baseline.frame, design)
         tested = [replace(each, sight=_sight_of(seen, each)) for each in tested]
-        comparison = replace(comparison, sight=sight(tested))
+        advice = _advice(gates, tested, baseline, trial, design)
+        comparison = replace(comparison, sight=sight(tested), advice=advice)
         found = _join(refused, gates, tested, frame)
         if "pass_rate" in comparable:
             guard = critical_case_finding(pairing, may_block=may_block.get("pass_rate", False))
@@ -107,6 +108,18 @@ def led_differently(baseline: str, parts: str) -> tuple[str, str]:
     """Return why conversations are not compared, and how to fix it."""
     what = f"the conversations of baseline `{baseline}` were led differently ({parts})"
     return what, f"run the baseline's system again: `baseline: {{run: {baseline}, system: ...}}`"
+
+
+def _advice(
+    gates: Sequence[Gate], tested: Sequence[Tested], baseline: Baseline, trial: ComparisonPlan, design: ComparisonDesign
+) -> str:
+    """Recommend a baseline of four repeats, if it would add a second look."""
+    better = with_four_stored(design)
+    if better == design or baseline.saved_as is None or not trial.calls:
+        return ""
+    seen = sights_of(gates, baseline.frame, better)
+    command = save_with_repeats(*baseline.saved_as, RUNS)
+    return four_stored(tested, [replace(each, sight=_sight_of(seen, each)) for each in tested], command)
 
 
 def _planned(frame: FrozenFrame, planned: int | None) -> int:

@@ -43,6 +43,7 @@ from evalkit.runner.session import Session, Watcher
 from evalkit.runner.shard_calls import EngineFlags, ShardedCalls, sharded_calls, take_written
 from evalkit.runner.systems import compared_folders, terms_of_stored_system, without_reference
 from evalkit.runner.terms import terms_of_run, terms_of_stored
+from evalkit.runner.variants import with_variants
 from evalkit.store.folder import RunFolder, new_run_folder
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running, refuse_if_running
@@ -90,8 +91,8 @@ class Request:
     """Number of failed cases after which no new one starts."""
     engine: EngineFlags | None = None
     """The flags that choose an engine; `None` if the cases are run in this process, whatever the suite says."""
-    asks_former: bool = True
-    """Whether removed or edited cases of the base are run too."""
+    asks_further: bool = True
+    """Whether removed or edited cases of the base, and variants, are run too."""
     replies: Replies = "taken"
     """Use of cached judge replies."""
     written: tuple[Path, ...] = ()
@@ -229,6 +230,7 @@ async def plan_run(
     if request.engine is not None:
         sharded = sharded_calls(request.engine, suite, request.overrides, request.replies, request.fail_fast)
     refuse_several(suite)
+    suite = suite if request.asks_further else dataclasses.replace(suite, variants=())
     suite = suite if request.answers is None else answered_by(suite, request.answers)
     make_room(suite)
     if request.out is not None:
@@ -291,6 +293,7 @@ def decide_again(
         terms = dataclasses.replace(terms, partial=" ".join(filter(None, [terms.partial, "--unlocked"])))
     elif unlocked is not None and (changed := tuple(lock_problems(suite.golden_file, suite.golden_shown))):
         raise InputError(changed)
+    terms = with_variants(terms, folder, stored.manifest)
     summary, decision = assess(
         stored.frame,
         terms,
@@ -363,7 +366,7 @@ async def ready(
     try:
         checked = checked_golden(request.out, suite) if request.resume else None
         prepared = await prepare(suite, env, stack, replies=request.replies, checked=checked)
-        asks = request.answers is None and request.asks_former
+        asks = request.answers is None and request.asks_further
         terms = terms_of_run(prepared, env, baseline=request.baseline, selection=request.selection, asks=asks)
         prepared = prepared.with_checks(terms.former)
         refuse_unfit(prepared, terms)

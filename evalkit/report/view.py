@@ -321,7 +321,7 @@ def _overall_figures(
 
 
 def _sight(comparison: Comparison | None) -> tuple[str, ...]:
-    return (comparison.sight,) if comparison and comparison.sight else ()
+    return tuple(filter(None, (comparison.sight, comparison.advice))) if comparison else ()
 
 
 def _before(decision: Decision) -> tuple[str, ...]:

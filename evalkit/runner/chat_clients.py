@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from evalkit.errors import Problem
+from evalkit.errors import InputError, Problem
 from evalkit.llm.budget import Budget
 from evalkit.suite.model import Suite
 from evalkit.systems import CALLED
@@ -63,6 +63,23 @@ def given_up_note(who: str, client: ChatClient) -> str:
 def judges_of(suite: Suite) -> tuple[ChatConfig, ...]:
     """Return the settings of the judge and its panel."""
     return (suite.judge.chat, *suite.judge.panel) if suite.judge and suite.judge.chat else ()
+
+
+def judge_needed_by(suite: Suite, who: str) -> ChatConfig:
+    """Return the settings of the judge.
+
+    Args:
+        suite: the suite.
+        who: `a tournament needs` and the like.
+
+    Raises:
+        InputError: the suite has no chat judge.
+    """
+    judges = judges_of(suite)
+    if not judges:
+        fix = "add the line `judge: {chat: gpt-4o-mini}`, or another model's name"
+        raise InputError(Problem(suite.place("judge"), f"no chat judge, but {who} one", fix))
+    return judges[0]
 
 
 def user_of(suite: Suite) -> ChatConfig | None:

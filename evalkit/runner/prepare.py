@@ -13,18 +13,19 @@ from evalkit.errors import InputError, Problem
 from evalkit.formats.manifest import GoldenFacts
 from evalkit.gate.policy import NoRegression
 from evalkit.gate.policy_problems import policy_problems
-from evalkit.golden.read import GoldenSet, known_golden, open_golden
+from evalkit.golden.read import GoldenSet
 from evalkit.llm.budget import Budget
 from evalkit.runner.addresses import addresses_of
 from evalkit.runner.case_checks import METRIC, checks_grader
 from evalkit.runner.chat_clients import Replies, Spending, judges_of, open_cache, open_client, unpriced, user_of
 from evalkit.runner.conversations import adds_ended, ended_grader, environment_problems
 from evalkit.runner.data_card import card_gaps
+from evalkit.runner.golden_index import read_golden
 from evalkit.runner.graders import LINE_OF_PLACE, bind_graders, open_services, own_scorers
 from evalkit.runner.grading import Grader
 from evalkit.runner.leak_search import search_leaks
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems, metrics_of_unbound
-from evalkit.runner.needs import missing, need_of
+from evalkit.runner.needs import missing
 from evalkit.runner.unreachable_gates import CaseCounts, case_counts, reach_doubts, reach_problems
 from evalkit.scorers.base import Noted, Services
 from evalkit.suite.model import Suite, SuiteOptions
@@ -164,15 +165,10 @@ async def prepare(
     graders = bind_graders(suite, services, problems) if services else []
     checks = checks_grader(len(suite.scorers))
     golden, counts = None, case_counts(suite, [*graders, checks] if graders else [])
+    at, unread = len(problems), list[Problem]()
     try:
-        source = (suite.golden, suite.golden_file, suite.golden_shown)
-        golden = known_golden(*source, checked, reading=suite.reading) if checked else None
-        golden = golden or open_golden(
-            *source,
-            need=counts.counting(need_of(suite, [*graders, checks], shared, problems.append)),
-            reading=suite.reading,
-            cohorts=suite.options.cohorts,
-        )
+        stores = services is not None
+        golden = read_golden(suite, [*graders, checks], shared, counts, unread, checked=checked, stores=stores)
         problems += [*missing(suite, graders, golden), *foreign_cohorts(suite, golden), *foreign_values(suite, golden)]
         golden = replace(search_leaks(suite, golden), card_gaps=card_gaps(suite))
         problems += metric_name_problems(graders)
@@ -184,6 +180,7 @@ async def prepare(
         graders += [ended_grader(len(suite.scorers) + 1)] if adds_ended(suite) else []
     except InputError as error:
         problems += [*error.problems, *metric_name_problems(graders)]
+    problems[at:at] = unread
     counts.graders = graders
     problems += (_policy(suite, graders, problems) if services is not None else []) or _reach(
         suite, counts if golden else case_counts(suite, graders), problems
