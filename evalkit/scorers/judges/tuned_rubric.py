@@ -92,8 +92,9 @@ def _line(example: Example, *said: str) -> str:
 
 def _file(rubric: Rubric, body: str, examples: Sequence[str]) -> bytes:
     version = str(int(rubric.version) + 1) if rubric.version.isdecimal() else f"{rubric.version}-2"
-    head = {"name": rubric.name, "version": version, "scale": rubric.scale}
-    head |= {"examples": list(examples)} if examples else {}
+    head: dict[str, object] = {"name": rubric.name, "version": version, "scale": rubric.scale}
+    if examples:
+        head["examples"] = list(examples)
     lines = [f"{key}: {flow(value)}" for key, value in head.items()]
     # A lone surrogate becomes the escape of JSON, in whose texts it stands.
     content = "\n".join(["---", *lines, "---", body, ""]).encode("utf-8", "backslashreplace")
