@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -35,6 +37,12 @@ def test_a_version_with_examples_names_their_cases() -> None:
     again = read(example_rubric(found, [an_example("c3")], None))
     assert (again.version, again.examples, again.text.count(HEADING)) == ("5", ("c3",), 1)
     assert '"fail"' not in again.text
+
+
+@pytest.mark.parametrize(("old", "new"), [("3", "4"), ("2026-05", "2026-05-2"), ("", "2")])
+def test_the_version_is_the_next_one(old: str, new: str) -> None:
+    """A number is counted up; any other version gets an ending."""
+    assert read(example_rubric(replace(RUBRIC, version=old), [an_example()], 4)).version == new
 
 
 @given(answer=st.text(st.characters()), case_id=st.text(min_size=1).filter(str.strip))

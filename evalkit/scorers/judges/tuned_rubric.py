@@ -91,7 +91,9 @@ def _line(example: Example, *said: str) -> str:
 
 
 def _file(rubric: Rubric, body: str, examples: Sequence[str]) -> bytes:
-    version = str(int(rubric.version) + 1) if rubric.version.isdecimal() else f"{rubric.version}-2"
+    version = f"{rubric.version}-2".removeprefix("-")  # a text in the suite has no version
+    if rubric.version.isdecimal():
+        version = str(int(rubric.version) + 1)
     head: dict[str, object] = {"name": rubric.name, "version": version, "scale": rubric.scale}
     if examples:
         head["examples"] = list(examples)
