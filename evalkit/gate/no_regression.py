@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -86,7 +86,9 @@ def regression_finding(  # noqa: PLR0913 - what a comparison depends on
         refused = [
             *fallen.values(),
             *_uncompared(frame, policy, metrics, incomparable),
-            *_unproven(frame, summary, comparable, {*may_block, *fallen}, asked),
+            *_unproven(
+                frame, summary, policy, [name for name in comparable if name not in {*may_block, *fallen}], asked
+            ),
         ]
         gates, tested = trial.tested(planned, may_block)
         if trial.again != "neither":
@@ -240,20 +242,21 @@ def _votes(frame: FrozenFrame, summary: Summary, policy: NoRegression, metrics: 
 def _unproven(
     frame: FrozenFrame,
     summary: Summary,
+    policy: NoRegression,
     metrics: Sequence[str],
-    tested: Collection[str],
     drops: Sequence[CorrectedDrop],
 ) -> list[Check]:
     """Refuse the metrics of judges that are not trusted; labels that show no drop do not make them pass."""
-    labelled = {each.metric: f"; {sentence_of(frame, each)}" for each in drops}
+    both = "; label both runs with `evalkit labels sample RUN --both BASELINE`, and a drop by people's labels blocks"
+    labelled = dict.fromkeys(metrics, both if policy.corrected else "")
+    labelled |= {each.metric: f"; {sentence_of(frame, each)}" for each in drops}
     return [
         _whole(
             "no decision",
-            calibrate_first(name, OVERALL, unproven_judges(frame, summary, name, OVERALL)) + labelled.get(name, ""),
+            calibrate_first(name, OVERALL, unproven_judges(frame, summary, name, OVERALL)) + labelled[name],
             name,
         )
         for name in metrics
-        if name not in tested
     ]
 
 
