@@ -19,7 +19,7 @@ from evalkit.aggregate.variants import VariantResult, variant_figures
 from evalkit.formats.manifest import VariantFacts
 from evalkit.gate.parity_gap import ParityGap, parity_checks
 from evalkit.gate.robustness_gap import RobustnessGap, robustness_checks
-from evalkit.results import VariantFigures
+from evalkit.results.variants import VariantFigures
 from evalkit.stats.intervals import mean_t
 from evalkit.types import Case, Metric, Output, Row, Score
 

@@ -25,7 +25,7 @@ RANKS = (
 )
 """Rooms of the house, from the ground up; a module imports from lower floors only, type checking included."""
 DOORS = {("__main__", "cli"): "the module form of the command"}
-AT_THE_ROOT = {"__init__", "__main__", "analysis", "errors", "pytest_plugin", "results", "types"}
+AT_THE_ROOT = {"__init__", "__main__", "analysis", "errors", "pytest_plugin", "types"}
 """Everything else has a room."""
 SCORER_ROOMS = {
     "rules": {"base"},

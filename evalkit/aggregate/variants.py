@@ -18,7 +18,8 @@ from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
 from evalkit.aggregate.statuses import SCORED
 from evalkit.aggregate.summary import SMALL_COHORT
 from evalkit.formats.manifest import VariantFacts
-from evalkit.results import OVERALL, AttackFigures, Estimate, ParityFigures, TransformFigures, VariantFigures
+from evalkit.results import OVERALL, Estimate
+from evalkit.results.variants import AttackFigures, ParityFigures, TransformFigures, VariantFigures
 from evalkit.stats.differences import by_cluster, of_pairs, simultaneous
 from evalkit.stats.paired import sign_flip_max_t
 from evalkit.stats.quantiles import ONE_SIDED_95

@@ -42,7 +42,7 @@ from evalkit.runner.prepare import prepare
 from evalkit.runner.resume import Resume, checked_golden, enter
 from evalkit.runner.session import Session, Watcher
 from evalkit.runner.shard_calls import EngineFlags, ShardedCalls, sharded_calls, take_written
-from evalkit.runner.systems import compared_folders, terms_of_stored_system, without_reference
+from evalkit.runner.systems import compared_folders, terms_of_stored_system
 from evalkit.runner.terms import terms_of_run, terms_of_stored
 from evalkit.runner.variants import with_variants
 from evalkit.store.folder import RunFolder, new_run_folder
@@ -50,8 +50,6 @@ from evalkit.store.journal import Journal
 from evalkit.store.running import Running, refuse_if_running
 from evalkit.store.stored_run import failed_ids, load_run, suite_file_of
 from evalkit.suite.overrides import with_overrides
-from evalkit.suite.systems import alone
-from evalkit.text.numbers import plural
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
@@ -349,25 +347,6 @@ def shard_of(text: str) -> Shard:
         return read_shard(text)
     except ValueError as error:
         raise InputError(Problem("--shard", *what_and_fix(error))) from None
-
-
-def suite_of_run(suite: Suite, manifest: Manifest) -> Suite:
-    """Return the suite of the system that a stored run tested, if the suite names several; its reference is not run."""
-    known = any(each.name == manifest.system.name for each in suite.systems)
-    return without_reference(alone(suite, manifest.system.name)) if known else suite
-
-
-def refuse_several(suite: Suite) -> None:
-    """Reject a suite with several systems where one is needed.
-
-    Raises:
-        InputError: the suite names several.
-    """
-    if suite.systems:
-        what = f"the suite names {plural(len(suite.systems), 'system')}, and one is needed here"
-        key = "systems" if suite.options.systems else "matrix"
-        fix = "`evalkit run`, `check`, `gate`, `report`, `score` and `power` take several; the rest need a `system:`"
-        raise InputError(Problem(suite.place(key), what, fix))
 
 
 def lock_problems_of(suite: Suite, selection: Selection) -> tuple[Problem, ...]:
