@@ -58,6 +58,14 @@ def summary_of(record: Mapping[str, Any], timings: Mapping[str, Any]) -> Summary
         raise ValueError(str(error)) from None
 
 
+def decision_record(decision: Decision) -> dict[str, Any]:
+    """Convert a decision to JSON; without corrected drops it has the bytes of runs that knew none."""
+    record = asdict(decision)
+    if decision.comparison is not None and not decision.comparison.corrected:
+        del record["comparison"]["corrected"]
+    return record
+
+
 def decision_of(record: Mapping[str, Any]) -> Decision:
     """Convert a record to a decision, without `run_id`, `head` and `exit_code`, which the file adds.
 
