@@ -14,6 +14,8 @@ TIME_UNITS = frozenset({"s", "tokens/s", "cases/s"})
 PAID = frozenset({"judge_cost_usd_per_case", "user_cost_usd_per_case"})
 """Metrics of cost in this run alone, which depend on replies that earlier runs cached."""
 
+_LATER_KEYS = ("corrected", "quarantined", "quarantined_failing", "advice")
+"""Keys of a comparison that older versions of evalkit did not write."""
 _CELLS = ("cells", "outcomes")
 _NODE_TIMES = ("unknown_times", "own_p50_s", "own_p95_s", "share_of_time")
 
@@ -56,6 +58,15 @@ def summary_of(record: Mapping[str, Any], timings: Mapping[str, Any]) -> Summary
         )
     except (msgspec.ValidationError, KeyError, TypeError) as error:
         raise ValueError(str(error)) from None
+
+
+def decision_record(decision: Decision) -> dict[str, Any]:
+    """Convert a decision to JSON; where a later key is empty, it has the bytes of versions without the key."""
+    record = asdict(decision)
+    for key in _LATER_KEYS if decision.comparison is not None else ():
+        if not record["comparison"][key]:
+            del record["comparison"][key]
+    return record
 
 
 def decision_of(record: Mapping[str, Any]) -> Decision:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from evalkit.disk.json_files import to_json
 from evalkit.formats.manifest import Manifest
-from evalkit.formats.records import summary_records
+from evalkit.formats.records import decision_record, summary_records
 from evalkit.results import Decided, Decision, Summary
 from evalkit.store.blocked_runs import blocked_runs, known_of, remember
 from evalkit.store.chain import HEAD, head_of
@@ -180,7 +179,7 @@ def write_decision(
     compared, timings = summary_records(summary)
     folder.write_json(SUMMARY, compared)
     folder.write_json(TIMINGS, timings)
-    record = {"run_id": manifest.run_id, "exit_code": int(exit_code(decision)), **dataclasses.asdict(decision)}
+    record = {"run_id": manifest.run_id, "exit_code": int(exit_code(decision)), **decision_record(decision)}
     journals = folder.scans()
     record |= {"lock": manifest.golden.lock} if manifest.golden.lock else {}
     head = head_of(journals, record)

@@ -73,7 +73,9 @@ def regression_finding(  # noqa: PLR0913 - what a comparison depends on
     metrics = policy.metrics if policy.metrics is not None else _default_metrics(frame, baseline.frame)
     incomparable = _incomparable(frame, baseline, metrics)
     comparison = compare(pairing, baseline, incomparable)
-    drops = [each for each in drops if each.metric not in incomparable]
+    drops = [
+        each for each in drops if each.metric not in incomparable and (each.drop.value is not None or policy.corrected)
+    ]
     comparison = replace(comparison, corrected=tuple(drops))
     if pairing.overlap < MIN_OVERLAP:
         few = _too_little_in_files(pairing, comparison) if baseline.of_file else _too_little(pairing, partial=partial)

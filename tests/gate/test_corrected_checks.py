@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from gate_rows import JUDGE, RULE, a_case, a_row, frozen
 
@@ -70,6 +72,13 @@ def test_without_labels_the_reason_says_how_to_get_them() -> None:
     """The labels that trust needs are of one run; a corrected drop needs those of both."""
     assert "labels sample RUN --both BASELINE" in decided().reasons[0]
     assert "--both" not in decided(corrected=False).reasons[0]
+
+
+def test_too_few_labels_are_told_where_they_were_asked_for() -> None:
+    """Labels of a few answers are no news to a suite that does not correct its comparison."""
+    few = replace(a_drop(None, not_gated="19 labels"), drop=Estimate(value=None, n=19, reason="19 labels"))
+    kept = [decided(few, corrected=asked).comparison for asked in (True, False)]
+    assert [each and each.corrected for each in kept] == [(few,), ()]
 
 
 @pytest.mark.parametrize("drop", [a_drop(0.011), a_drop(0.004, not_gated="the labels were not drawn"), a_drop(None)])
