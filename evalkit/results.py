@@ -254,6 +254,19 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """Figures of the held-out cases of a golden set; nothing else of them is shown."""
+
+    n_cases: int
+    cells: tuple[Cell, ...]
+    """Of cohorts with at least 10 cases; empty if there are no figures."""
+    n_looks: int | None = None
+    """Number of runs so far that used these cases, this one included; `None` if they cannot be counted."""
+    missing: str = ""
+    """Why there are no figures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """The result of one check of the gate."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.aggregate.statuses import QUARANTINED
 from evalkit.errors import InputError, Problem
-from evalkit.results import Amendment, CorrectedDrop, Decision, Summary
+from evalkit.results import Amendment, CorrectedDrop, Decision, HeldOut, Summary
 from evalkit.store.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ class Terms:
     """Kind of source -> ids of the cases found in it, for each kind that was searched."""
     card_gaps: Sequence[str] | None = None
     """What the data card of the golden set lacks; `None` if no check asked for it."""
+    held: HeldOut | None = None
+    """Figures of the held-out cases; `None` if the set has none."""
     variants: tuple[VariantFacts, ...] = ()
     """The variants that were run."""
     variant_results: Sequence[VariantResult] = ()
@@ -97,6 +99,8 @@ def assess(
     from evalkit.aggregate.summary import summarise
     from evalkit.gate.amendments import amended, case_changes
     from evalkit.gate.decide import decide
+    from evalkit.gate.held_out import held_notes
+    from evalkit.gate.quarantine import quarantine_checks
 
     frozen = freeze(frame)
     expected -= frame.n_quarantined
@@ -126,7 +130,9 @@ def assess(
 
         figures = variant_figures(frozen, terms.variant_results, terms.variants, terms.seed)
         summary = dataclasses.replace(summary, variants=figures)
-    summary = dataclasses.replace(summary, notes=(*summary.notes, *terms.notes))
+    checks = quarantine_checks(frozen.quarantined)
+    more = (*(check.reason for check in checks), *held_notes(summary, terms.held), *terms.notes)
+    summary = dataclasses.replace(summary, notes=(*summary.notes, *more))
     decision = decide(
         frozen,
         summary,

@@ -143,7 +143,13 @@ class Result:
 
 
 async def run_suite(
-    request: Request, watcher: Watcher, stop: Stop, env: Mapping[str, str], suite: Suite | None = None
+    request: Request,
+    watcher: Watcher,
+    stop: Stop,
+    env: Mapping[str, str],
+    suite: Suite | None = None,
+    *,
+    held: bool = False,
 ) -> Result:
     """Run a suite, decide, and write summary and decision; reports are made from the folder afterwards.
 
@@ -153,6 +159,7 @@ async def run_suite(
         stop: stops it.
         env: the environment.
         suite: the suite, if it has been read.
+        held: whether these are the held-out cases of another run.
 
     Raises:
         InputError: reports every problem of suite, data, flags and baseline, before the first call.
@@ -169,6 +176,11 @@ async def run_suite(
             take_written(folder, running)
             resume = Resume(prepared, chosen, watcher, stop, request.resume, request.retry_errors)
             place = enter(folder, planned.manifest, running, resume)
+            if not held:
+                from evalkit.operations.held_run import run_held
+
+                found = await run_held(suite, request, folder, watcher, stop, env)
+                terms = dataclasses.replace(terms, held=found)
             session = Session(prepared, watcher, stop, place, chosen, request.fail_fast)
             if planned.sharded is not None:
                 session.on_engine = partial(planned.sharded.ask, session)
@@ -289,6 +301,9 @@ def decide_again(
         terms = terms_of_stored_system(suite, stored.manifest, baseline, folder, env or {})
     else:
         terms = terms_of_stored(suite, stored.manifest, baseline, folder, env or {})
+    from evalkit.operations.held_run import held_of
+
+    terms = dataclasses.replace(terms, held=held_of(folder))
     if unlocked:
         terms = dataclasses.replace(terms, partial=" ".join(filter(None, [terms.partial, "--unlocked"])))
     elif unlocked is not None and (changed := tuple(lock_problems(suite.golden_file, suite.golden_shown))):

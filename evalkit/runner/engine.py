@@ -16,6 +16,7 @@ from typing import Any
 
 from evalkit.errors import EvalkitError
 from evalkit.llm.budget import Budget, BudgetReached
+from evalkit.llm.errors import Deferred
 from evalkit.runner.grading import GradeAll
 from evalkit.systems.base import Answer
 from evalkit.types import Case, Failure, Output, Row
@@ -176,6 +177,8 @@ class _Worker:
                 kept = self.keep(await self.make_row(*item))
             except LeftOpen:
                 return
+            except Deferred:
+                continue  # graded again when its batch has ended
             except BudgetReached as reached:
                 # The case stays open: a resumed run asks it again.
                 self.stop(str(reached))

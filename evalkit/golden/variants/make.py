@@ -145,6 +145,8 @@ def _changed(case: Case, transform: Transform, draws: Draws, passages: PassagePo
     Raises:
         _LeftOut: the transform does not apply to such a case.
     """
+    if case.quarantine:
+        raise _LeftOut("the case is in quarantine")
     if VARIANT in case.fields or VARIANT in case.cohorts:
         raise _LeftOut("the case has a field or a cohort `variant` already")
     if "turns" in case.fields or "user" in case.fields:
