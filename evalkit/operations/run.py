@@ -27,6 +27,7 @@ from evalkit.gate.earlier_decisions import (
 )
 from evalkit.golden.lock import lock_problems
 from evalkit.golden.shards import Shard, read_shard
+from evalkit.operations.one_system import refuse_several, suite_of_run
 from evalkit.results import Decision, Summary
 from evalkit.runner.chat_clients import Replies
 from evalkit.runner.conversations import open_system
