@@ -11,6 +11,7 @@ from functools import partial
 
 from evalkit.errors import RunError
 from evalkit.formats.turns import lacks_texts, turn_cases
+from evalkit.golden.variants.original import mark_of
 from evalkit.llm.budget import BudgetReached
 from evalkit.llm.errors import Deferred
 from evalkit.runner.turn_grading import over_answers, over_turns
@@ -81,7 +82,10 @@ class Grader:
         return metrics if self.concern is None else tuple(replace(each, concern=self.concern) for each in metrics)
 
     def applies(self, case: Case) -> bool:
-        """Return True if the suite applies this scorer to `case`."""
+        """Return True if the suite applies this scorer to `case`; none applies to an attack in place of a question."""
+        mark = mark_of(case)
+        if mark is not None and mark.alone:
+            return False
         return self.when is None or self.when.matches(case, turn_cases(case) if self.over == "turn" else ())
 
     def asked_of_turns(self, case: Case) -> frozenset[str]:

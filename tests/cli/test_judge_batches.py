@@ -376,6 +376,7 @@ REFUSED = {
     ),
     "library": ("EXTRA", "  - ragas: {use: [faithfulness]}", "ragas decides what to ask next"),
     "resampling": ("EXTRA", "  - consistency: {advisory: true}", "asks the system for more answers"),
+    "early stop": ("EXTRA", "early_stop: true", "batches give them at its end"),
     "several": (
         'system: {python: "bot:answer", arguments: {broken: "left"}}',
         'systems: {a: {python: "bot:answer"}, b: {python: "bot:answer"}}\nreference: a',
