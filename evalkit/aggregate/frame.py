@@ -15,6 +15,7 @@ from evalkit.aggregate.cohorts import cohort_value, stratum_of
 from evalkit.aggregate.measured import MEASURED, counted_in, known_or_nan, measured
 from evalkit.aggregate.nodes import node_calls
 from evalkit.aggregate.outcomes import outcomes_of
+from evalkit.aggregate.row_ids import RowIds
 from evalkit.aggregate.statuses import (
     ABSENT,
     ERRORED,
@@ -108,7 +109,7 @@ class Frame:
         _check_names(self.metrics)
         self._specs = tuple((metric.name, metric.low, metric.high) for metric in self.metrics)
         self._hashes_answers = any(metric.judge is not None for metric in self.metrics)
-        self.ids: list[str] = []
+        self.ids = RowIds()
         self.content = bytearray()
         self.answers = bytearray()
         self.repeats = array("i")

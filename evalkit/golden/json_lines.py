@@ -229,7 +229,7 @@ def _decimal(digits: str) -> float:
 
 STRICT = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_integer, parse_float=_decimal)
 """Decodes JSON, and rejects values that a row may not hold."""
-_scan = STRICT.scan_once
+_scan = STRICT.scan_once  # type: ignore[attr-defined]
 
 
 def _json_fix(line: bytes) -> str:
