@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evalkit.aggregate.amounts import Amounts, read_amounts
 from evalkit.aggregate.columns import Codes, Column, Floats, Ints, PackedKeys, Sampled, sampled
 from evalkit.aggregate.frame import Frame
-from evalkit.aggregate.measured import CASE_AMOUNTS, COUNTED, MEASURED
+from evalkit.aggregate.measured import CASE_AMOUNTS, COUNTED, MEASURED, USUAL
 from evalkit.aggregate.node_table import NodeCalls
 from evalkit.aggregate.outcome_groups import Outcomes
 from evalkit.aggregate.outcomes import OUTCOMES
@@ -182,7 +182,7 @@ def freeze(frame: Frame, *, planned: bool = False) -> FrozenFrame:
         row_case=row_case,
         repeats=np.array(frame.repeats, np.int64)[order],
         covered=_covered(frame, raw, states),
-        answers=PackedKeys(_words(frame.answers)[order].tobytes(), KEY_BYTES),
+        answers=PackedKeys(_answers(frame, order), KEY_BYTES),
         rows=rows,
         cases=cases,
         amounts=read_amounts(
@@ -285,10 +285,20 @@ def _covered(frame: Frame, raw: Codes, states: NDArray[np.uint8]) -> NDArray[np.
 
 def _measured(frame: Frame, order: Ints) -> dict[str, Floats]:
     """Return the measurements of each row other than its scores, NaN where unknown."""
-    table = np.array(frame.measures, np.float64).reshape(-1, len(MEASURED))
+    found = {MEASURED[0]: np.array(frame.latencies, np.float64)[order]}
+    table = np.array(frame.measures, np.float64).reshape(-1, len(USUAL))
+    for name, usual, values in zip(MEASURED[1:], USUAL, table.T, strict=True):
+        column = np.full(len(frame), usual)
+        column[np.array(frame.measured_rows, np.int64)] = values
+        found[name] = column[order]
     counted = np.full((len(frame), len(COUNTED)), np.nan)
     counted[np.array(frame.counted_rows, np.int64)] = np.array(frame.counted, np.float64).reshape(-1, len(COUNTED))
-    return {name: column[order] for name, column in zip((*MEASURED, *COUNTED), (*table.T, *counted.T), strict=True)}
+    return found | {name: column[order] for name, column in zip(COUNTED, counted.T, strict=True)}
+
+
+def _answers(frame: Frame, order: Ints) -> bytes:
+    """Return the keys of the answers, zeros if none was hashed: they take no memory until they are read."""
+    return _words(frame.answers)[order].tobytes() if frame.answers else bytes(KEY_BYTES * len(order))
 
 
 def _outcomes(frame: Frame, order: Ints) -> Outcomes:
