@@ -3,7 +3,8 @@
     python benchmarks/large_set.py --cases 20000 100000
     python benchmarks/large_set.py --cases 100000 1000000 --whole    # runs every case on a system that answers at once
 
-The first `check` stores the index that the later jobs read. It prints what each job takes, and for a second and later size what each further case takes.
+The first `check` stores the index that the later jobs read. It prints what each job takes, and for a second and later
+size what each further case takes.
 """
 
 import argparse

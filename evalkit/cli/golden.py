@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.cli.golden_draft import accept, draft
+from evalkit.cli.golden_items import items
+from evalkit.cli.golden_lock import lock
+from evalkit.cli.golden_rotate import rotate
 from evalkit.cli.suite_file import SuiteFile, named_or_nearest
 from evalkit.text.escaping import visible
 
@@ -13,7 +17,7 @@ if TYPE_CHECKING:
 
 golden = typer.Typer(
     name="golden",
-    help="Check, lock and describe golden sets, and add cases from runs.",
+    help="Check, lock and describe golden sets, and add cases.",
     rich_markup_mode=None,
     no_args_is_help=True,
 )
@@ -112,27 +116,6 @@ def leaks(
     (print_leaks_json if json else print_leaks)(found)
     if found.leaks.cases_in("prompts"):
         raise typer.Exit(1)
-
-
-@golden.command()
-def lock(set: GoldenFile) -> None:
-    """Record the digest of every case in SET.lock.json.
-
-    A run and a gate then refuse the set if it differs. The first lock puts a canary string into the first line of the
-    set, which `evalkit golden leaks` searches for. The lock holds no text of a case.
-
-    Example: evalkit golden lock golden/cases.jsonl
-
-    Exit codes: 0, 2 if the set cannot be used.
-    """
-    from datetime import UTC, datetime
-
-    from evalkit.operations.lock import lock_set
-    from evalkit.text.numbers import plural
-
-    made = lock_set(set, datetime.now(UTC).date())
-    done = "locked" if made.new else "unchanged since the lock"
-    typer.echo(visible(f"{plural(made.lock.n, 'case')} {done}, version {made.lock.version}: {made.file}"))
 
 
 @golden.command()
@@ -238,6 +221,13 @@ def variants(
     for (name, reason), count in found.left_out.items():
         typer.echo(visible(f"{name}: {plural(count, 'variant')} not made: {reason}"))
     typer.echo(visible(f"{plural(found.variants.total(), 'variant')} written to {out}"), err=True)
+
+
+golden.command()(lock)
+golden.command()(items)
+golden.command()(rotate)
+golden.command()(draft)
+golden.command()(accept)
 
 
 Because = Annotated[str, typer.Option(help="Why it is added, such as INC-42.")]

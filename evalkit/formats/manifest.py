@@ -78,6 +78,21 @@ class FormerCases:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VariantFacts:
+    """The variants that one transform made of the cases of a run."""
+
+    name: str
+    """Name of the transform."""
+    n: int
+    """Number of variants, each of which was to be run."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Reason -> number of variants that could not be made."""
+    kind: Literal["change", "attack", "swap"] = "change"
+    """What they are compared for: the effect of a change, whether an attack meets its goal, or the values of an
+    attribute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredRun:
     """The run whose stored answers were scored."""
 
@@ -173,6 +188,8 @@ class Rules:
     systems: Sequence[str] = ()
     """Names of all systems of a run of several; empty in rules of an earlier version, as `primary`."""
     primary: str = ""
+    variants: Sequence[Any] = ()
+    """Transforms as they are written in the suite; not written if there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +251,8 @@ class Manifest:
     former: FormerCases | None = None
     """`None` if the cases of the base are not known."""
     case_changes: tuple[Amendment, ...] = ()
+    variants: tuple[VariantFacts, ...] = ()
+    """The variants that were run; known once all were made, and not written if there are none."""
     answers: ScoredRun | None = None
     """The run whose answers were scored; `None` if the system was called."""
     imported: ImportedFacts | None = None
@@ -261,7 +280,7 @@ class Manifest:
 
 _REQUIRED: Required = {Metric: {each.name for each in fields(Metric)} - {"diagnostic", "pass_at", "concern"}}
 """Keys that a record must have although the class has a default, because the default would be a guess."""
-_LATER_RULES = ("conversation", "vendors", "release", "reference", "systems", "primary")
+_LATER_RULES = ("conversation", "vendors", "release", "reference", "systems", "primary", "variants")
 """Rules that earlier versions did not write."""
 
 
@@ -276,7 +295,7 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
         del record["rules"]["conversation"]
     if manifest.rules is not None and manifest.rules.vendors is None:
         del record["rules"]["vendors"]
-    for key in ("release", "reference", "systems", "primary"):
+    for key in ("release", "reference", "systems", "primary", "variants"):
         if manifest.rules is not None and not record["rules"][key]:
             del record["rules"][key]
     if not manifest.system.name:
@@ -285,7 +304,7 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
     absent = {"head", *(("finished_at", "wall_s") if not manifest.finished_at else ())}
     absent |= {"conversation_key"} if not manifest.conversation_key else set()
     absent |= {"imported"} if manifest.imported is None else set()
-    absent |= {key for key in ("shards", "leaked") if not record[key]}
+    absent |= {key for key in ("shards", "leaked", "variants") if not record[key]}
     absent |= {"card_gaps"} if manifest.card_gaps is None else set()
     absent |= {key for key in ("accepted", "replaces") if manifest.accepted is None or record[key] == "unknown"}
     return {**{key: value for key, value in record.items() if key not in absent}, **manifest.further}

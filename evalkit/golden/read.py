@@ -117,6 +117,7 @@ def open_golden(  # noqa: PLR0913 - each is a fact about the reading
     for problem in survey.repeated(waiting):
         note(problem)
     problems.extend(survey.spellings())
+    problems.extend(survey.too_many_quarantined())
     if not survey.n_cases and not problems:
         fix = "write at least one row with an `id` and an `input`"
         what = "no case in it that has its reference" if waiting else "no case in it"

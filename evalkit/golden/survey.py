@@ -18,6 +18,8 @@ from evalkit.types import Case
 FEW_CASES = 30
 """Number of cases below which a cohort has wide intervals and weak tests."""
 SHOWN_IDS = 5
+MOST_QUARANTINED = 0.05
+"""Largest share of the cases that may be in quarantine."""
 
 Need = Callable[[Case], Iterator[str]]
 """Function that returns the fields that a case lacks for the scorers that apply to it."""
@@ -65,6 +67,7 @@ class GoldenSurvey:
         self.missing: dict[str, Lack] = {}
         self.warnings: list[Problem] = []
         self.checks = False
+        self._quarantined: Lack | None = None
 
     @property
     def n_cases(self) -> int:
@@ -89,6 +92,9 @@ class GoldenSurvey:
         self._wanted.append(hash(case.reference))
         self._content.update(case.digest.encode())
         self.checks = self.checks or bool(case.fields.get("checks"))
+        if case.quarantine:
+            self._quarantined = self._quarantined or Lack(case.place)
+            self._quarantined.add(case.id)
         for lacked in self._need(case) if self._need else ():
             self.missing.setdefault(lacked, Lack(case.place)).add(case.id)
 
@@ -135,6 +141,13 @@ class GoldenSurvey:
             place = f"{self._shown}:{self._lines[row]} id {case_id}"
             yield Problem(place, what, "keep one, or list both references")
 
+    def too_many_quarantined(self) -> Iterator[Problem]:
+        """Yield a problem if more than 5 % of the cases are in quarantine."""
+        found, most = self._quarantined, most_quarantined(self.n_cases)
+        if found is not None and found.n > most:
+            what = f"{plural(found.n, 'case')} of {self.n_cases} in quarantine, at most {most} can be (5 %): {found}"
+            yield Problem(found.place, what, "repair or remove cases, or take some out of quarantine")
+
     def waiting(self, waiting: Sequence[Case]) -> Iterator[Problem]:
         """Yield a warning if cases do not count because they have no reference yet."""
         if not waiting:
@@ -166,6 +179,11 @@ class GoldenSurvey:
                 share = f"{len(few)} of {len(counts)} values of cohort {name}"
                 what = f"{share} have fewer than {FEW_CASES} cases, the fewest {value!r} with {counts[value]}"
                 yield Problem(self._first[name, value], what, "expect wide intervals, or add cases")
+
+
+def most_quarantined(n_cases: int) -> int:
+    """Return how many cases of a set may be in quarantine."""
+    return int(MOST_QUARANTINED * n_cases + 1e-9)
 
 
 def _repeated(hashes: array[int]) -> set[int]:

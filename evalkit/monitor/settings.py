@@ -15,10 +15,13 @@ from evalkit.formats.yaml_text import Path as Keys
 from evalkit.formats.yaml_text import parse
 from evalkit.gate.policy import Policy
 from evalkit.golden.source import GoldenSource
-from evalkit.suite.model import JudgeConfig, ScorerEntry, Suite, SuiteOptions, model_options
-from evalkit.suite.parse import file_bytes, lines_of_keys, placed_model, read_judge, read_vendors
+from evalkit.suite.files import file_bytes
+from evalkit.suite.model import JudgeConfig, Suite, SuiteOptions, model_options
+from evalkit.suite.parse import lines_of_keys, read_judge
+from evalkit.suite.scorer_entry import ScorerEntry
 from evalkit.suite.scorers import read_scorers
 from evalkit.suite.strings import check_strings, variables_of
+from evalkit.suite.system_options import placed_model, read_vendors
 from evalkit.systems.replay import ReplaySystem
 
 Format = Literal["jsonl", "otlp", "parquet"]
@@ -310,6 +313,10 @@ def load_monitor(path: Path, shown: str | None = None) -> Monitor:
     judge = read_judge(builder, given, placed)
     listed = value.get("scorers")
     items = options.scorers if options else tuple(listed) if isinstance(listed, list) else ()
+    for chat in (judge.chat, *judge.panel) if judge and judge.chat else ():
+        if chat.batch:
+            what = "batch: a monitor judges its calls at once, and cannot wait for a batch"
+            builder.problem(("judge",), what, "remove `batch: true`")
     scorers = read_scorers(builder, items, judge)
     for each in scorers:
         if each.over is not None:

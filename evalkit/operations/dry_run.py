@@ -17,11 +17,13 @@ from evalkit.operations.estimate import RunEstimate, Typical, Work, estimate
 from evalkit.operations.plan_systems import plan_systems
 from evalkit.operations.run import Planned, Request, plan_run
 from evalkit.runner.alternation import MOST_TIMED_CASES
+from evalkit.runner.batch_rounds import batch_notice
 from evalkit.runner.chat_clients import CACHE_FILE
 from evalkit.runner.engine import Stop
 from evalkit.runner.plan import plan
 from evalkit.runner.resume import Resume, look
 from evalkit.runner.session import Watcher
+from evalkit.runner.variants import PlannedVariants
 from evalkit.store.chain import scan
 from evalkit.store.folder import FOLDERS, MANIFEST, RunFolder, refuse_folder
 from evalkit.suite.parse import load_suite
@@ -75,8 +77,14 @@ def _work(planned: Planned, earlier: EarlierRows) -> Work:
     for case, _ in plan(golden.outlines(), range(options.repeat), chosen=planned.chosen, done=earlier.done):
         counts[case.digest] += 1
     budget = planned.prepared.budget
+    variants = PlannedVariants(planned.prepared, planned.chosen)
+    open_variants = list(variants.open(RunFolder(planned.out), earlier.scoring.id, retry=earlier.retry))
     return Work(
-        open=[(case, counts[case.digest]) for case in golden.open(counts.keys())],
+        open=[
+            *((case, counts[case.digest]) for case in golden.open(counts.keys())),
+            *((case, 1) for case, _ in open_variants),
+        ],
+        n_variants=len(open_variants),
         regraded=list(earlier.asked_again()),
         n_cases=golden.n_cases if planned.chosen is None else len(planned.chosen),
         n_done=len(earlier.done),
@@ -124,6 +132,8 @@ def _notes(planned: Planned, request: Request, typical: Typical | None) -> Itera
     asked = {"judges": prepared.services.llm, "simulated users": prepared.user}
     if who := " and ".join(name for name, client in asked.items() if client is not None):
         yield _kept_replies(who, prepared.suite.root, request.replies)
+    if notice := batch_notice(prepared.suite):
+        yield f"{notice[0].upper()}{notice[1:]}; each batch may take a day, which is not part of the time."
     if isinstance(prepared.services.embedder, AbstractAsyncContextManager):
         if any("embedding" in grader.key for grader in prepared.graders):
             yield "Calls of the embedding endpoint are not counted."

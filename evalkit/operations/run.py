@@ -43,6 +43,7 @@ from evalkit.runner.session import Session, Watcher
 from evalkit.runner.shard_calls import EngineFlags, ShardedCalls, sharded_calls, take_written
 from evalkit.runner.systems import compared_folders, terms_of_stored_system, without_reference
 from evalkit.runner.terms import terms_of_run, terms_of_stored
+from evalkit.runner.variants import with_variants
 from evalkit.store.folder import RunFolder, new_run_folder
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running, refuse_if_running
@@ -90,8 +91,8 @@ class Request:
     """Number of failed cases after which no new one starts."""
     engine: EngineFlags | None = None
     """The flags that choose an engine; `None` if the cases are run in this process, whatever the suite says."""
-    asks_former: bool = True
-    """Whether removed or edited cases of the base are run too."""
+    asks_further: bool = True
+    """Whether removed or edited cases of the base, and variants, are run too."""
     replies: Replies = "taken"
     """Use of cached judge replies."""
     written: tuple[Path, ...] = ()
@@ -142,7 +143,13 @@ class Result:
 
 
 async def run_suite(
-    request: Request, watcher: Watcher, stop: Stop, env: Mapping[str, str], suite: Suite | None = None
+    request: Request,
+    watcher: Watcher,
+    stop: Stop,
+    env: Mapping[str, str],
+    suite: Suite | None = None,
+    *,
+    held: bool = False,
 ) -> Result:
     """Run a suite, decide, and write summary and decision; reports are made from the folder afterwards.
 
@@ -152,6 +159,7 @@ async def run_suite(
         stop: stops it.
         env: the environment.
         suite: the suite, if it has been read.
+        held: whether these are the held-out cases of another run.
 
     Raises:
         InputError: reports every problem of suite, data, flags and baseline, before the first call.
@@ -168,6 +176,11 @@ async def run_suite(
             take_written(folder, running)
             resume = Resume(prepared, chosen, watcher, stop, request.resume, request.retry_errors)
             place = enter(folder, planned.manifest, running, resume)
+            if not held:
+                from evalkit.operations.held_run import run_held
+
+                found = await run_held(suite, request, folder, watcher, stop, env)
+                terms = dataclasses.replace(terms, held=found)
             session = Session(prepared, watcher, stop, place, chosen, request.fail_fast)
             if planned.sharded is not None:
                 session.on_engine = partial(planned.sharded.ask, session)
@@ -229,6 +242,7 @@ async def plan_run(
     if request.engine is not None:
         sharded = sharded_calls(request.engine, suite, request.overrides, request.replies, request.fail_fast)
     refuse_several(suite)
+    suite = suite if request.asks_further else dataclasses.replace(suite, variants=())
     suite = suite if request.answers is None else answered_by(suite, request.answers)
     make_room(suite)
     if request.out is not None:
@@ -287,10 +301,14 @@ def decide_again(
         terms = terms_of_stored_system(suite, stored.manifest, baseline, folder, env or {})
     else:
         terms = terms_of_stored(suite, stored.manifest, baseline, folder, env or {})
+    from evalkit.operations.held_run import held_of
+
+    terms = dataclasses.replace(terms, held=held_of(folder))
     if unlocked:
         terms = dataclasses.replace(terms, partial=" ".join(filter(None, [terms.partial, "--unlocked"])))
     elif unlocked is not None and (changed := tuple(lock_problems(suite.golden_file, suite.golden_shown))):
         raise InputError(changed)
+    terms = with_variants(terms, folder, stored.manifest)
     summary, decision = assess(
         stored.frame,
         terms,
@@ -363,7 +381,7 @@ async def ready(
     try:
         checked = checked_golden(request.out, suite) if request.resume else None
         prepared = await prepare(suite, env, stack, replies=request.replies, checked=checked)
-        asks = request.answers is None and request.asks_former
+        asks = request.answers is None and request.asks_further
         terms = terms_of_run(prepared, env, baseline=request.baseline, selection=request.selection, asks=asks)
         prepared = prepared.with_checks(terms.former)
         refuse_unfit(prepared, terms)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from evalkit.errors import Problem
 from evalkit.formats.manifest import ScoredRun
+from evalkit.runner.variants import stored_rows
 from evalkit.store.folder import RunFolder
 from evalkit.types import Case, Failure, Output
 
@@ -43,7 +45,7 @@ class StoredAnswers:
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[Answer]:
         ended: dict[tuple[str, int], Output | Failure] = {}
-        for row in self.folder.rows():
+        for row in chain(self.folder.rows(), stored_rows(self.folder)):
             found = _paid(row.output) if row.output is not None else row.failure
             if found is not None:
                 ended[row.case.digest, row.repeat] = found

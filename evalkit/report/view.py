@@ -20,7 +20,7 @@ from evalkit.report.cohort_table import (
     resource_rows,
     share_of,
 )
-from evalkit.report.corrections import correction_lines
+from evalkit.report.corrections import correction_lines, drop_lines
 from evalkit.report.distributions import Histogram
 from evalkit.report.gate_lines import GateLine, gate_lines
 from evalkit.report.headline import AS_THEY_ARE, WORDS, for_people, headline, spoken
@@ -32,6 +32,7 @@ from evalkit.report.page import COMPARED_WORDS
 from evalkit.report.reasons import ErrorLine, error_lines, missing, unpaired_sentence, why_of
 from evalkit.report.survey import FailedCase, Rows, Tally, changes_of, walk
 from evalkit.report.trend import Trend, trends
+from evalkit.report.variants import VariantTable, variant_tables
 from evalkit.results import OVERALL, Amendment, Comparison, Decision, Outcome, Summary
 from evalkit.store.history import PastRun
 from evalkit.text.numbers import (
@@ -107,6 +108,8 @@ class View:
     """Metrics of runs grouped by outcome, such as an error on the way; shown and never gated."""
     nodes: tuple[NodeLine, ...]
     """Tokens, cost and time of each node of an agent; empty without trajectories."""
+    variants: tuple[VariantTable, ...]
+    """Robustness, attacks and parity; empty if no variants were run."""
     failing: tuple[FailedCase, ...]
     """The worst of the failing cases, or of the newly failing ones; `n_failing` counts all of these."""
     n_failing: int
@@ -165,6 +168,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
     *,
     past: Sequence[PastRun] = (),
     places: Places | None = None,
+    leaks: Mapping[str, str] | None = None,
 ) -> View:
     """Build the view of a run; the rows are walked once.
 
@@ -176,6 +180,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         manifest: the manifest of the run.
         past: stored runs of the suite with this one, the oldest first.
         places: the paths in the commands of the next steps.
+        leaks: id of a variant -> part of its answer; see `leaked_answers`.
     """
     decision = for_people(decision)
     styles, advisory = _styles(summary, decision), frozenset(manifest.advisory)
@@ -227,7 +232,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         gated=gated,
         judges=tuple(judge_line(agreement) for agreement in summary.agreement),
         panels=judge_panels(summary, found.unread),
-        corrections=corrections,
+        corrections=(*drop_lines(decision.comparison, styles), *corrections),
         cohort_corrections=cohort_corrections,
         coverage=share_of(*overall_coverage(summary)),
         resource_metrics=tuple(name for name in resources if name not in alone),
@@ -235,6 +240,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         resources_alone=_overall_figures(summary, alone, styles),
         outcomes=outcome_table(summary, styles),
         nodes=node_lines(summary),
+        variants=variant_tables(summary, leaks or {}),
         failing=tuple(found.failing),
         n_failing=found.n_failing,
         failing_are_new=found.is_new,
@@ -321,7 +327,7 @@ def _overall_figures(
 
 
 def _sight(comparison: Comparison | None) -> tuple[str, ...]:
-    return (comparison.sight,) if comparison and comparison.sight else ()
+    return tuple(filter(None, (comparison.sight, comparison.advice))) if comparison else ()
 
 
 def _before(decision: Decision) -> tuple[str, ...]:

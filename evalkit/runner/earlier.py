@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from evalkit.aggregate.frame import Frame
+from evalkit.aggregate.statuses import QUARANTINED
 from evalkit.disk.paths import shown_path
 from evalkit.disk.writing import drafted
 from evalkit.errors import InputError, Problem, StoreError
@@ -19,7 +20,7 @@ from evalkit.runner.scoring import Scoring
 from evalkit.store.chain import Damage, lines_of, note_damage
 from evalkit.store.folder import SET_ASIDE, RunFolder
 from evalkit.store.index import row_at
-from evalkit.types import QUARANTINED, Case, Row
+from evalkit.types import Case, Row
 
 
 @dataclass
@@ -96,6 +97,10 @@ class EarlierRows:
     def n_open(self) -> int:
         """Number of stored answers that scorers have yet to grade."""
         return len(self._open)
+
+    def close(self, row: Row) -> None:
+        """Note that an answer has been graded."""
+        self._open.pop((row.case.digest, row.repeat), None)
 
     def ungraded(self) -> Iterator[tuple[Case, int]]:
         """Return the case and repeat of each row to run again, in the order of the journal."""

@@ -14,7 +14,8 @@ from evalkit.golden.read import GoldenSet
 from evalkit.golden.survey import Need
 from evalkit.runner.grading import Grader
 from evalkit.scorers.base import CaseReader
-from evalkit.suite.model import Suite, has_field
+from evalkit.suite.model import Suite
+from evalkit.suite.scorer_entry import has_field
 from evalkit.systems.base import Shared, SystemConfig
 from evalkit.systems.chat import ChatSystem
 from evalkit.systems.replay import ReplaySystem
@@ -59,8 +60,8 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
         for grader, reader in readers:
             if grader.applies(case):
                 with _told(f"{case.place} id {case.id}", f"scorer {grader.scorer.name}: ", note, grader.package):
-                    for seen in _seen(grader, case):
-                        reader.check_case(seen)
+                    for part in _seen(grader, case):
+                        reader.check_case(part)
 
     return lacks
 

@@ -13,6 +13,7 @@ from evalkit.errors import EvalkitError, InputError, Problem, gathered, what_and
 from evalkit.formats.rows import row_name
 from evalkit.golden.shards import BUCKETS, number_of
 from evalkit.runner.case_checks import METRIC
+from evalkit.runner.chat_clients import judges_of
 from evalkit.runner.engines.base import Engine, ShardEnd
 from evalkit.runner.plan import Key, plan
 from evalkit.runner.session import Interrupted, Session
@@ -99,6 +100,9 @@ def _unfit(own: DaskSettings, suite: Suite, fail_fast: int | None) -> Iterator[P
     if fail_fast is not None:
         what = "counts the failed cases of one process"
         yield Problem("--fail-fast", what, "leave it out, or add --engine none")
+    if any(config.batch for config in judges_of(suite)):
+        what = "the suite's judge is asked in batches (`batch: true`), for which one process waits"
+        yield Problem("--engine", what, "add --engine none, or remove `batch: true`")
     if suite.systems:
         what = "the suite names several systems, which are called in turn on one machine"
         yield Problem("--engine", what, "add --engine none, or use a suite with one `system:`")

@@ -25,7 +25,7 @@ from evalkit.errors import EvalkitError, InputError, Problem
 from evalkit.formats.manifest import Manifest
 from evalkit.llm.budget import LeasedBudget
 from evalkit.runner.conversations import open_system
-from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, charged, run_cases
+from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, charge, charged, run_cases
 from evalkit.runner.engines.base import ShardEnd
 from evalkit.runner.event_loop import run_to_end
 from evalkit.runner.grading import grade_all
@@ -33,7 +33,6 @@ from evalkit.runner.prepare import prepare
 from evalkit.runner.quarantine import DEATHS
 from evalkit.runner.refusals import Refusals
 from evalkit.runner.scoring import Scoring
-from evalkit.runner.session import charge
 from evalkit.store.folder import ROWS, RunFolder
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running
