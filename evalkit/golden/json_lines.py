@@ -30,7 +30,7 @@ UNMARKED = "zero bytes, as in UTF-16 without a byte order mark", "save the file 
 
 
 @dataclass(slots=True)
-class Cursor:
+class LastRow:
     """The row that was read last."""
 
     offset: int = 0
@@ -62,7 +62,7 @@ def read_jsonl(  # noqa: PLR0913 - each is a fact about the reading
     encoding: str | None = None,
     fix: str = SAVE_AS_UTF8,
     places: RowPlaces | None = None,
-    cursor: Cursor | None = None,
+    cursor: LastRow | None = None,
 ) -> Iterator[RawRow]:
     """Yield the rows of a JSON Lines file, `.gz` included; lines end at a line feed only.
 
@@ -75,7 +75,7 @@ def read_jsonl(  # noqa: PLR0913 - each is a fact about the reading
         places: the rows to read, `None` for all.
         cursor: set to each row before it is yielded.
     """
-    yield from readable(_jsonl_rows(path, shown, note, (encoding, fix), places, cursor or Cursor()), shown, note, fix)
+    yield from readable(_jsonl_rows(path, shown, note, (encoding, fix), places, cursor or LastRow()), shown, note, fix)
 
 
 def readable(rows: Iterator[RawRow], shown: str, note: Note, fix: str = SAVE_AS_UTF8) -> Iterator[RawRow]:
@@ -98,7 +98,7 @@ def _jsonl_rows(
     note: Note,
     encoded: tuple[str | None, str],
     places: RowPlaces | None,
-    cursor: Cursor,
+    cursor: LastRow,
 ) -> Iterator[RawRow]:
     encoding, fix = encoded
     blank, is_utf8 = 0, False
@@ -136,7 +136,7 @@ def _jsonl_rows(
                 yield number, row
 
 
-def _all_lines(file: BinaryIO, cursor: Cursor) -> Iterator[tuple[int, bytes]]:
+def _all_lines(file: BinaryIO, cursor: LastRow) -> Iterator[tuple[int, bytes]]:
     """Yield every line with its number."""
     seekable = file.seekable()
     offset = file.tell() if seekable else 0
@@ -153,7 +153,7 @@ def _lines_at(file: BinaryIO, places: RowPlaces) -> Iterator[tuple[int, bytes]]:
             file.seek(offset)
             yield number, file.readline(MAX_LINE_BYTES + 1)
         return
-    lines = _all_lines(file, Cursor())
+    lines = _all_lines(file, LastRow())
     for wanted, _ in places:
         yield from islice((each for each in lines if each[0] == wanted), 1)
 

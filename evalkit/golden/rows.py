@@ -14,7 +14,7 @@ from evalkit.golden.documents import read_json, read_yaml, text_of
 from evalkit.golden.fields import SAME_FIELD, to_case, waits
 from evalkit.golden.header import NAMELESS, RawTable
 from evalkit.golden.index import RowPlaces
-from evalkit.golden.json_lines import CANARY, SAVE_AS_UTF8, Cursor, Note, RawRow, read_jsonl
+from evalkit.golden.json_lines import CANARY, SAVE_AS_UTF8, LastRow, Note, RawRow, read_jsonl
 from evalkit.golden.separated import read_separated
 from evalkit.golden.source import WORKBOOKS, GoldenSource, Reading
 from evalkit.text.escaping import cut
@@ -44,7 +44,7 @@ def read_cases(  # noqa: PLR0913 - each is a fact about the reading
     warn: Note = unheard,
     wait: Callable[[Case], None] = lambda case: None,
     places: RowPlaces | None = None,
-    cursor: Cursor | None = None,
+    cursor: LastRow | None = None,
 ) -> Iterator[tuple[int, Case]]:
     """Yield the valid cases of a set with their lines, without those that need a reference.
 
@@ -137,7 +137,7 @@ def open_rows(  # noqa: PLR0913 - each is a fact about the reading
     *,
     fix: str | None = None,
     places: RowPlaces | None = None,
-    cursor: Cursor | None = None,
+    cursor: LastRow | None = None,
 ) -> tuple[RawTable, Iterator[RawRow]]:
     """Return the raw rows of a file with their lines, and the state of their columns.
 
