@@ -342,6 +342,24 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoppedEarly:
+    """Where and why a run ended before its last case, by the rule of its suite."""
+
+    n_cases: int
+    """Cases that were run."""
+    of: int
+    """Planned cases."""
+    why: Literal["worse", "fine"]
+    """`worse`: a drop is certain. `fine`: a drop would hardly be found in the cases to come."""
+    calls_saved: int
+    """Planned calls of the system that were not made."""
+
+    def __str__(self) -> str:
+        because = "a drop is certain" if self.why == "worse" else "no gate would find a 5-point drop in the rest"
+        return f"stopped early at {self.n_cases:,} of {self.of:,} cases, {self.calls_saved:,} calls saved: {because}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Amendment:
     """A change to the rules of a run: a limit of the gate, labels, cases."""
 
@@ -401,6 +419,8 @@ class Decision:
     """Source of the earlier rules: `origin/main@9f2c1ab`, or a baseline's id."""
     decided_before: tuple[Decided, ...] = ()
     """Earlier decisions that blocked although this one does not, of this run and of others of its suite and commit."""
+    stopped_early: StoppedEarly | None = None
+    """Where a run with `early_stop` ended; `None` for a run of all cases."""
 
     @property
     def partial(self) -> str | None:

@@ -152,6 +152,8 @@ def _kept_replies(who: str, root: Path, replies: Replies) -> str:
 
 def _asked_by_gate(planned: Planned) -> Iterator[str]:
     policy, baseline = planned.terms.policy, planned.terms.baseline
+    if policy.early_stop is not None and baseline is not None:
+        yield "At most: `early_stop` may end the run sooner."
     if former := planned.terms.former:
         one = "case that was" if len(former) == 1 else "cases that were"
         yield f"Not counted: {len(former):,} {one} removed or edited, run in the old form too."

@@ -31,6 +31,7 @@ from evalkit.results import Decision, Summary
 from evalkit.runner.chat_clients import Replies
 from evalkit.runner.conversations import open_system
 from evalkit.runner.draw import chosen_cases
+from evalkit.runner.early_stop import looks_at, terms_of_stopped
 from evalkit.runner.engine import Stop
 from evalkit.runner.inputs import other_problems, refuse_places, refuse_unfit, warnings_of
 from evalkit.runner.manifest import manifest_of
@@ -182,6 +183,8 @@ async def run_suite(
                 found = await run_held(suite, request, folder, watcher, stop, env)
                 terms = dataclasses.replace(terms, held=found)
             session = Session(prepared, watcher, stop, place, chosen, request.fail_fast)
+            if planned.sharded is None and request.answers is None:
+                session.looks = looks_at(prepared, terms)
             if planned.sharded is not None:
                 session.on_engine = partial(planned.sharded.ask, session)
             if (deadline_s := suite.options.deadline_s) is not None:
@@ -209,7 +212,13 @@ def finish(session: Session, summary: Summary, decision: Decision, terms: Terms,
         StoreError: a file cannot be written.
     """
     finished = datetime.now(UTC).isoformat(timespec="seconds")
-    manifest = dataclasses.replace(session.manifest, finished_at=finished, wall_s=session.wall_s)
+    manifest = dataclasses.replace(
+        session.manifest,
+        expected=session.expected,
+        stopped_early=session.stopped,
+        finished_at=finished,
+        wall_s=session.wall_s,
+    )
     session.folder.write_manifest(manifest)
     root = session.prepared.suite.root
     written = write_decision(session.folder, manifest, summary, decision, earlier, root)
@@ -308,7 +317,7 @@ def decide_again(
         terms = dataclasses.replace(terms, partial=" ".join(filter(None, [terms.partial, "--unlocked"])))
     elif unlocked is not None and (changed := tuple(lock_problems(suite.golden_file, suite.golden_shown))):
         raise InputError(changed)
-    terms = with_variants(terms, folder, stored.manifest)
+    terms = terms_of_stopped(stored, with_variants(terms, folder, stored.manifest))
     summary, decision = assess(
         stored.frame,
         terms,

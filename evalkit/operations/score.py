@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from evalkit.errors import Problem
+from evalkit.errors import InputError, Problem
 from evalkit.formats.manifest import ScoredRun
 from evalkit.runner.variants import stored_rows
 from evalkit.store.folder import RunFolder
@@ -68,9 +68,12 @@ def answered_by(suite: Suite, folder: RunFolder) -> Suite:
     """Return the suite with a stored run instead of its system, and with that run's repeats.
 
     Raises:
-        InputError: the folder is not a run.
+        InputError: the folder is not a run, or stopped early, so that most cases may have no answer.
     """
     manifest = folder.manifest()
+    if manifest.stopped_early is not None:
+        fix = "continue it without `early_stop`: evalkit run SUITE --out RUN --resume"
+        raise InputError(Problem(folder.shown, str(manifest.stopped_early), fix))
     system = StoredAnswers(folder, manifest.system.fingerprint)
     options = replace(suite.options, repeat=manifest.repeats)
     policy = replace(suite.policy, repeats=manifest.repeats, escalates=False, asks_again=False)

@@ -252,7 +252,13 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         trends=trends(past, summary, gated, styles),
         n_past_runs=len(past),
         errors=errors,
-        notes=_sight(decision.comparison) + summary.notes + _incomparable(decision.comparison) + _before(decision),
+        notes=(
+            *_stopped(decision),
+            *_sight(decision.comparison),
+            *summary.notes,
+            *_incomparable(decision.comparison),
+            *_before(decision),
+        ),
         provenance=tuple(_flat({**manifest_record(manifest), "head": manifest.head})),
         head=manifest.head,
         comparison=decision.comparison,
@@ -292,7 +298,11 @@ def _facts(summary: Summary, decision: Decision, manifest: Manifest, styles: Map
     # The gate may have run some cases more often; that is not the plan.
     repeats = f" × {manifest.repeats} repeats" if manifest.repeats > 1 else ""
     found = decision.comparison
-    facts = [plural(summary.n_cases, "case") + repeats, f"against {found.baseline_id}" if found else "no baseline"]
+    stopped = decision.stopped_early
+    n_cases = plural(summary.n_cases, "case")
+    if stopped is not None:
+        n_cases = f"stopped early at {summary.n_cases:,} of {plural(stopped.of, 'case')}"
+    facts = [n_cases + repeats, f"against {found.baseline_id}" if found else "no baseline"]
     scored, expected = overall_coverage(summary)
     if scored < expected or not expected:
         facts.append(f"coverage {share_of(scored, expected)}")
@@ -328,6 +338,10 @@ def _overall_figures(
 
 def _sight(comparison: Comparison | None) -> tuple[str, ...]:
     return tuple(filter(None, (comparison.sight, comparison.advice))) if comparison else ()
+
+
+def _stopped(decision: Decision) -> tuple[str, ...]:
+    return (str(decision.stopped_early),) if decision.stopped_early is not None else ()
 
 
 def _before(decision: Decision) -> tuple[str, ...]:

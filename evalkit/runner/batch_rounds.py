@@ -54,8 +54,8 @@ def batch_notice(suite: Suite) -> str:
     return f"questions to {models} are asked in batches, at half the price of direct calls" if models else ""
 
 
-def batch_problems(suite: Suite, graders: Sequence[Grader], env: Mapping[str, str]) -> Iterator[Problem]:
-    """Yield what cannot be asked in batches, and why."""
+def _config_problems(suite: Suite) -> Iterator[Problem]:
+    """Yield which endpoints cannot be asked in batches."""
     if (user := user_of(suite)) is not None and user.batch:
         what = "batch: the simulated user answers turn by turn, so it cannot wait for a batch"
         yield Problem("conversation.user.chat", what, "remove `batch: true`")
@@ -67,12 +67,20 @@ def batch_problems(suite: Suite, graders: Sequence[Grader], env: Mapping[str, st
     if len({config.batch for config in judges_of(suite)}) > 1:
         what = "batch: some judges of the panel are asked in batches, and others at once"
         yield Problem("judge.panel", what, "write `batch: true` for each of them, or for none")
+
+
+def batch_problems(suite: Suite, graders: Sequence[Grader], env: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield what cannot be asked in batches, and why."""
+    yield from _config_problems(suite)
     open_graders = batched_graders(suite, graders)
     if not open_graders:
         return
     if suite.systems:
         what = "batch: the systems of a suite with several are called in turn, and cannot wait for a batch"
         yield Problem("judge.chat", what, "remove `batch: true`, or score each run again with `evalkit score`")
+    if suite.options.early_stop:
+        what = "batch: a run that stops early looks at the grades of its cases, and batches give them at its end"
+        yield Problem("early_stop", what, "remove it, or `batch: true`")
     _, problem = signing_key(suite, env)
     if problem:
         what = f"batch: the replies of a batch are kept in the run folder, and {problem.partition('; ')[2]}"

@@ -205,26 +205,6 @@ async def _run_all(meanwhile: _Meanwhile, worker: _Worker, concurrency: int) -> 
         raise next(_leaves(errors)) from None
 
 
-def charged(answer: Answer, budget: Budget | None) -> Answer:
-    """Return the answers of a system to the questions of scorers: each is charged, and refused if the budget is spent.
-
-    Args:
-        answer: the system.
-        budget: of the run; `None` if it has none.
-    """
-    if budget is None:
-        return answer
-
-    async def ask(case: Case, repeat: int) -> Output | Failure:
-        budget.check()
-        found = await answer(case, repeat)
-        if isinstance(found, Output) and not found.replayed:
-            budget.add_answer(found.usage)
-        return found
-
-    return ask
-
-
 def charge(budget: Budget | None, stop: Stop, row: Row, *, with_judges: bool = False) -> None:
     """Charge the budget, and stop if it is spent; the clients of judges and simulated users charge their own calls.
 
@@ -245,6 +225,26 @@ def charge(budget: Budget | None, stop: Stop, row: Row, *, with_judges: bool = F
         budget.add(grade.usage)
     if budget.reached:
         stop(budget.reason)
+
+
+def charged(answer: Answer, budget: Budget | None) -> Answer:
+    """Return the answers of a system to the questions of scorers: each is charged, and refused if the budget is spent.
+
+    Args:
+        answer: the system.
+        budget: of the run; `None` if it has none.
+    """
+    if budget is None:
+        return answer
+
+    async def ask(case: Case, repeat: int) -> Output | Failure:
+        budget.check()
+        found = await answer(case, repeat)
+        if isinstance(found, Output) and not found.replayed:
+            budget.add_answer(found.usage)
+        return found
+
+    return ask
 
 
 def answered_and_graded(answer: Answer, grade: GradeAll, scored_by: str = "") -> MakeRow:

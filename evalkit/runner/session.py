@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import importlib
-from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,13 +16,14 @@ from evalkit.aggregate.statuses import QUARANTINED
 from evalkit.baselines.load import load_baseline
 from evalkit.formats.manifest import Manifest
 from evalkit.gate.assess import Terms, assess, refuse_incomparable
-from evalkit.results import Decision, Summary
+from evalkit.results import Decision, StoppedEarly, Summary
 from evalkit.runner.alternation import MOST_TIMED_CASES, alternating
 from evalkit.runner.batch_rounds import first_graders, grade_in_batches
 from evalkit.runner.chat_clients import client_notes
 from evalkit.runner.conversations import open_system
 from evalkit.runner.earlier import EarlierRows
 from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, charge, charged, run_cases
+from evalkit.runner.fail_fast import FailFast
 from evalkit.runner.grading import GradeAll, Grader, grade_all
 from evalkit.runner.old_cases import open_former, with_former
 from evalkit.runner.plan import Key, drawn, plan
@@ -36,13 +36,14 @@ from evalkit.store.folder import DECISION, RunFolder
 from evalkit.store.journal import Journal, read_rows
 from evalkit.store.running import Running
 from evalkit.systems.secrets import without_secrets
-from evalkit.types import FAILED, Case, Row, fails, verdict_of
+from evalkit.types import Case, Row
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from evalkit.gate.decide import NeedsRepeats
     from evalkit.runner.chat_clients import Replies
+    from evalkit.runner.early_stop import Looks
     from evalkit.runner.prepare import Prepared
     from evalkit.systems.base import Answer
 
@@ -102,6 +103,9 @@ class Session:
         """Runs the planned calls in other processes, and returns the cases that ended several of them."""
         self.cases: Callable[[], Iterable[Case]] = lambda: prepared.golden.open(chosen)
         """Gives the cases in the order in which they are run."""
+        self.looks: Looks | None = None
+        """Where the run may end before its last case."""
+        self.stopped: StoppedEarly | None = None
         self.folder, self.running, self.earlier = place.folder, place.running, place.earlier
         self.frame, self.done = place.earlier.frame, place.earlier.done
         self.refusals = Refusals(prepared.suite.options.concurrency)
@@ -112,12 +116,8 @@ class Session:
         self.answered = place.manifest.answers is not None
         """Whether stored answers are scored, so that no system is called."""
         self.expected: int = place.manifest.expected
-        self.fail_fast = fail_fast
-        """Number of failed cases after which no new one starts."""
-        self._not_passed: Counter[str] = Counter()
-        """Case digest -> its repeats so far that did not pass."""
-        self._failed: set[str] = set()
-        self._n_open = self.expected - len(self.done) + place.earlier.n_open
+        n_open = self.expected - len(self.done) + place.earlier.n_open
+        self._failing = FailFast(fail_fast, n_open, prepared.suite.options, self.advisory, stop)
         self._undecided = False
         self.wall_s: float | None = None
         """Seconds that the calls took, `None` if some were made in another process."""
@@ -137,8 +137,12 @@ class Session:
         await self._ask_apart(journal, self._died())
         if self.on_engine is not None and self.stop.reason is None:
             await self._ask_apart(journal, await self.on_engine(journal))
-        await self._call_all(self.paced(self._maker(answer, self._first)), journal, terms)
-        await self._ask_former(answer, terms.former or (), self.prepared.suite.options.repeat)
+        make_row = self.paced(self._maker(answer, self._first))
+        if self.looks is None:
+            await self.call_all(make_row, journal, terms)
+        else:
+            await self.looks.ask(self, answer, make_row, journal, terms)
+        await self.ask_former(answer, terms.former or (), self.prepared.suite.options.repeat)
         self.wall_s = None if self.earlier.n_rows else perf_counter() - started
         await self._ask_variants(answer)
         if self._defers and self.stop.reason is None:
@@ -153,7 +157,7 @@ class Session:
         """Decide, and run suspects again if the gate needs it."""
         if terms.policy.escalates and self.folder.old_rows_file.exists():
             terms = self._with_old_rows(terms)
-        terms = with_variants(terms, self.folder, self.manifest)
+        terms = dataclasses.replace(with_variants(terms, self.folder, self.manifest), stopped=self.stopped)
         make_row = self._maker(answer)
         while True:
             if self.stop.reason is not None:
@@ -228,7 +232,7 @@ class Session:
                 reason = f"{QUARANTINED}: processes died while it ran, the last one by itself ({ended})"
                 self._count(self._keep(Row(case=case, repeat=repeat, skipped=reason), journal))
 
-    async def _call_all(self, make_row: MakeRow, journal: Journal, terms: Terms) -> None:
+    async def call_all(self, make_row: MakeRow, journal: Journal, terms: Terms) -> None:
         """Run the planned cases; if speed is compared, alternate with the baseline's system."""
         golden, options = self.prepared.golden, self.prepared.suite.options
         if self.done.n_below(options.repeat) >= self.expected:
@@ -264,7 +268,7 @@ class Session:
             await self._call_beside(iter(self._again(asked, done)), make_row, self.folder.old_rows_file)
         return self._with_old_rows(terms)
 
-    async def _ask_former(self, answer: Answer, cases: Collection[Case], repeats: int) -> None:
+    async def ask_former(self, answer: Answer, cases: Collection[Case], repeats: int) -> None:
         """Run removed or edited cases of the base in their old form; their rows are kept separately."""
         work = open_former(self.folder, cases, repeats, self.earlier.scoring.id) if cases else []
         if not work or self.stop.reason is not None:
@@ -310,7 +314,7 @@ class Session:
         found = with_former(own, self.folder, self.manifest, terms, final=self.stop.reason is not None)
         while not isinstance(found, Decision):
             again = [case for case in terms.former or () if case.id in found.case_ids]
-            await self._ask_former(answer, again, found.repeats)
+            await self.ask_former(answer, again, found.repeats)
             found = with_former(own, self.folder, self.manifest, terms, final=self.stop.reason is not None)
         return found
 
@@ -372,22 +376,8 @@ class Session:
             journal.append_line(line)
         self.done.add((row.case.digest, row.repeat))
         if not self._is_open(row):
-            self._stop_early(row)
+            self._failing.take(row)
         return row
-
-    def _stop_early(self, row: Row) -> None:
-        """Stop once too many cases are certain to fail or to have no result, unless none is left."""
-        self._n_open -= 1
-        if verdict_of(row, self.advisory) in FAILED and not row.case.quarantine:
-            digest, options = row.case.digest, self.prepared.suite.options
-            n_bad = self._not_passed[digest] = self._not_passed[digest] + 1
-            if fails(max(0, options.repeat - n_bad), n_bad, options.repeat_rule):
-                self._failed.add(digest)
-        enough = f"--fail-fast {self.fail_fast}: stopped after so many failed cases; continue with --resume"
-        if self.fail_fast is not None and len(self._failed) >= self.fail_fast:
-            self.stop(enough)
-        if self._n_open == 0 and self.stop.reason == enough:
-            self.stop.reason = None  # the last cases were in flight already: nothing was left out
 
     def _is_open(self, row: Row) -> bool:
         """Return whether the judges of a row are asked later."""

@@ -38,6 +38,14 @@ _ELSEWHERE = {
     ParityGap: "runs variants",
 }
 """Checks that need a run, and what they do."""
+_WHOLE = {
+    "sample": "its weights hold for all of the sample",
+    "systems": "systems are compared on the same cases",
+    "matrix": "systems are compared on the same cases",
+    "engine": "it runs all cases at once",
+    "variants": "variants are compared with cases that a run might not reach",
+}
+"""Keys of suites whose runs cannot stop early, and why."""
 
 
 def read_policy(
@@ -58,8 +66,21 @@ def read_policy(
         escalates=system is not None,
         repeats=options.repeat,
         asks_again=asks_again,
+        early_stop=options.stops_early,
     )
+    if options.early_stop:
+        _check_early_stop(builder, options, checks)
     return policy, system
+
+
+def _check_early_stop(builder: Builder, options: SuiteOptions, checks: Sequence[Item]) -> None:
+    """Report what keeps a run from stopping early."""
+    for key, why in _WHOLE.items():
+        if getattr(options, key):
+            builder.problem(("early_stop",), f"`{key}` is given too, and {why}", "remove one of them")
+    if not any(isinstance(check, NoRegression) for check in checks):
+        what = "the gate compares nothing, so nothing can become certain"
+        builder.problem(("early_stop",), what, "add `- no_regression: {baseline: main}` to the gate, or remove it")
 
 
 def _checks(

@@ -147,6 +147,7 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
         concurrency=options.concurrency,
         budget_usd=options.budget_usd,
         deadline_s=options.deadline_s,
+        early_stop=None if (stop := options.stops_early) is None else stop.fine,
         traffic_per_month=options.traffic_per_month,
         vendors=_flat(options.vendors),
         release=tuple(options.release),

@@ -369,6 +369,7 @@ REFUSED = {
     ),
     "library": ("EXTRA", "  - ragas: {metrics: [answer_relevancy], advisory: true}", "ragas decides what to ask next"),
     "resampling": ("EXTRA", "  - consistency: {advisory: true}", "asks the system for more answers"),
+    "early stop": ("EXTRA", "early_stop: true", "batches give them at its end"),
     "several": (
         'system: {python: "bot:answer", arguments: {broken: "left"}}',
         'systems: {a: {python: "bot:answer"}, b: {python: "bot:answer"}}\nreference: a',
