@@ -27,6 +27,7 @@ from evalkit.gate.earlier_decisions import (
 )
 from evalkit.golden.lock import lock_problems
 from evalkit.golden.shards import Shard, read_shard
+from evalkit.operations.paid_calls import refuse_unlimited
 from evalkit.results import Decision, Summary
 from evalkit.runner.chat_clients import Replies
 from evalkit.runner.conversations import open_system
@@ -161,6 +162,7 @@ async def run_suite(
     with ExitStack() as holding:
         async with AsyncExitStack() as stack:
             planned = await plan_run(request, env, stack, suite)
+            refuse_unlimited([planned])
             prepared, terms, chosen = planned.prepared, planned.terms, planned.chosen
             suite = prepared.suite
             folder = RunFolder(new_run_folder(planned.out, resume=request.resume).path.absolute())

@@ -16,6 +16,7 @@ from evalkit.disk.json_files import to_json
 from evalkit.errors import EvalkitError, ExitCode, StoreError
 from evalkit.formats.systems_run import BY_CASE, BY_SYSTEM, SystemsRun
 from evalkit.gate.earlier_decisions import of_baseline, of_resumed
+from evalkit.operations.paid_calls import refuse_unlimited
 from evalkit.operations.plan_systems import PlannedSystems, plan_systems
 from evalkit.operations.run import Planned, Request, Result, aside, decide_again, finish
 from evalkit.operations.stored_systems import as_in_suite
@@ -104,6 +105,7 @@ async def run_systems(
     with ExitStack() as holding:
         async with AsyncExitStack() as stack:
             planned = await plan_systems(suite, request, env, stack)
+            refuse_unlimited(planned.systems)
             folder = _made(planned)
             whole = holding.enter_context(Running(folder.path, request.process))
             folder.write(planned.run)
