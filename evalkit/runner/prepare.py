@@ -19,7 +19,17 @@ from evalkit.golden.read import GoldenSet, known_golden, open_golden
 from evalkit.llm.budget import Budget
 from evalkit.runner.addresses import addresses_of
 from evalkit.runner.case_checks import METRIC, checks_grader
-from evalkit.runner.chat_clients import Replies, Spending, judges_of, open_cache, open_client, unpriced, user_of
+from evalkit.runner.chat_clients import (
+    Common,
+    Replies,
+    Spending,
+    judges_of,
+    open_cache,
+    open_client,
+    open_user,
+    unpriced,
+    user_of,
+)
 from evalkit.runner.conversations import adds_ended, ended_grader, environment_problems
 from evalkit.runner.data_card import card_gaps
 from evalkit.runner.grading import Grader
@@ -131,7 +141,7 @@ async def prepare(
     *,
     replies: Replies = "none",
     checked: GoldenFacts | None = None,
-    budget: Budget | None = None,
+    common: Common | None = None,
 ) -> Prepared:
     """Check and bind everything; sessions are entered on `stack`.
 
@@ -141,7 +151,7 @@ async def prepare(
         stack: stack of everything to close.
         replies: how to use judge replies of earlier runs.
         checked: the golden set of an earlier run of the same suite; if unchanged, it is not checked again.
-        budget: counts the cost instead of a budget of its own.
+        common: what is shared with other processes that work on the same run.
 
     Raises:
         InputError: reports the problems of the golden set, the system, the scorers and the gate together.
@@ -153,11 +163,13 @@ async def prepare(
     inputs = (*suite.inputs, *own_scorers(suite))
     converses = suite.conversation is not None
     shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, inputs, converses)
+    shared = shared if common is None else replace(shared, timetable=common.timetable)
     problems: list[Problem] = [*_system_problems(suite, shared), *_old_problems(suite, shared)]
     unsound_environment = environment_problems(suite, shared)
     problems += unsound_environment
     suite = _with_versions(suite, env, problems)
-    if (limit_usd := suite.options.budget_usd) is not None and budget is None:
+    budget = None if common is None else common.budget
+    if (limit_usd := suite.options.budget_usd) is not None and common is None:
         budget = Budget(limit_usd)
     problems += unpriced(suite)
     asks_models = bool(judges_of(suite)) or user_of(suite) is not None
@@ -167,7 +179,7 @@ async def prepare(
         from evalkit.runner.expected_states import open_replays  # few suites need it
 
         services = replace(services, replays=await open_replays(suite, shared, stack))
-    user = await _user(suite, shared, stack, (budget, cache), problems)
+    user = await open_user(suite, shared, stack, (budget, cache), problems)
     graders = bind_graders(suite, services, problems) if services else []
     checks = checks_grader(len(suite.scorers))
     golden, counts = None, case_counts(suite, [*graders, checks] if graders else [])
@@ -327,20 +339,6 @@ async def open_services(
         return None
 
 
-async def _user(
-    suite: Suite, shared: Shared, stack: AsyncExitStack, spending: Spending, problems: list[Problem]
-) -> ChatClient | None:
-    """Open the client of the model that plays the user; `None` if there is none, or after noting its problems."""
-    config = user_of(suite)
-    if config is None:
-        return None
-    try:
-        return await stack.enter_async_context(open_client(config, shared, spending))
-    except InputError as error:
-        problems += error.problems
-        return None
-
-
 async def _open_services(suite: Suite, shared: Shared, stack: AsyncExitStack, spending: Spending) -> Services:
     """Open the embedding and the judge endpoints, if a scorer may use them."""
     embedder = None
@@ -350,7 +348,10 @@ async def _open_services(suite: Suite, shared: Shared, stack: AsyncExitStack, sp
         embedder = build_embedder(suite.options.embedding, shared.env, shared.waits)
         if isinstance(embedder, AbstractAsyncContextManager):
             await stack.enter_async_context(embedder)
-    clients = [await stack.enter_async_context(open_client(config, shared, spending)) for config in judges_of(suite)]
+    clients = [
+        await stack.enter_async_context(open_client(config, shared, spending, f"judge {number}"))
+        for number, config in enumerate(judges_of(suite), 1)
+    ]
     llm, panel = (clients[0], tuple(clients[1:])) if clients else (None, ())
     own = any(isinstance(entry.options, CallsProject) and entry.options.calls_project for entry in suite.scorers)
     project = None

@@ -204,7 +204,7 @@ class ShardedCalls:
         )
         numbers = folder.write(known, ((number_of(case, of), case, repeat) for case, repeat in work))
         if (budget := session.prepared.budget) is not None:
-            folder.set_budget(max(0.0, budget.limit_usd - budget.spent_usd))
+            folder.budget.set(max(0.0, budget.limit_usd - budget.spent_usd))
         return numbers
 
 

@@ -7,24 +7,28 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from evalkit.errors import EvalkitError, InputError
 from evalkit.formats.rows import decode_row, encode_row
+from evalkit.net.rate_limits import Timetable
 from evalkit.operations.run import EngineFlags, Request, Result, plan_run, run_suite
 from evalkit.operations.run_each import run_each
 from evalkit.operations.verify import verify_run
+from evalkit.runner.chat_clients import Common
+from evalkit.runner.conversations import open_system
 from evalkit.runner.engine import Stop
 from evalkit.runner.engines.base import Attempted, ShardEnd
 from evalkit.runner.engines.dask import DaskEngine
-from evalkit.runner.engines.worker import close_run, run_shard, share, shared_suite
+from evalkit.runner.engines.worker import close_run, run_shard, share
+from evalkit.runner.prepare import prepare
 from evalkit.runner.session import Watcher
 from evalkit.store.folder import ROWS, RunFolder
 from evalkit.store.shards import SHARDS, SharedWork
 from evalkit.suite.parse import load_suite
-from evalkit.systems.base import Shared
 from evalkit.types import Row
 
 SUITE = """\
@@ -284,8 +288,6 @@ def test_the_suite_can_choose_the_engine(engine: Threads) -> None:
     replaced("repeat: 2", "repeat: 2\nengine: {dask: {workers: 2, shard_size: 7}}")
 
     async def sizes(flags: EngineFlags | None) -> int | None:
-        from contextlib import AsyncExitStack
-
         async with AsyncExitStack() as stack:
             planned = await plan_run(Request(suite=Path("suite.yaml"), engine=flags), {}, stack)
             return None if planned.sharded is None else planned.sharded.shard_size
@@ -310,25 +312,29 @@ def test_the_calls_in_flight_are_shared() -> None:
     assert [share(10, 4, slot) for slot in range(4)] == [3, 3, 2, 2]
 
 
-def test_the_limits_of_every_endpoint_are_shared(tmp_path: Path) -> None:
-    """A quarter each for the system, the judge and its panel; keys and fingerprints do not change by it."""
+def test_the_limits_of_every_endpoint_are_kept_together(tmp_path: Path) -> None:
+    """Those of the system, of the judge and its panel, and of the simulated user: each has its own, shared by all."""
     (tmp_path / "pyproject.toml").touch()
-    (tmp_path / "cases.jsonl").write_text('{"id": "a", "input": "q", "reference": "r"}\n', encoding="utf-8")
-    limits = "requests_per_minute: 60, tokens_per_minute: 4000"
-    text = SUITE.replace('{python: "sums_bot:answer"}', f"{{chat: gpt-4o, {limits}}}")
-    panel = f"{{model: other, base_url: https://other.example, {limits}}}"
-    text += f"judge: {{chat: {{model: gpt-4o, {limits}}}, panel: [{panel}]}}\n"
-    (tmp_path / "suite.yaml").write_text(text.replace("concurrency: 3", "concurrency: 10"), encoding="utf-8")
-    suite = load_suite(tmp_path / "suite.yaml")
-    own = shared_suite(suite, 4)
-    assert suite.judge is not None
-    assert own.judge is not None
-    for config in (own.system, own.judge.chat, *own.judge.panel):
-        assert (config.requests_per_minute, config.tokens_per_minute) == (15.0, 1000.0)
-    assert own.options.concurrency == 3
-    place = Shared(tmp_path, tmp_path, 3, {}, (), converses=False)
-    assert own.system.fingerprint(place) == suite.system.fingerprint(place)
-    assert own.sha256 == suite.sha256
+    (tmp_path / "cases.jsonl").write_text('{"id": "a", "turns": [{"user": "q"}], "reference": "r"}\n', encoding="utf-8")
+    limits = "base_url: 'http://127.0.0.1:9', requests_per_minute: 60"
+    text = SUITE.replace('{python: "sums_bot:answer"}', f"{{chat: m, {limits}}}").replace("cohorts: [group]\n", "")
+    text += f"judge: {{chat: {{model: m, {limits}}}, panel: [{{model: other, {limits}}}]}}\n"
+    text += f"conversation: {{user: {{chat: {{model: m, {limits}}}}}}}\n"
+    (tmp_path / "suite.yaml").write_text(text, encoding="utf-8")
+    names: list[str] = []
+
+    def timetable(who: str) -> Timetable:
+        names.append(who)
+        return Timetable()
+
+    async def open_all() -> None:
+        async with AsyncExitStack() as stack:
+            suite = load_suite(tmp_path / "suite.yaml")
+            prepared = await prepare(suite, {}, stack, common=Common(None, timetable))
+            await stack.enter_async_context(open_system(suite.system, prepared))
+
+    asyncio.run(open_all())
+    assert sorted(names) == ["judge 1", "judge 2", "system", "user"]
 
 
 class Workers:

@@ -18,12 +18,13 @@ from concurrent.futures import Future
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalkit import __version__
 from evalkit.errors import EvalkitError, InputError, Problem
 from evalkit.formats.manifest import Manifest
 from evalkit.llm.budget import LeasedBudget
+from evalkit.runner.chat_clients import Common
 from evalkit.runner.conversations import open_system
 from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, charged, run_cases
 from evalkit.runner.engines.base import ShardEnd
@@ -56,7 +57,6 @@ DRAIN_S = 8.0
 SETTLE_S = 2.0
 """Seconds that a worker which replaces a dead one waits with its first shard: Dask does not replace a worker again that
 dies before it knows that it runs, and the same case may kill it at once."""
-_RATES = ("requests_per_minute", "tokens_per_minute")
 
 
 def share(total: int, workers: int, slot: int) -> int:
@@ -155,7 +155,7 @@ class _Run:
             return asyncio.run_coroutine_threadsafe(shard.run(attempt), self._loop).result()
         finally:
             if self.budget is not None:
-                self.shards.give_back(self.budget.unused())
+                self.shards.budget.give_back(self.budget.unused())
 
     def close(self) -> None:
         """Close the system and the connections."""
@@ -181,36 +181,21 @@ class _Run:
         manifest = run.manifest()
         own = with_overrides(load_suite(Path(plan.suite)), plan.overrides)
         self.workers, self.concurrency = plan.workers, own.options.concurrency
-        suite = shared_suite(own, self.workers)
+        calls = share(self.concurrency, self.workers, 0)
+        suite = dataclasses.replace(own, options=dataclasses.replace(own.options, concurrency=calls))
         self.budget = None
         if suite.options.budget_usd is not None:
-            self.budget = LeasedBudget(0.0, lease=partial(self.shards.lease, part=1 / (2 * self.workers)))
+            self.budget = LeasedBudget(0.0, lease=partial(self.shards.budget.lease, part=1 / (2 * self.workers)))
+        common = Common(self.budget, self.shards.timetable)
         async with AsyncExitStack() as stack:
             env, known = dict(os.environ), manifest.golden
-            self.prepared = await prepare(suite, env, stack, replies=plan.replies, checked=known, budget=self.budget)
+            self.prepared = await prepare(suite, env, stack, replies=plan.replies, checked=known, common=common)
             if plan.checks:
                 self.prepared = self.prepared.with_case_checks()
             _refuse_others(own, self.prepared, manifest)
             self.answer = await stack.enter_async_context(open_system(suite.system, self.prepared))
             self.ready.set_result(None)
             await self._closing.wait()
-
-
-def shared_suite(suite: Suite, workers: int) -> Suite:
-    """Return a suite with a worker's part of the calls in flight, and of the limits of every endpoint."""
-
-    def part(config: Any) -> Any:
-        limits = {name: limit / workers for name in _RATES if (limit := getattr(config, name, None))}
-        return dataclasses.replace(config, **limits) if limits else config
-
-    options = dataclasses.replace(suite.options, concurrency=share(suite.options.concurrency, workers, 0))
-    suite = dataclasses.replace(suite, options=options, system=part(suite.system))
-    if (judge := suite.judge) is not None:
-        judge = dataclasses.replace(judge, chat=part(judge.chat), panel=tuple(map(part, judge.panel)))
-        suite = dataclasses.replace(suite, judge=judge)
-    if (conversation := suite.conversation) is not None:
-        suite = dataclasses.replace(suite, conversation=dataclasses.replace(conversation, user=part(conversation.user)))
-    return suite
 
 
 def _refuse_others(suite: Suite, prepared: Prepared, manifest: Manifest) -> None:
@@ -256,6 +241,8 @@ class _Shard:
         with Running(own) as running, Journal(own / ROWS) as journal:
             work = self._work(done | suspects)
             watching = asyncio.ensure_future(self._watch())
+            if (budget := self._prepared.budget) is not None and budget.reached:
+                self._stop(budget.reason)  # an earlier shard has spent it
             try:
                 await run_cases(
                     work,
