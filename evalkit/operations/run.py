@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.errors import ExitCode, InputError, Problem, what_and_fix
-from evalkit.formats.manifest import Manifest
+from evalkit.formats.manifest import Manifest, ScoredRun
 from evalkit.gate.assess import Terms, assess, refuse_incomparable
 from evalkit.gate.earlier_decisions import (
     EarlierDecisions,
@@ -42,14 +42,14 @@ from evalkit.runner.prepare import prepare
 from evalkit.runner.resume import Resume, checked_golden, enter
 from evalkit.runner.session import Session, Watcher
 from evalkit.runner.shard_calls import EngineFlags, ShardedCalls, sharded_calls, take_written
-from evalkit.runner.systems import compared_folders, terms_of_stored_system, without_reference
+from evalkit.runner.stored_answers import answered_by
+from evalkit.runner.systems import compared_folders, suite_of_run, terms_of_stored_system
 from evalkit.runner.terms import terms_of_run, terms_of_stored
 from evalkit.store.folder import RunFolder, new_run_folder
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running, refuse_if_running
 from evalkit.store.stored_run import failed_ids, load_run, suite_file_of
 from evalkit.suite.overrides import with_overrides
-from evalkit.suite.systems import alone
 from evalkit.text.numbers import plural
 
 if TYPE_CHECKING:
@@ -220,18 +220,18 @@ async def plan_run(
         InputError: reports every problem of suite, data, flags and baseline.
         NothingSelected: no case is left.
     """
-    from evalkit.operations.score import answered_by, answers_of
     from evalkit.suite.parse import load_suite
 
     refuse_places(request.written)
     suite = with_overrides(suite or load_suite(request.suite), request.overrides)
     if request.answers is not None:
         suite = suite_of_run(suite, request.answers.manifest())
+    refuse_several(suite)
+    if request.answers is not None:
+        suite = answered_by(suite, request.answers.manifest(), request.answers.rows)
     sharded = None
     if request.engine is not None:
         sharded = sharded_calls(request.engine, suite, request.overrides, request.replies, request.fail_fast)
-    refuse_several(suite)
-    suite = suite if request.answers is None else answered_by(suite, request.answers)
     make_room(suite)
     if request.out is not None:
         refuse_if_running(request.out)
@@ -246,7 +246,7 @@ async def plan_run(
         sample=sample,
         command=request.command,
     )
-    answers = None if request.answers is None else answers_of(request.answers)
+    answers = None if request.answers is None else _scored_run(request.answers)
     manifest = dataclasses.replace(manifest, baseline=request.baseline, answers=answers)
     out = request.out or suite.root / "reports" / manifest.run_id
     return Planned(prepared, terms, chosen, manifest, out, sharded)
@@ -326,12 +326,6 @@ def shard_of(text: str) -> Shard:
         raise InputError(Problem("--shard", *what_and_fix(error))) from None
 
 
-def suite_of_run(suite: Suite, manifest: Manifest) -> Suite:
-    """Return the suite of the system that a stored run tested, if the suite names several; its reference is not run."""
-    known = any(each.name == manifest.system.name for each in suite.systems)
-    return without_reference(alone(suite, manifest.system.name)) if known else suite
-
-
 def refuse_several(suite: Suite) -> None:
     """Reject a suite with several systems where one is needed.
 
@@ -375,6 +369,11 @@ async def ready(
     if changed:
         raise InputError(changed)
     return dataclasses.replace(prepared, warnings=warnings_of(prepared, terms)), terms
+
+
+def _scored_run(folder: RunFolder) -> ScoredRun:
+    """Return the id of a stored run and the head of its rows, which identify its answers."""
+    return ScoredRun(run_id=folder.manifest().run_id, head=folder.head(None))
 
 
 def _result(folder: RunFolder, manifest: Manifest, summary: Summary, written: Written, terms: Terms) -> Result:

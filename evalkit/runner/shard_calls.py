@@ -16,13 +16,15 @@ from evalkit.runner.case_checks import METRIC
 from evalkit.runner.engines.base import Engine, ShardEnd
 from evalkit.runner.plan import Key, plan
 from evalkit.runner.session import Interrupted, Session
+from evalkit.runner.stored_answers import StoredAnswers
 from evalkit.store.chain import lines_of
 from evalkit.store.folder import RunFolder
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running
-from evalkit.store.shards import SHARDS, SharedWork, WorkPlan, remove_shards, written_rows
+from evalkit.store.shards import SHARDS, SharedWork, WorkPlan, open_row, remove_shards, written_rows
 from evalkit.suite.engine import DaskSettings
 from evalkit.text.numbers import plural
+from evalkit.types import Case, Failure, Output, Row
 
 if TYPE_CHECKING:
     from evalkit.runner.chat_clients import Replies
@@ -195,6 +197,8 @@ class ShardedCalls:
             raise InputError(Problem("--engine", what, f"add --workers {suite.options.concurrency}"))
         of = min(BUCKETS, max(1, math.ceil(n_open / repeats / self.shard_size)))
         work = plan(session.cases(), range(repeats), chosen=session.chosen, done=session.done)
+        answers = suite.system.read() if isinstance(suite.system, StoredAnswers) else {}
+        rows = (_row_of(case, repeat, answers.get((case.digest, repeat))) for case, repeat in work)
         known = WorkPlan(
             suite=str(suite.path.absolute()),
             overrides=self.overrides,
@@ -202,10 +206,17 @@ class ShardedCalls:
             workers=self.engine.workers,
             checks=any(metric.name == METRIC for metric in session.prepared.metrics),
         )
-        numbers = folder.write(known, ((number_of(case, of), case, repeat) for case, repeat in work))
+        numbers = folder.write(known, ((number_of(row.case, of), row) for row in rows))
         if (budget := session.prepared.budget) is not None:
             folder.budget.set(max(0.0, budget.limit_usd - budget.spent_usd))
         return numbers
+
+
+def _row_of(case: Case, repeat: int, ended: Output | Failure | None) -> Row:
+    """Return what a worker is given: a case to run, or its stored answer to score."""
+    if isinstance(ended, Output):
+        return Row(case=case, repeat=repeat, output=ended)
+    return open_row(case, repeat) if ended is None else Row(case=case, repeat=repeat, failure=ended)
 
 
 def _take(session: Session, journal: Journal, shards: SharedWork, number: int, ended: ShardEnd) -> frozenset[Key]:

@@ -4,7 +4,7 @@
         plan.json                  what every worker must know and the manifest does not say
         budget.json, limits.json   what is left of the budget, and when each endpoint may be called again
         stop, cut                  tell the workers to stop, and to cancel the calls in flight
-        0007/cases.jsonl           the cases and repeats of a shard, as rows without a result
+        0007/cases.jsonl           the cases and repeats of a shard, as rows without a result, or with a stored answer
         0007/a1.HOST-PID-RANDOM/   an attempt, with its journal `rows.jsonl`
         0007/done.json             which bytes of which attempts count
 
@@ -76,8 +76,8 @@ class ShardFolder:
         """Whether an attempt has sealed it."""
         return (self.path / _DONE).exists()
 
-    def work(self) -> Iterator[tuple[Case, int]]:
-        """Yield the cases and repeats of the shard.
+    def work(self) -> Iterator[Row]:
+        """Yield the cases and repeats of the shard, with their stored answers if these are scored.
 
         Raises:
             FileNotFoundError: the shard was taken already, or its run is over.
@@ -86,7 +86,7 @@ class ShardFolder:
             row = decode_row(line)
             if row is None:
                 raise StoreError(f"{self.path / _CASES}: a line is damaged; continue the run with --resume")
-            yield row.case, row.repeat
+            yield row
 
     def new_attempt(self, number: int) -> Path:
         """Create the folder of an attempt; no other process has the same, even if it has the same number."""
@@ -204,12 +204,12 @@ class SharedWork:
         """
         return WorkPlan(**read_json(self.path / PLAN))
 
-    def write(self, plan: WorkPlan, work: Iterable[tuple[int, Case, int]]) -> list[int]:
+    def write(self, plan: WorkPlan, work: Iterable[tuple[int, Row]]) -> list[int]:
         """Write the plan and the cases of the shards, and return the numbers of those that hold any.
 
         Args:
             plan: what the workers must know.
-            work: number of the shard, case, and repeat.
+            work: number of the shard, and the case and repeat, as a row that is open or holds a stored answer.
 
         Raises:
             StoreError: the disk refuses.
@@ -226,9 +226,9 @@ class SharedWork:
         try:
             self.path.mkdir(parents=True)
             (self.path / PLAN).write_text(to_json(asdict(plan)), encoding="utf-8")
-            for number, case, repeat in work:
+            for number, row in work:
                 lines = waiting.setdefault(number, bytearray())
-                lines += encode_row(Row(case=case, repeat=repeat, skipped=_OPEN))
+                lines += encode_row(row)
                 seen.add(number)
                 if len(lines) > _FLUSHED_BYTES:
                     flush(number)
@@ -263,6 +263,11 @@ class SharedWork:
     def cut(self) -> bool:
         """Whether they are to cancel the calls in flight."""
         return (self.path / _CUT).exists()
+
+
+def open_row(case: Case, repeat: int) -> Row:
+    """Return a case and repeat that has not been run."""
+    return Row(case=case, repeat=repeat, skipped=_OPEN)
 
 
 def written_rows(run: Path) -> Iterator[tuple[bytes, Row]]:

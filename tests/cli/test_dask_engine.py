@@ -45,6 +45,24 @@ def test_one_worker_two_or_none_make_one_summary(project: Project) -> None:
         assert not (project.root / workers / SHARDS).exists()
 
 
+def test_a_run_is_scored_by_workers(project: Project) -> None:
+    """As in one process, byte for byte, and the suite can name the engine; the system is called by `run` alone."""
+    assert project.run("run", "suite.yaml", "--out", "first", "--no-report", "--progress", "none").returncode == 0
+    (project.root / "calls.log").unlink()
+    project.suite(text=SUITE.replace("[exact]", "[{exact: {tolerance: 0.5}}]"))
+    score = ("score", "first", "--suite", "suite.yaml", "--out")
+    assert project.run(*score, "whole").returncode == 0
+    ran = project.run(*score, "flags", "--engine", "dask", "--workers", "2", "--shard-size", "10")
+    assert ran.returncode == 0, ran.stderr
+    project.suite(text=f"{SUITE.replace('[exact]', '[{exact: {tolerance: 0.5}}]')}engine: {{dask: {{workers: 2}}}}\n")
+    assert project.run(*score, "key").returncode == 0
+    assert summary(project, "flags") == summary(project, "key") == summary(project, "whole")
+    assert project.calls() == []
+    refused = project.run(*score, "none", "--engine", "none", "--workers", "2")
+    assert refused.returncode == 2
+    assert "--workers: has no effect without an engine" in refused.stderr
+
+
 @pytest.fixture
 def killed(project: Project) -> Killed:
     """A run whose processes are killed."""

@@ -137,8 +137,8 @@ def test_a_case_stays_with_its_repeats_and_its_cluster(engine: Threads, monkeypa
     places: dict[str, set[int]] = {}
 
     def look(shards: Path, number: int) -> ShardEnd:
-        for case, _ in SharedWork(shards).shard(number).work():
-            places.setdefault(case.cluster or case.id, set()).add(number)
+        for row in SharedWork(shards).shard(number).work():
+            places.setdefault(row.case.cluster or row.case.id, set()).add(number)
         return run_shard(shards, number, 1, 0)
 
     engine.attempt = look
@@ -194,6 +194,35 @@ def test_rows_of_a_killed_driver_count_once(engine: Threads) -> None:
     assert calls() == once
     assert Path("out/summary.json").read_bytes() == Path("whole/summary.json").read_bytes()
     assert verify_run("out", Path.cwd()).findings == ()
+
+
+def test_stored_answers_are_scored_in_shards(engine: Threads) -> None:
+    """Byte for byte as in one process, failures and cases without an answer included; nothing is called."""
+    Path("sums_bot.py").write_text(BOT.replace("    a, b", "    assert id != 'c003'\n    a, b"), encoding="utf-8")
+    run("first", None)
+    with Path("cases.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"id": "new", "input": "1 + 1", "reference": "2", "cohorts": {"group": "0"}}\n')
+    replaced("[exact]", "[{exact: {tolerance: 0.5}}, {length: {max: 3}}]")
+    Path("calls.log").unlink()
+    answers = RunFolder(Path("first"))
+    whole = run("whole", None, answers=answers)
+    for size in (1, 1000):
+        found = run(f"s{size}", size, answers=answers)
+        assert found.exit_code == whole.exit_code
+        assert Path(f"s{size}/summary.json").read_bytes() == Path("whole/summary.json").read_bytes()
+        lines = [sorted(Path(out, ROWS).read_text(encoding="utf-8").splitlines()) for out in (f"s{size}", "whole")]
+        assert lines[0] == lines[1]
+        assert verify_run(f"s{size}", Path.cwd()).findings == ()
+    failures = [row.failure.kind for row in RunFolder(Path("s1")).rows() if row.failure is not None]
+    assert sorted(failures) == ["exception"] * 2 + ["not_stored"] * 2
+    assert not Path("calls.log").exists()
+
+
+def test_a_suite_with_a_baseline_system_is_scored_in_shards(engine: Threads) -> None:
+    """It is not called; and the engine of the suite is the one of `score`."""
+    run("first", None)
+    replaced("gate:\n", "gate:\n  - no_regression: {baseline: {run: first, system: {replay: cases.jsonl}}}\n")
+    assert run("again", 5, answers=RunFolder(Path("first")), baseline="none").decision.partial is None
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from evalkit.net.retry import ExchangeFailed, StatusReply
 from evalkit.store.folder import ROWS
 from evalkit.store.journal import Journal
 from evalkit.store.running import RUNNING
-from evalkit.store.shards import ShardFolder, SharedWork, WorkPlan, remove_shards, written_rows
+from evalkit.store.shards import ShardFolder, SharedWork, WorkPlan, open_row, remove_shards, written_rows
 from evalkit.types import Case, Output, Row
 
 PLAN = WorkPlan(suite="suite.yaml", overrides={"repeat": 2}, replies="taken", workers=2, checks=False)
@@ -38,7 +38,7 @@ def shards(tmp_path: Path) -> SharedWork:
     """Two shards, the second with repeats."""
     made = SharedWork.new(tmp_path)
     work = [(1, case(0), 0), (3, case(1), 0), (3, case(1), 1), (1, case(2), 0)]
-    assert made.write(PLAN, work) == [1, 3]
+    assert made.write(PLAN, [(number, open_row(each, repeat)) for number, each, repeat in work]) == [1, 3]
     return made
 
 
@@ -58,8 +58,8 @@ def texts(rows: Iterable[tuple[bytes, Row]]) -> list[str]:
 
 def test_workers_read_the_cases_as_they_were_written(shards: SharedWork) -> None:
     """Every field of a case, and each repeat, in the order of the golden set."""
-    assert list(shards.shard(1).work()) == [(case(0), 0), (case(2), 0)]
-    assert list(shards.shard(3).work()) == [(case(1), 0), (case(1), 1)]
+    assert list(shards.shard(1).work()) == [open_row(case(0), 0), open_row(case(2), 0)]
+    assert list(shards.shard(3).work()) == [open_row(case(1), 0), open_row(case(1), 1)]
     assert shards.plan() == PLAN
 
 

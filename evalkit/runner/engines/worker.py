@@ -35,6 +35,8 @@ from evalkit.runner.quarantine import DEATHS
 from evalkit.runner.refusals import Refusals
 from evalkit.runner.scoring import Scoring
 from evalkit.runner.session import charge
+from evalkit.runner.stored_answers import StoredAnswers, answered_by
+from evalkit.runner.systems import suite_of_run
 from evalkit.store.folder import ROWS, RunFolder
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running
@@ -150,12 +152,20 @@ class _Run:
 
     def run(self, number: int, attempt: int, slot: int) -> ShardEnd:
         """Run a shard, and wait for its end."""
-        shard = _Shard(self.prepared, self.answer, self.shards, number, share(self.concurrency, self.workers, slot))
+        ended = self._attempt(number, attempt, share(self.concurrency, self.workers, slot))
         try:
-            return asyncio.run_coroutine_threadsafe(shard.run(attempt), self._loop).result()
+            return asyncio.run_coroutine_threadsafe(ended, self._loop).result()
         finally:
             if self.budget is not None:
                 self.shards.budget.give_back(self.budget.unused())
+
+    async def _attempt(self, number: int, attempt: int, concurrency: int) -> ShardEnd:
+        async with AsyncExitStack() as stack:
+            answer, system = self.answer, self.prepared.suite.system
+            if isinstance(system, StoredAnswers):
+                own = dataclasses.replace(system, rows=self.shards.shard(number).work)
+                answer = await stack.enter_async_context(open_system(own, self.prepared))
+            return await _Shard(self.prepared, answer, self.shards, number, concurrency).run(attempt)
 
     def close(self) -> None:
         """Close the system and the connections."""
@@ -180,6 +190,8 @@ class _Run:
             raise InputError(Problem(str(self.shards.path), "cannot be read here", fix)) from None
         manifest = run.manifest()
         own = with_overrides(load_suite(Path(plan.suite)), plan.overrides)
+        if manifest.answers is not None:
+            own = answered_by(suite_of_run(own, manifest), manifest, tuple)  # the answers are in the shards
         self.workers, self.concurrency = plan.workers, own.options.concurrency
         calls = share(self.concurrency, self.workers, 0)
         suite = dataclasses.replace(own, options=dataclasses.replace(own.options, concurrency=calls))
@@ -262,7 +274,8 @@ class _Shard:
         return ShardEnd("sealed")
 
     def _work(self, without: set[Key]) -> Iterator[tuple[Case, int]]:
-        return ((case, repeat) for case, repeat in self._folder.work() if (case.digest, repeat) not in without)
+        work = ((row.case, row.repeat) for row in self._folder.work())
+        return ((case, repeat) for case, repeat in work if (case.digest, repeat) not in without)
 
     def _keep(self, row: Row, journal: Journal) -> list[Row]:
         charge(self._prepared.budget, self._stop, row)

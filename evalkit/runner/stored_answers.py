@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from evalkit.errors import Problem
-from evalkit.formats.manifest import ScoredRun
-from evalkit.store.folder import RunFolder
-from evalkit.types import Case, Failure, Output
+from evalkit.formats.manifest import Manifest
+from evalkit.types import Case, Failure, Output, Row
 
 if TYPE_CHECKING:
+    from evalkit.runner.plan import Key
     from evalkit.suite.model import Suite
     from evalkit.systems.base import Answer, Shared
 
@@ -23,7 +23,8 @@ MISSING = Failure("not_stored", "the stored run holds no answer to this content 
 class StoredAnswers:
     """The stored answers of a run, with the times and costs of that run."""
 
-    folder: RunFolder
+    rows: Callable[[], Iterable[Row]]
+    """Reads the rows with the answers."""
     version: str | None
     """Fingerprint of the system that gave the answers."""
     timeout_s: float = 60.0
@@ -37,18 +38,25 @@ class StoredAnswers:
         return self.version
 
     def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
-        """Read the answers."""
+        """Give the answers, which are read when the first is asked for."""
         return self._open()
 
-    @asynccontextmanager
-    async def _open(self) -> AsyncIterator[Answer]:
-        ended: dict[tuple[str, int], Output | Failure] = {}
-        for row in self.folder.rows():
+    def read(self) -> dict[Key, Output | Failure]:
+        """Read all answers; their usage was paid for in the stored run."""
+        ended: dict[Key, Output | Failure] = {}
+        for row in self.rows():
             found = _paid(row.output) if row.output is not None else row.failure
             if found is not None:
                 ended[row.case.digest, row.repeat] = found
+        return ended
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Answer]:
+        ended: dict[Key, Output | Failure] | None = None
 
         async def answer(case: Case, repeat: int) -> Output | Failure:
+            nonlocal ended
+            ended = self.read() if ended is None else ended
             return ended.get((case.digest, repeat), MISSING)
 
         yield answer
@@ -62,32 +70,23 @@ def _paid(output: Output) -> Output:
     return replace(output, usage=usage, user_usage=user_usage)
 
 
-def answered_by(suite: Suite, folder: RunFolder) -> Suite:
-    """Return the suite with a stored run instead of its system, and with that run's repeats.
+def answered_by(suite: Suite, manifest: Manifest, rows: Callable[[], Iterable[Row]]) -> Suite:
+    """Return the suite with stored answers instead of its system, and with the repeats of their run.
 
-    Raises:
-        InputError: the folder is not a run.
+    Args:
+        suite: the suite.
+        manifest: the stored run, or one of the same answers.
+        rows: reads the rows with the answers.
     """
-    manifest = folder.manifest()
-    system = StoredAnswers(folder, manifest.system.fingerprint)
+    system = StoredAnswers(rows, manifest.system.fingerprint)
     options = replace(suite.options, repeat=manifest.repeats)
     policy = replace(suite.policy, repeats=manifest.repeats, escalates=False, asks_again=False)
-    kind = manifest.system.kind
     return replace(
         suite,
         system=system,
-        system_kind=kind,
+        system_kind=manifest.system.kind,
         options=options,
         policy=policy,
         baseline_system=None,
         led_by=manifest.conversation_key,
     )
-
-
-def answers_of(folder: RunFolder) -> ScoredRun:
-    """Return the id of a stored run and the head of its rows, which identify its answers.
-
-    Raises:
-        InputError: the folder is not a run.
-    """
-    return ScoredRun(run_id=folder.manifest().run_id, head=folder.head(None))
