@@ -48,6 +48,7 @@ from evalkit.runner.terms import terms_of_run, terms_of_stored
 from evalkit.store.folder import RunFolder, new_run_folder
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running, refuse_if_running
+from evalkit.store.shards import unended
 from evalkit.store.stored_run import failed_ids, load_run, suite_file_of
 from evalkit.suite.overrides import with_overrides
 from evalkit.text.numbers import plural
@@ -289,9 +290,10 @@ def decide_again(
         terms = terms_of_stored_system(suite, stored.manifest, baseline, folder, env or {})
     else:
         terms = terms_of_stored(suite, stored.manifest, baseline, folder, env or {})
-    if unlocked:
-        terms = dataclasses.replace(terms, partial=" ".join(filter(None, [terms.partial, "--unlocked"])))
-    elif unlocked is not None and (changed := tuple(lock_problems(suite.golden_file, suite.golden_shown))):
+    left = unended(folder.path)
+    partly = [terms.partial, "--unlocked" if unlocked else "", f"{left}; continue it with --resume" if left else ""]
+    terms = dataclasses.replace(terms, partial=" ".join(filter(None, partly)) or None)
+    if unlocked is False and (changed := tuple(lock_problems(suite.golden_file, suite.golden_shown))):
         raise InputError(changed)
     summary, decision = assess(
         stored.frame,

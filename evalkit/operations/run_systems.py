@@ -23,6 +23,7 @@ from evalkit.operations.stored_systems import as_in_suite
 from evalkit.results import WORST_FIRST, Decision, Outcome, Summary
 from evalkit.runner.case_order import in_random_order
 from evalkit.runner.conversations import open_system
+from evalkit.runner.earlier import Already
 from evalkit.runner.engine import Stop
 from evalkit.runner.pace import LEAD, Pace
 from evalkit.runner.resume import Resume, enter
@@ -218,8 +219,8 @@ def _named(name: str, hear: Callable[[Row], None]) -> Callable[[Row], None]:
 
 def _begin(planned: PlannedSystems, asked: Sequence[_Asked], watcher: Watcher) -> None:
     expected = sum(each.session.expected for each in asked)
-    done = sum(len(each.session.done) - each.place.earlier.n_open for each in asked)
-    watcher.begin(planned.prepared, expected, done, planned.run.reference)
+    already = sum((each.place.earlier.already for each in asked), Already())
+    watcher.begin(planned.prepared, expected, already, planned.run.reference)
 
 
 def _in_order(planned: PlannedSystems, asked: Sequence[_Asked]) -> None:

@@ -20,7 +20,7 @@ from evalkit.results import Decision, Summary
 from evalkit.runner.alternation import MOST_TIMED_CASES, alternating
 from evalkit.runner.chat_clients import given_up_note
 from evalkit.runner.conversations import open_system
-from evalkit.runner.earlier import EarlierRows
+from evalkit.runner.earlier import Already, EarlierRows
 from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, charged, run_cases
 from evalkit.runner.grading import GradeAll, grade_all
 from evalkit.runner.old_cases import open_former, with_former
@@ -57,7 +57,7 @@ class Interrupted(Exception):
 class Watcher:
     """Callbacks for run progress."""
 
-    begin: Callable[[Prepared, int, int, str], None] = lambda prepared, expected, done, baseline: None
+    begin: Callable[[Prepared, int, Already, str], None] = lambda prepared, expected, already, baseline: None
     """Called before the first call with the checked suite, rows expected, rows present and title of the baseline."""
     row: Callable[[Row], None] = lambda row: None
     """Called when a repeat of a case has ended."""
@@ -122,7 +122,7 @@ class Session:
 
     async def ask(self, answer: Answer, journal: Journal, terms: Terms) -> None:
         """Run the cases that are not in the journal, and removed or edited ones of the base."""
-        self.watcher.begin(self.prepared, self.expected, len(self.done) - self.earlier.n_open, terms.baseline_title)
+        self.watcher.begin(self.prepared, self.expected, self.earlier.already, terms.baseline_title)
         warming = asyncio.create_task(asyncio.to_thread(_warm))
         started = perf_counter()
         await self._call(self.earlier.ungraded(), self._noted(self.earlier.graded_again()), journal, paid=True)

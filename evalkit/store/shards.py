@@ -32,6 +32,7 @@ from evalkit.formats.rows import decode_row, encode_row
 from evalkit.store.folder import ROWS
 from evalkit.store.running import deaths_in
 from evalkit.store.shared_limits import SharedBudget, SharedTimetable
+from evalkit.text.numbers import plural
 from evalkit.types import Case, Row
 
 SHARDS = "shards"
@@ -280,6 +281,12 @@ def written_rows(run: Path) -> Iterator[tuple[bytes, Row]]:
                 attempts, _ = shard.sealed()
         for attempt in attempts:
             yield from attempt.rows()
+
+
+def unended(run: Path) -> str:
+    """Say how many rows are in the shards of a run that has not ended; empty if there are none."""
+    n_rows = len({(row.case.digest, row.repeat) for _, row in written_rows(run)})
+    return f"{plural(n_rows, 'row')} of a run that has not ended lie in {SHARDS}/" if n_rows else ""
 
 
 def remove_shards(run: Path) -> None:

@@ -15,7 +15,8 @@ import pytest
 from evalkit.errors import EvalkitError, InputError
 from evalkit.formats.rows import decode_row, encode_row
 from evalkit.net.rate_limits import Timetable
-from evalkit.operations.run import EngineFlags, Request, Result, plan_run, run_suite
+from evalkit.operations.dry_run import dry_run
+from evalkit.operations.run import EngineFlags, Request, Result, decide_again, plan_run, run_suite
 from evalkit.operations.run_each import run_each
 from evalkit.operations.verify import verify_run
 from evalkit.runner.chat_clients import Common
@@ -223,6 +224,35 @@ def test_a_suite_with_a_baseline_system_is_scored_in_shards(engine: Threads) -> 
     run("first", None)
     replaced("gate:\n", "gate:\n  - no_regression: {baseline: {run: first, system: {replay: cases.jsonl}}}\n")
     assert run("again", 5, answers=RunFolder(Path("first")), baseline="none").decision.partial is None
+
+
+def test_rows_of_a_run_that_has_not_ended_are_named(engine: Threads) -> None:
+    """By `gate`, which does not decide without them, by `verify`, and by a dry run, which does not count them again."""
+
+    def die(shards: Path, number: int) -> ShardEnd:
+        run_shard(shards, number, 1, 0)
+        raise EvalkitError("the driver is killed")
+
+    engine.attempt = die
+    with pytest.raises(EvalkitError, match="the driver is killed"):
+        run("out")
+    n_left = calls().total()
+    assert 0 < n_left < 60
+    named = f"{n_left} rows of a run that has not ended lie in shards/"
+    decision = decide_again(RunFolder(Path("out")), None, None).decision
+    assert decision.outcome == "no decision"
+    assert f"{named}; continue it with --resume" in str(decision.partial)
+    assert verify_run("out", Path.cwd()).findings == (
+        f"{named}; `evalkit run SUITE --out RUN --resume` takes them over and runs the rest",
+    )
+    request = Request(suite=Path("suite.yaml"), out=Path("out"), resume=True)
+    planned = asyncio.run(dry_run(request, {}))[""]
+    assert (planned.n_done, planned.n_rows) == (n_left, 60 - n_left)
+    engine.attempt = lambda shards, number: run_shard(shards, number, 1, 0)
+    run("out", resume=True)
+    assert calls().total() == 60
+    assert decide_again(RunFolder(Path("out")), None, None).decision.partial is None
+    assert verify_run("out", Path.cwd()).findings == ()
 
 
 @pytest.mark.parametrize(
