@@ -147,45 +147,49 @@ class ShardedCalls:
         if session.done.n_below(session.prepared.suite.options.repeat) >= session.expected:
             return frozenset()  # no worker is started for nothing
         folder = SharedWork.new(session.folder.path)
-        suspects: set[Key] = set()
-        ended: asyncio.Queue[tuple[int, ShardEnd] | None] = asyncio.Queue()
-        loop, over = asyncio.get_running_loop(), False
-
-        def stopped() -> bool:
-            if session.stop.reason is not None or over:
-                folder.stop(at_once=over or session.stop.cuts)
-            return session.stop.reason is not None or over
-
-        def attempted(number: int, how: ShardEnd) -> None:
-            loop.call_soon_threadsafe(ended.put_nowait, (number, how))
-
-        wrong: EvalkitError | None = None
-        try:
-            await asyncio.to_thread(self.engine.open)
-            numbers = self._write(session, folder)
-            driving = asyncio.ensure_future(
-                asyncio.to_thread(self.engine.run, folder.path, numbers, attempted, stopped)
-            )
-            driving.add_done_callback(lambda _: ended.put_nowait(None))
-            while (found := await ended.get()) is not None:
-                try:
-                    suspects |= _take(session, journal, folder, *found)
-                except EvalkitError as error:
-                    wrong, over = wrong or error, True
-            await driving
-        finally:
-            over = True
-            folder.stop(at_once=True)
-            await asyncio.to_thread(self.engine.close)
-        if wrong is not None:
-            raise wrong
+        suspects = await self._drive(session, journal, folder)
         for line, row in written_rows(session.folder.path):
             session.take(row, line, journal)
         journal.sync()
         remove_shards(session.folder.path)
         if session.stop.signal is not None:
             raise Interrupted(session.folder)
-        return frozenset(suspects)
+        return suspects
+
+    async def _drive(self, session: Session, journal: Journal, folder: SharedWork) -> frozenset[Key]:
+        """Run the shards, and take the rows of each that is sealed; what stops one after an error stops the others."""
+        suspects, wrong, over = frozenset[Key](), list[EvalkitError](), False
+        ended: asyncio.Queue[tuple[int, ShardEnd] | None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def stopped() -> bool:
+            if found := session.stop.reason is not None or bool(wrong) or over:
+                folder.stop(at_once=bool(wrong) or over or session.stop.cuts)
+            return found
+
+        def attempted(number: int, how: ShardEnd) -> None:
+            loop.call_soon_threadsafe(ended.put_nowait, (number, how))
+
+        try:
+            await asyncio.to_thread(self.engine.open)
+            numbers = self._write(session, folder)
+            running = asyncio.ensure_future(
+                asyncio.to_thread(self.engine.run, folder.path, numbers, attempted, stopped)
+            )
+            running.add_done_callback(lambda _: ended.put_nowait(None))
+            while (found := await ended.get()) is not None:
+                try:
+                    suspects |= _take(session, journal, folder, *found)
+                except EvalkitError as error:
+                    wrong.append(error)
+            await running
+        finally:
+            over = True
+            folder.stop(at_once=True)
+            await asyncio.to_thread(self.engine.close)
+        if wrong:
+            raise wrong[0]
+        return suspects
 
     def _write(self, session: Session, folder: SharedWork) -> list[int]:
         """Write the shards, and return their numbers."""

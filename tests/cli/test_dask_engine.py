@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,8 @@ def test_a_killed_driver_is_resumed(killed: Killed) -> None:
     running.wait()
     while killed.workers():
         time.sleep(0.05)
+    time.sleep(1)  # what a helper process of Python would say then
+    assert killed.said() == ""
     n_before = len(killed.project.calls())
     assert killed.start("--resume").wait(300) == 0, killed.said()
     killed.check(n_repeated=4)
@@ -120,7 +123,9 @@ def test_a_case_that_kills_its_worker_ends_as_one_row(killed: Killed) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(int(os.environ.get("EVALKIT_KILLS", "50"))))
-def test_workers_killed_at_random_moments(killed: Killed, seed: int) -> None:
+def test_workers_killed_at_random_moments(
+    killed: Killed, seed: int, record_property: Callable[[str, object], None]
+) -> None:
     """Whatever is killed when: each case once, none lost, at most the calls in flight repeated."""
     chance, n_kills = random.Random(seed), 0
     running = killed.start(BOT_DELAY_S="0.05")
@@ -134,4 +139,5 @@ def test_workers_killed_at_random_moments(killed: Killed, seed: int) -> None:
             n_kills += 1
     assert running.wait(600) == 0, killed.said()
     killed.check(n_repeated=2 * n_kills)
-    print(f"{n_kills} kills, {len(killed.project.calls()) - 48} calls repeated")
+    record_property("kills", n_kills)
+    record_property("calls_repeated", len(killed.project.calls()) - 48)
