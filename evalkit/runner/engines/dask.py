@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from functools import partial
 from importlib.util import find_spec
+from multiprocessing import resource_tracker
 from pathlib import Path
 from time import monotonic, sleep  # by name: a system may patch the module
 from typing import TYPE_CHECKING, Any
@@ -49,6 +51,7 @@ _SETTINGS = {
     "distributed.worker.daemon": False,  # a system may start processes of its own
     "distributed.nanny.pre-spawn-environ": {},  # the numbers of threads are those of a run without an engine
 }
+_LEAKED = "ignore:resource_tracker:UserWarning"
 _TTL, _DASKS_TTL = "60s", "5 minutes"
 
 
@@ -166,6 +169,7 @@ class DaskEngine:
         import dask
         from distributed import Client, LocalCluster
 
+        _start_quiet_tracker()
         settings = {**_SETTINGS, **({TTL: _TTL} if dask.config.get(TTL) == _DASKS_TTL else {})}
         with dask.config.set(settings):
             self._cluster = LocalCluster(
@@ -252,6 +256,15 @@ class DaskEngine:
         ):
             if leave is not None:
                 _quietly(leave)
+
+
+def _start_quiet_tracker() -> None:
+    """Start the process that frees the semaphores of a killed driver, and that would warn of them on the terminal."""
+    sys.warnoptions.append(_LEAKED)
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.remove(_LEAKED)
 
 
 def _quietly(leave: Callable[[], Any]) -> None:
