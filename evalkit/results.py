@@ -139,6 +139,42 @@ class NodeFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TransformFigures:
+    """The variants that one transform made, compared with their originals."""
+
+    name: str
+    """Name of the transform; empty for all of them together."""
+    n_variants: int
+    n_unknown: int
+    """Variants without a result."""
+    gap: Estimate
+    """Mean over the originals of their pass rate minus that of their variants, with a two-sided 95 % interval."""
+    gap_bounds: Estimate
+    """The same with one-sided 95 % bounds, for the gate."""
+    worst_gap: float | None = None
+    """The gap if every variant without a result failed; `None` if that is not known."""
+    p_value: float | None = None
+    """One-sided p value of a gap above 0, adjusted for all transforms; `None` without a case."""
+    consistency: Estimate
+    """Share of the originals whose variants all have the verdict of their first run."""
+    repeat_consistency: Estimate | None = None
+    """The same share for as many repeats of the originals; `None` if there are too few repeats."""
+    worst_cohort: str = ""
+    """Cohort of at least 30 originals with the largest gap; empty if there is none."""
+    worst_cohort_gap: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantFigures:
+    """The variants of a run; they count in no other figure."""
+
+    transforms: tuple[TransformFigures, ...] = ()
+    """All transforms together, then each."""
+    left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Transform -> reason -> variants that could not be made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """Every metric by cohort, the agreement of judges, and counts of missing scores."""
 
@@ -161,6 +197,8 @@ class Summary:
     between outcomes."""
     nodes: tuple[NodeFigures, ...] = ()
     """The nodes of an agent, those with the most calls first; empty without trajectories."""
+    variants: VariantFigures | None = None
+    """Variants of the cases; `None`, and not written, if none were run."""
 
     def cell(self, metric: str, cohort: str = OVERALL) -> Cell | None:
         """Find one cell, `None` if the metric or the cohort does not exist."""
@@ -190,6 +228,29 @@ class Check:
     """The cases behind the outcome, worst first."""
 
 
+Labelled = Literal["both", "baseline", "candidate"]
+"""The versions whose answers people have labelled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectedDrop:
+    """The drop of a judge's metric on the paired cases, as people's labels correct it."""
+
+    metric: str
+    drop: Estimate
+    """Baseline minus candidate: positive is a regression; no value, and the reason, if there are too few labels."""
+    judged: float
+    """The same drop by the judge alone."""
+    labelled: Labelled
+    """With labels of one version, the drop holds only if the judge errs alike on both."""
+    labels: tuple[int, int]
+    """Number of labelled cases of the baseline and of the candidate."""
+    p_value: float | None = None
+    """One-sided, without adjustment; only from labels of both versions."""
+    not_gated: str = ""
+    """Reason why the drop cannot block; empty if it can."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """Candidate against baseline, paired by case content and repeat."""
@@ -203,6 +264,9 @@ class Comparison:
     removed_failing: tuple[str, ...] = ()
     """Removed cases that failed in the baseline."""
     changed_failing: tuple[str, ...] = ()
+    quarantined: tuple[str, ...] = ()
+    """Cases that the baseline counts and that are in quarantine now."""
+    quarantined_failing: tuple[str, ...] = ()
     new_failures: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
     still_failing: tuple[str, ...] = ()
@@ -210,6 +274,10 @@ class Comparison:
     """Metric -> the part of its score key that differs."""
     sight: str = ""
     """The drops that the comparison could have found, and how often."""
+    advice: str = ""
+    """What a baseline of more repeats would find, with the command that makes it."""
+    corrected: tuple[CorrectedDrop, ...] = ()
+    """The drops of judges' metrics overall, corrected by people's labels; empty without labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

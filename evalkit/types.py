@@ -28,7 +28,6 @@ REPEAT_RULES = ("mean", "all", "any", "majority")
 """Values of `repeat_rule`, besides a share such as `rate:0.8`."""
 _LEAST_SHARES = {"mean": 0.5 + 1e-6, "majority": 0.5 + 1e-6, "all": 1.0, "any": 1e-6}
 """Slightly above one half, so that exactly half of the runs is too few."""
-_SLACK = 1e-9
 StepKind = Literal["llm", "tool", "agent", "node", "retrieval", "guardrail", "approval", "embedding", "other"]
 STEP_KINDS: tuple[StepKind, ...] = get_args(StepKind)
 Approval = Literal["approved", "rejected", "edited", "expired"]
@@ -37,8 +36,9 @@ ROLES = ("system", "developer", "user", "assistant", "tool")
 """Roles of messages in a chat."""
 USER_ERROR = "user_error"
 """Kind of a failure of the simulated user: the system is not at fault, and the case cannot be scored."""
-QUARANTINED = "quarantined"
-"""Start of the reason for a case that was skipped because processes died of it."""
+NO_INPUT = "(the file does not hold the input)"
+"""Shown as the input of a case whose file of results has no column for it."""
+QUARANTINE = "quarantine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +93,6 @@ class Origin:
     """Every other key of the context."""
 
 
-NO_INPUT = "(the file does not hold the input)"
-"""Shown as the input of a case whose file of results has no column for it."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """One row of a golden set."""
@@ -127,6 +123,11 @@ class Case:
             return self.input
         turns = [message.content for message in self.input if message.role == "user"]
         return turns[-1] if turns else self.input[-1].content
+
+    @property
+    def quarantine(self) -> str:
+        """Why the case is run and shown but left out of every figure and gate; empty if it is not."""
+        return reason if isinstance(reason := self.fields.get(QUARANTINE), str) else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -378,7 +379,7 @@ def fails(n_passed: Any, n_failed: Any, repeat_rule: str = "mean") -> Any:
         ValueError: `repeat_rule` is unknown.
     """
     needed = least_share(repeat_rule) * (n_passed + n_failed)
-    return (n_failed > 0) & (n_passed < needed - _SLACK)
+    return (n_failed > 0) & (n_passed < needed - 1e-9)
 
 
 def least_share(repeat_rule: str) -> float:

@@ -150,6 +150,7 @@ AS_WRITTEN = {
     "facts_record": "JSON for a command to print",
     "to_case": "a row as its file has it",
     "row_of": "a row as its file has it",
+    "questions_of": "a row as its file has it",
     "parse_row": "a row as its file has it",
     "add_row": "a row as its file has it",
 }

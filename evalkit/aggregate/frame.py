@@ -108,6 +108,8 @@ class Frame:
         _check_names(self.metrics)
         self._specs = tuple((metric.name, metric.low, metric.high) for metric in self.metrics)
         self._hashes_answers = any(metric.judge is not None for metric in self.metrics)
+        self.quarantined: dict[str, str] = {}
+        self._quarantined_keys: set[tuple[bytes, int]] = set()
         self.ids: list[str] = []
         self.content = bytearray()
         self.answers = bytearray()
@@ -138,12 +140,22 @@ class Frame:
         """Count the rows added so far, including repeated keys."""
         return len(self.ids)
 
+    @property
+    def n_quarantined(self) -> int:
+        """Number of planned rows of cases in quarantine."""
+        planned = math.inf if self.planned_repeats is None else self.planned_repeats
+        return sum(repeat < planned for _, repeat in self._quarantined_keys)
+
     def add(self, row: Row) -> None:
-        """Add the values of a row; the last row of a case and repeat counts.
+        """Add the values of a row; the last row of a case and repeat counts, and none of a case in quarantine.
 
         Raises:
             ValueError: the row holds a score of a metric that was not declared.
         """
+        if row.case.quarantine:
+            self.quarantined[row.case.id] = row.case.quarantine
+            self._quarantined_keys.add((content_key(row.case), row.repeat))
+            return
         if row.failure is not None or row.skipped is not None:
             self._add_ungraded(row)
         else:

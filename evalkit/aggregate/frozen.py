@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,8 @@ class FrozenFrame:
     """Sampling weights; `None` if every case was run."""
     planned_repeats: int | None = None
     """Planned repeats of each case; `None` if the plan is not known, so that every row counts."""
+    quarantined: Mapping[str, str] = field(default_factory=dict)
+    """Id of each case that was run and is in none of the columns -> the reason."""
 
     def compared(self, metric: str) -> Column | None:
         """Find the column per row of a metric that can be compared with a baseline; `None` if the run lacks it."""
@@ -205,6 +207,7 @@ def freeze(frame: Frame, *, planned: bool = False) -> FrozenFrame:
         n_replayed=int((np.frombuffer(bytes(frame.flags), np.uint8)[order] & REPLAYED_BIT).astype(bool).sum()),
         sample=sampled(frame.sample, np.array(frame.strata, np.int64)[of_case]) if frame.sample else None,
         planned_repeats=frame.planned_repeats,
+        quarantined=dict(sorted(frame.quarantined.items())),
     )
 
 

@@ -11,6 +11,8 @@ STATUS_MASK, PASSED_BIT, FAILED_BIT = 3, 4, 8
 REPLAYED_BIT, JUDGE_USAGE_BIT, USER_USAGE_BIT = 1, 2, 4
 VERDICTS: tuple[Verdict, ...] = ("failed", "passed", "scored", "unscored", "system_error", "skipped")
 STATES = ("scored", "unscored", "system_error", "skipped")
+QUARANTINED = "quarantined"
+"""Start of the reason for a case that was skipped because processes died of it."""
 DERIVED_METRICS = frozenset(
     "pass_rate pass_rate_production pass_any pass_all pass_spread latency_p50_s latency_p95_s latency_p99_s "
     "ttft_p50_s ttft_p95_s ttft_p99_s tokens_per_s cost_per_case_usd judge_cost_usd_per_case "

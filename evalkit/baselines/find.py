@@ -21,13 +21,14 @@ from evalkit.store.folder import (
     SUMMARY,
     SYSTEMS,
     TIMINGS,
+    VARIANT_ROWS,
     RunFolder,
     is_name,
 )
 from evalkit.store.git import PREFIX, folder_at
 from evalkit.store.history import newest_run
 
-FILES = (MANIFEST, f"{ROWS}.gz", ROWS, OLD_ROWS, FORMER_ROWS, SUMMARY, TIMINGS, DECISION, SEAL)
+FILES = (MANIFEST, f"{ROWS}.gz", ROWS, OLD_ROWS, FORMER_ROWS, VARIANT_ROWS, SUMMARY, TIMINGS, DECISION, SEAL)
 """Files of a baseline; all other files of a commit or an archive are ignored."""
 LATEST = "latest"
 """Name of the run in the project's `reports` that finished last, unless a baseline or a file has that name."""

@@ -11,7 +11,7 @@ from evalkit.baselines.find import find_baseline, how_to_save
 from evalkit.disk.paths import inside_project
 from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.store.changes_since import before_in
-from evalkit.store.folder import RunFolder, is_name
+from evalkit.store.folder import BASELINES, RunFolder, is_name
 from evalkit.store.git import PREFIX
 from evalkit.store.journal import read_rows
 from evalkit.store.running import noted_in
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from evalkit.suite.model import Suite
 
 NO_BASELINE = "none"
+DEFAULT_NAME = "main"
+"""Name under which a baseline is saved unless another one is given."""
 
 
 def find_baseline_of(suite: Suite, asked: str | None) -> RunFolder | None:
@@ -140,7 +142,15 @@ def load_baseline(
         alternated=freeze(first_calls) if first_calls is not None and len(first_calls) else by_turns,
         other_conversation=other,
         of_file=stored.manifest.imported is not None,
+        saved_as=None if same_run or stored.manifest.imported is not None else _saved_as(folder),
     )
+
+
+def _saved_as(folder: RunFolder) -> tuple[str, str]:
+    """Return how commands name a stored run, and the name to save it under."""
+    place = PurePath(folder.origin.removeprefix(PREFIX).partition(":")[2] or folder.path)
+    name = place.name if place.parent.parts[-2:] == BASELINES.parts else DEFAULT_NAME
+    return (folder.shown if folder.origin or name != place.name else name), name
 
 
 def _differing(before: Mapping[str, str], now: Mapping[str, str] | None) -> str:

@@ -17,7 +17,8 @@ from evalkit.disk.temporary import temporary_folder
 from evalkit.errors import EvalkitError, InputError, Problem
 from evalkit.formats.manifest import Manifest, Rules
 from evalkit.golden.old_cases import former_cases
-from evalkit.golden.read import GoldenSet, read_cases
+from evalkit.golden.read import GoldenSet
+from evalkit.golden.rows import read_cases
 from evalkit.results import Amendment
 from evalkit.store.folder import BASELINES, RunFolder, is_name
 from evalkit.store.git import PREFIX

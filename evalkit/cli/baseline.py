@@ -12,6 +12,7 @@ from evalkit.errors import InputError
 
 if TYPE_CHECKING:
     from evalkit.operations.baseline import Facts
+    from evalkit.store.folder import RunFolder
 
 _HELP = "Save, show and verify baselines."
 _NAMES = "Name, run folder, packed artifact, or git:REF:PATH."
@@ -30,26 +31,62 @@ def save(
     run: Annotated[str, typer.Argument(help="Run folder, name of a saved baseline, or `latest`.")],
     name: Annotated[str, typer.Option(help="Name that suites refer to.")] = "main",
     accept: Annotated[str, typer.Option(help="Reason to save a run that was not approved.")] = "",
+    repeat: Annotated[
+        int | None, typer.Option(min=2, metavar="N", help="Run the repeats that RUN lacks first, and save all N.")
+    ] = None,
 ) -> None:
     """Save a run as a baseline for later runs.
 
     It is saved as reports/baselines/NAME in the project of the current folder. An existing baseline of that name is
     replaced. The command prints and records the replaced run, and how the figures differ.
 
-    Example: evalkit baseline save latest --name main
+    --repeat N calls the system of the run for the repeats that are missing, if it is still the same. They are stored
+    in a copy, reports/RUN_ID-repeat-N. The same command continues an interrupted one.
+
+    Example: evalkit baseline save latest --name main --repeat 4
+
+    Exit codes: 0 saved, 2 with every problem and its fix; with --repeat also 3 if not every call was made, 130, 143
+    stopped by Ctrl-C, SIGTERM (run the command again).
     """
     from evalkit.operations.baseline import how_to_commit, more_repeats, replaced, save_run
     from evalkit.operations.find_run import find_run
 
     folder = find_run(run)
+    if repeat is not None:
+        folder = _filled(folder, repeat, accept)
     saved = save_run(folder, name, accept)
     typer.echo(f"saved {folder.shown} as baseline {name} in {saved.shown}")
     for line in replaced(saved):
         typer.echo(line)
-    if hint := more_repeats(saved.manifest()):
+    if hint := more_repeats(saved.manifest(), name):
         typer.echo(hint)
     if hint := how_to_commit(saved):
         typer.echo(hint)
+
+
+def _filled(folder: RunFolder, repeat: int, accepted: str) -> RunFolder:
+    """Run the repeats that a run lacks, and return the run that has all of them."""
+    import os
+    import shlex
+    import sys
+    from contextlib import redirect_stdout
+
+    from evalkit.cli.output import CommandOutput
+    from evalkit.cli.signals import run_stoppable
+    from evalkit.operations.missing_repeats import asked_in_words, missing_repeats
+
+    command = shlex.join(["evalkit", *sys.argv[1:]])
+    with redirect_stdout(sys.stderr):  # a python system may print where it is imported
+        missing = missing_repeats(folder, repeat, accepted, os.environ, command)
+    if missing is None:
+        return folder
+    output = CommandOutput()
+    output.say(asked_in_words(missing.estimate))
+    result = run_stoppable(missing.request, output, "auto", continued_by=command)
+    if why := result.decision.partial:
+        output.say(f"not saved: {why}. Continue with: {command}")
+        raise typer.Exit(int(result.exit_code))
+    return missing.folder
 
 
 @baseline.command()

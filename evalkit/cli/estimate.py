@@ -93,7 +93,11 @@ def _facts(found: RunEstimate, partial: str | None) -> Iterator[tuple[str, str]]
     why = f" ({one_line(partial, 200)}: a partial run, not a gate)" if partial else ""
     yield "cases", f"{found.n_cases:,}{of}{why}"
     done = f", {found.n_done:,} are there already" if found.n_done else ""
-    yield "asks", f"{plural(found.n_rows, 'answer')}: {found.repeats} a case{done}; {found.concurrency} at once"
+    variants = f" and {plural(found.n_variants, 'variant')}" if found.n_variants else ""
+    yield (
+        "asks",
+        f"{plural(found.n_rows, 'answer')}: {found.repeats} a case{variants}{done}; {found.concurrency} at once",
+    )
     again = f", {found.n_regraded:,} of stored answers" if found.n_regraded else ""
     yield "grades", f"{found.n_grades:,} by {plural(found.n_scorers, 'scorer')}{again}"
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.cli.golden_draft import accept, draft
+from evalkit.cli.golden_items import items
 from evalkit.cli.suite_file import SuiteFile, named_or_nearest
 from evalkit.text.escaping import visible
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 golden = typer.Typer(
     name="golden",
-    help="Check, lock and describe golden sets, and add cases from runs.",
+    help="Check, lock and describe golden sets, and add cases.",
     rich_markup_mode=None,
     no_args_is_help=True,
 )
@@ -238,6 +240,11 @@ def variants(
     for (name, reason), count in found.left_out.items():
         typer.echo(visible(f"{name}: {plural(count, 'variant')} not made: {reason}"))
     typer.echo(visible(f"{plural(found.variants.total(), 'variant')} written to {out}"), err=True)
+
+
+golden.command()(items)
+golden.command()(draft)
+golden.command()(accept)
 
 
 Because = Annotated[str, typer.Option(help="Why it is added, such as INC-42.")]

@@ -18,7 +18,12 @@ def _group() -> None:
 @labels.command()
 def sample(  # noqa: PLR0913 - typer reads the flags from the signature
     run: Annotated[str, typer.Argument(help="Run folder, name of a saved baseline, or `latest`.")],
-    n: Annotated[int, typer.Option("-n", "--answers", min=1, max=5000, help="Answers to draw.")] = 60,
+    n: Annotated[
+        int, typer.Option("-n", "--answers", min=1, max=5000, help="Answers to draw; with --both, cases.")
+    ] = 60,
+    both: Annotated[
+        str | None, typer.Option(help="Run of the old system, whose answers to the same cases are labelled too.")
+    ] = None,
     metric: Annotated[str | None, typer.Option(help="Judge whose answers are labelled; default: the only one.")] = None,
     by: Annotated[str | None, typer.Option(help="Cohort to spread over; default: the suite's first.")] = None,
     known: Annotated[
@@ -33,7 +38,13 @@ def sample(  # noqa: PLR0913 - typer reads the flags from the signature
     cohort, and the page records each answer's probability of being drawn. The page is a single file that works from
     disk and sends nothing. Give it to as many raters as you like.
 
-    Example: evalkit labels sample latest --answers 60
+    With --both, cases are drawn at random, and the answers of both runs to them. Their labels correct the difference of
+    the two runs for the judge's errors.
+
+    Examples:
+        evalkit labels sample latest --answers 60
+
+        evalkit labels sample latest --both main --answers 100
 
     Exit codes: 0, or 2 if the run has no judge or no answer left to label.
     """
@@ -42,13 +53,18 @@ def sample(  # noqa: PLR0913 - typer reads the flags from the signature
     from evalkit.errors import InputError, Problem
     from evalkit.operations.calibrate import load_judged
     from evalkit.operations.find_run import find_run
-    from evalkit.operations.label import draw_queue
+    from evalkit.operations.label import draw_both, draw_queue
     from evalkit.report.label_page import write_label_page
     from evalkit.text.numbers import plural
 
     folder = find_run(run)
     judged = load_judged(folder, known or [], metric)
-    queue = draw_queue(judged, judged.one(metric, "--metric"), n, by=by, seed=seed)
+    scorer = judged.one(metric, "--metric")
+    if both is None:
+        queue = draw_queue(judged, scorer, n, by=by, seed=seed)
+    else:
+        earlier = load_judged(find_run(both), judged.label_files, scorer)
+        queue = draw_both(judged, earlier, scorer, n, by=by, seed=seed)
     page = out or folder.path / "labels.html"
     try:
         write_label_page(page, queue)
@@ -56,7 +72,8 @@ def sample(  # noqa: PLR0913 - typer reads the flags from the signature
         raise InputError(Problem(str(page), f"cannot be written ({error.strerror})", "name another --out")) from None
     typer.echo(f"{plural(len(queue.items), 'answer')} to label in {page}")
     typer.echo("next: open the page, label the answers, and import the file that it exports:")
-    typer.echo(f"      evalkit labels import {shlex.quote(run)} EXPORTED.jsonl --into labels/people.jsonl")
+    also = "" if both is None else f" --both {shlex.quote(both)}"
+    typer.echo(f"      evalkit labels import {shlex.quote(run)} EXPORTED.jsonl --into labels/people.jsonl{also}")
 
 
 @labels.command(name="import")
@@ -64,6 +81,9 @@ def import_(
     run: Annotated[str, typer.Argument(help="Run whose answers were labelled: folder, name or `latest`.")],
     export: Annotated[list[Path], typer.Argument(help="Files that the labelling page exported.")],
     into: Annotated[Path, typer.Option(help="Label file to add them to; name it under `labels:` in the suite.")],
+    both: Annotated[
+        str | None, typer.Option(help="Run of the old system, if answers of both runs were labelled.")
+    ] = None,
 ) -> None:
     """Check exported labels, and add them to a label file.
 
@@ -83,8 +103,9 @@ def import_(
 
     folder = find_run(run)
     judged = load_judged(folder, [into] if into.is_file() else [])
+    earlier = None if both is None else load_judged(find_run(both), judged.label_files)
     for file in export:
-        taken = take_labels(judged, file, into)
+        taken = take_labels(judged, file, into, earlier)
         known = f", {taken.known} were there already" if taken.known else ""
         typer.echo(f"{plural(taken.added, 'label')} of {file} added to {into}{known}", err=True)
     judged = load_judged(folder, [into])

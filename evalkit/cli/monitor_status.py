@@ -119,7 +119,7 @@ def compare(  # noqa: PLR0913 - typer reads the flags from the signature
     """Compare two arms of the traffic, such as two releases.
 
     You may look as often as you like, and stop when you like: the intervals hold at all looks, and for all metrics
-    together. The answer is one of: worse, better by the margin, no worse than the margin, not yet.
+    together. The answer is one of: worse, better (by the margin), no worse (than the margin), not yet.
 
     Example: evalkit monitor compare support.yaml --arm version=v2 --against version=v1 --margin 0.03
 

@@ -61,7 +61,9 @@ def noise(  # noqa: PLR0913 - typer reads the flags from the signature
             refuse_missing_judge(file, os.environ)
         overrides = {"repeat": repeat or REPEAT, "seed": seed}
         command = shlex.join(["evalkit", *sys.argv[1:]])
-        request = Request(suite=file, out=out, overrides=overrides, baseline="none", command=command, asks_former=False)
+        request = Request(
+            suite=file, out=out, overrides=overrides, baseline="none", command=command, asks_further=False
+        )
         folder = run_stoppable(request, CommandOutput(json=True), "auto").folder
     found = measure_noise(folder, file, trials=trials, seed=seed)
     if found.n_rows < found.n_planned:

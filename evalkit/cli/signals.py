@@ -42,9 +42,20 @@ FORCED_S = 0.8
 """Seconds until a second signal ends the process unconditionally."""
 
 
-def run_stoppable(request: Request, output: CommandOutput, progress: str) -> Result:
-    """Run one system to the end, or leave with the exit code of the signal that stopped it."""
-    return _to_end(request, output, progress, lambda watcher, stop, own: run_suite(own, watcher, stop, os.environ))
+def run_stoppable(request: Request, output: CommandOutput, progress: str, continued_by: str = "") -> Result:
+    """Run one system to the end, or leave with the exit code of the signal that stopped it.
+
+    Args:
+        request: settings of the run.
+        output: streams for messages.
+        progress: how to show progress.
+        continued_by: command that continues an interrupted run; if empty, the one that started it, with its folder.
+    """
+
+    async def run(watcher: Watcher, stop: Stop, own: Request) -> Result:
+        return await run_suite(own, watcher, stop, os.environ)
+
+    return _to_end(request, output, progress, run, continued_by)
 
 
 def run_each_stoppable(request: Request, output: CommandOutput, progress: str) -> Result | SystemsResult:
@@ -57,6 +68,7 @@ def _to_end(
     output: CommandOutput,
     progress: str,
     run: Callable[[Watcher, Stop, Request], Coroutine[Any, Any, T]],
+    continued_by: str = "",
 ) -> T:
     gc.freeze()  # what is loaded by now stays; what a system leaves behind is looked for as often as ever
     gc.set_threshold(700, 10, 10)
@@ -69,7 +81,7 @@ def _to_end(
             return run_to_end(_stoppable(run(reporter.watcher, stop, request), stop))
     except (Interrupted, asyncio.CancelledError) as error:
         if isinstance(error, Interrupted):
-            command = _without_secrets(again(request, error.folder), request.suite)
+            command = _without_secrets(continued_by or again(request, error.folder), request.suite)
             output.say(f"interrupted; every finished case is kept. Continue with: {command}")
         for number in SIGNALS:
             signal.signal(number, signal.SIG_IGN)  # the process is ending, and its exit code stands

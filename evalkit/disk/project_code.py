@@ -148,7 +148,11 @@ def _import(name: str, project: Path, place: str) -> ModuleType:
     except BaseException as error:  # also what an extension raises when it panics, and `pytest.skip`
         at = raised_at(error, project)
         what = f"importing {name} failed: {f'{at}: ' if at else ''}{type(error).__name__}: {one_line(error)}"
-        fix = f"see that `python -c '{_import_statement(name)}'` works in the project's root, {project}"
+        near = _elsewhere(name, project) if isinstance(error, ModuleNotFoundError) else None
+        hint = (
+            f"write `{near}`, the path from" if near else f"see that `python -c '{_import_statement(name)}'` works in"
+        )
+        fix = f"{hint} the project's root, {project}"
         raise InputError(Problem(place, what, fix)) from None
     ours = project_file(name, project)
     if ours and module.__file__ and ours.resolve() != Path(module.__file__).resolve():
@@ -156,6 +160,13 @@ def _import(name: str, project: Path, place: str) -> ModuleType:
         raise InputError(Problem(place, what, f"rename {ours}"))
     note_loaded(project)
     return module
+
+
+def _elsewhere(name: str, project: Path) -> str | None:
+    """Return the name, from the project's root, of a module that is called `name` from one of its folders."""
+    file = Path(*name.split(".")).with_suffix(".py")
+    folders = sorted(each for each in project.iterdir() if each.name.isidentifier() and (each / file).is_file())
+    return f"{folders[0].name}.{name}" if folders else None
 
 
 def _import_statement(name: str) -> str:

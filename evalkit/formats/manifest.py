@@ -78,6 +78,18 @@ class FormerCases:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VariantFacts:
+    """The variants that one transform made of the cases of a run."""
+
+    name: str
+    """Name of the transform."""
+    n: int
+    """Number of variants, each of which was to be run."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Reason -> number of variants that could not be made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredRun:
     """The run whose stored answers were scored."""
 
@@ -234,6 +246,8 @@ class Manifest:
     former: FormerCases | None = None
     """`None` if the cases of the base are not known."""
     case_changes: tuple[Amendment, ...] = ()
+    variants: tuple[VariantFacts, ...] = ()
+    """The variants that were run; known once all were made, and not written if there are none."""
     answers: ScoredRun | None = None
     """The run whose answers were scored; `None` if the system was called."""
     imported: ImportedFacts | None = None
@@ -285,7 +299,7 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
     absent = {"head", *(("finished_at", "wall_s") if not manifest.finished_at else ())}
     absent |= {"conversation_key"} if not manifest.conversation_key else set()
     absent |= {"imported"} if manifest.imported is None else set()
-    absent |= {key for key in ("shards", "leaked") if not record[key]}
+    absent |= {key for key in ("shards", "leaked", "variants") if not record[key]}
     absent |= {"card_gaps"} if manifest.card_gaps is None else set()
     absent |= {key for key in ("accepted", "replaces") if manifest.accepted is None or record[key] == "unknown"}
     return {**{key: value for key, value in record.items() if key not in absent}, **manifest.further}

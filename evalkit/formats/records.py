@@ -91,4 +91,6 @@ def summary_records(summary: Summary) -> tuple[dict[str, Any], dict[str, Any]]:
         ]
         for of_clock in (False, True)
     ]
+    if summary.variants is None:
+        del record["variants"]
     return {**record, **parts[0], "nodes": nodes[0]}, {**parts[1], "nodes": nodes[1]}

@@ -18,6 +18,7 @@ _UNTIL_GIVEN = {"metrics", "by"}
 """Keys of `no_regression` that mean "all" if they are not given."""
 _NOT_RULES = ("why",)
 _FAIR_RULES = ("mean", "all")
+_SHOWN_IDS = 10
 _COVERAGE = next(name for name, check in CHECKS.items() if check is Coverage)
 
 
@@ -54,19 +55,29 @@ def amended(decision: Decision, found: Sequence[Amendment], since: str) -> Decis
 
 
 def case_changes(found: Comparison | None) -> tuple[Amendment, ...]:
-    """List the cases added and removed since the baseline's run, if they were not run in their old form."""
+    """List the cases removed, changed and quarantined since the baseline's run, if no old form of them was run."""
     if found is None:
         return ()
-    listed = (("removed", found.removed, found.removed_failing), ("changed", found.changed, found.changed_failing))
+    listed = (
+        ("removed", found.removed, found.removed_failing),
+        ("changed", found.changed, found.changed_failing),
+        ("quarantined", found.quarantined, found.quarantined_failing),
+    )
     return tuple(
         Amendment(
             what=f"{len(ids):,} case{'' if len(ids) == 1 else 's'} {word}",
-            note=f"{len(failing):,} of them failing before",
-            loosens=bool(failing),
+            note=f"{_named(ids) if word == 'quarantined' else ''}{len(failing):,} of them failing before",
+            # A case that fails now and then may have passed in the baseline.
+            loosens=bool(failing) or word == "quarantined",
         )
         for word, ids, failing in listed
         if ids
     )
+
+
+def _named(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - _SHOWN_IDS} more" if len(ids) > _SHOWN_IDS else ""
+    return f"{', '.join(ids[:_SHOWN_IDS])}{more}; "
 
 
 def _gate(before: Sequence[Any], after: Sequence[Any]) -> Iterator[Amendment]:
@@ -136,6 +147,8 @@ def _is_looser(name: str, key: str, was: Any, now: Any) -> bool:
         return str(now) == "warn"
     if key == "rule":
         return str(now) != "strict"
+    if key == "corrected":
+        return now is not True
     return True
 
 

@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from evalkit.aggregate.statuses import QUARANTINED
 from evalkit.errors import InputError, Problem
-from evalkit.results import Amendment, Decision, Summary
+from evalkit.results import Amendment, CorrectedDrop, Decision, Summary
 from evalkit.store.folder import RunFolder
-from evalkit.types import QUARANTINED
 
 if TYPE_CHECKING:
     from evalkit.aggregate.frame import Frame
     from evalkit.aggregate.frozen import FrozenFrame
+    from evalkit.aggregate.variants import VariantResult
+    from evalkit.formats.manifest import VariantFacts
     from evalkit.gate.best_system import Contender
     from evalkit.gate.decide import NeedsRepeats
     from evalkit.gate.pairing import Baseline
@@ -66,6 +68,10 @@ class Terms:
     """Kind of source -> ids of the cases found in it, for each kind that was searched."""
     card_gaps: Sequence[str] | None = None
     """What the data card of the golden set lacks; `None` if no check asked for it."""
+    variants: tuple[VariantFacts, ...] = ()
+    """The variants that were run."""
+    variant_results: Sequence[VariantResult] = ()
+    """How they ended."""
     notes: tuple[str, ...] = ()
     """Notes shown with the figures, such as the data on which a judge was measured."""
 
@@ -93,6 +99,7 @@ def assess(
     from evalkit.gate.decide import decide
 
     frozen = freeze(frame)
+    expected -= frame.n_quarantined
     summary = summarise(
         frozen,
         suite=terms.suite,
@@ -114,6 +121,11 @@ def assess(
             calibrations=terms.calibrations,
             score_keys=terms.score_keys,
         )
+    if terms.variants:
+        from evalkit.aggregate.variants import variant_figures
+
+        figures = variant_figures(frozen, terms.variant_results, terms.variants, terms.seed)
+        summary = dataclasses.replace(summary, variants=figures)
     summary = dataclasses.replace(summary, notes=(*summary.notes, *terms.notes))
     decision = decide(
         frozen,
@@ -125,6 +137,7 @@ def assess(
         contender=terms.contender,
         leaked=terms.leaked,
         card_gaps=terms.card_gaps,
+        drops=_corrected_drops(frozen, terms),
         final=final,
     )
     if isinstance(decision, Decision):
@@ -134,6 +147,15 @@ def assess(
         since = terms.amended_since or ("" if terms.baseline is None else f"baseline {terms.baseline.run_id}")
         decision = amended(decision, (*terms.amendments, *cases), since)
     return summary, decision
+
+
+def _corrected_drops(frame: FrozenFrame, terms: Terms) -> tuple[CorrectedDrop, ...]:
+    """Correct the drops of judges' metrics by the labels of both runs; empty if nothing is compared or labelled."""
+    if not terms.labels or terms.baseline is None:
+        return ()
+    from evalkit.trust.corrected_drops import corrected_drops
+
+    return corrected_drops(frame, terms.baseline.frame, terms.labels)
 
 
 def _unfinished(frame: FrozenFrame, expected: int, repeats: int) -> str | None:

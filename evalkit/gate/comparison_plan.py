@@ -35,6 +35,8 @@ class ComparisonPlan:
     """Systems that run suspect cases again for a second look."""
     uncompared: str = ""
     """Reason why the named baseline is not compared."""
+    calls: bool = False
+    """Whether the candidate's answers come from calls, so that cases could be run again."""
     n_deciding: int = 1
     """Systems of the run that share alpha (Bonferroni)."""
 
@@ -75,7 +77,7 @@ def trial_of(
     """
     theirs, ours = repeats
     asked = policy.repeats if ours is None else ours
-    planned = ComparisonPlan(check, critical, seed, repeats, n_deciding=policy.n_deciding)
+    planned = ComparisonPlan(check, critical, seed, repeats, calls=policy.asks_again, n_deciding=policy.n_deciding)
     if policy.escalates:
         return replace(planned, planned=(policy.repeats if theirs is None else theirs, asked), again="both")
     if policy.asks_again and asked == 1 and stored >= RUNS:

@@ -19,9 +19,10 @@ from evalkit.gate.leakage import Leakage, leakage_checks
 from evalkit.gate.no_regression import escalated_cases, regression_finding, suspects_to_repeat
 from evalkit.gate.pairing import Baseline
 from evalkit.gate.policy import ADD_GATE, NO_GATE, Best, Canary, Failures, NoRegression, Policy, Threshold
+from evalkit.gate.quarantine import quarantine_checks
 from evalkit.gate.regression import MORE_RUNS
 from evalkit.gate.thresholds import threshold_finding
-from evalkit.results import PARTIAL_RUN, CheckOutcome, Decision, Outcome, Summary
+from evalkit.results import PARTIAL_RUN, CheckOutcome, CorrectedDrop, Decision, Outcome, Summary
 
 if TYPE_CHECKING:
     from evalkit.gate.best_system import Contender
@@ -56,6 +57,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
     contender: Contender | None = None,
     leaked: Mapping[str, Sequence[str]] = MappingProxyType({}),
     card_gaps: Sequence[str] | None = None,
+    drops: Sequence[CorrectedDrop] = (),
     final: bool = False,
 ) -> Decision | NeedsRepeats:
     """Judge a run by its policy; pure, so the same rows give the same decision.
@@ -70,6 +72,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
         contender: the systems of the run, if there are several.
         leaked: kind of source -> ids of the cases found in it, for each kind that was searched.
         card_gaps: what the data card of the golden set lacks; `None` if it was not checked.
+        drops: the drops of judges' metrics, corrected by people's labels of both runs.
         final: nothing can be run again, so decide with the rows at hand.
 
     Returns:
@@ -83,10 +86,11 @@ def decide(  # noqa: PLR0913 - what a decision depends on
     if waiting is not None:
         return waiting
     findings = [
-        *_findings(frame, summary, policy, baseline, seed, partial=partial is not None),
+        *_findings(frame, summary, policy, baseline, seed, drops, partial=partial is not None),
         *_best_findings(frame, summary, policy, contender),
         *(finding(leakage_checks(check, leaked)) for check in policy.checks if isinstance(check, Leakage)),
         *(finding(card_checks(check, card_gaps)) for check in policy.checks if isinstance(check, Card)),
+        finding(quarantine_checks(frame.quarantined)),
         finding(coverage_checks(summary, policy.coverage, policy.critical_in(frame.cohorts))),
     ]
     checks = tuple(check for finding in findings for check in finding.checks)
@@ -142,12 +146,21 @@ def _trial(
     return trial_of(check, policy, critical, seed, repeats, baseline.frame.planned_or_all)
 
 
-def _findings(
-    frame: FrozenFrame, summary: Summary, policy: Policy, baseline: Baseline | None, seed: int, *, partial: bool
+def _findings(  # noqa: PLR0913 - what findings depend on
+    frame: FrozenFrame,
+    summary: Summary,
+    policy: Policy,
+    baseline: Baseline | None,
+    seed: int,
+    drops: Sequence[CorrectedDrop],
+    *,
+    partial: bool,
 ) -> list[Finding]:
     """Collect all findings, regressions first, because regressions name causes and absolute limits only symptoms."""
     found = [
-        regression_finding(frame, summary, baseline, _trial(check, policy, frame, baseline, seed), partial=partial)
+        regression_finding(
+            frame, summary, baseline, _trial(check, policy, frame, baseline, seed), drops=drops, partial=partial
+        )
         for check in policy.checks
         if isinstance(check, NoRegression)
     ]

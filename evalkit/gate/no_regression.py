@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +10,13 @@ import numpy as np
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.comparable import applied_in, incomparable_metrics, is_shared
 from evalkit.gate.comparison_plan import NOT_AGAIN, ComparisonPlan
-from evalkit.gate.critical_cases import critical_case_finding, critical_cases_to_repeat
+from evalkit.gate.corrected_checks import blocking_drops, sentence_of
+from evalkit.gate.critical_cases import RUNS, critical_case_finding, critical_cases_to_repeat
 from evalkit.gate.findings import Finding, finding
 from evalkit.gate.margins import margin_checks
 from evalkit.gate.pairing import Baseline, Pairing, compare, pair
 from evalkit.gate.policy import NoRegression, is_critical, within
-from evalkit.gate.power import Subject, design_of, sights_of
+from evalkit.gate.power import ComparisonDesign, Subject, design_of, sights_of, with_four_stored
 from evalkit.gate.regression import (
     MIN_PAIRED,
     Gate,
@@ -24,10 +25,10 @@ from evalkit.gate.regression import (
     confirmed,
     suspect_cases,
 )
-from evalkit.gate.regression_checks import sight, tested_check, untested_check
+from evalkit.gate.regression_checks import four_stored, sight, tested_check, untested_check
 from evalkit.gate.resources import resource_checks
-from evalkit.gate.words import calibrate_first, some, unproven_judges
-from evalkit.results import OVERALL, Check, CheckOutcome, Comparison, Summary
+from evalkit.gate.words import calibrate_first, save_with_repeats, some, unproven_judges
+from evalkit.results import OVERALL, Check, CheckOutcome, Comparison, CorrectedDrop, Summary
 from evalkit.stats.power import Sight
 
 MIN_OVERLAP = 0.9
@@ -35,7 +36,13 @@ MIN_OVERLAP = 0.9
 
 
 def regression_finding(
-    frame: FrozenFrame, summary: Summary, baseline: Baseline | None, trial: ComparisonPlan, *, partial: bool = False
+    frame: FrozenFrame,
+    summary: Summary,
+    baseline: Baseline | None,
+    trial: ComparisonPlan,
+    *,
+    drops: Sequence[CorrectedDrop] = (),
+    partial: bool = False,
 ) -> Finding:
     """Compare a run with its baseline, gate by gate.
 
@@ -44,6 +51,7 @@ def regression_finding(
         summary: summary with the agreement of its judges.
         baseline: the stored run, `None` if none is saved yet.
         trial: plan of the comparison.
+        drops: the drops of judges' metrics, corrected by people's labels.
         partial: whether only a part of the suite was run.
     """
     policy = trial.policy
@@ -63,15 +71,20 @@ def regression_finding(
     metrics = policy.metrics if policy.metrics is not None else _default_metrics(frame, baseline.frame)
     incomparable = _incomparable(frame, baseline, metrics)
     comparison = compare(pairing, baseline, incomparable)
+    drops = [each for each in drops if each.metric not in incomparable]
+    comparison = replace(comparison, corrected=tuple(drops))
     if pairing.overlap < MIN_OVERLAP:
         few = _too_little_in_files(pairing, comparison) if baseline.of_file else _too_little(pairing, partial=partial)
         found = finding([_whole("no decision", few)])
     else:
         comparable = tuple(name for name in metrics if frame.compared(name) and name not in incomparable)
         may_block = _votes(frame, summary, policy, comparable)
+        asked = drops if policy.corrected else ()
+        fallen = blocking_drops(frame, summary, asked, comparable, n_deciding=trial.n_deciding)
         refused = [
+            *fallen.values(),
             *_uncompared(frame, policy, metrics, incomparable),
-            *_unproven(frame, summary, comparable, may_block),
+            *_unproven(frame, summary, comparable, {*may_block, *fallen}, asked),
         ]
         gates, tested = trial.tested(planned, may_block)
         if trial.again != "neither":
@@ -80,13 +93,13 @@ def regression_finding(
         design = design_of(trial, (_planned(baseline.frame, trial.planned[0]), _planned(frame, trial.planned[1])))
         seen = sights_of(gates, baseline.frame, design)
         tested = [replace(each, sight=_sight_of(seen, each)) for each in tested]
-        comparison = replace(comparison, sight=sight(tested))
+        advice = _advice(gates, tested, baseline, trial, design)
+        comparison = replace(comparison, sight=sight(tested), advice=advice)
         found = _join(refused, gates, tested, frame)
         if "pass_rate" in comparable:
             guard = critical_case_finding(pairing, may_block=may_block.get("pass_rate", False))
             found = Finding((*found.checks, *guard.checks), (*found.reasons, *guard.reasons))
-        asked = [*margin_checks(gates, policy), *resource_checks(frame, baseline, policy, trial.seed)]
-        more = finding(asked)
+        more = finding([*margin_checks(gates, policy), *resource_checks(frame, baseline, policy, trial.seed)])
         found = Finding((*found.checks, *more.checks), (*found.reasons, *more.reasons))
     return replace(found, comparison=comparison)
 
@@ -95,6 +108,18 @@ def led_differently(baseline: str, parts: str) -> tuple[str, str]:
     """Return why conversations are not compared, and how to fix it."""
     what = f"the conversations of baseline `{baseline}` were led differently ({parts})"
     return what, f"run the baseline's system again: `baseline: {{run: {baseline}, system: ...}}`"
+
+
+def _advice(
+    gates: Sequence[Gate], tested: Sequence[Tested], baseline: Baseline, trial: ComparisonPlan, design: ComparisonDesign
+) -> str:
+    """Recommend a baseline of four repeats, if it would add a second look."""
+    better = with_four_stored(design)
+    if better == design or baseline.saved_as is None or not trial.calls:
+        return ""
+    seen = sights_of(gates, baseline.frame, better)
+    command = save_with_repeats(*baseline.saved_as, RUNS)
+    return four_stored(tested, [replace(each, sight=_sight_of(seen, each)) for each in tested], command)
 
 
 def _planned(frame: FrozenFrame, planned: int | None) -> int:
@@ -192,9 +217,21 @@ def _votes(frame: FrozenFrame, summary: Summary, policy: NoRegression, metrics: 
     return {name: shown for name, shown in proven.items() if shown or name not in meant}
 
 
-def _unproven(frame: FrozenFrame, summary: Summary, metrics: Sequence[str], tested: Mapping[str, bool]) -> list[Check]:
+def _unproven(
+    frame: FrozenFrame,
+    summary: Summary,
+    metrics: Sequence[str],
+    tested: Collection[str],
+    drops: Sequence[CorrectedDrop],
+) -> list[Check]:
+    """Refuse the metrics of judges that are not trusted; labels that show no drop do not make them pass."""
+    labelled = {each.metric: f"; {sentence_of(frame, each)}" for each in drops}
     return [
-        _whole("no decision", calibrate_first(name, OVERALL, unproven_judges(frame, summary, name, OVERALL)), name)
+        _whole(
+            "no decision",
+            calibrate_first(name, OVERALL, unproven_judges(frame, summary, name, OVERALL)) + labelled.get(name, ""),
+            name,
+        )
         for name in metrics
         if name not in tested
     ]

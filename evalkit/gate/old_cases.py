@@ -10,7 +10,7 @@ from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.gate.amendments import amended
 from evalkit.gate.pairing import Baseline
 from evalkit.results import Amendment, Decision
-from evalkit.types import Case
+from evalkit.types import QUARANTINE, Case
 
 _SHOWN_IDS = 10
 _BROKEN, _FAILING, _STILL, _UNKNOWN, _HOLDS = (
@@ -34,7 +34,7 @@ class Answered:
 def former_changes(
     answered: Sequence[Answered], restored: FrozenFrame, baseline: Baseline | None, *, missing: int
 ) -> tuple[Amendment, ...]:
-    """Make one finding for removed cases and one for edited ones, with their results in the old form.
+    """Make one finding each for removed, edited and quarantined cases, with their results in the old form.
 
     Args:
         answered: the former cases.
@@ -45,13 +45,16 @@ def former_changes(
     now = _verdicts(restored)
     before = _verdicts(baseline.frame) if baseline is not None else {}
     found = []
-    for word in ("removed", "edited"):
-        group = [each for each in answered if (each.edits is None) is (word == "removed")]
+    for word in ("removed", "edited", "quarantined"):
+        group = [each for each in answered if _change_of(each) == word]
         if group:
             ended = {each.case.id: _ended(content_key(each.case), now, before) for each in group}
+            aside = word == "quarantined"
             edits = sorted({name for each in group for name in each.edits or ()})
-            note = "; ".join([*([", ".join(edits)] if edits else []), *_words(ended)])
-            loosens = any(end != _HOLDS for end in ended.values())
+            told = _some(list(ended)) if aside else ", ".join(edits)
+            note = "; ".join([*([told] if told else []), *_words(ended)])
+            # A case that fails now and then may pass this time.
+            loosens = aside or any(end != _HOLDS for end in ended.values())
             found.append(Amendment(what=_count(len(group), word), note=note, loosens=loosens))
     if missing:
         note = "not run in its old form" if missing == 1 else "not run in their old form"
@@ -78,6 +81,12 @@ def put_back(own: Decision, restored: Decision | None, changes: Sequence[Amendme
     return amended(own, changes, since)
 
 
+def _change_of(each: Answered) -> str:
+    if each.edits is None:
+        return "removed"
+    return "quarantined" if QUARANTINE in each.edits else "edited"
+
+
 def _ended(key: bytes, now: dict[bytes, bool], before: dict[bytes, bool]) -> str:
     fails, failed = now.get(key), before.get(key)
     if fails is None:
@@ -97,8 +106,12 @@ def _words(ended: dict[str, str]) -> Iterator[str]:
     for end in (_BROKEN, _FAILING, _STILL, _UNKNOWN):
         ids = [case_id for case_id, found in ended.items() if found == end]
         if ids:
-            more = f" and {len(ids) - _SHOWN_IDS} more" if len(ids) > _SHOWN_IDS else ""
-            yield f"in the old form {end}: {', '.join(ids[:_SHOWN_IDS])}{more}"
+            yield f"in the old form {end}: {_some(ids)}"
+
+
+def _some(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - _SHOWN_IDS} more" if len(ids) > _SHOWN_IDS else ""
+    return f"{', '.join(ids[:_SHOWN_IDS])}{more}"
 
 
 def _count(n: int, word: str) -> str:

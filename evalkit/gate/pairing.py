@@ -34,6 +34,9 @@ class Baseline:
     """Parts of the conversation key that differ, so that conversations are not compared; empty if none does."""
     of_file: bool = False
     """Whether it was read from a file of results, whose cases are known by their id alone."""
+    saved_as: tuple[str, str] | None = None
+    """How commands name the stored run, and the name under which it is saved again with more repeats; `None` if its
+    system cannot be called for more."""
 
     def differing_parts(self, metric: str) -> str:
         """Return the parts of a metric's score key that differ between the runs; empty if none do."""
@@ -119,7 +122,7 @@ def pair(candidate: FrozenFrame, baseline: FrozenFrame, *, repeats: Repeats = (N
 
 
 def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str]) -> Comparison:
-    """List the cases that were added, removed, changed, broken and fixed.
+    """List the cases that were added, removed, changed, quarantined, broken and fixed.
 
     Args:
         pairing: pairing of the two runs.
@@ -130,7 +133,8 @@ def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str
     our_keys = dict(zip(ours.case_ids, ours.keys, strict=True))
     their_keys = dict(zip(theirs.case_ids, theirs.keys, strict=True))
     shared = our_keys.keys() & their_keys.keys()
-    removed = () if ours.sample is not None else tuple(sorted(their_keys.keys() - our_keys.keys()))
+    quarantined = tuple(sorted(their_keys.keys() & ours.quarantined.keys()))
+    removed = () if ours.sample is not None else tuple(sorted(their_keys.keys() - our_keys.keys() - set(quarantined)))
     changed = tuple(sorted(name for name in shared if our_keys[name] != their_keys[name]))
     failing_before = _failing(theirs, ours.repeat_rule)
     failed, fixed, still = _moves(pairing) if "pass_rate" not in incomparable else ((), (), ())
@@ -143,6 +147,8 @@ def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str
         changed=changed,
         removed_failing=tuple(name for name in removed if name in failing_before),
         changed_failing=tuple(name for name in changed if name in failing_before),
+        quarantined=quarantined,
+        quarantined_failing=tuple(name for name in quarantined if name in failing_before),
         new_failures=failed,
         fixed=fixed,
         still_failing=still,

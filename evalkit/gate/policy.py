@@ -7,18 +7,15 @@ that is not in `CHECKS` names a metric and makes a `Threshold`.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import ClassVar, Literal
 
-from evalkit.aggregate.measured import CASE_AMOUNTS
-from evalkit.aggregate.outcomes import OUTCOMES
-from evalkit.aggregate.statuses import DERIVED_METRICS, chosen_runs, node_amount
+from evalkit.aggregate.statuses import chosen_runs
 from evalkit.gate.card import Card
 from evalkit.gate.leakage import Leakage
 from evalkit.results import OVERALL
-from evalkit.types import KINDS, SEVERITIES, Metric
+from evalkit.types import KINDS, SEVERITIES
 
 PASS_METRICS = ("pass_rate", "pass_any", "pass_all", "pass_rate_production")
 """Metrics of runs with a pass mark; those after the first need repeats or a production mix."""
@@ -155,6 +152,9 @@ class NoRegression:
     cohorts."""
     beats_by: float | None = None
     """Gain that must be shown overall, in units of each metric; it blocks if the gain is certainly smaller."""
+    corrected: bool = False
+    """Whether people's labels of both versions block where the judge is not trusted, if they show a drop overall at p
+    <= .01; the labels must be drawn with `evalkit labels sample --both`."""
     max_slowdown: float | None = None
     """Accepted ratio of the candidate's latency to the baseline's, such as 1.10. Against stored times it only warns."""
     max_cost_ratio: float | None = None
@@ -284,101 +284,6 @@ def within(cohorts: Iterable[str], by: Sequence[str] | None) -> tuple[str, ...]:
 def is_critical(cohort: str, critical: Collection[str]) -> bool:
     """Return whether a cohort is listed, by its label or by its value alone."""
     return cohort in critical or ("=" in cohort and cohort.split("=", 1)[1] in critical)
-
-
-def policy_problems(
-    policy: Policy, metrics: Sequence[Metric], cohorts: Collection[str], nodes: Collection[str] = ()
-) -> list[Problem]:
-    """Check a policy against the metrics, cohorts and nodes of the suite.
-
-    Args:
-        policy: policy to check.
-        metrics: metrics of the suite's scorers; the metrics of every run are known.
-        cohorts: names that the suite reports by.
-        nodes: names that the suite lists under `nodes:`.
-
-    Returns:
-        For each problem: position of the check, fault and fix.
-    """
-    problems: list[Problem] = []
-    for index, check in enumerate(policy.checks):
-        if isinstance(check, Threshold):
-            problems += [(index, *found) for found in _threshold_problems(check, metrics, cohorts, nodes)]
-        elif isinstance(check, NoRegression):
-            problems += [(index, *found) for found in _regression_problems(check, metrics, cohorts, nodes)]
-    return problems
-
-
-def _node_problems(metric: str, nodes: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield a problem for a metric of a node that the suite does not list."""
-    _, node = node_amount(metric) or ("", "")
-    if node and node not in nodes:
-        near = get_close_matches(node, list(nodes), n=1)
-        fix = f"did you mean `{near[0]}`?" if near else f"add `nodes: [{', '.join([*nodes, node])}]` to the suite"
-        yield f"{metric}: the suite lists no node `{node}`", fix
-
-
-def _threshold_problems(
-    check: Threshold, metrics: Sequence[Metric], cohorts: Collection[str], nodes: Collection[str]
-) -> list[tuple[str, str]]:
-    quality = _quality(metrics)
-    if check.metric == "throughput_per_s":
-        return [("throughput_per_s has no interval, so it cannot be gated", "gate latency_p95_s instead")]
-    if check.metric not in {*quality, *DERIVED_METRICS} and not node_amount(check.metric):
-        return [_unknown("metric", check.metric, [*quality, *DERIVED_METRICS])]
-    found = [*_node_problems(check.metric, nodes), *_cohort_problems(check.by, cohorts)]
-    metric = quality.get(check.metric) or Metric(name=check.metric, high=math.inf, higher_is_better=False)
-    for name, value in (("min", check.min), ("max", check.max)):
-        if value is not None and not metric.low <= value <= metric.high:
-            scale = f"{metric.low:g} .. {metric.high:g}"
-            found.append((f"{name} {value:g} is outside the range {scale} of {metric.name}", "write it on that scale"))
-    if check.max is None and not metric.higher_is_better and check.metric != "tokens_per_s":
-        found.append((f"a lower {metric.name} is better, so `min` would block improvements", "write `max`"))
-    return found
-
-
-def _regression_problems(
-    check: NoRegression, metrics: Sequence[Metric], cohorts: Collection[str], nodes: Collection[str]
-) -> list[tuple[str, str]]:
-    amounts = (*CASE_AMOUNTS, *(name for name in check.metrics or () if node_amount(name)))
-    quality = {**_quality(metrics), **{name: Metric(name=name, high=math.inf) for name in amounts}}
-    unknown = [name for name in check.metrics or () if name not in quality or name in PASS_METRICS[1:]]
-    found = [_unknown("quality metric", name, list(quality)) for name in unknown]
-    compared = [
-        quality[name] for name in check.metrics or ("pass_rate", *(each.name for each in metrics)) if name in quality
-    ]
-    widest = max((metric.high - metric.low for metric in compared), default=math.inf)
-    for name, value in (("margin", check.margin), ("beats_by", check.beats_by)):
-        if value is not None and value >= widest:
-            what = f"{name} {value:g} is as wide as the whole range of every metric that is compared ({widest:g})"
-            found.append((what, "write it in units of the metrics, such as 0.02"))
-    found += [problem for name in check.metrics or () for problem in _node_problems(name, nodes)]
-    return found + _cohort_problems(check.by or (), cohorts)
-
-
-def _quality(metrics: Sequence[Metric]) -> dict[str, Metric]:
-    names = {metric.name: metric for metric in metrics}
-    passed = {f"{name}.passed": Metric(name=f"{name}.passed") for name, metric in names.items() if not metric.binary}
-    return {**{name: Metric(name=name) for name in PASS_METRICS}, **names, **passed}
-
-
-def _cohort_problems(by: Iterable[str], cohorts: Collection[str]) -> list[tuple[str, str]]:
-    unknown = [name for name in by if name not in cohorts]
-    return [
-        (f"`{name}` is read from the answers, which the change itself moves, so it is shown and not gated", "remove it")
-        if name in OUTCOMES
-        else _unknown("cohort", name, list(cohorts))
-        for name in unknown
-    ]
-
-
-def _unknown(what: str, name: str, known: Sequence[str]) -> tuple[str, str]:
-    words = sorted(name.split("_"))
-    near = [each for each in known if sorted(each.split("_")) == words] or get_close_matches(name, known, n=1)
-    fix = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(sorted(set(known)))}"
-    if what == "metric" and (chosen := chosen_runs(name)):
-        fix = f"write `{chosen[0]}: {{k: {chosen[1]}, ...}}`"
-    return f"unknown {what} `{name}`", fix
 
 
 def _choice(field: str, value: str, allowed: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from evalkit.aggregate.cells import mean
 from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
+from evalkit.gate.critical_cases import RUNS
 from evalkit.gate.regression import MIN_PAIRED, Gate, Tested
 from evalkit.gate.words import SHOWN_CASES, about, number, worst_first
 from evalkit.results import OVERALL, Check, Estimate
@@ -79,8 +80,7 @@ def drop_of(gate: Gate, confidence_level: float = 0.95) -> Estimate:
 
 def sight(tested: Sequence[Tested]) -> str:
     """Describe the drops of `pass_rate` (else of the first metric) that this comparison could have found overall."""
-    overall = [each for each in tested if each.gate.cohort == OVERALL and each.sight is not None]
-    overall.sort(key=lambda each: each.gate.metric.name != PASS_RATE.name)
+    overall = _seen_overall(tested)
     if not overall:
         return ""
     first, what = overall[0], f"a drop of {overall[0].gate.metric.name} overall"
@@ -94,6 +94,29 @@ def sight(tested: Sequence[Tested]) -> str:
     ]
     smallest = _in_words(first, _smallest_drop(first))
     return f"{what} would be found 4 times in 5 {smallest}, {' and '.join(chances)} of runs"
+
+
+def four_stored(tested: Sequence[Tested], better: Sequence[Tested], command: str) -> str:
+    """Compare the chance to find a small drop overall with that against a baseline of four runs.
+
+    Args:
+        tested: the gates.
+        better: the same gates, as they would be against four runs.
+        command: makes such a baseline.
+    """
+    now, then = _seen_overall(tested), _seen_overall(better)
+    if not now or not then:
+        return f"a baseline of {RUNS} runs of each case finds smaller drops: {command}"
+    drop = SHOWN_DROPS[0]
+    size = _sized(now[0], drop * _reach(now[0].gate))
+    chances = f"{_power(then[0], drop):.0%} of runs instead of {_power(now[0], drop):.0%}"
+    return f"a baseline of {RUNS} runs of each case would show a drop of {size} in {chances}: {command}"
+
+
+def _seen_overall(tested: Sequence[Tested]) -> list[Tested]:
+    """Return the overall gates whose power is known, `pass_rate` first."""
+    overall = [each for each in tested if each.gate.cohort == OVERALL and each.sight is not None]
+    return sorted(overall, key=lambda each: each.gate.metric.name != PASS_RATE.name)
 
 
 def _in_words(tested: Tested, smallest: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 
 from evalkit.aggregate.columns import Floats
@@ -47,6 +48,11 @@ def some(ids: Sequence[str], count: int = 5) -> str:
     """List the first few ids."""
     shown = ", ".join(ids[:count])
     return shown if len(ids) <= count else f"{shown} and {len(ids) - count} more"
+
+
+def save_with_repeats(run: str, name: str, repeats: int) -> str:
+    """Return the command that runs the missing repeats of a stored run and saves it."""
+    return f"evalkit baseline save {shlex.quote(run)} --name {shlex.quote(name)} --repeat {repeats}"
 
 
 def unproven_judges(frame: FrozenFrame, summary: Summary, metric: str, cohort: str) -> tuple[str, ...]:

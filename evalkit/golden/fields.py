@@ -13,10 +13,12 @@ from evalkit.formats.conversation import DURING, read_conversation
 from evalkit.formats.messages import input_of, read_messages, text_of
 from evalkit.golden.names import ALIASES, CLOSED, OWN_FIELDS, WRAPPERS, field_of
 from evalkit.golden.promptfoo import Complain, expected_of
-from evalkit.types import KINDS, ROLES, SEVERITIES, Case, Message, Origin
+from evalkit.types import KINDS, QUARANTINE, ROLES, SEVERITIES, Case, Message, Origin
 
 NEEDS_REFERENCE = "needs_reference"
 """Field of a case whose reference is still to be written."""
+NEVER_QUARANTINED = {"kind": "canary", "severity": "critical"}
+"""Field -> its value in cases that no quarantine may leave out of a gate."""
 SAME_FIELD = "both give"
 """Part of the message about two columns for one field."""
 _NOTHING: Mapping[str, Any] = {}
@@ -73,6 +75,7 @@ def to_case(  # noqa: PLR0913 - each is a fact about the row
         "fields": {key: value for key, value in row.items() if key not in OWN_FIELDS},
     }
     _check_waiting(row, note)
+    _check_quarantine(row, note)
     digest = _digest({**row, **reread} if reread else row, note)
     identity = _id(digest[:12] if make_id and row.get("id") is None else row.get("id"), note)
     if faults or identity is None:
@@ -108,6 +111,17 @@ def _check_waiting(row: Mapping[str, Any], note: Complain) -> None:
         note(f"`{NEEDS_REFERENCE}` is {_show(value)}", "write true, or remove it")
     if value is True and row.get("reference"):
         note(f"`{NEEDS_REFERENCE}` is true and there is a `reference`", f"remove `{NEEDS_REFERENCE}`")
+
+
+def _check_quarantine(row: Mapping[str, Any], note: Complain) -> None:
+    value = row.get(QUARANTINE)
+    if value in (None, ""):
+        return
+    if not isinstance(value, str) or not value.strip():
+        note(f"`{QUARANTINE}` is {_show(value)}", "write the reason as a text, or remove it")
+    for name, word in NEVER_QUARANTINED.items():
+        if row.get(name) == word:
+            note(f"a {word} case is in quarantine", f"remove `{QUARANTINE}`: a {word} case always counts")
 
 
 def _conversation_opening(

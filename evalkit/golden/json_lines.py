@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from evalkit.disk.files import Unfit
 from evalkit.errors import Problem, what_and_fix
 from evalkit.golden.encoding import MAX_LINE_BYTES, OtherKind, Undecodable, is_unmarked_utf16, open_text
+from evalkit.golden.index import RowPlaces
 from evalkit.text.values import not_utf8
 
 MAX_BLANK_LINES = 1_000_000
@@ -23,6 +25,16 @@ SAVE_AS_UTF8 = "save the file as UTF-8"
 MIXED = "lines above it are UTF-8, so save the whole file as UTF-8"
 """Fix for a file with two encodings, so that none fits the whole file."""
 UNMARKED = "zero bytes, as in UTF-16 without a byte order mark", "save the file as UTF-8"
+
+
+@dataclass(slots=True)
+class Cursor:
+    """The row that was read last."""
+
+    offset: int = 0
+    """Byte at which it begins; 0 in a file that must be read from its start."""
+
+
 RawRow = tuple[int, dict[str, Any]]
 """Line number (from 1) and the row."""
 Note = Callable[[Problem], None]
@@ -40,14 +52,15 @@ class Rejected(ValueError):
     """Raised with `what; fix` for text that is readable but not a valid row."""
 
 
-def read_jsonl(
+def read_jsonl(  # noqa: PLR0913 - each is a fact about the reading
     path: Path,
     shown: str,
     note: Note,
     *,
     encoding: str | None = None,
     fix: str = SAVE_AS_UTF8,
-    lines: Collection[int] | None = None,
+    places: RowPlaces | None = None,
+    cursor: Cursor | None = None,
 ) -> Iterator[RawRow]:
     """Yield the rows of a JSON Lines file, `.gz` included; lines end at a line feed only.
 
@@ -57,9 +70,10 @@ def read_jsonl(
         note: called for every problem.
         encoding: encoding of the file, if it is neither UTF-8 nor begins with a byte order mark.
         fix: fix to suggest for bytes that are not in this encoding.
-        lines: numbers of the lines to read, `None` for all.
+        places: the rows to read, `None` for all.
+        cursor: set to each row before it is yielded.
     """
-    yield from readable(_jsonl_rows(path, shown, note, (encoding, fix), lines), shown, note, fix)
+    yield from readable(_jsonl_rows(path, shown, note, (encoding, fix), places, cursor or Cursor()), shown, note, fix)
 
 
 def readable(rows: Iterator[RawRow], shown: str, note: Note, fix: str = SAVE_AS_UTF8) -> Iterator[RawRow]:
@@ -77,15 +91,18 @@ def readable(rows: Iterator[RawRow], shown: str, note: Note, fix: str = SAVE_AS_
 
 
 def _jsonl_rows(
-    path: Path, shown: str, note: Note, encoded: tuple[str | None, str], lines: Collection[int] | None
+    path: Path,
+    shown: str,
+    note: Note,
+    encoded: tuple[str | None, str],
+    places: RowPlaces | None,
+    cursor: Cursor,
 ) -> Iterator[RawRow]:
     encoding, fix = encoded
     blank, is_utf8 = 0, False
     note = _first_undecodable(note)
     with open_text(path, encoding) as file:
-        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), 1):
-            if lines is not None and number not in lines:
-                continue
+        for number, line in _all_lines(file, cursor) if places is None else _lines_at(file, places):
             if len(line) > MAX_LINE_BYTES:
                 note(
                     Problem(
@@ -115,6 +132,28 @@ def _jsonl_rows(
             if row is not None:
                 is_utf8 = is_utf8 or not line.isascii()
                 yield number, row
+
+
+def _all_lines(file: BinaryIO, cursor: Cursor) -> Iterator[tuple[int, bytes]]:
+    """Yield every line with its number."""
+    seekable = file.seekable()
+    offset = file.tell() if seekable else 0
+    for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), 1):
+        cursor.offset = offset
+        yield number, line
+        offset += len(line) if seekable else 0
+
+
+def _lines_at(file: BinaryIO, places: RowPlaces) -> Iterator[tuple[int, bytes]]:
+    """Yield some of the lines with their numbers, and pass over the others if the file can."""
+    if file.seekable():
+        for number, offset in places:
+            file.seek(offset)
+            yield number, file.readline(MAX_LINE_BYTES + 1)
+        return
+    lines = _all_lines(file, Cursor())
+    for wanted, _ in places:
+        yield from islice((each for each in lines if each[0] == wanted), 1)
 
 
 def _first_undecodable(note: Note) -> Note:

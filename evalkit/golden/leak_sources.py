@@ -18,7 +18,8 @@ from evalkit.errors import InputError, Problem
 from evalkit.golden.encoding import MAX_LINE_BYTES, OtherKind, Undecodable, open_text
 from evalkit.golden.header import RawTable
 from evalkit.golden.leakage import LeakedCase, LeakIndex, Leaks
-from evalkit.golden.read import GoldenSet, training_rows
+from evalkit.golden.read import GoldenSet
+from evalkit.golden.rows import training_rows
 from evalkit.golden.source import WORKBOOKS, GoldenSource, SearchedFiles
 
 _ESCAPED = (".json", ".jsonl", ".ndjson", ".yaml", ".yml", ".toml", ".py")
@@ -146,11 +147,11 @@ def find_leaks(golden: GoldenSet, files: SearchedFiles, root: Path, canary: str 
     )
 
 
-def lines_of(file: Path, shown: str) -> Iterator[tuple[int, str]]:
+def lines_of(file: Path, shown: str, *, unseen: bool = True) -> Iterator[tuple[int, str]]:
     """Yield the text of a file by lines, with their numbers; of a table, by rows.
 
-    Tags of HTML are left out; what a page does not show comes after its text. Escapes in strings of JSON, YAML, TOML
-    and Python are resolved. None of these is parsed, so that a template is searched too.
+    Tags of HTML are left out. What a page does not show comes after its text, or is left out if not `unseen`. Escapes
+    in strings of JSON, YAML, TOML and Python are resolved. None of these is parsed, so that a template is searched too.
 
     Raises:
         InputError: it cannot be read.
@@ -165,7 +166,7 @@ def lines_of(file: Path, shown: str) -> Iterator[tuple[int, str]]:
     elif kind in WORKBOOKS:
         yield from ((number, "\n".join(_strings(row))) for number, row in training_rows(file, shown, problems.append))
     elif kind in _PAGES:
-        yield from _page(_text_lines(file, shown))
+        yield from _page(_text_lines(file, shown), unseen=unseen)
     elif kind in _ESCAPED:
         yield from ((number, _unescaped(line)) for number, line in _text_lines(file, shown))
     else:
@@ -259,7 +260,7 @@ class _Page(HTMLParser):
         lines += [(first + at, line) for at, line in enumerate(text.split("\n"))]
 
 
-def _page(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+def _page(lines: Iterable[tuple[int, str]], *, unseen: bool) -> Iterator[tuple[int, str]]:
     page, held, size = _Page(), list[str](), 0
     for _, line in lines:
         held.append(line)
@@ -272,6 +273,8 @@ def _page(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
     page.feed("".join(held))
     page.close()
     yield from page.found
+    if not unseen:
+        return
     yield from page.unseen
     yield from ((number, _TAG.sub(" ", line)) for number, line in page.unseen)
 

@@ -22,7 +22,8 @@ from evalkit.disk.json_files import read_json, to_json
 from evalkit.disk.writing import drafted
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.golden.json_lines import CANARY, read_jsonl
-from evalkit.golden.read import read_all, unheard
+from evalkit.golden.read import read_all
+from evalkit.golden.rows import unheard
 from evalkit.golden.survey import Lack
 from evalkit.golden.write import put_first, refuse_other_kinds
 from evalkit.types import Case, Kind

@@ -183,7 +183,7 @@ def differences(first: NearText, second: NearText) -> tuple[Difference, ...]:
     """
     found: list[Difference] = []
     ours, theirs = _tokens(first.text), _tokens(second.text)
-    if _numbers(first.text) != _numbers(second.text):
+    if numbers_in(first.text) != numbers_in(second.text):
         found.append("number")
     only = [_without(ours, theirs), _without(theirs, ours)]
     if any(_negates(token) for side in only for token in side):
@@ -231,7 +231,7 @@ def _negates(token: str) -> bool:
     return token in _NEGATIONS or token.endswith("n't")
 
 
-def _numbers(text: str) -> list[str]:
+def numbers_in(text: str) -> list[str]:
     """Return the numbers of a text in their order, with ASCII digits and without separators of thousands."""
     text = re.sub(r"(?<=\d)[ ,'\u00a0\u202f](?=\d{3}(?!\d))", "", unicodedata.normalize("NFKC", text))
     digits = "".join(str(unicodedata.decimal(char)) if char.isdecimal() else char for char in text)

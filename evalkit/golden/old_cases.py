@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from evalkit.types import Case
 
@@ -10,15 +10,17 @@ _OWN = ("input", "reference", "contexts", "kind", "severity", "cohorts", "cluste
 _KEY_HEX = 16
 
 
-def former_cases(before: Iterable[Case], now: Callable[[], Iterator[Case]]) -> tuple[Case, ...]:
+def former_cases(before: Iterable[Case], now: Callable[[], Iterable[Case]]) -> tuple[Case, ...]:
     """Return the cases of `before` whose content is no longer in the set, in their old form.
+
+    A case that was in quarantine then is left out: no gate counted it.
 
     Args:
         before: cases of the set as it was.
         now: streams the cases of today's set.
     """
     known = {_key(case) for case in now()}
-    return tuple(case for case in before if _key(case) not in known)
+    return tuple(case for case in before if not case.quarantine and _key(case) not in known)
 
 
 def edited_parts(before: Case, now: Case) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from pathlib import Path
 from evalkit.errors import MAX_PROBLEMS, InputError, Problem
 from evalkit.golden.fields import questions_of
 from evalkit.golden.names import field_of, plain_name
-from evalkit.golden.read import GoldenSet, training_rows
+from evalkit.golden.read import GoldenSet
+from evalkit.golden.rows import training_rows
 from evalkit.golden.survey import Lack
 
 _KEY_BYTES = 16

@@ -18,7 +18,7 @@ from evalkit.golden.cells import number_text
 from evalkit.golden.header import RawTable
 from evalkit.golden.json_lines import MAX_COLUMNS, RawRow, Unreadable
 from evalkit.golden.names import trimmed
-from evalkit.golden.read import open_rows
+from evalkit.golden.rows import open_rows
 from evalkit.golden.source import GoldenSource
 from evalkit.imports.result_json import nested_rows
 from evalkit.imports.result_tools import ToolResults, tool_results

@@ -15,9 +15,10 @@ from evalkit.monitor.judge_reach import JudgeReach
 from evalkit.monitor.series import MetricFacts, digest_of_key
 from evalkit.monitor.settings import Monitor
 from evalkit.runner.chat_clients import judges_of, open_cache, unpriced
+from evalkit.runner.graders import bind_graders, open_services
 from evalkit.runner.grading import GradeAll, Grader, grade_all
 from evalkit.runner.names import metric_name_problems
-from evalkit.runner.prepare import bind_graders, open_services, placed_in_suite
+from evalkit.runner.prepare import placed_in_suite
 from evalkit.scorers.base import Asking, Grade, Noted, ReadsPassages, Services
 from evalkit.systems.base import Shared
 from evalkit.types import Case, Output, Unscored

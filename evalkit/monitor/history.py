@@ -10,7 +10,7 @@ from evalkit.aggregate.failure_kinds import FailureGroups
 from evalkit.monitor.grading import PASSED, SCORED
 from evalkit.monitor.key_changes import KeyChange
 from evalkit.monitor.period import WatchPeriod, stream_estimate
-from evalkit.monitor.sampled_texts import sampled_rows
+from evalkit.monitor.sampled_texts import id_hash, sampled_rows
 from evalkit.monitor.sampling import labels_of
 from evalkit.monitor.series import ALL_CALLS, Series, Stream, date_of
 from evalkit.monitor.settings import KeepOptions
@@ -168,7 +168,7 @@ def _change(period: WatchPeriod, old: Stream, new: Stream, day: int) -> str:
 
 
 def _kinds(request: HistoryRequest) -> SampleKinds:
-    """Group the sampled calls of the period that failed."""
+    """Group the sampled calls of the period that failed, with hashes of their ids."""
     groups, calls, failing = FailureGroups(), 0, 0
     period = request.period
     for row in sampled_rows(request.folder, range(period.first, period.last + 1)):
@@ -177,7 +177,10 @@ def _kinds(request: HistoryRequest) -> SampleKinds:
         calls += 1
         failing += verdict == "failed"
     kinds = sorted(groups.kinds(), key=lambda each: (each.state != "failed", -each.n, each.name, each.words))
-    shown = (each if each.n >= WORDS_FROM else replace(each, words=()) for each in kinds[:MOST_KINDS])
+    shown = (
+        replace(each, words=each.words if each.n >= WORDS_FROM else (), case_ids=tuple(map(id_hash, each.case_ids)))
+        for each in kinds[:MOST_KINDS]
+    )
     return SampleKinds(calls=calls, failing=failing, kinds=tuple(shown))
 
 

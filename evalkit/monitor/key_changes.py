@@ -35,9 +35,9 @@ class KeyChange:
         """The change in words."""
         before, after = self.judges
         if not (before or after):
-            return f"the scorer of {self.metric} changed on {date_of(self.day)}"
+            return f"the scorer of {self.name[0]} changed on {date_of(self.day)}"
         models = f" from {before} to {after}" if before != after else " (same model, other rubric or settings)"
-        return f"the judge of {self.metric} changed on {date_of(self.day)}{models}"
+        return f"the judge of {self.name[0]} changed on {date_of(self.day)}{models}"
 
 
 def key_changes(

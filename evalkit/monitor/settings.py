@@ -15,10 +15,13 @@ from evalkit.formats.yaml_text import Path as Keys
 from evalkit.formats.yaml_text import parse
 from evalkit.gate.policy import Policy
 from evalkit.golden.source import GoldenSource
-from evalkit.suite.model import JudgeConfig, ScorerEntry, Suite, SuiteOptions, model_options
-from evalkit.suite.parse import file_bytes, lines_of_keys, placed_model, read_judge, read_vendors
+from evalkit.suite.files import file_bytes
+from evalkit.suite.model import JudgeConfig, Suite, SuiteOptions, model_options
+from evalkit.suite.parse import lines_of_keys, read_judge
+from evalkit.suite.scorer_entry import ScorerEntry
 from evalkit.suite.scorers import read_scorers
 from evalkit.suite.strings import check_strings, variables_of
+from evalkit.suite.system_options import placed_model, read_vendors
 from evalkit.systems.replay import ReplaySystem
 
 Format = Literal["jsonl", "otlp", "parquet"]

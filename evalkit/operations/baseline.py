@@ -20,6 +20,7 @@ from evalkit.gate.critical_cases import RUNS
 from evalkit.gate.no_regression import MIN_OVERLAP
 from evalkit.gate.pairing import Baseline
 from evalkit.gate.policy import NoRegression, Policy
+from evalkit.gate.words import save_with_repeats
 from evalkit.operations.noise import Detectable, seen_against
 from evalkit.runner.inputs import fix_of_scores, unlike_scores
 from evalkit.runner.prepare import Prepared, prepare
@@ -82,13 +83,18 @@ def facts_of(stored: StoredRun, suite: Suite | None = None) -> Facts:
     )
 
 
-def more_repeats(manifest: Manifest) -> str:
-    """Recommend a baseline of four runs, with the command to copy; empty if it already has four."""
+def more_repeats(manifest: Manifest, name: str) -> str:
+    """Recommend a baseline of four runs, with the command to copy; empty if it already has four.
+
+    Args:
+        manifest: manifest of the saved baseline.
+        name: its name.
+    """
     repeats = manifest.repeats
     if repeats >= RUNS or manifest.imported is not None:
         return ""
     has = f"it holds {plural(repeats, 'run')} of each case; {RUNS} find smaller drops at the same rate of false blocks"
-    return f"{has}: evalkit run {shlex.quote(manifest.suite_file)} --repeat {RUNS}"
+    return f"{has}: {save_with_repeats(name, name, RUNS)}"
 
 
 def how_to_commit(saved: RunFolder) -> str:

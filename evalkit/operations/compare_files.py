@@ -26,7 +26,7 @@ from evalkit.results import Decision
 from evalkit.runner.manifest import new_run_id
 from evalkit.store.folder import AFTER, BEFORE, MANIFEST, RunFolder, new_run_folder
 from evalkit.store.journal import Journal
-from evalkit.suite.parse import load_gate
+from evalkit.suite.gate import load_gate
 from evalkit.text.numbers import difference, plural, style_of
 from evalkit.trust.label_files import read_labels
 from evalkit.trust.labels import Label

@@ -23,6 +23,7 @@ from evalkit.runner.engine import Stop
 from evalkit.runner.plan import plan
 from evalkit.runner.resume import Resume, look
 from evalkit.runner.session import Watcher
+from evalkit.runner.variants import PlannedVariants
 from evalkit.store.chain import scan
 from evalkit.store.folder import FOLDERS, MANIFEST, RunFolder, refuse_folder
 from evalkit.suite.parse import load_suite
@@ -79,8 +80,14 @@ def _work(planned: Planned, earlier: EarlierRows) -> Work:
     for case, _ in plan(golden.outlines(), range(options.repeat), chosen=planned.chosen, done=earlier.done):
         counts[case.digest] += 1
     budget = planned.prepared.budget
+    variants = PlannedVariants(planned.prepared, planned.chosen)
+    open_variants = list(variants.open(RunFolder(planned.out), earlier.scoring.id, retry=earlier.retry))
     return Work(
-        open=[(case, counts[case.digest]) for case in golden.open(counts.keys())],
+        open=[
+            *((case, counts[case.digest]) for case in golden.open(counts.keys())),
+            *((case, 1) for case, _ in open_variants),
+        ],
+        n_variants=len(open_variants),
         regraded=list(earlier.asked_again()),
         n_cases=golden.n_cases if planned.chosen is None else len(planned.chosen),
         n_done=len(earlier.done),

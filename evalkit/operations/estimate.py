@@ -47,7 +47,9 @@ class Work:
     """The remaining work of a run."""
 
     open: Sequence[tuple[Case, int]]
-    """Cases, with the number of repeats to run."""
+    """Cases and variants, with the number of repeats to run."""
+    n_variants: int = 0
+    """Number of variants among them."""
     regraded: Sequence[tuple[Case, Sequence[Grader]]] = ()
     """Stored answers, with the scorers that have yet to grade them."""
     n_cases: int = 0
@@ -68,7 +70,8 @@ class RunEstimate:
     repeats: int
     n_scorers: int
     n_rows: int
-    """Cases and repeats still to run."""
+    """Cases and repeats still to run, with the variants."""
+    n_variants: int = 0
     n_done: int
     n_regraded: int
     n_grades: int
@@ -129,6 +132,7 @@ def estimate(prepared: Prepared, work: Work, typical: Typical | None, notes: Ite
         repeats=suite.options.repeat,
         n_scorers=len(prepared.graders),
         n_rows=n_rows,
+        n_variants=work.n_variants,
         n_done=work.n_done,
         n_regraded=len(work.regraded),
         n_grades=counted.grades.total(),

@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,8 @@ from evalkit.text.values import one_line
 from evalkit.trust.agreement import labelled_rows
 from evalkit.trust.label_files import half_drawn, read_labels
 from evalkit.trust.labels import Label
-from evalkit.trust.next_labels import next_labels
+from evalkit.trust.next_labels import Draw, next_labels
+from evalkit.trust.paired_labels import paired_labels
 from evalkit.types import Case, Metric, Output, Row
 
 PASS_FAIL = ("fail", "pass")
@@ -47,20 +48,16 @@ def draw_queue(judged: Judged, scorer: str, n: int, *, by: str | None, seed: int
     Raises:
         InputError: There is no such cohort, or no unlabelled answer.
     """
-    cohorts = judged.stored.manifest.cohorts
-    if by is not None and by not in cohorts:
-        raise InputError(Problem("--by", f"no cohort {by!r} in this run", f"choose from {', '.join(cohorts)}"))
+    by = _cohort(judged, by)
     metric = next(each for each in judged.judges if each.name == scorer)
     rng = np.random.default_rng(seed)
     known = labelled_rows(judged.frame, judged.labels, scorer)
-    drawn = next_labels(judged.frame, metric, n, labelled=known, by=by or next(iter(cohorts), None), rng=rng)
+    drawn = next_labels(judged.frame, metric, n, labelled=known, by=by, rng=rng)
     if not drawn:
         raise InputError(Problem(str(judged.stored.folder.path), f"no answer without a label of {scorer}", "run again"))
-    chances = {(each.case_id, each.repeat): each.inclusion_probability for each in drawn}
-    rows = sorted(judged.stored.folder.rows(), key=lambda each: (each.case.id, each.repeat))
     rubric = _rubric(judged, scorer)
     parts = rubric.parts if rubric else frozenset[str]()
-    found = [_item(row, chances.pop(key), parts) for row in rows if (key := (row.case.id, row.repeat)) in chances]
+    found = _items(judged, drawn, parts)
     return Queue(
         run_id=judged.stored.run_id,
         scorer=scorer,
@@ -70,6 +67,70 @@ def draw_queue(judged: Judged, scorer: str, n: int, *, by: str | None, seed: int
         seed=seed,
         items=tuple(found[place] for place in rng.permutation(len(found))),
     )
+
+
+def draw_both(judged: Judged, earlier: Judged, scorer: str, n: int, *, by: str | None, seed: int) -> Queue:
+    """Draw cases at random, and the answers of both runs to them, shuffled; the page does not say which run is which.
+
+    Args:
+        judged: the later run, with its existing labels.
+        earlier: the run that it is compared with.
+        scorer: the judge's metric.
+        n: cases to draw; cases with a label of one run alone come first.
+        by: cohort to spread over, the first of the suite if it is `None`.
+        seed: seed of the draw and the order.
+
+    Raises:
+        InputError: There is no such cohort, the judges had different rubrics, existing labels were not drawn, or no
+            case is left.
+    """
+    by = _cohort(judged, by)
+    _same_rubric(judged, earlier, scorer)
+    rng = np.random.default_rng(seed)
+    known = [each for each in judged.labels if each.metric == scorer and each.rater_kind == "person"]
+    if place := next((each.place for each in known if each.inclusion_probability is None), None):
+        what = "a label without `inclusion_probability`, so nothing is known of how its answer was chosen"
+        raise InputError(Problem(place, what, "name files of drawn labels with --labels, or an empty one"))
+    drawn = paired_labels(judged.frame, earlier.frame, scorer, n, labels=known, by=by, rng=rng)
+    rubric = _rubric(judged, scorer)
+    parts = rubric.parts if rubric else frozenset[str]()
+    items = [*_items(judged, drawn.candidate, parts), *_items(earlier, drawn.baseline, parts)]
+    if not items:
+        what = f"no case is left whose answers to {scorer} have no label"
+        raise InputError(Problem(str(judged.stored.folder.path), what, "the labels of all cases are there"))
+    metric = next(each for each in judged.judges if each.name == scorer)
+    return Queue(
+        run_id=judged.stored.run_id,
+        scorer=scorer,
+        rubric=rubric.system_text() if rubric else "",
+        rubric_sha256=rubric.sha256 if rubric else None,
+        labels=scale_of(metric),
+        seed=seed,
+        items=tuple(items[at] for at in rng.permutation(len(items))),
+    )
+
+
+def _same_rubric(judged: Judged, earlier: Judged, scorer: str) -> None:
+    keys = [each.stored.score_keys[scorer].get("rubric") for each in (judged, earlier)]
+    if keys[0] != keys[1]:
+        what = f"{scorer} was graded by another rubric there, so labels of one would not fit the other"
+        fix = "score the stored answers again with `evalkit score BASELINE --suite SUITE --out NEW`"
+        raise InputError(Problem(str(earlier.stored.folder.path), what, fix))
+
+
+def _cohort(judged: Judged, by: str | None) -> str | None:
+    """Return the cohort to spread over, by default the first."""
+    cohorts = judged.stored.manifest.cohorts
+    if by is not None and by not in cohorts:
+        raise InputError(Problem("--by", f"no cohort {by!r} in this run", f"choose from {', '.join(cohorts)}"))
+    return by or next(iter(cohorts), None)
+
+
+def _items(judged: Judged, drawn: Sequence[Draw], parts: frozenset[str]) -> list[Item]:
+    """Return what a rater sees of the drawn answers, in the order of case id and repeat."""
+    chances = {(each.case_id, each.repeat): each.inclusion_probability for each in drawn}
+    rows = sorted(judged.stored.folder.rows(), key=lambda each: (each.case.id, each.repeat))
+    return [_item(row, chances.pop(key), parts) for row in rows if (key := (row.case.id, row.repeat)) in chances]
 
 
 def scale_of(metric: Metric) -> tuple[str, ...]:
@@ -166,13 +227,14 @@ class Taken:
     """Number of labels that the file already had."""
 
 
-def take_labels(judged: Judged, export: Path, into: Path) -> Taken:
+def take_labels(judged: Judged, export: Path, into: Path, earlier: Judged | None = None) -> Taken:
     """Add exported labels to a label file, all of them or none; concurrent imports wait.
 
     Args:
         judged: the run whose answers were labelled.
         export: JSON Lines as the labelling page writes them.
         into: label file; created if it does not exist.
+        earlier: the other run whose answers were labelled, if there is one.
 
     Raises:
         InputError: A label is invalid, belongs to another answer or rubric, is off the scale, or contradicts an
@@ -187,7 +249,7 @@ def take_labels(judged: Judged, export: Path, into: Path) -> Taken:
     try:
         into.parent.mkdir(parents=True, exist_ok=True)
         with _alone_in(into.parent):
-            added, known = _checked(judged, export, into)
+            added, known = _checked(judged, export, into, earlier)
             torn = into.is_file() and into.stat().st_size and not _ends_line(into)
             with into.open("ab") as file:
                 file.write((b"\n" if torn else b"") + "".join(f"{line}\n" for line in added).encode())
@@ -214,7 +276,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _checked(judged: Judged, export: Path, into: Path) -> tuple[list[str], int]:
+def _checked(judged: Judged, export: Path, into: Path, earlier: Judged | None) -> tuple[list[str], int]:
     """Return the lines to add, and the number of labels already present."""
     problems: list[Problem] = []
     metrics = judged.frame.metrics
@@ -226,7 +288,8 @@ def _checked(judged: Judged, export: Path, into: Path) -> tuple[list[str], int]:
     there = {_key(label): label.label for label in old}
     answers = {
         (row.case.id, answer_sha256(labelled_text(row.case, row.output)))
-        for row in judged.stored.folder.rows()
+        for run in filter(None, (judged, earlier))
+        for row in run.stored.folder.rows()
         if row.output
     }
     fresh = [(label, raw) for label, raw in zip(new, rows, strict=True) if _key(label) not in there]
@@ -251,7 +314,7 @@ def _stale(judged: Judged, label: Label, answers: Collection[tuple[str, str]]) -
         return
     if (label.case_id, label.answer_sha256) not in answers:
         what = f"stale: this run has no such answer to case {label.case_id!r}"
-        yield what, "label the answers of this run: draw them with `evalkit labels sample`"
+        yield what, "draw its answers with `evalkit labels sample`; for those of two runs, name both: --both BASELINE"
     rubric = judged.stored.score_keys[label.metric].get("rubric")
     if rubric and label.rubric_sha256 and label.rubric_sha256[: len(rubric)] != rubric:
         yield "stale: labelled by another rubric than this run was judged by", "label again by the rubric of this run"

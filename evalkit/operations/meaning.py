@@ -20,7 +20,7 @@ from evalkit.llm.budget import Budget, BudgetReached
 from evalkit.llm.prices import cost_usd
 from evalkit.net.rate_limits import CHARS_PER_TOKEN
 from evalkit.results import Estimate
-from evalkit.runner.chat_clients import given_up_note, judges_of, open_cache, open_client
+from evalkit.runner.chat_clients import given_up_note, judge_needed_by, open_cache, open_client
 from evalkit.scorers.judges.asking import total_usage
 from evalkit.scorers.judges.entailment import entailment_question, entails, prompt_chars
 from evalkit.scorers.judges.identity import judge_name
@@ -152,7 +152,7 @@ def refuse_missing_judge(suite_file: Path, env: Mapping[str, str]) -> None:
         InputError: The suite has no chat judge, or its key is missing.
     """
     suite = load_suite(suite_file)
-    judge = _judge_of(suite)
+    judge = judge_needed_by(suite, "`--meaning` needs")
     missing = open_client(judge, _shared(suite, env), (None, None)).no_key
     if missing:
         raise InputError(Problem(suite.place("judge"), *what_and_fix(missing.removeprefix("no key: "))))
@@ -162,14 +162,6 @@ def _shared(suite: Suite, env: Mapping[str, str]) -> Shared:
     return Shared(suite.path.parent, suite.root, suite.options.concurrency, env)
 
 
-def _judge_of(suite: Suite) -> ChatConfig:
-    judges = judges_of(suite)
-    if not judges:
-        fix = "add the line `judge: {chat: gpt-4o-mini}`, or another model's name"
-        raise InputError(Problem(suite.place("judge"), "no chat judge, but `--meaning` needs one", fix))
-    return judges[0]
-
-
 def plan_meanings(folder: RunFolder, suite_file: Path) -> MeaningPlan:
     """Collect the answers of a run, and count what the suite's judge will be asked about them; nothing is sent.
 
@@ -177,7 +169,7 @@ def plan_meanings(folder: RunFolder, suite_file: Path) -> MeaningPlan:
         InputError: The folder or the suite cannot be read, or the suite has no chat judge.
     """
     suite = load_suite(suite_file)
-    judge = _judge_of(suite)
+    judge = judge_needed_by(suite, "`--meaning` needs")
     found = list(_cases_of(folder.rows(), suite, folder.manifest().repeats))
     cases = tuple(each for each in found if isinstance(each, AnsweredCase))
     sizes = [prompt_chars(entailment_question(NAME, each.case, *pair)) for each in cases for pair in each.pairs]

@@ -27,6 +27,7 @@ from evalkit.operations.run import Result, decide_again
 from evalkit.runner.draw import draw
 from evalkit.runner.manifest import new_run_id
 from evalkit.runner.resume import differing_files, differing_parts, in_words
+from evalkit.runner.variants import added_up
 from evalkit.store.chain import lines_of
 from evalkit.store.folder import RunFolder, new_run_folder, refuse_folder
 from evalkit.store.running import refuse_if_running
@@ -72,6 +73,8 @@ class _Lines:
     """(place of the case in the golden set, repeat) -> line."""
     former: dict[tuple[str, int], Line] = field(default_factory=dict)
     """(digest of a case of the base, repeat) -> line."""
+    variants: dict[str, Line] = field(default_factory=dict)
+    """Id of a variant -> line."""
 
 
 def merge_shards(names: Sequence[str], out: Path | None, env: Mapping[str, str], command: str = "") -> Result:
@@ -100,6 +103,8 @@ def merge_shards(names: Sequence[str], out: Path | None, env: Mapping[str, str],
     _copy(folder.rows_file, [line for _, line in sorted(lines.own.items())])
     if lines.former:
         _copy(folder.former_rows_file, [line for _, line in sorted(lines.former.items())])
+    if lines.variants:
+        _copy(folder.variant_rows_file, [line for _, line in sorted(lines.variants.items())])
     folder.write_manifest(manifest)
     return decide_again(folder, suite.path, manifest.baseline, env)
 
@@ -274,6 +279,7 @@ def _lines(parts: Sequence[_Part], suite: Suite) -> _Lines:
         before = len(lines.own)
         problems += _read_own(part, at, places, lines)
         problems += _read_former(part, lines)
+        problems += _read_variants(part, lines)
         lacking = wanted[at] * manifest.repeats - (len(lines.own) - before)
         if lacking > 0:
             what = f"{plural(lacking, 'row')} of shard {part.shard} missing"
@@ -317,6 +323,25 @@ def _read_former(part: _Part, lines: _Lines) -> Iterator[Problem]:
         yield Problem(part.folder.shown_file(file.name), what, part.resume)
 
 
+def _read_variants(part: _Part, lines: _Lines) -> Iterator[Problem]:
+    file, start, bad, seen = part.folder.variant_rows_file, 0, list[int](), set[str]()
+    for number, line in enumerate(lines_of(file) if file.exists() else (), 1):
+        row = decode_row(line)
+        if row is None or not part.shard.holds(row.case):
+            bad.append(number)
+        else:
+            lines.variants[row.case.id] = file, start, len(line)
+            seen.add(row.case.id)
+        start += len(line)
+    lacking = sum(each.n for each in part.manifest.variants) - len(seen)
+    if bad:
+        what = f"{_few('line', bad)} damaged, or of a case that is not in shard {part.shard}"
+        yield Problem(part.folder.shown_file(file.name), what, part.resume)
+    elif lacking > 0:
+        what = f"{plural(lacking, 'variant')} of shard {part.shard} missing"
+        yield Problem(part.folder.shown_file(file.name), what, part.resume)
+
+
 def _few(word: str, found: Sequence[object]) -> str:
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return f"{word} {', '.join(map(str, found[:_SHOWN]))}{more}".strip()
@@ -340,6 +365,7 @@ def _merged(parts: Sequence[_Part], lines: _Lines, command: str) -> Manifest:
         wall_s=None,
         command=command,
         earlier_scorings=earlier,
+        variants=added_up(manifest.variants for manifest in manifests),
         former=None if first.former is None else FormerCases(cases=former, blocks=first.former.blocks),
         shards=tuple(
             ShardFacts(

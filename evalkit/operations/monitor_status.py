@@ -246,8 +246,8 @@ def _cannot_say(
     replaced = {(each.metric, each.old) for each in changes}
     if period.reference is None:
         yield "there is no reference yet"
-    for change in _without_reference(changes):
-        yield f"{change.what}, and the new one has no reference"
+    for what in dict.fromkeys(each.what for each in _without_reference(changes)):
+        yield f"{what}, and the new one has no reference"
     if now - newest > SILENT_HOURS:
         yield f"the newest call is {(now - newest) // HOURS_PER_DAY} days old"
     elif not period.total(CALLS).n:
@@ -293,8 +293,8 @@ def _inputs(request: StatusRequest, monitor: Monitor, series: Series, period: Wa
 def _notes(
     period: WatchPeriod, changes: Sequence[KeyChange], compared: Comparisons, spend: SpendLine | None
 ) -> Iterator[str]:
-    for change in _without_reference(changes):
-        yield f"{change.what}: its alarms start anew, and its figures are not compared with those before"
+    for what in dict.fromkeys(each.what for each in _without_reference(changes)):
+        yield f"{what}: its alarms start anew, and its figures are not compared with those before"
     for name in dict.fromkeys(change.name for change in _without_reference(changes)):
         if name in compared:
             yield f"{name[0]}, graded by both judges: {compared[name].what}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from evalkit.disk.files import sha256_of
 from evalkit.disk.writing import replacing
 from evalkit.errors import InputError, Problem, StoreError, noting, what_and_fix
-from evalkit.golden.read import read_cases
+from evalkit.golden.rows import read_cases
 from evalkit.golden.source import GoldenSource, Reading
 from evalkit.guard.levels import GuardLevel, GuardModels, LevelFailed
 from evalkit.guard.settings import ALL_ANSWERS, Action, GuardSettings, LevelName, LevelThresholds, Promise, guard_text

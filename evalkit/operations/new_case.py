@@ -11,6 +11,7 @@ from evalkit.errors import InputError, Problem
 from evalkit.golden.fields import NEEDS_REFERENCE, to_case
 from evalkit.golden.near_duplicates import NearPair, near_text, nearest
 from evalkit.golden.read import read_all
+from evalkit.golden.synthetic import synthetic_faults
 from evalkit.golden.write import add_row, refuse_other_kinds
 from evalkit.monitor.deidentify import NO_NAMES, NameList, deidentify, kinds_left, texts_in
 from evalkit.text.changes import changes
@@ -18,7 +19,7 @@ from evalkit.types import Case
 
 EXPECTED = ("reference", "required", "forbidden", "refuse", "checks", "expected_tool_calls", "expected_state")
 """Fields that say what a right answer is."""
-_BOOKKEEPING = ("id", "source", "taken_from", "since", "because", "origin", "reviewed_by")
+_BOOKKEEPING = ("id", "source", "taken_from", "since", "because", "origin", "reviewed_by", "of", "by")
 """Fields of a new case in which evalkit's own words are, not those of a user."""
 _OF_PERSONS = (
     ("id", "its id", "give another one with --id"),
@@ -51,7 +52,14 @@ class NewCase:
         return self.row.get(NEEDS_REFERENCE) is True
 
 
-def new_case(row: Mapping[str, Any], file: Path, *, names: NameList = NO_NAMES, replace_data: bool = False) -> NewCase:
+def new_case(
+    row: Mapping[str, Any],
+    file: Path,
+    *,
+    names: NameList = NO_NAMES,
+    replace_data: bool = False,
+    known: Sequence[Case] | None = None,
+) -> NewCase:
     """Check a row, and return the case that it adds to a set; nothing is written.
 
     A variant of a case of the set gets that case's cluster, if it has one.
@@ -61,12 +69,14 @@ def new_case(row: Mapping[str, Any], file: Path, *, names: NameList = NO_NAMES, 
         file: the set, a JSON Lines file that need not exist yet.
         names: names that count as personal data.
         replace_data: whether to replace personal data by placeholders instead of refusing them.
+        known: cases to compare with; `None` for those of the file.
 
     Raises:
         InputError: reports everything that keeps the row out of the set.
     """
     refuse_other_kinds(file, str(file))
-    known = read_all(file, str(file)) if file.exists() else []
+    if known is None:
+        known = read_all(file, str(file)) if file.exists() else []
     told: list[str] = []
     replaced: Mapping[str, int] = {}
     own = {name: value for name, value in row.items() if _is_own(name, value)}
@@ -85,6 +95,7 @@ def new_case(row: Mapping[str, Any], file: Path, *, names: NameList = NO_NAMES, 
     pairs = [] if case is None else [*nearest(near_text(case), map(near_text, known))]
     problems += _faults(made, place, names, pairs)
     problems += _lacking_cohorts(made, place, known)
+    problems += [] if case is None else [Problem(place, *said) for said in synthetic_faults(known, case)]
     if problems:
         raise InputError(problems)
     variants = tuple(pair for pair in pairs if pair.kind == "variant")
@@ -127,7 +138,8 @@ def _lacking_cohorts(row: Mapping[str, Any], place: str, known: Sequence[Case]) 
     """Yield the cohorts that every case of the set has and the row lacks: a suite that reports by one refuses it."""
     own = row.get("cohorts")
     common = set.intersection(*(set(case.cohorts) for case in known)) if known else set()
-    for name in sorted(common - set(own if isinstance(own, dict) else ())):
+    # A suite reads a field of its cohort's name, such as `origin`, as the cohort.
+    for name in sorted(common - set(own if isinstance(own, dict) else ()) - row.keys()):
         what = f"no cohort {name!r}, which every case of the set has"
         yield Problem(place, what, f"give --cohort {name}=VALUE")
 

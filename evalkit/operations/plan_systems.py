@@ -122,7 +122,7 @@ async def ready_systems(
         _refuse_wide(whole)
 
         def collect(one: Prepared, baseline: str | None, asks: bool) -> Terms:
-            asks = asks and request.asks_former
+            asks = asks and request.asks_further
             return terms_of_run(one, env, baseline=baseline, selection=request.selection, asks=asks)
 
         ready = ready_each(prepared_each(whole), suite.reference.name, request.baseline, collect)

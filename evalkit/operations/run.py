@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,7 @@ from evalkit.runner.shard_calls import EngineFlags, ShardedCalls, sharded_calls,
 from evalkit.runner.stored_answers import answered_by
 from evalkit.runner.systems import compared_folders, suite_of_run, terms_of_stored_system
 from evalkit.runner.terms import terms_of_run, terms_of_stored
+from evalkit.runner.variants import stored_rows, with_variants
 from evalkit.store.folder import RunFolder, new_run_folder
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running, refuse_if_running
@@ -52,6 +54,7 @@ from evalkit.store.shards import unended
 from evalkit.store.stored_run import failed_ids, load_run, suite_file_of
 from evalkit.suite.overrides import with_overrides
 from evalkit.text.numbers import plural
+from evalkit.types import Row
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
@@ -92,8 +95,8 @@ class Request:
     """Number of failed cases after which no new one starts."""
     engine: EngineFlags | None = None
     """The flags that choose an engine; `None` if the cases are run in this process, whatever the suite says."""
-    asks_former: bool = True
-    """Whether removed or edited cases of the base are run too."""
+    asks_further: bool = True
+    """Whether removed or edited cases of the base, and variants, are run too."""
     replies: Replies = "taken"
     """Use of cached judge replies."""
     written: tuple[Path, ...] = ()
@@ -228,8 +231,9 @@ async def plan_run(
     if request.answers is not None:
         suite = suite_of_run(suite, request.answers.manifest())
     refuse_several(suite)
+    suite = suite if request.asks_further else dataclasses.replace(suite, variants=())
     if request.answers is not None:
-        suite = answered_by(suite, request.answers.manifest(), request.answers.rows)
+        suite = answered_by(suite, request.answers.manifest(), partial(_all_rows, request.answers))
     sharded = None
     if request.engine is not None:
         sharded = sharded_calls(request.engine, suite, request.overrides, request.replies, request.fail_fast)
@@ -295,6 +299,7 @@ def decide_again(
     terms = dataclasses.replace(terms, partial=" ".join(filter(None, partly)) or None)
     if unlocked is False and (changed := tuple(lock_problems(suite.golden_file, suite.golden_shown))):
         raise InputError(changed)
+    terms = with_variants(terms, folder, stored.manifest)
     summary, decision = assess(
         stored.frame,
         terms,
@@ -361,7 +366,7 @@ async def ready(
     try:
         checked = checked_golden(request.out, suite) if request.resume else None
         prepared = await prepare(suite, env, stack, replies=request.replies, checked=checked)
-        asks = request.answers is None and request.asks_former
+        asks = request.answers is None and request.asks_further
         terms = terms_of_run(prepared, env, baseline=request.baseline, selection=request.selection, asks=asks)
         prepared = prepared.with_checks(terms.former)
         refuse_unfit(prepared, terms)
@@ -371,6 +376,11 @@ async def ready(
     if changed:
         raise InputError(changed)
     return dataclasses.replace(prepared, warnings=warnings_of(prepared, terms)), terms
+
+
+def _all_rows(folder: RunFolder) -> Iterator[Row]:
+    """Read the rows of a run, then those of the variants of its cases."""
+    return chain(folder.rows(), stored_rows(folder))
 
 
 def _scored_run(folder: RunFolder) -> ScoredRun:

@@ -14,7 +14,8 @@ from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.formats.yaml_text import parse_data
 from evalkit.golden.proposal import MAY_BE_STORED, NO_NAME, Proposal, propose_columns
-from evalkit.golden.read import header_of, open_golden
+from evalkit.golden.read import open_golden
+from evalkit.golden.rows import header_of
 from evalkit.golden.source import GoldenSource
 
 _COHORT = "cohorts."

@@ -190,7 +190,7 @@ def make_round(asked: RoundRequest, watcher: Watcher) -> Round:
         overrides=asked.overrides,
         baseline="none",
         fail_fast=asked.fail_fast,
-        asks_former=False,
+        asks_further=False,
         replies=asked.replies,
         command=f"evalkit run {suite} --watch",
     )

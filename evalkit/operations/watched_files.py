@@ -12,7 +12,7 @@ from evalkit.disk.files import Stamp, stamp_of
 from evalkit.disk.project_code import module_file
 from evalkit.disk.sources import imported_files, texts_in
 from evalkit.runner.conversations import environment_files
-from evalkit.runner.prepare import own_scorers
+from evalkit.runner.graders import own_scorers
 from evalkit.suite.model import Suite
 from evalkit.suite.parse import load_suite
 from evalkit.systems.base import Shared

@@ -255,8 +255,13 @@ def _reasons(view: View) -> Iterator[Labelled]:
 
 def _judges(view: View, verbose: bool) -> Iterator[Labelled]:
     """Yield the trust of each judge and its corrected figures; `verbose` shows all of them."""
+    alike: dict[tuple[str, str], list[str]] = {}
     for panel in view.panels:
-        yield "judge", _text(one_line(f"{panel.metric} ({panel.judge}) {panel.standing}", 300))
+        alike.setdefault((panel.judge, panel.standing), []).append(panel.metric)
+    for (judge, said), metrics in alike.items():
+        more = f" and {len(metrics) - SHOWN_REASONS} more" if len(metrics) > SHOWN_REASONS else ""
+        names = ", ".join(metrics[:SHOWN_REASONS])
+        yield "judge", _text(one_line(f"{names}{more} ({judge}) {said}", 300))
     for sentence in view.corrections if verbose else view.corrections[:SHOWN_REASONS]:
         yield "judge", _text(one_line(sentence, 200))
     if verbose and view.cohort_corrections:

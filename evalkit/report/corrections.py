@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from evalkit.results import OVERALL, Cell, Estimate, Summary
+from evalkit.results import OVERALL, Cell, Comparison, Estimate, Summary
+from evalkit.text.corrected_drop import corrected_drop_sentence
 from evalkit.text.numbers import Style, bounds, difference, estimated, figure, finer, plural, rounded
 
 
@@ -28,6 +29,12 @@ def correction_lines(summary: Summary, styles: Mapping[str, Style]) -> tuple[tup
             plain.setdefault(corrected.reason, []).append(_as_it_is(cell, style))
     whole = (*lines, *(f"{', '.join(figures)} as graded by the judge, {reason}" for reason, figures in plain.items()))
     return whole, tuple(apart)
+
+
+def drop_lines(comparison: Comparison | None, styles: Mapping[str, Style]) -> tuple[str, ...]:
+    """Return a sentence for each drop that people's labels correct."""
+    drops = comparison.corrected if comparison else ()
+    return tuple(corrected_drop_sentence(each, styles[each.metric]) for each in drops)
 
 
 def _where(cell: Cell) -> str:

@@ -57,8 +57,8 @@ class _Suite:
     def add(self, row: Row, advisory: frozenset[str], case: Verdict) -> None:
         """Render one row of a case."""
         verdict = verdict_of(row, advisory)
-        is_flaky = verdict == "failed" and case != "failed"
-        tag = None if is_flaky else _TAGS.get(verdict)
+        is_flaky = verdict == "failed" and case != "failed" and not row.case.quarantine
+        tag = "skipped" if row.case.quarantine else None if is_flaky else _TAGS.get(verdict)
         latency_s = row.output.latency_s if row.output and not row.output.replayed else None
         self.time_s += latency_s or 0.0
         name = row.case.id if row.repeat == 0 else f"{row.case.id} #{row.repeat}"
@@ -110,6 +110,8 @@ def _suite_name(row: Row, cohort: str | None) -> str:
 
 def _explained(row: Row, advisory: frozenset[str]) -> tuple[str, str, str]:
     """Return the type, message and body of a result other than a pass; the message names the first failing turn."""
+    if row.case.quarantine:
+        return "skipped", f"in quarantine: {row.case.quarantine}", ""
     if row.skipped is not None:
         return "skipped", row.skipped, ""
     if row.failure is not None:

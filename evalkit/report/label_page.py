@@ -8,13 +8,15 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evalkit.disk.writing import replacing
 from evalkit.text.escaping import visible
 
-_TEMPLATES = Path(__file__).parent / "templates" / "labels"
-_SCRIPT = _TEMPLATES / "labels.js"
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +59,21 @@ def write_label_page(path: Path, queue: Queue) -> None:
         path: target file; an older one is replaced once the new one is complete.
         queue: the answers; the file contains neither the judge's scores nor other runs.
     """
+    write_keyboard_page(path, queue, "labels")
+
+
+def write_keyboard_page(path: Path, queue: DataclassInstance, name: str) -> None:
+    """Write a page that shows the items of a queue one by one.
+
+    Args:
+        path: target file; an older one is replaced once the new one is complete.
+        queue: what the page shows, a dataclass with `items`.
+        name: folder of its template and script.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    loader = FileSystemLoader(_TEMPLATES)
+    loader = FileSystemLoader(_TEMPLATES / name)
     environment = Environment(
         loader=loader,
         autoescape=True,
@@ -68,13 +81,14 @@ def write_label_page(path: Path, queue: Queue) -> None:
         trim_blocks=True,
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
-    style = (_TEMPLATES / "labels.css").read_text(encoding="utf-8")
-    script = "".join(file.read_text(encoding="utf-8") for file in (_TEMPLATES.parent / "visible.js", _SCRIPT))
+    style = (_TEMPLATES / "labels" / "labels.css").read_text(encoding="utf-8")
+    scripts = (_TEMPLATES / "visible.js", _TEMPLATES / name / f"{name}.js")
+    script = "".join(file.read_text(encoding="utf-8") for file in scripts)
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; base-uri 'none'; "
         "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
-    page = environment.get_template("labels.html.j2").render(
+    page = environment.get_template(f"{name}.html.j2").render(
         queue=queue,
         policy=policy,
         style=Markup(style),  # noqa: S704 - our own file
@@ -85,7 +99,7 @@ def write_label_page(path: Path, queue: Queue) -> None:
         file.write(page)
 
 
-def _record(queue: Queue) -> dict[str, Any]:
+def _record(queue: DataclassInstance) -> dict[str, Any]:
     """Return the queue with its own key, so that a browser does not mix its entries with those of other queues."""
     record = dataclasses.asdict(queue)
     return {**record, "id": hashlib.sha256(json.dumps(record).encode()).hexdigest()[:32]}

@@ -152,7 +152,7 @@ class RowSurvey:
 
 
 def cases_of(rows: Iterable[Row], advisory: Collection[str], repeat_rule: str) -> Iterator[tuple[Verdict, list[Row]]]:
-    """Yield the verdict of each case with its rows.
+    """Yield the verdict of each case with its rows; of a case in quarantine, which nothing counts, `skipped`.
 
     Args:
         rows: sorted by case id.
@@ -161,7 +161,8 @@ def cases_of(rows: Iterable[Row], advisory: Collection[str], repeat_rule: str) -
     """
     for _, runs in groupby(rows, key=lambda row: row.case.id):
         case = list(runs)
-        yield case_verdict([verdict_of(row, advisory) for row in case], repeat_rule), case
+        verdict = case_verdict([verdict_of(row, advisory) for row in case], repeat_rule)
+        yield "skipped" if case[0].case.quarantine else verdict, case
 
 
 def run_verdict(row: Row, advisory: Collection[str], failing_ids: Collection[str]) -> Verdict | Literal["flaky"]:

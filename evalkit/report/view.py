@@ -20,7 +20,7 @@ from evalkit.report.cohort_table import (
     resource_rows,
     share_of,
 )
-from evalkit.report.corrections import correction_lines
+from evalkit.report.corrections import correction_lines, drop_lines
 from evalkit.report.distributions import Histogram
 from evalkit.report.gate_lines import GateLine, gate_lines
 from evalkit.report.headline import AS_THEY_ARE, WORDS, for_people, headline, spoken
@@ -227,7 +227,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         gated=gated,
         judges=tuple(judge_line(agreement) for agreement in summary.agreement),
         panels=judge_panels(summary, found.unread),
-        corrections=corrections,
+        corrections=(*drop_lines(decision.comparison, styles), *corrections),
         cohort_corrections=cohort_corrections,
         coverage=share_of(*overall_coverage(summary)),
         resource_metrics=tuple(name for name in resources if name not in alone),
@@ -321,7 +321,7 @@ def _overall_figures(
 
 
 def _sight(comparison: Comparison | None) -> tuple[str, ...]:
-    return (comparison.sight,) if comparison and comparison.sight else ()
+    return tuple(filter(None, (comparison.sight, comparison.advice))) if comparison else ()
 
 
 def _before(decision: Decision) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from evalkit.formats.yaml_text import Document, Path, dotted
 from evalkit.runner.grading import Grader, grade_all
 from evalkit.scorers.base import CaseReader, Grade
 from evalkit.scorers.registry import NEGATION, SCORERS, known_elsewhere, score_key
-from evalkit.suite.model import When, has_field
+from evalkit.suite.scorer_entry import When, has_field
 from evalkit.suite.scorers import COMMON, named_item, scorer_entry
 from evalkit.text.escaping import cut
 from evalkit.types import Case, Metric, Output, Score, Unscored

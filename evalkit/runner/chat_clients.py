@@ -94,6 +94,23 @@ def judges_of(suite: Suite) -> tuple[ChatConfig, ...]:
     return (suite.judge.chat, *suite.judge.panel) if suite.judge and suite.judge.chat else ()
 
 
+def judge_needed_by(suite: Suite, who: str) -> ChatConfig:
+    """Return the settings of the judge.
+
+    Args:
+        suite: the suite.
+        who: `a tournament needs` and the like.
+
+    Raises:
+        InputError: the suite has no chat judge.
+    """
+    judges = judges_of(suite)
+    if not judges:
+        fix = "add the line `judge: {chat: gpt-4o-mini}`, or another model's name"
+        raise InputError(Problem(suite.place("judge"), f"no chat judge, but {who} one", fix))
+    return judges[0]
+
+
 def user_of(suite: Suite) -> ChatConfig | None:
     """Return the settings of the model that plays the user; `None` if the suite has none, or calls no system."""
     conversation = suite.conversation

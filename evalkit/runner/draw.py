@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from evalkit.aggregate.cohorts import CANARIES, stratum_of
 from evalkit.errors import InputError, NothingSelected, Problem, what_and_fix
 from evalkit.formats.manifest import SampleFacts
+from evalkit.golden.index import labelled
 from evalkit.runner.plan import Selection, draw_key, select, unknown_choices
 from evalkit.suite.model import Sample, Suite
 from evalkit.types import Case
@@ -41,8 +42,8 @@ def draw(cases: Iterable[Case], sample: Sample, seed: int) -> Drawn:
         ValueError: too few to take every canary, and two cases of each value.
     """
     members: dict[str, list[str]] = {}
-    for case in cases:
-        members.setdefault(stratum_of(case, sample.by), []).append(case.digest)
+    for label, digest in labelled(cases, lambda case: stratum_of(case, sample.by)):
+        members.setdefault(label, []).append(digest)
     canaries = members.pop(CANARIES, [])
     labels, rest = sorted(members), sample.n - len(canaries)
     sizes = [len(members[label]) for label in labels]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from evalkit.aggregate.frame import Frame
+from evalkit.aggregate.statuses import QUARANTINED
 from evalkit.disk.paths import shown_path
 from evalkit.disk.writing import drafted
 from evalkit.errors import InputError, Problem, StoreError
@@ -20,7 +21,7 @@ from evalkit.runner.scoring import Scoring
 from evalkit.store.chain import Damage, lines_of, note_damage
 from evalkit.store.folder import SET_ASIDE, RunFolder
 from evalkit.store.index import row_at
-from evalkit.types import FAILED, QUARANTINED, Case, Row, Verdict, verdict_of
+from evalkit.types import FAILED, Case, Row, Verdict, verdict_of
 
 
 @dataclass(frozen=True)

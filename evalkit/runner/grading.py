@@ -24,7 +24,7 @@ from evalkit.scorers.base import (
     WithoutText,
 )
 from evalkit.scorers.custom.returned import read_own
-from evalkit.suite.model import Fold, Over, When, has_field
+from evalkit.suite.scorer_entry import Fold, Over, When, has_field
 from evalkit.text.values import one_line, shown
 from evalkit.types import Case, Concern, Metric, Output, Score, Unscored
 

@@ -179,17 +179,9 @@ def warnings_of(prepared: Prepared, terms: Terms) -> tuple[Problem, ...]:
         *_misspelt_vendors(prepared),
         *_own_packages(prepared.suite),
         *_no_gate(prepared.suite),
-        *_apart(prepared.suite),
         *_led_differently(terms),
         *unknown_metrics(terms.labels, metrics),
     )
-
-
-def _apart(suite: Suite) -> Iterator[Problem]:
-    """Warn that a run of the suite does not call its variants."""
-    if suite.variants:
-        fix = "write them with `evalkit golden variants`, and name the file as the golden set of another suite"
-        yield Problem(suite.place("variants"), "a run calls the originals alone", fix)
 
 
 def _no_gate(suite: Suite) -> Iterator[Problem]:

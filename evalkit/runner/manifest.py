@@ -68,7 +68,8 @@ def manifest_of(
             path=golden.path,
             sha256=golden.sha256,
             n_cases=golden.n_cases,
-            file_sha256=file_sha256(suite.golden_file) if suite.golden_file is not None else None,
+            file_sha256=golden.file_sha256
+            or (file_sha256(suite.golden_file) if suite.golden_file is not None else None),
             checks=golden.checks,
             lock=lock_sha256(suite.golden_file),
         ),

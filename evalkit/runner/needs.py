@@ -14,7 +14,8 @@ from evalkit.golden.read import GoldenSet
 from evalkit.golden.survey import Need
 from evalkit.runner.grading import Grader
 from evalkit.scorers.base import CaseReader
-from evalkit.suite.model import Suite, has_field
+from evalkit.suite.model import Suite
+from evalkit.suite.scorer_entry import has_field
 from evalkit.systems.base import Shared, SystemConfig
 from evalkit.systems.chat import ChatSystem
 from evalkit.systems.replay import ReplaySystem
@@ -31,39 +32,41 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
     """Yield the missing parts of a case: `scorer:field`, `cohort:name`, `system:field` or `answer:`."""
     cohorts = set(suite.options.cohorts) - {"query_length", "kind", "severity"}
     during = DURING if suite.conversation is not None else ()
-    named = {name.partition(".")[0]: name for config in suite.configs for name in _asked(config, shared)}
+    named = {name.partition(".")[0]: name for config in suite.configs for name in asked_fields(config, shared)}
     fields = sorted(name for first, name in named.items() if first not in during)
     readers = [(grader, grader.scorer) for grader in graders if isinstance(grader.scorer, CaseReader)]
     settings = suite.conversation.settings if suite.conversation is not None else None
     replays = [each for each in enumerate(suite.configs) if isinstance(each[1], ReplaySystem)]
     answered = [(at, config.answered(shared)) for at, config in replays if isinstance(config, ReplaySystem)]
 
+    needing = [(index, grader, tuple(grader.scorer.needs)) for index, grader in enumerate(graders)]
+    needing = [each for each in needing if each[2]]
+
     def lacks(case: Case) -> Iterator[str]:
-        for index, grader in enumerate(graders):
-            if grader.scorer.needs and grader.applies(case):
-                for name in grader.scorer.needs:
-                    if not any(has_field(seen, name) for seen in _seen(grader, case)):
-                        yield f"{index}:{name}"
+        for index, grader, names in needing:
+            if grader.applies(case):
+                seen = _seen(grader, case)
+                yield from [f"{index}:{name}" for name in names if not any([has_field(each, name) for each in seen])]
         for problem in _misspelt(case, graders) if settings is not None else ():
             note(problem)
         if settings is not None and (n := len(conversation_of(case).turns)) > settings.max_turns:
             what = f"{n} turns, and the suite's max_turns is {settings.max_turns}"
             note(Problem(f"{case.place} id {case.id}", what, f"write `max_turns: {n}`, or split the case"))
-        yield from (f"cohort:{cohort}" for cohort in cohorts if cohort not in case.cohorts)
-        yield from (f"system:{name}" for name in fields if not has_placeholder(case, name))
+        yield from [f"cohort:{cohort}" for cohort in cohorts if cohort not in case.cohorts]
+        yield from [f"system:{name}" for name in fields if not has_placeholder(case, name)]
         for at, has_answer in answered:
             with _told(f"{case.place} id {case.id}", "", note):
                 yield from () if has_answer(case) else (f"answer:{at}",)
         for grader, reader in readers:
             if grader.applies(case):
                 with _told(f"{case.place} id {case.id}", f"scorer {grader.scorer.name}: ", note, grader.package):
-                    for seen in _seen(grader, case):
-                        reader.check_case(seen)
+                    for part in _seen(grader, case):
+                        reader.check_case(part)
 
     return lacks
 
 
-def _asked(config: SystemConfig, shared: Shared) -> Collection[str]:
+def asked_fields(config: SystemConfig, shared: Shared) -> Collection[str]:
     """Return the fields that a system's request needs of each case."""
     if isinstance(config, ChatSystem):
         return config.asked_fields(shared)

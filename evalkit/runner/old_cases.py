@@ -78,7 +78,7 @@ def _restored(folder: RunFolder, rows: Iterable[Row], ids: Collection[str]) -> F
 
 def _assessed(frame: Frame, frozen: FrozenFrame, terms: Terms, *, final: bool) -> Decision | NeedsRepeats:
     policy = replace(terms.policy, escalates=False)
-    again = replace(terms, policy=policy, amendments=(), former=())
+    again = replace(terms, policy=policy, amendments=(), former=(), variants=())
     return assess(frame, again, expected=int((frozen.repeats < policy.repeats).sum()), final=final)[1]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from evalkit.golden.index import HASH_BYTES, KeyNumbers
+from evalkit.golden.index import HASH_BYTES, CaseIndex, KeyNumbers, labelled, named
 from evalkit.golden.shards import Shard
 from evalkit.types import Case
 
@@ -96,15 +96,21 @@ class Selection:
         """Whether no case, cohort or limit is named, so that a sample may be drawn."""
         return not self.case_ids and not self.ids_of and not self.cohorts and self.limit is None
 
+    @property
+    def names_ids(self) -> bool:
+        """Whether `--case`, or a file of ids, chooses the cases."""
+        return bool(self.case_ids or self.ids_of)
+
     @cached_property
-    def _ids(self) -> frozenset[str]:
+    def ids(self) -> frozenset[str]:
+        """The ids of `--case`, as a golden set gives them."""
         return frozenset(_as_read(each) for each in self.case_ids)
 
     def allows(self, case: Case) -> bool:
         """Return True if `--case`, `--cohort` and `--shard` select the case."""
         if self.shard is not None and not self.shard.holds(case):
             return False
-        if (self.case_ids or self.ids_of) and case.id not in self._ids:
+        if self.names_ids and case.id not in self.ids:
             return False
         wanted = [cohort for cohort in self.cohorts if not cohort.startswith("!")]
         unwanted = [cohort[1:] for cohort in self.cohorts if cohort.startswith("!")]
@@ -126,39 +132,55 @@ def cohorts_of(case: Case) -> set[str]:
 def unknown_choices(cases: Iterable[Case], selection: Selection) -> list[tuple[str, str]]:
     """Return flag and value of each choice that matches no case, such as a misspelt one."""
     ids = set() if selection.ids_of else set(selection.case_ids)
+    known = {case.id for case in named(cases, frozenset(map(_as_read, ids)))} if ids else set()
     cohorts = {cohort.removeprefix("!") for cohort in selection.cohorts}
-    for case in cases if ids or cohorts else ():
-        ids -= {each for each in ids if _as_read(each) == case.id}
-        cohorts -= cohorts_of(case)
-    return [*(("--case", word) for word in sorted(ids)), *(("--cohort", word) for word in sorted(cohorts))]
+    for has, _ in labelled(cases, cohorts_of) if cohorts else ():
+        cohorts -= has
+    unknown = sorted(each for each in ids if _as_read(each) not in known)
+    return [*(("--case", word) for word in unknown), *(("--cohort", word) for word in sorted(cohorts))]
 
 
 def select(cases: Iterable[Case], selection: Selection) -> frozenset[str] | None:
     """Return the digests of the chosen cases, `None` for all of them.
 
     `--limit` draws the same cases for the same seed: the first by hash, in proportion to the kinds of the set.
+
+    Args:
+        cases: the cases, or their index, which is walked several times instead of holding its cases.
+        selection: the choice.
     """
     if selection.partial is None:
         return None
-    allowed = [(case.kind, case.digest) for case in cases if selection.allows(case)]
-    if selection.limit is None or selection.limit >= len(allowed):
-        return frozenset(digest for _, digest in allowed)
-    shares = _shares(Counter(kind for kind, _ in allowed), selection.limit)
+    if selection.names_ids:
+        cases = [case for case in named(cases, selection.ids) if selection.allows(case)]
+    elif not isinstance(cases, CaseIndex):
+        cases = [case for case in cases if selection.allows(case)]
+
+    def kind_of(case: Case) -> str:
+        return case.kind if isinstance(cases, list) or selection.allows(case) else ""
+
+    counts = Counter(kind for kind, _ in labelled(cases, kind_of) if kind)
+    if selection.limit is None or selection.limit >= counts.total():
+        return frozenset(digest for kind, digest in labelled(cases, kind_of) if kind)
     chosen: list[str] = []
-    for kind, share in shares.items():
-        members = (digest for other, digest in allowed if other == kind)
+    for kind, share in _shares(counts, selection.limit).items():
+        members = (digest for other, digest in labelled(cases, kind_of) if other == kind)
         chosen += heapq.nsmallest(share, members, key=lambda digest: draw_key(digest, selection.seed))
     return frozenset(chosen)
 
 
 def drawn(cases: Iterable[Case], n: int, seed: int, *, among: Collection[str] | None) -> frozenset[str]:
     """Return the digests of the first `n` cases by hash, among those in `among` if given."""
-    digests = (case.digest for case in cases if among is None or case.digest in among)
+    digests = (digest for _, digest in labelled(cases, _no_label) if among is None or digest in among)
     return frozenset(heapq.nsmallest(n, digests, key=lambda digest: draw_key(digest, seed)))
 
 
+def _no_label(case: Case) -> None:
+    """Tell no case from another."""
+
+
 def plan(
-    cases: Iterable[Case], repeats: Iterable[int], *, chosen: Collection[str] | None, done: Container[Key]
+    cases: Iterable[Case], repeats: Iterable[int], *, chosen: Container[str] | None, done: Container[Key]
 ) -> Iterator[tuple[Case, int]]:
     """Yield every chosen case and repeat that is not done, repeat by repeat within a case."""
     for case in cases:

@@ -4,60 +4,52 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, fields, replace
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from evalkit.baselines.find import find_baseline
 from evalkit.disk.project_code import note_loaded
-from evalkit.errors import InputError, Problem, what_and_fix
+from evalkit.errors import InputError, Problem
 from evalkit.formats.manifest import GoldenFacts
-from evalkit.gate.policy import NoRegression, policy_problems
-from evalkit.golden.read import GoldenSet, known_golden, open_golden
+from evalkit.gate.policy import NoRegression
+from evalkit.gate.policy_problems import policy_problems
+from evalkit.golden.read import GoldenSet
 from evalkit.llm.budget import Budget
 from evalkit.runner.addresses import addresses_of
 from evalkit.runner.case_checks import METRIC, checks_grader
 from evalkit.runner.chat_clients import (
     Common,
     Replies,
-    Spending,
     judges_of,
     open_cache,
-    open_client,
     open_user,
     unpriced,
     user_of,
 )
 from evalkit.runner.conversations import adds_ended, ended_grader, environment_problems
 from evalkit.runner.data_card import card_gaps
+from evalkit.runner.golden_index import read_golden
+from evalkit.runner.graders import LINE_OF_PLACE, bind_graders, open_services, own_scorers
 from evalkit.runner.grading import Grader
 from evalkit.runner.leak_search import search_leaks
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems, metrics_of_unbound
-from evalkit.runner.needs import missing, need_of
+from evalkit.runner.needs import missing
 from evalkit.runner.unreachable_gates import CaseCounts, case_counts, reach_doubts, reach_problems
-from evalkit.scorers.base import Bindable, CallsProject, Noted, OverConversation, OwnProject, Scorer, Services
-from evalkit.scorers.custom.packages import check_scorer
-from evalkit.scorers.registry import bind, score_key
-from evalkit.store.journal import read_rows
-from evalkit.suite.model import ScorerEntry, Suite, SuiteOptions, has_field
+from evalkit.scorers.base import Noted, Services
+from evalkit.suite.model import Suite, SuiteOptions
 from evalkit.suite.named_system import NamedSystem
+from evalkit.suite.scorer_entry import has_field
 from evalkit.systems.base import Shared
 from evalkit.systems.fingerprint import with_version
 from evalkit.systems.process import Process
 from evalkit.systems.secrets import secrets_of
-from evalkit.systems.threads import own_code
-from evalkit.text.values import one_line
-from evalkit.types import Case, Metric, Output
+from evalkit.types import Case, Metric
 
 if TYPE_CHECKING:
     from evalkit.llm.cache import ReplyCache
     from evalkit.llm.client import ChatClient
 
 SUITE_KEYS = frozenset(field.name for field in fields(SuiteOptions))
-_LINE = re.compile(r":\d+")
-"""Separates file and line in a place that has a line."""
 
 
 @dataclass(frozen=True)
@@ -183,15 +175,10 @@ async def prepare(
     graders = bind_graders(suite, services, problems) if services else []
     checks = checks_grader(len(suite.scorers))
     golden, counts = None, case_counts(suite, [*graders, checks] if graders else [])
+    at, unread = len(problems), list[Problem]()
     try:
-        source = (suite.golden, suite.golden_file, suite.golden_shown)
-        golden = known_golden(*source, checked, reading=suite.reading) if checked else None
-        golden = golden or open_golden(
-            *source,
-            need=counts.counting(need_of(suite, [*graders, checks], shared, problems.append)),
-            reading=suite.reading,
-            cohorts=suite.options.cohorts,
-        )
+        stores = services is not None
+        golden = read_golden(suite, [*graders, checks], shared, counts, unread, checked=checked, stores=stores)
         problems += [*missing(suite, graders, golden), *foreign_cohorts(suite, golden), *foreign_values(suite, golden)]
         golden = replace(search_leaks(suite, golden), card_gaps=card_gaps(suite))
         problems += metric_name_problems(graders)
@@ -203,6 +190,7 @@ async def prepare(
         graders += [ended_grader(len(suite.scorers) + 1)] if adds_ended(suite) else []
     except InputError as error:
         problems += [*error.problems, *metric_name_problems(graders)]
+    problems[at:at] = unread
     counts.graders = graders
     problems += (_policy(suite, graders, problems) if services is not None else []) or _reach(
         suite, counts if golden else case_counts(suite, graders), problems
@@ -262,119 +250,6 @@ def _of_baseline(suite: Suite, problem: Problem) -> Problem:
     return replace(problem, place=f"gate[{where}].no_regression.baseline.{problem.place}")
 
 
-def own_scorers(suite: Suite) -> Iterator[Path]:
-    """Yield the project's modules with scorers; editing one changes scores, not answers."""
-    for entry in suite.scorers:
-        if isinstance(entry.options, CallsProject) and (file := entry.options.own_file(suite.root)):
-            yield file
-
-
-def bind_graders(suite: Suite, services: Services, problems: list[Problem]) -> list[Grader]:
-    """Bind the scorers of a suite; the problems of those that cannot be bound are noted."""
-    graders = []
-    for entry in suite.scorers:
-        try:
-            graders += [_grader(suite, entry, scorer) for scorer in bind(_options(entry), services)]
-        except ValueError as error:
-            problems.append(Problem(f"scorers[{entry.index}]", *what_and_fix(error)))
-        except InputError as error:
-            key = f"scorers[{entry.index}].{entry.written}"
-            problems += [
-                problem if _LINE.search(problem.place) else replace(problem, place=f"{key}.{problem.place}")
-                for problem in error.problems
-            ]
-        except Exception as error:
-            if not entry.package:
-                raise
-            what = f"{entry.package} raised {type(error).__name__}: {one_line(error)}"
-            problems.append(Problem(f"scorers[{entry.index}].{entry.written}", what, "repair or remove the package"))
-    return graders
-
-
-def _options(entry: ScorerEntry) -> Any:
-    """Return the options of a scorer, as they are for what it sees of a conversation.
-
-    Raises:
-        ValueError: `over: what; fix`.
-    """
-    if entry.over != "conversation":
-        return entry.options
-    if not isinstance(entry.options, OverConversation):
-        fix = "remove it, or name {{conversation}} in the rubric of a `judge`"
-        raise ValueError(f"over: only `pairwise` has `over: conversation`; {fix}")
-    return entry.options.over_conversation()
-
-
-def _grader(suite: Suite, entry: ScorerEntry, scorer: Scorer) -> Grader:
-    if entry.package:
-        check_scorer(scorer, entry.package)
-    key = score_key(entry.kind, entry.options, scorer, entry.package, negated=entry.negated)
-    over = entry.over if suite.conversation is None else entry.over or "last"
-    if over == "turn":
-        key = {**key, "over": f"turn {entry.fold or 'as by default'}"}
-    elif over in ("all", "conversation"):
-        key = {**key, "over": over}
-    return Grader(
-        scorer=scorer,
-        when=entry.when,
-        advisory=entry.advisory,
-        key=key,
-        index=entry.index,
-        concern=entry.concern,
-        package=entry.package,
-        negated=entry.negated,
-        over=over,
-        fold=entry.fold,
-    )
-
-
-async def open_services(
-    suite: Suite, shared: Shared, stack: AsyncExitStack, spending: Spending, problems: list[Problem]
-) -> Services | None:
-    """Open the services that scorers share; `None`, with the problems noted, if that fails."""
-    try:
-        return await _open_services(suite, shared, stack, spending)
-    except InputError as error:
-        problems += error.problems
-        return None
-
-
-async def _open_services(suite: Suite, shared: Shared, stack: AsyncExitStack, spending: Spending) -> Services:
-    """Open the embedding and the judge endpoints, if a scorer may use them."""
-    embedder = None
-    if any(isinstance(entry.options, Bindable) and entry.kind != "state" for entry in suite.scorers):
-        from evalkit.scorers.embedding.embedders import build_embedder
-
-        embedder = build_embedder(suite.options.embedding, shared.env, shared.waits)
-        if isinstance(embedder, AbstractAsyncContextManager):
-            await stack.enter_async_context(embedder)
-    clients = [
-        await stack.enter_async_context(open_client(config, shared, spending, f"judge {number}"))
-        for number, config in enumerate(judges_of(suite), 1)
-    ]
-    llm, panel = (clients[0], tuple(clients[1:])) if clients else (None, ())
-    own = any(isinstance(entry.options, CallsProject) and entry.options.calls_project for entry in suite.scorers)
-    project = None
-    if own:
-        code = await stack.enter_async_context(own_code(suite.options.concurrency))
-        project = OwnProject(suite.root, code, suite.inputs)
-    return Services(suite.path.parent, embedder, llm, panel, partial(_outputs_of, suite), project)
-
-
-def _outputs_of(suite: Suite, name: str) -> Iterator[tuple[str, Output]]:
-    """Return the outputs of a baseline or run folder with their case digests, first repeats only.
-
-    Raises:
-        ValueError: There is no such run.
-    """
-    folder = find_baseline(name, suite.root)
-    if folder is None:
-        fix = f"save one with `evalkit baseline save RUN --name {name}`"
-        raise ValueError(f"against: no baseline or run folder called {name!r}; {fix}")
-    rows = (row for row in read_rows(folder.rows_file) if row.repeat == 0)
-    return ((row.case.digest, row.output) for row in rows if row.output is not None)
-
-
 def _policy(suite: Suite, graders: Sequence[Grader], problems: Sequence[Problem]) -> list[Problem]:
     metrics = [metric for grader in graders for metric in grader.scorer.metrics]
     metrics += metrics_of_unbound(suite, problems)
@@ -394,7 +269,7 @@ def _reach(suite: Suite, counts: CaseCounts, problems: Sequence[Problem]) -> lis
 def placed_in_suite(suite: Suite, problem: Problem) -> Problem:
     """Add file and line to a problem whose place is a suite key such as `system.python`."""
     key = re.match(r"[a-z_]+", problem.place)
-    known = problem.place.startswith(suite.golden_shown) or _LINE.search(problem.place)
+    known = problem.place.startswith(suite.golden_shown) or LINE_OF_PLACE.search(problem.place)
     if known or key is None or key[0] not in SUITE_KEYS:
         return problem
     return replace(problem, place=suite.place(problem.place))

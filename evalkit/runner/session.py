@@ -13,6 +13,7 @@ from functools import partial
 from time import perf_counter  # by name: a system may patch the module
 from typing import TYPE_CHECKING
 
+from evalkit.aggregate.statuses import QUARANTINED
 from evalkit.baselines.load import load_baseline
 from evalkit.formats.manifest import Manifest
 from evalkit.gate.assess import Terms, assess, refuse_incomparable
@@ -27,14 +28,17 @@ from evalkit.runner.old_cases import open_former, with_former
 from evalkit.runner.plan import Key, drawn, plan
 from evalkit.runner.quarantine import DEATHS, Quarantine
 from evalkit.runner.refusals import Refusals
+from evalkit.runner.variants import PlannedVariants, with_variants
 from evalkit.store.changes_since import ChangesSince
 from evalkit.store.folder import DECISION, RunFolder
 from evalkit.store.journal import Journal, read_rows
 from evalkit.store.running import Running
 from evalkit.systems.secrets import without_secrets
-from evalkit.types import FAILED, QUARANTINED, Case, Row, fails, verdict_of
+from evalkit.types import FAILED, Case, Row, fails, verdict_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from evalkit.gate.decide import NeedsRepeats
     from evalkit.llm.budget import Budget
     from evalkit.runner.chat_clients import Replies
@@ -132,6 +136,7 @@ class Session:
         await self._call_all(self.paced(self._maker(answer)), journal, terms)
         await self._ask_former(answer, terms.former or (), self.prepared.suite.options.repeat)
         self.wall_s = None if self.earlier.n_rows else perf_counter() - started
+        await self._ask_variants(answer)
         await warming
         self._tell_foreign()
         self._tell_given_up()
@@ -142,6 +147,7 @@ class Session:
         """Decide, and run suspects again if the gate needs it."""
         if terms.policy.escalates and self.folder.old_rows_file.exists():
             terms = self._with_old_rows(terms)
+        terms = with_variants(terms, self.folder, self.manifest)
         make_row = self._maker(answer)
         while True:
             if self.stop.reason is not None:
@@ -175,9 +181,8 @@ class Session:
     def _tell_given_up(self) -> None:
         """Report the sampling fields that the endpoint of a judge, or of the simulated user, refused."""
         services, user = self.prepared.services, self.prepared.user
-        judges = (*((services.llm,) if services.llm else ()), *services.panel)
-        for who, client in (*(("judge", each) for each in judges), *((("user", user),) if user else ())):
-            if note := given_up_note(who, client):
+        for who, client in (*(("judge", each) for each in (services.llm, *services.panel)), ("user", user)):
+            if client is not None and (note := given_up_note(who, client)):
                 self.watcher.note(note)
 
     def _noted(self, make_row: MakeRow) -> MakeRow:
@@ -212,14 +217,15 @@ class Session:
         if self.stop.signal is not None:
             raise Interrupted(self.folder)
         digests = frozenset(digest for digest, _ in killers)
-        for case, repeat in plan(self.prepared.golden.open(digests), _repeats(killers), chosen=digests, done=()):
+        repeats = sorted({repeat for _, repeat in killers})
+        for case, repeat in plan(self.prepared.golden.open(digests), repeats, chosen=digests, done=()):
             if ended := killers.get((case.digest, repeat)):
                 reason = f"{QUARANTINED}: processes died while it ran, the last one by itself ({ended})"
                 self._count(self._keep(Row(case=case, repeat=repeat, skipped=reason), journal))
 
     async def _call_all(self, make_row: MakeRow, journal: Journal, terms: Terms) -> None:
         """Run the planned cases; if speed is compared, alternate with the baseline's system."""
-        golden, options = self.prepared.golden, self.prepared.suite.options
+        options = self.prepared.suite.options
         if self.done.n_below(options.repeat) >= self.expected:
             return None
         work = plan(self.cases(), range(options.repeat), chosen=self.chosen, done=self.done)
@@ -227,7 +233,7 @@ class Session:
         if old_system is None or terms.baseline is None or not (terms.policy.alternates or terms.asks_both):
             return await self._call(work, make_row, journal)
         n_timed = self.expected if terms.asks_both else MOST_TIMED_CASES
-        timed = drawn(golden.outlines(), n_timed, options.seed, among=self.chosen)
+        timed = drawn(self.prepared.golden.outlines(), n_timed, options.seed, among=self.chosen)
         async with open_system(old_system, self.prepared) as answer:
             ask_old = answered_and_graded(answer, self._grade(answer))
             with Journal(self.folder.old_rows_file) as old_journal:
@@ -249,13 +255,8 @@ class Session:
         done = {(row.case.digest, row.repeat) for file in files for row in read_rows(file)}
 
         async with open_system(suite.baseline_system, prepared) as answer:
-            with Journal(self.folder.old_rows_file) as journal:
-                work = iter(self._again(asked, done))
-                make_row = answered_and_graded(answer, self._grade(answer))
-                keep = partial(self._keep_old, journal=journal)
-                await run_cases(work, make_row, keep, concurrency=suite.options.concurrency, stop=self.stop)
-        if self.stop.signal is not None:
-            raise Interrupted(self.folder)
+            make_row = answered_and_graded(answer, self._grade(answer))
+            await self._call_beside(iter(self._again(asked, done)), make_row, self.folder.old_rows_file)
         return self._with_old_rows(terms)
 
     async def _ask_former(self, answer: Answer, cases: Collection[Case], repeats: int) -> None:
@@ -265,10 +266,26 @@ class Session:
             return
         self.watcher.note(f"removed or edited cases are run in their old form too: {len(cases)}")
         make_row = answered_and_graded(answer, self._grade(answer), self.earlier.scoring.id)
-        concurrency = self.prepared.suite.options.concurrency
-        with Journal(self.folder.former_rows_file) as journal:
-            keep = partial(self._keep_old, journal=journal)
-            await run_cases(iter(work), make_row, keep, concurrency=concurrency, stop=self.stop)
+        await self._call_beside(iter(work), make_row, self.folder.former_rows_file)
+
+    async def _ask_variants(self, answer: Answer) -> None:
+        """Run the variants of the cases; their rows are kept separately."""
+        if not self.prepared.suite.variants or self.stop.reason is not None:
+            return
+        variants = PlannedVariants(self.prepared, self.chosen)
+        self.watcher.note(f"variants of the cases are run too: {', '.join(variants.names)}")
+        make_row = answered_and_graded(answer, self._grade(answer), self.earlier.scoring.id)
+        work = variants.open(self.folder, self.earlier.scoring.id, retry=self.earlier.retry)
+        await self._call_beside(work, make_row, self.folder.variant_rows_file)
+        if self.stop.reason is None:
+            variants.set_aside_others(self.folder)
+            self.manifest = dataclasses.replace(self.manifest, variants=variants.facts())
+
+    async def _call_beside(self, work: Iterator[tuple[Case, int]], make_row: MakeRow, file: Path) -> None:
+        """Run cases whose rows are kept in a file of their own."""
+        with Journal(file) as journal:
+            keep, options = partial(self._keep_old, journal=journal), self.prepared.suite.options
+            await run_cases(work, make_row, keep, concurrency=options.concurrency, stop=self.stop)
         if self.stop.signal is not None:
             raise Interrupted(self.folder)
 
@@ -338,7 +355,7 @@ class Session:
     def _stop_early(self, row: Row) -> None:
         """Stop once too many cases are certain to fail or to have no result, unless none is left."""
         self._n_open -= 1
-        if verdict_of(row, self.advisory) in FAILED:
+        if verdict_of(row, self.advisory) in FAILED and not row.case.quarantine:
             digest, options = row.case.digest, self.prepared.suite.options
             self._not_passed[digest] += 1
             n_bad = self._not_passed[digest]
@@ -375,10 +392,6 @@ def charge(budget: Budget | None, stop: Stop, row: Row, *, with_judges: bool = F
         budget.add(grade.usage)
     if budget.reached:
         stop(budget.reason)
-
-
-def _repeats(keys: Collection[Key]) -> list[int]:
-    return sorted({repeat for _, repeat in keys})
 
 
 def _warm() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from evalkit.formats.turns import turns_of, with_all_answers, with_last_input
 from evalkit.formats.usage import add_usage
 from evalkit.scorers.base import Grade, Grades
-from evalkit.suite.model import Fold, Over, has_field
+from evalkit.suite.scorer_entry import Fold, Over, has_field
 from evalkit.types import Case, Metric, Output, Score, Unscored, Usage
 
 if TYPE_CHECKING:

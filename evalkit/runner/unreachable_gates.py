@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evalkit.aggregate.cohorts import cohort_value
 from evalkit.aggregate.measured import PER_SUCCESS
@@ -88,6 +88,19 @@ class CaseCounts:
                 for label in ("", *labels):
                     self.applied[at, label] += 1
 
+    def record(self) -> list[list[Any]]:
+        """Return the counts as lists, which JSON can hold."""
+        return [[[*_listed(key), n] for key, n in each.items()] for each in self._counters]
+
+    def restore(self, record: Sequence[Sequence[Any]]) -> None:
+        """Take the counts of `record`."""
+        for counter, stored in zip(self._counters, record, strict=True):
+            counter.update({key[0] if len(key) == 1 else tuple(key): n for *key, n in stored})
+
+    @property
+    def _counters(self) -> tuple[Counter[Any], ...]:
+        return self.kinds, self.voted_kinds, self.labels, self.voted_labels, self.applied
+
     def idle(self) -> list[Grader]:
         """Return the graders whose `when` leaves out every case."""
         return [grader for at, grader in self._with_when if not self.applied[at, ""]]
@@ -106,6 +119,10 @@ class CaseCounts:
             return total, self.voted_labels[label] if label else sum(self.voted_kinds.values())
         at = next((i for i, grader in self._with_when if metric in _names(grader)), None)
         return total, total if at is None else self.applied[at, label]
+
+
+def _listed(key: str | tuple[Any, ...]) -> tuple[Any, ...]:
+    return (key,) if isinstance(key, str) else key
 
 
 def votes(grader: Grader) -> bool:

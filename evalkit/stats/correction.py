@@ -74,7 +74,7 @@ def double_sampling(
     passes, total = (
         math.fsum(each.weight for each in chosen) for chosen in ([a for a in answers if a.judge == 1], answers)
     )
-    number = _kish([each.weight for each in answers]) / effect
+    number = effective_number([each.weight for each in answers]) / effect
     counts = [_people_pass(strata[verdict], effect) for verdict in (True, False)]
     value, low, high = _doubly_sampled(
         (passes / total * number, number),
@@ -96,7 +96,7 @@ def _too_few(labelled: Sequence[Graded]) -> str:
     return f"{len(labelled)} labels of {clusters} questions, labels of {MIN_LABELS} questions are needed"
 
 
-def _kish(weights: Sequence[float]) -> float:
+def effective_number(weights: Sequence[float]) -> float:
     """Return the effective number of answers of equal weight."""
     return math.fsum(weights) ** 2 / math.fsum(weight**2 for weight in weights)
 
@@ -107,7 +107,7 @@ def _people_pass(labelled: Sequence[Graded], effect: float) -> tuple[float, floa
         return 0.0, 0.0
     weights = [each.weight * each.drawn for each in labelled]
     share = math.fsum(w * (each.people or 0.0) for w, each in zip(weights, labelled, strict=True)) / math.fsum(weights)
-    number = _kish(weights) / effect
+    number = effective_number(weights) / effect
     return min(share, 1.0) * number, number
 
 

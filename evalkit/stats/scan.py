@@ -131,7 +131,7 @@ def estimate_level(days: DailySums, weekend: Bools, streams: Streams) -> Level:
     mean = _ratio(days.totals.sum(axis=-1), weights)
     effect = _weekend_effect(days, weekend, streams)
     share = _ratio(days.weights[..., weekend].sum(axis=-1), weights)
-    smoothed = (n * mean + 3 / 8) / (n + 3 / 4)
+    smoothed = smoothed_rate(mean, n)
     variance = np.where(streams.rates, smoothed * (1 - smoothed), streams.variances)
     daily = days.n
     cleared = days.means - effect[..., None] * (weekend - share[..., None])
@@ -263,11 +263,11 @@ def smallest_change(level: Level, streams: Streams, a_day: Floats, threshold: fl
     n = longest * a_day
     usable = np.maximum(n, 1.0)[:, None]
     error = _error(level, streams, usable)[:, 0]
-    angle = np.arcsin(np.sqrt(_smoothed(level.mean, level.n)))
+    angle = np.arcsin(np.sqrt(smoothed_rate(level.mean, level.n)))
     rises = streams.signs < 0
     moved = angle + np.where(rises, threshold, -threshold) * error
     inside = (moved > 0) & (moved < np.pi / 2)
-    changes = np.abs(np.sin(np.where(inside, moved, 0.0)) ** 2 - _smoothed(level.mean, level.n))
+    changes = np.abs(np.sin(np.where(inside, moved, 0.0)) ** 2 - smoothed_rate(level.mean, level.n))
     deviates = np.where(rises, threshold, -threshold)[:, None]
     others = np.abs(_of_normal(deviates, _skew(level, streams, usable))[:, 0]) * error
     found = np.where(streams.rates, np.where(inside, changes, np.nan), others)
@@ -326,11 +326,15 @@ def _of_normal(deviates: Floats, skew: Floats) -> Floats:
 def _stable(mean: Floats, n: Floats, rates: Bools) -> Floats:
     if not rates.any():
         return mean
-    angles: Floats = np.arcsin(np.sqrt(_smoothed(mean, n)))
+    angles: Floats = np.arcsin(np.sqrt(smoothed_rate(mean, n)))
     return angles if rates.all() else np.where(rates, angles, mean)
 
 
-def _smoothed(mean: Floats, n: Floats) -> Floats:
+def smoothed_rate(mean: Floats, n: Floats) -> Floats:
+    """Return the rate that `mean` of n answers stands for: (x + 3/8) / (n + 3/4), never quite 0 or 1 (Anscombe 1948).
+
+    Source: https://doi.org/10.1093/biomet/35.3-4.246
+    """
     return np.clip((n * mean + 3 / 8) / (n + 3 / 4), 0.0, 1.0)
 
 

@@ -6,7 +6,17 @@ import math
 
 import numpy as np
 
-from evalkit.stats.scan import LEAST_SKEW, Bools, DailySums, Floats, Level, Streams, estimate_level, largest_statistic
+from evalkit.stats.scan import (
+    LEAST_SKEW,
+    Bools,
+    DailySums,
+    Floats,
+    Level,
+    Streams,
+    estimate_level,
+    largest_statistic,
+    smoothed_rate,
+)
 
 YEARS = 200
 DAYS = 365
@@ -69,7 +79,9 @@ def _histories(
     repeated = np.resize(np.arange(first), length)
     at_weekend = weekend[repeated]
     n = np.floor(sizes[:, repeated] + rng.random((len(sizes), length)))
-    centre = level.mean[:, None] + level.weekend[:, None] * (at_weekend - level.weekend_share[:, None])
+    # A reference without a failure does not show that there are none.
+    mean = np.where(streams.rates, smoothed_rate(level.mean, level.n), level.mean)
+    centre = mean[:, None] + level.weekend[:, None] * (at_weekend - level.weekend_share[:, None])
     shape = (count, *n.shape)
     moved = level.day_sd > 0
     means = np.broadcast_to(centre, shape)

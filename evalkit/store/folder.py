@@ -29,6 +29,8 @@ OLD_ROWS = "baseline_rows.jsonl"
 """Answers of the baseline's system to cases that were run again on both sides."""
 FORMER_ROWS = "former_rows.jsonl"
 """Answers to removed or edited cases of the base, in their old form."""
+VARIANT_ROWS = "variant_rows.jsonl"
+"""Answers to the variants of the cases."""
 SET_ASIDE = "set_aside.jsonl"
 """Damaged lines, and rows of cases that left the golden set, removed from the journal by a resumed run."""
 SEAL = "seal.txt"
@@ -76,9 +78,14 @@ class RunFolder:
         return self.path / FORMER_ROWS
 
     @property
+    def variant_rows_file(self) -> Path:
+        """Rows of the variants of the cases."""
+        return self.path / VARIANT_ROWS
+
+    @property
     def journals(self) -> tuple[Path, ...]:
         """The files of rows behind the decision; those after the first may be absent."""
-        return (self.rows_file, self.old_rows_file, self.former_rows_file)
+        return (self.rows_file, self.old_rows_file, self.former_rows_file, self.variant_rows_file)
 
     def file(self, name: str) -> Path:
         """Return the path of one of the run's files."""

@@ -1,8 +1,8 @@
 """Seal a decided run: record the rows and files behind its decision, and every decision of the run.
 
 `seal.txt` begins with one checksummed line of JSON. Each following line is a row: the number of its journal (0 for
-`rows.jsonl`, 1 for `baseline_rows.jsonl`, 2 for `former_rows.jsonl`), its checksum, and the beginning of its JSON,
-which names case and repeat.
+`rows.jsonl`, 1 for `baseline_rows.jsonl`, 2 for `former_rows.jsonl`, 3 for `variant_rows.jsonl`), its checksum, and
+the beginning of its JSON, which names case and repeat.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from evalkit.golden.variants.transforms import TRANSFORMS
 from evalkit.net.vendors import Vendor
 from evalkit.scorers.base import OverConversation
 from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, scorer_class
-from evalkit.suite.model import Fold, Over, SuiteOptions
+from evalkit.suite.model import SuiteOptions
+from evalkit.suite.scorer_entry import Fold, Over
 from evalkit.systems import SYSTEMS
 from evalkit.types import Concern
 

@@ -10,7 +10,8 @@ from evalkit.formats.build import Builder, choices, show
 from evalkit.scorers.base import Abbreviated
 from evalkit.scorers.custom.python_scorer import PythonScorer
 from evalkit.scorers.registry import NEGATION, find_scorer, known_elsewhere, known_names
-from evalkit.suite.model import Fold, JudgeConfig, Over, ScorerEntry, When
+from evalkit.suite.model import JudgeConfig
+from evalkit.suite.scorer_entry import Fold, Over, ScorerEntry, When
 from evalkit.text.values import one_line
 from evalkit.types import Concern
 

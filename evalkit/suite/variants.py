@@ -9,7 +9,7 @@ from typing import Any
 from evalkit.formats.build import Builder, choices, show
 from evalkit.golden.variants.make import VariantPlan
 from evalkit.golden.variants.transforms import TRANSFORMS, Transform
-from evalkit.suite.model import When
+from evalkit.suite.scorer_entry import When
 from evalkit.suite.scorers import read_when
 
 COMMON = ("of", "per_case")

@@ -6,49 +6,26 @@ Labels of another run never correct this one, because they would pull a regressi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from evalkit.aggregate.columns import Column, Floats, Ints
+from evalkit.aggregate.columns import Floats, Ints
 from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
 from evalkit.aggregate.statuses import SCORED
 from evalkit.results import OVERALL, Agreement, Cell, Estimate
 from evalkit.stats.correction import Graded, corrected_mean, double_sampling, rogan_gladen
 from evalkit.stats.quantiles import ONE_SIDED_95
-from evalkit.trust.agreement import AnswerKey, answer_of, person_ratings
 from evalkit.trust.calibration import Calibration
+from evalkit.trust.judged_figures import JudgedFigure, judged_figures
 from evalkit.trust.labels import Label
-from evalkit.trust.pass_marks import Opinion, mark_of
-from evalkit.trust.raters import mean_of
 from evalkit.trust.trusted import trust_in
-from evalkit.types import Metric
 
 SEED = 0
 WEIGHTED = "uncorrected: the cases of the sample have different weights"
 SAME = 1e-9
 """Tolerance for rounding between two ways to compute a mean."""
-
-
-@dataclass(frozen=True)
-class _Figure:
-    """A value of one judge, with its answers by row and their labels by people."""
-
-    judge: Metric
-    rate: bool
-    column: Column
-    """The judge's grade of each row; for a rate, 1 for a pass."""
-    people: Mapping[int, float]
-    """Row -> mean of its raters; for a rate, the share of raters who pass it."""
-    drawn: Mapping[int, float]
-    """Row -> inverse of the probability with which the answer was drawn for labelling."""
-    failing: frozenset[int] = frozenset()
-    """Rows failed by a rule; they fail regardless of the judge and people."""
-    refused: str = ""
-    """Reason why the value cannot be corrected."""
-    labelled_otherwise: bool = False
-    """Whether people gave labels of the wrong kind: pass or fail for a mean, levels without a pass mark."""
 
 
 def with_corrections(
@@ -72,97 +49,15 @@ def with_corrections(
         found: the agreement of the judges on this run.
         earlier: metric -> a valid calibration on another run, which gives `if_as_then` if this run has no labels.
     """
-    figures: dict[str, _Figure] = {}
-    for metric in frame.metrics:
-        if metric.is_opinion:
-            figures |= _figures(frame, metric, labels)
-    figures |= _pass_rate(frame, figures)
+    figures = judged_figures(frame, labels)
     return tuple(
         _corrected(frame, each, figures[each.metric], found, earlier) if each.metric in figures else each
         for each in cells
     )
 
 
-def _figures(frame: FrozenFrame, metric: Metric, labels: Sequence[Label]) -> dict[str, _Figure]:
-    """Collect a judge's correctable values by metric: its rate, its mean, or both."""
-    mine = [each for each in labels if each.metric == metric.name and each.rater_kind == "person"]
-    people = person_ratings(mine, metric.name)
-    drawn = {answer_of(each): 1 / (each.inclusion_probability or 1.0) for each in mine}
-    mark = mark_of(frame, metric)
-    better = metric.higher_is_better or not metric.binary
-
-    def passes(said: Opinion) -> Opinion | None:
-        verdict = mark.verdict(said) if mark else said
-        return float((verdict == "pass") == better) if isinstance(verdict, str) else None
-
-    def level(said: Opinion) -> Opinion | None:
-        return None if isinstance(said, str) else said
-
-    made = {}
-    rate = metric.name if metric.binary else f"{metric.name}.passed"
-    if rate in frame.rows:
-        made[rate] = _Figure(metric, True, frame.rows[rate], *_by_row(frame, frame.rows[rate], people, drawn, passes))
-    if not metric.binary:
-        column = frame.rows[metric.name]
-        made[metric.name] = _Figure(metric, False, column, *_by_row(frame, column, people, drawn, level))
-    labelled = any(each.people for each in made.values())
-    return {name: replace(each, labelled_otherwise=labelled and not each.people) for name, each in made.items()}
-
-
-def _by_row(
-    frame: FrozenFrame,
-    column: Column,
-    people: Mapping[AnswerKey, Sequence[Opinion]],
-    drawn: Mapping[AnswerKey, float],
-    read: Callable[[Opinion], Opinion | None],
-) -> tuple[dict[int, float], dict[int, float]]:
-    """Map rows to the mean of their raters, and to 1 / probability; a label counts for each repeat of its answer."""
-    said: dict[int, float] = {}
-    chances: dict[int, float] = {}
-    for row, case in enumerate(frame.row_case.tolist() if people else ()):
-        key = frame.case_ids[case], frame.answers[row]
-        if key in people and column.status[row] == SCORED:
-            ratings = [known for each in people[key] if (known := read(each)) is not None]
-            if ratings:
-                said[row], chances[row] = mean_of(ratings), drawn[key]
-    return said, chances
-
-
-def _pass_rate(frame: FrozenFrame, figures: Mapping[str, _Figure]) -> dict[str, _Figure]:
-    """Treat `pass_rate` as the rate of its only judge among the rows that pass the rules; empty if no judge votes."""
-    voters = [metric for metric in frame.metrics if metric.name in frame.voters]
-    judges = [metric for metric in voters if metric.judge is not None]
-    if not judges or PASS_RATE.name not in frame.rows:
-        return {}
-    column = frame.rows[PASS_RATE.name]
-    if len(judges) > 1:
-        reason = f"uncorrected: {len(judges)} judges vote in it"
-        return {PASS_RATE.name: _Figure(judges[0], True, column, {}, {}, refused=reason)}
-    name = judges[0].name if judges[0].binary else f"{judges[0].name}.passed"
-    if name not in figures:
-        return {}
-    own, scored = figures[name], column.status == SCORED
-    rules = [_passes(frame, metric) for metric in voters if metric.judge is None]
-    failing = scored & np.logical_or.reduce([np.zeros(len(scored), bool), *(each == 0 for each in rules)])
-    if (scored & ~failing & (own.column.status != SCORED)).any():
-        return {PASS_RATE.name: replace(own, column=column, refused="uncorrected: the judge votes on some cases only")}
-    better = judges[0].higher_is_better or not judges[0].binary
-    people = {row: said if better else 1 - said for row, said in own.people.items() if scored[row]}
-    failed = frozenset(np.flatnonzero(failing).tolist())
-    return {PASS_RATE.name: replace(own, column=column, people=people, failing=failed)}
-
-
-def _passes(frame: FrozenFrame, metric: Metric) -> Floats:
-    """Return 1 per row if the metric's pass mark was met, 0 if it was missed, NaN if it did not vote."""
-    if metric.binary:
-        column = frame.rows[metric.name]
-        return np.where(column.status == SCORED, column.values == metric.higher_is_better, np.nan)
-    column = frame.rows.get(f"{metric.name}.passed", frame.rows[metric.name])
-    return np.where(column.status == SCORED, column.values, np.nan)
-
-
 def _corrected(
-    frame: FrozenFrame, cell: Cell, figure: _Figure, found: Sequence[Agreement], earlier: Mapping[str, Calibration]
+    frame: FrozenFrame, cell: Cell, figure: JudgedFigure, found: Sequence[Agreement], earlier: Mapping[str, Calibration]
 ) -> Cell:
     inside = np.zeros(frame.n_cases, bool)
     inside[frame.cohorts[cell.cohort]] = True
@@ -182,7 +77,7 @@ def _corrected(
     return replace(cell, corrected=made[0], corrected_bounds=made[1], if_as_then=then)
 
 
-def _refusal(frame: FrozenFrame, cell: Cell, figure: _Figure, rows: Ints) -> str:
+def _refusal(frame: FrozenFrame, cell: Cell, figure: JudgedFigure, rows: Ints) -> str:
     """Explain why a value is not corrected; empty if it can be."""
     if not figure.people.keys() & set(rows.tolist()):
         kind = ("pass or fail " if figure.rate else "graded ") if figure.labelled_otherwise else ""
@@ -202,7 +97,7 @@ def _weights(frame: FrozenFrame, rows: Ints) -> Floats:
     return np.asarray(1 / np.bincount(cases, minlength=frame.n_cases)[cases])
 
 
-def _graded(frame: FrozenFrame, figure: _Figure, rows: Ints) -> list[tuple[int, Graded]]:
+def _graded(frame: FrozenFrame, figure: JudgedFigure, rows: Ints) -> list[tuple[int, Graded]]:
     """Return row and answer of the scored rows."""
     clusters = frame.clusters[frame.row_case[rows]].tolist()
     values = figure.column.values[rows].tolist()
@@ -214,7 +109,7 @@ def _graded(frame: FrozenFrame, figure: _Figure, rows: Ints) -> list[tuple[int, 
     ]
 
 
-def _estimate(graded: Sequence[tuple[int, Graded]], figure: _Figure, trusted: bool, level: float) -> Estimate:
+def _estimate(graded: Sequence[tuple[int, Graded]], figure: JudgedFigure, trusted: bool, level: float) -> Estimate:
     if figure.rate:
         found = double_sampling(
             [answer for row, answer in graded if row not in figure.failing],
@@ -230,7 +125,7 @@ def _estimate(graded: Sequence[tuple[int, Graded]], figure: _Figure, trusted: bo
     return replace(found, reason=f"uncorrected: {found.reason}") if found.value is None else found
 
 
-def _as_then(frame: FrozenFrame, figure: _Figure, rows: Ints, record: Calibration) -> Estimate | None:
+def _as_then(frame: FrozenFrame, figure: JudgedFigure, rows: Ints, record: Calibration) -> Estimate | None:
     """Return the Rogan-Gladen rate from the earlier run's table of labels; `None` if it has no table of passes.
 
     Each cluster counts as one answer on either side, the least that it can be worth.

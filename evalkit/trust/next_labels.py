@@ -131,12 +131,19 @@ def _allocation(sizes: Mapping[Stratum, int], n: int) -> dict[Stratum, int]:
     taken: dict[Stratum, int] = {}
     for verdict, count in wanted.items():
         own = {stratum: size for stratum, size in sizes.items() if stratum[0] is verdict}
-        taken |= _spread(own, count)
+        taken |= spread(own, count)
     return taken
 
 
-def _spread(sizes: Mapping[Stratum, int], count: int) -> dict[Stratum, int]:
-    """Allocate in proportion to the sizes by largest remainder, at least one each if there is room."""
+def spread(sizes: Mapping[Stratum, int], count: int) -> dict[Stratum, int]:
+    """Allocate a count to strata in proportion to their sizes by largest remainder.
+
+    Each has at least one if there is room.
+
+    Args:
+        sizes: stratum -> how many there are.
+        count: how many to take, at most all of them.
+    """
     base = 1 if count >= len(sizes) else 0
     taken = dict.fromkeys(sizes, base)
     rest = count - sum(taken.values())

@@ -108,18 +108,3 @@ def test_options_of_a_transform_are_read(project: Project) -> None:
     assert suite.variants[1].per_case == 2
     assert suite.variants[1].of.cohorts == {"group": ("left",)}
     assert suite.variants[0].of.kind == ("golden",)
-
-
-def test_a_run_calls_the_originals_alone_and_says_so(project: Project) -> None:
-    """The rows are those of the suite without `variants:`."""
-    project.suite(text=SUITE + VARIANTS)
-    ran = project.run("run", "suite.yaml", "--out", "with")
-    assert "a run calls the originals alone" in ran.stdout + ran.stderr
-    assert len(project.calls()) == 120
-    project.suite()
-    assert project.run("run", "suite.yaml", "--out", "without").returncode == ran.returncode
-    figures = [json.loads((project.root / name / "summary.json").read_text(encoding="utf-8")) for name in FOLDERS]
-    assert figures[0]["cells"] == figures[1]["cells"]
-
-
-FOLDERS = ("with", "without")

@@ -32,8 +32,9 @@ from evalkit.monitor.settings import load_monitor
 from evalkit.operations.monitor_thresholds import GuardOptions, guard_thresholds
 from evalkit.scorers.agents.policy_file import read_policy
 from evalkit.scorers.registry import SCORERS
+from evalkit.suite.gate import load_gate
 from evalkit.suite.model import SuiteOptions
-from evalkit.suite.parse import load_gate, load_suite
+from evalkit.suite.parse import load_suite
 from evalkit.systems import SYSTEMS
 from evalkit.systems.conversation.mocks import Mocks
 from evalkit.systems.output import OUTPUT_KEYS

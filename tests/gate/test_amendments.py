@@ -83,6 +83,7 @@ COST = {"cost_per_case_usd": {"max": 0.05}}
         (compared(metrics=["exact"]), "gate no_regression.metrics none → exact", True),
         (compared(alpha=0.001), "gate no_regression.alpha none → 0.001", True),
         (compared(max_slowdown=1.1), "gate no_regression.max_slowdown none → 1.1", False),
+        (compared(corrected=True), "gate no_regression.corrected false → true", False),
         (changed(gate=[*RULES.gate, COST]), "gate cost_per_case_usd none → max 0.05", False),
         (changed(require_evidence=False), "require_evidence true → false", True),
         (changed(kappa_floors={"overall": 0.65}), "kappa_floors overall 0.7 → 0.65", True),

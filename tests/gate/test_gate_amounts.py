@@ -10,8 +10,9 @@ import pytest
 from gate_rows import RULE, a_case, a_decision, a_failure, a_row, frozen
 
 from evalkit.aggregate.frozen import FrozenFrame
-from evalkit.gate.policy import NoRegression, Threshold, policy_problems
+from evalkit.gate.policy import NoRegression, Threshold
 from evalkit.gate.policy import Policy as GatePolicy
+from evalkit.gate.policy_problems import policy_problems
 from evalkit.results import Check, Decision
 from evalkit.types import Metric, Output, Row, Step, Usage
 

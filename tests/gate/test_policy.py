@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from evalkit.gate.policy import CHECKS, Canary, Coverage, Failures, NoRegression, Policy, Threshold, policy_problems
+from evalkit.gate.policy import CHECKS, Canary, Coverage, Failures, NoRegression, Policy, Threshold
+from evalkit.gate.policy_problems import policy_problems
 from evalkit.types import Metric
 
 METRICS = (Metric(name="correctness", low=1, high=5), Metric(name="toxicity", higher_is_better=False))

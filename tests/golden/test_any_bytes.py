@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evalkit.errors import InputError
-from evalkit.golden.read import header_of, open_golden
+from evalkit.golden.read import open_golden
+from evalkit.golden.rows import header_of
 from evalkit.golden.source import GoldenSource, Reading
 
 READING = Reading(cohorts=("topic",))

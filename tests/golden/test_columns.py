@@ -8,7 +8,8 @@ import pytest
 
 from evalkit.errors import InputError
 from evalkit.golden.proposal import propose_columns
-from evalkit.golden.read import GoldenSet, header_of, open_golden
+from evalkit.golden.read import GoldenSet, open_golden
+from evalkit.golden.rows import header_of
 from evalkit.golden.source import GoldenSource, Reading
 from evalkit.types import Case, Message
 

@@ -16,7 +16,8 @@ from evalkit.golden.source import GoldenSource
 from evalkit.golden.variants.draws import Draws
 from evalkit.golden.variants.edits import Edit, EditableText, ProtectedWords, protected_spans
 from evalkit.golden.variants.letters import LOOKALIKES, Confusables, Typos, neighbours, without_confusables
-from evalkit.golden.variants.make import VariantCounts, VariantPlan, make_variants, variant_of
+from evalkit.golden.variants.make import VariantCounts, VariantPlan, make_variants
+from evalkit.golden.variants.original import VariantMark, mark_of
 from evalkit.golden.variants.passages import PassagePool
 from evalkit.golden.variants.transforms import TRANSFORMS
 from evalkit.golden.write import case_line
@@ -61,7 +62,7 @@ def test_every_transform_makes_a_case_with_its_origin() -> None:
     assert {id_ for id_ in found if id_.startswith("aml")} == {f"aml-01~{name}~1" for name in TRANSFORMS}
     for id_, case in found.items():
         of, name, _ = id_.split("~")
-        assert variant_of(case) == (of, name)
+        assert mark_of(case) == VariantMark(of=of, name=name)
         assert (case.cluster, case.cohorts["variant"]) == (of, name)
     assert found["aml-01~lower~1"].reference == CASE.reference
     assert found["aml-01~lower~1"].fields["required"] == CASE.fields["required"]

@@ -31,7 +31,7 @@ FELL = 60
 """Day on which loans became worse."""
 COHORTS = ("", "topic=cards", "topic=loans", "language=de", "language=en", "tier=free")
 KEY, NEW_KEY = "aaaaaaaaaaaa", "bbbbbbbbbbbb"
-JUDGED = "the judge of correctness.passed changed on 2026-10-29 from gpt-4o to gpt-5"
+JUDGED = "the judge of correctness changed on 2026-10-29 from gpt-4o to gpt-5"
 
 
 def day(number: int) -> str:

@@ -164,3 +164,18 @@ def test_an_answer_is_in_every_cell_that_a_rater_puts_it_in() -> None:
         ("tone", "person", "2", "5"),
         ("tone", "person", "fail", "pass"),
     }
+
+
+def test_one_judge_of_several_metrics_takes_one_line_of_the_console() -> None:
+    """Its metrics are named in one line, as far as the same is said of them."""
+    (panel,) = judge_panels(replace(report_samples.summary(), agreement=(NOBODY,)), {})
+    view = view_with((NOBODY,), report_samples.summary(), report_samples.decision())
+    names = ("tone", "claims", "claims.score", "claims.numerical")
+    panels = (panel, *(replace(panel, metric=name) for name in names), replace(panel, metric="fee", judge="other"))
+    out = io.StringIO()
+    print_view(replace(view, panels=panels), Console(file=out, width=200))
+    said = [line.split("judge", 1)[1].strip() for line in out.getvalue().splitlines() if "untrusted" in line]
+    assert said == [
+        "correctness, tone, claims, claims.score and 1 more (local-correctness) untrusted: no labels by people",
+        "fee (other) untrusted: no labels by people",
+    ]

@@ -16,7 +16,7 @@ from evalkit.runner.grading import Grader, grade_all
 from evalkit.runner.plan import Selection, plan, select, unknown_choices
 from evalkit.scorers.rules.contains import Contains
 from evalkit.scorers.rules.overlap import Groundedness
-from evalkit.suite.model import When
+from evalkit.suite.scorer_entry import When
 from evalkit.types import Case, Failure, Metric, Output, Row, Score, Unscored
 
 CASE, SAID = Case(id="a", input="q", digest="d"), Output(text="x")

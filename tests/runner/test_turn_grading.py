@@ -18,7 +18,7 @@ from evalkit.scorers.agents.tool_calls import ToolCalls
 from evalkit.scorers.rules.contains import Contains
 from evalkit.scorers.rules.keywords import Keywords
 from evalkit.scorers.rules.length import Length
-from evalkit.suite.model import When
+from evalkit.suite.scorer_entry import When
 from evalkit.types import Case, Message, Metric, Output, Score, Step, ToolCall, Unscored
 
 TURNS = [

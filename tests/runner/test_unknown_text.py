@@ -18,7 +18,7 @@ from evalkit.scorers.agents.tool_calls import ToolCalls
 from evalkit.scorers.registry import SCORERS
 from evalkit.scorers.rules.contains import Contains
 from evalkit.scorers.rules.length import Length
-from evalkit.suite.model import Over
+from evalkit.suite.scorer_entry import Over
 from evalkit.systems.output import to_output
 from evalkit.types import Case, Failure, Message, Output, Row, Score, Step, ToolCall, Unscored
 

@@ -268,3 +268,14 @@ def test_a_stated_change_of_skewed_scores_has_the_threshold_as_its_statistic() -
         change = smallest_change(level, streams, np.array([100.0]), 4.5, 7)[0]
         found = scan(sums([[700]], [[700 * (1 - sign * change)]]), np.array([False]), level, streams)
         assert found.statistic[0, 0] == pytest.approx(4.5)
+
+
+def test_a_reference_without_a_failure_does_not_show_that_there_are_none() -> None:
+    """One failure among 150 answers a day later is no alarm: a rate of 0.01 % has a reference without any as often."""
+    n = np.full((1, 28), 150.0)
+    streams, weekend = one_rate(), is_weekend(0, 29)
+    spotless = estimate_level(sums(n, n), weekend[:28], streams)
+    maxima = simulated_maxima(spotless, sums(n, n), weekend[:28], streams, rng=np.random.default_rng(1), years=60)
+    day = np.full((1, 1, 1), 150.0)
+    one_failure = largest_statistic(sums(day, day - 1), weekend[28:], spotless, streams)
+    assert one_failure[0] < threshold(maxima, 0.05)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evalkit import InputError, Score, Unscored, run
-from evalkit.suite.model import has_field
+from evalkit.suite.scorer_entry import has_field
 from evalkit.types import Case
 
 Ended = dict[str, list[tuple[str, float | str, bool | None]]]

@@ -169,6 +169,23 @@ def test_what_cannot_be_called_is_found_before_the_first_call(name, problem, tmp
         asyncio.run(open_it())
 
 
+@pytest.mark.parametrize(
+    ("file", "name", "fix"),
+    [
+        ("evals/bot.py", "bot:answer", "write `evals.bot`, the path from the project's root, {root}"),
+        ("evals/desk/bot.py", "desk.bot:answer", "write `evals.desk.bot`, the path from the project's root, {root}"),
+        ("my-evals/bot.py", "bot:answer", "see that `python -c 'import bot'` works in the project's root, {root}"),
+        (".venv/bot.py", "bot:answer", "see that `python -c 'import bot'` works in the project's root, {root}"),
+    ],
+)
+def test_a_module_beside_the_suite_is_named_from_the_root(file, name, fix, tmp_path):
+    """A newcomer writes the path from the suite; the problem says the one from the project's root."""
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text("def answer(input): return input", encoding="utf-8")
+    (problem,) = PythonSystem(python=name).problems(Shared(root=tmp_path, project=tmp_path))
+    assert fix.format(root=tmp_path) in str(problem)
+
+
 def test_unknown_arguments_are_a_problem(apps):
     """An argument that the callable does not take is named with those it takes."""
     (problem,) = system("echo", arguments={"temprature": 0}).problems(apps)

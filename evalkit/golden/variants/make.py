@@ -10,13 +10,12 @@ from typing import Any
 from evalkit.golden.fields import row_of, to_case
 from evalkit.golden.variants.draws import Draws
 from evalkit.golden.variants.edits import EditableText, EditedText, ProtectedWords, protected_spans
+from evalkit.golden.variants.original import VARIANT
 from evalkit.golden.variants.passages import ContextOrder, Distractor, PassagePool, expected_words
 from evalkit.golden.variants.transforms import OfContexts, OfWording, Transform
 from evalkit.golden.variants.wording import LANGUAGE_TAG, Language
 from evalkit.types import Case, Origin
 
-VARIANT = "variant"
-"""Field of a variant with its origin, and the cohort with the name of its transform."""
 SEPARATOR = "~"
 
 
@@ -65,13 +64,6 @@ def make_variants(
         for plan in plans:
             if plan.applies(case):
                 yield from _variants_of(case, plan, seed, passages, made)
-
-
-def variant_of(case: Case) -> tuple[str, str] | None:
-    """Return the id of the original and the name of the transform, `None` if the case is not a variant."""
-    mark = case.fields.get(VARIANT)
-    found = (mark.get("of"), mark.get("name")) if isinstance(mark, dict) else (None, None)
-    return (str(found[0]), str(found[1])) if isinstance(found[0], str) and isinstance(found[1], str) else None
 
 
 def _variants_of(

@@ -23,6 +23,7 @@ ANSWERS: dict[ArmAnswer, str] = {
     "no worse": "no worse than the margin",
     "not yet": "not yet",
 }
+_NAME_COLUMNS = 25
 _COLOURS: dict[ArmAnswer, str] = {"worse": "bold red", "better": "bold green", "no worse": "green", "not yet": "yellow"}
 
 
@@ -88,7 +89,8 @@ def print_arms(found: ArmComparison, console: Console) -> None:
     margin = limit(found.margin, style_for("", is_rate=True))
     console.print(Text(f"{found.first} to {found.last} · {plural(found.days, 'day')} · margin {margin}", "dim"))
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("metric", max_width=24, overflow="fold")
+    widest = max((len(line.metric) for line in found.lines), default=0)
+    table.add_column("metric", min_width=min(widest, _NAME_COLUMNS), max_width=_NAME_COLUMNS, overflow="fold")
     for heading in ("against", "arm"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("difference", no_wrap=True)
@@ -96,7 +98,7 @@ def print_arms(found: ArmComparison, console: Console) -> None:
     for line in found.lines:
         style = style_for(line.metric, is_rate=line.is_rate)
         n = max(DECIMAL_FROM_N, *line.n)
-        answer = Text(ANSWERS[line.answer], _COLOURS[line.answer]).append(f" ({line.note})" if line.note else "", "dim")
+        answer = Text(line.answer, _COLOURS[line.answer]).append(f" ({line.note})" if line.note else "", "dim")
         means = ["" if each is None else figure(each, style, n) for each in (line.against, line.mean)]
         table.add_row(Text(one_line(line.metric, 120)), *means, _difference(line, n), answer)
     console.print()

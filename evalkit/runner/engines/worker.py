@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from asyncio import sleep  # by name: a system may patch the module
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -56,9 +55,6 @@ LOOK_S = 0.5
 """Seconds between two looks at whether the run has stopped."""
 DRAIN_S = 8.0
 """Seconds that calls in flight have to end once it has."""
-SETTLE_S = 2.0
-"""Seconds that a worker which replaces a dead one waits with its first shard: Dask does not replace a worker again that
-dies before it knows that it runs, and the same case may kill it at once."""
 
 
 def share(total: int, workers: int, slot: int) -> int:
@@ -76,8 +72,6 @@ def run_shard(shards: Path, number: int, attempt: int, slot: int) -> ShardEnd:
         slot: which of the workers' shares of the calls in flight is used, from 0.
     """
     try:
-        if attempt > 1 and not _OPENED.used:
-            time.sleep(SETTLE_S)
         return _OPENED.at(shards).run(number, attempt, slot)
     except InputError as error:
         problems = (dataclasses.replace(each, place=f"{_name()}: {each.place}") for each in error.problems)
@@ -110,8 +104,6 @@ class _Opened:
 
     def __init__(self) -> None:
         self._run: _Run | None = None
-        self.used = False
-        """Whether this process has begun a shard."""
 
     def at(self, shards: Path) -> _Run:
         """Return the run of these shards, which is opened if it is another than before.
@@ -119,7 +111,6 @@ class _Opened:
         Raises:
             EvalkitError: it cannot be opened, or is not the run that this worker would make.
         """
-        self.used = True
         if self._run is None or self._run.shards.path != shards:
             self.close()
             self._run = _Run(SharedWork(shards))

@@ -1,0 +1,149 @@
+"""Plan the variants of the cases of a run, and read how they ended."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from evalkit.disk.writing import drafted
+from evalkit.errors import StoreError
+from evalkit.formats.manifest import Manifest, VariantFacts
+from evalkit.formats.rows import decode_row
+from evalkit.golden.variants.make import VariantCounts, VariantPlan, make_variants
+from evalkit.golden.variants.original import VariantMark, mark_of
+from evalkit.store.chain import lines_of
+from evalkit.store.folder import SET_ASIDE, RunFolder
+from evalkit.store.journal import read_rows
+from evalkit.types import Case, Row, Score, verdict_of
+
+if TYPE_CHECKING:
+    from evalkit.aggregate.variants import VariantResult
+    from evalkit.gate.assess import Terms
+    from evalkit.runner.prepare import Prepared
+
+
+class PlannedVariants:
+    """The variants of a run, made one after the other, and counted on the way."""
+
+    def __init__(self, prepared: Prepared, chosen: Collection[str] | None) -> None:
+        """Plan the variants of the chosen cases; `None` chooses all."""
+        self._golden, self._seed = prepared.golden, prepared.suite.options.seed
+        self._plans = [_among(entry.plan, chosen) for entry in prepared.suite.variants]
+        self._counts = VariantCounts()
+        self.digests: set[str] = set()
+        """Digests of the variants made so far."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the transforms."""
+        return tuple(plan.name for plan in self._plans)
+
+    def cases(self) -> Iterator[Case]:
+        """Make the variants."""
+        for case in make_variants(self._golden.open, self._plans, self._seed, self._counts):
+            self.digests.add(case.digest)
+            yield case
+
+    def open(self, folder: RunFolder, scored_by: str, *, retry: bool) -> Iterator[tuple[Case, int]]:
+        """Yield the variants without a row that today's scorers graded.
+
+        Args:
+            folder: folder of the run.
+            scored_by: id of today's scoring.
+            retry: whether a variant without a result is run again.
+        """
+        done: dict[str, bool] = {}
+        for row in stored_rows(folder):
+            stands = row.output is not None and row.state == "scored"
+            done[row.case.digest] = row.scored_by == scored_by and (stands or not retry)
+        return ((case, 0) for case in self.cases() if not done.get(case.digest))
+
+    def facts(self) -> tuple[VariantFacts, ...]:
+        """Return the counts for the manifest, once every variant was made."""
+        counts = self._counts
+        return tuple(
+            VariantFacts(
+                name=name,
+                n=counts.variants[name],
+                left_out={why: n for (of, why), n in counts.left_out.items() if of == name},
+            )
+            for name in self.names
+        )
+
+    def set_aside_others(self, folder: RunFolder) -> None:
+        """Move rows of variants that are not planned any more out of the journal.
+
+        Raises:
+            StoreError: a file cannot be written.
+        """
+        path, aside = folder.variant_rows_file, folder.file(SET_ASIDE)
+        if all(row.case.digest in self.digests for row in stored_rows(folder)):
+            return
+        try:
+            with drafted(path) as kept, aside.open("ab") as others:
+                for line in lines_of(path):
+                    row = decode_row(line)
+                    (kept if row is not None and row.case.digest in self.digests else others).write(line)
+        except OSError as error:
+            raise StoreError.of(path, error) from error
+
+
+def _among(plan: VariantPlan, chosen: Collection[str] | None) -> VariantPlan:
+    if chosen is None:
+        return plan
+    return dataclasses.replace(plan, applies=lambda case: case.digest in chosen and plan.applies(case))
+
+
+def added_up(parts: Iterable[Sequence[VariantFacts]]) -> tuple[VariantFacts, ...]:
+    """Add the counts of the variants of several shards, which have the same transforms."""
+    found: dict[str, VariantFacts] = {}
+    for each in (each for part in parts for each in part):
+        before = found.get(each.name, VariantFacts(name=each.name, n=0))
+        left_out = Counter(before.left_out) + Counter(each.left_out)
+        found[each.name] = VariantFacts(name=each.name, n=before.n + each.n, left_out=dict(left_out))
+    return tuple(found.values())
+
+
+def stored_rows(folder: RunFolder) -> Iterator[Row]:
+    """Read the rows of the variants of a run, in the order written; none if it has none."""
+    file = folder.variant_rows_file
+    return read_rows(file) if file.exists() else iter(())
+
+
+def with_variants(terms: Terms, folder: RunFolder, manifest: Manifest) -> Terms:
+    """Add the variants of a run, and how they ended, to the terms of its decision."""
+    if not manifest.variants:
+        return terms
+    return dataclasses.replace(terms, variants=manifest.variants, variant_results=variant_results(folder, manifest))
+
+
+def variant_results(folder: RunFolder, manifest: Manifest) -> tuple[VariantResult, ...]:
+    """Return how the variants of a run ended; the last row of each counts."""
+    advisory = frozenset(manifest.advisory)
+    found: dict[str, VariantResult] = {}
+    for row in stored_rows(folder):
+        mark = mark_of(row.case)
+        if mark is not None:
+            found[row.case.id] = _result(row, mark, advisory)
+    return tuple(found.values())
+
+
+def _result(row: Row, mark: VariantMark, advisory: Collection[str]) -> VariantResult:
+    from evalkit.aggregate.variants import VariantResult  # with its numerical libraries, after the first calls
+
+    return VariantResult(
+        id=row.case.id,
+        original=mark.of,
+        transform=mark.name,
+        passed=_passes(row, advisory),
+    )
+
+
+def _passes(row: Row, advisory: Collection[str]) -> bool | None:
+    """Return whether a row passes, as `pass_rate` counts it; `None` if a grade or the answer is missing."""
+    grades = [grade for name, grade in row.scores.items() if name not in advisory]
+    if row.output is None or not all(isinstance(grade, Score) for grade in grades):
+        return None
+    return {"passed": True, "failed": False}.get(verdict_of(row, advisory))

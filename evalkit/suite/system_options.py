@@ -1,0 +1,52 @@
+"""Read the options of a system or a model, with the address of its vendor."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from evalkit.errors import what_and_fix
+from evalkit.formats.build import Builder, show
+from evalkit.net.vendors import VENDORS, Vendor, with_vendor
+from evalkit.suite.scorers import Steps
+from evalkit.systems import SYSTEMS
+
+Vendors = Mapping[str, Vendor]
+
+
+def read_system(builder: Builder, value: Any, vendors: Vendors, path: Steps = ("system",)) -> tuple[str, Any]:
+    """Return the kind of a system and its options; `""` and `None` after noting a problem."""
+    kinds = [kind for kind in SYSTEMS if isinstance(value, Mapping) and kind in value]
+    if len(kinds) != 1:
+        what = f"expected one of {', '.join(SYSTEMS)}, got {show(value) if not kinds else ' and '.join(kinds)}"
+        builder.problem(path, what, "write {python: module:function}, {http: https://...} ...")
+        return "", None
+    if kinds[0] == "chat":
+        value = placed_model(builder, value, "chat", vendors, path, skip=("dialect",))
+    return kinds[0], builder.build(SYSTEMS[kinds[0]], value, path)
+
+
+def read_vendors(builder: Builder, given: Mapping[str, Any]) -> Vendors:
+    """Return the table of vendors with the suite's changes and additions."""
+    vendors = dict(VENDORS)
+    for name, value in given.items():
+        known = dataclasses.asdict(vendors[name]) if name in vendors else {}
+        if isinstance(value, Mapping) and known:
+            value = {**known, "models": list(known["models"]), **value}
+        if vendor := builder.build(Vendor, value, ("vendors", name)):
+            vendors[name] = vendor
+    return vendors
+
+
+def placed_model(
+    builder: Builder, value: Any, key: str, vendors: Vendors, path: Steps, *, skip: tuple[str, ...] = ()
+) -> Any:
+    """Return the options of a model with the address of its vendor."""
+    if not isinstance(value, Mapping):
+        return value
+    try:
+        return with_vendor(value, key, vendors, skip=skip)
+    except ValueError as error:
+        builder.problem((*path, key), *what_and_fix(error))
+        return {**value, "base_url": "https://host.invalid"}
