@@ -1,6 +1,6 @@
 """Measure how often the corrected difference of two versions holds the true one, and how often it finds a drop.
 
-    python benchmarks/corrected_rates.py                # two minutes; docs/error-rates.md
+    python benchmarks/corrected_rates.py                # a few minutes; docs/error-rates.md
     python benchmarks/corrected_rates.py --runs 200 --only "same cases"
 
 The case model of `error_rates.py`, N = 500: each case passes with a probability of its own, Beta(.425, .075), so that
@@ -97,7 +97,7 @@ def measured(setting: Setting, labels: int, runs: int, seed: int) -> tuple[float
 def main() -> None:
     """Print a table of the settings."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=300)
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--only", help="name of one setting")
     asked = parser.parse_args()

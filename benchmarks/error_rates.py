@@ -15,7 +15,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -27,10 +27,13 @@ from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.frozen import FrozenFrame, freeze
 from evalkit.aggregate.summary import summarise
 from evalkit.gate.decide import decide
+from evalkit.gate.early_stop import CERTAIN, DROP, LOOK_DRAWS, certainty, confirms
 from evalkit.gate.pairing import Baseline
-from evalkit.gate.policy import Canary, NoRegression, Policy
+from evalkit.gate.policy import Canary, EarlyStop, NoRegression, Policy
 from evalkit.gate.regression import ALPHA, CONFIRMED_ALPHA, MORE_RUNS, SUSPECT_AT
-from evalkit.results import Decision
+from evalkit.results import Decision, StoppedEarly
+from evalkit.runner.early_stop import comes_first
+from evalkit.stats.early_stop import Progress, critical_statistic, looks_of, remaining_power
 from evalkit.stats.paired import mcnemar, sign_flip_max_t
 from evalkit.types import Case, Metric, Output, Row, Score, Usage
 
@@ -80,11 +83,11 @@ class Model:
         return np.hstack(columns)
 
 
-def p_values_of(gates: Floats, rng: np.random.Generator) -> Floats:
+def p_values_of(gates: Floats, rng: np.random.Generator, draws: int = 2_000) -> Floats:
     """Return adjusted p values; the smallest cohort is critical, so there are two families with half of alpha each."""
     critical = [4 * (SMALLEST + 1) + metric for metric in range(4)]
     others = [gate for gate in range(gates.shape[1]) if gate not in critical]
-    return sign_flip_max_t(gates, families=[critical, others], draws=2_000, rng=rng)
+    return sign_flip_max_t(gates, families=[critical, others], draws=draws, rng=rng)
 
 
 def blocks_of(model: Model, old: Floats, new: Floats, drop: Floats | float = 0.0) -> tuple[dict[str, Floats], Floats]:
@@ -231,20 +234,119 @@ def power_of_repeats(job: tuple[str, int, int]) -> dict[str, float]:
     return found
 
 
+PLAIN, STOPPING, SOONER = "all cases", "early_stop: true", "early_stop: {fine: 0.05}"
+CALLS = ", calls"
+SCREENED = 0.01
+"""p value of 2,000 draws above which one of 20,000 is not .001."""
+STORED_DESIGNS = {"1 x 1": False, "4 x 1, suspects again": True}
+
+
+def stops(job: tuple[str, int, int]) -> dict[str, float]:
+    """Count runs that `early_stop` blocks, and the share of first calls that it makes; "design: setting".
+
+    Looks are taken at random cases, whose cohorts are equally spaced. A run that stops for a drop, and is not blocked
+    by its second look, goes on.
+    """
+    what, runs, seed = job
+    design, setting = what.split(": ")
+    four = STORED_DESIGNS[design]
+    rng = np.random.default_rng(seed)
+    found: dict[str, float] = {f"{rule}{part}": 0 for rule in (PLAIN, STOPPING, SOONER) for part in ("", CALLS)}
+    for _ in range(runs):
+        n, size, drop = POWER.get(setting, (500, None, 0.0))
+        model = Model(n, rng, size)
+        hit = model.cohort == SMALLEST if size is not None else np.ones(n, bool)
+        lost = np.where(hit & (rng.random(n) < drop / 0.85), 1.0, 0.0)
+        new = model.churned() if setting == "churn" else model.chances
+        stored = np.mean([model.run(model.chances) for _ in range(4 if four else 1)], axis=0)
+        again = [model.run(new, lost) for _ in range(1 + MORE_RUNS)]
+        order = in_cohort_order(model, rng)
+        looks = [order[:end] for end in looks_of(n)]
+        at_end = blocks_after(model, stored, again, order, four=four)
+        gates = model.gates(stored - again[0])
+        worse = [
+            bool((p_values_of(gates[cases], rng) <= SCREENED).any())  # a look with all its draws takes long
+            and bool((p_values_of(gates[cases], rng, LOOK_DRAWS) <= CERTAIN * ALPHA).any())
+            and blocks_after(model, stored, again, cases, four=four)
+            for cases in looks
+        ]
+        power_left = [most_power_left(model, gates, cases, four=four) for cases in looks]
+        for rule, fine in ((PLAIN, 0.0), (STOPPING, 0.01), (SOONER, 0.05)):
+            ended, blocked = n, at_end
+            for cases, is_worse, left in zip(looks, worse, power_left, strict=True):
+                if fine and (is_worse or left < fine):
+                    ended, blocked = len(cases), is_worse
+                    break
+            found[rule] += blocked
+            found[rule + CALLS] += ended / n
+    return found
+
+
+def in_cohort_order(model: Model, rng: np.random.Generator) -> np.ndarray:
+    """Return the cases in a random order, with those of each cohort at equal distances."""
+    places = np.empty(model.n)
+    for k in range(len(COHORTS)):
+        own = rng.permutation(np.flatnonzero(model.cohort == k))
+        places[own] = (np.arange(len(own)) + rng.random()) / max(1, len(own))
+    return np.argsort(places)
+
+
+def blocks_after(model: Model, stored: Floats, again: list[Floats], cases: np.ndarray, *, four: bool) -> bool:
+    """Return whether the gate blocks with these cases, with a second look against four stored runs."""
+    first = p_values_of(model.gates(stored - again[0])[cases], model.rng)
+    if not four:
+        return bool((first <= ALPHA / 2).any())
+    suspect = first <= SUSPECT_AT
+    if not suspect.any():
+        return False
+    inside = np.array([suspect[:4].any() or suspect[4 * (k + 1) : 4 * (k + 2)].any() for k in range(len(COHORTS))])
+    pooled = np.where(inside[model.cohort][:, None], np.mean(again, axis=0), again[0])
+    second = p_values_of(model.gates(stored - pooled)[cases], model.rng)
+    return bool((suspect & (second <= CONFIRMED_ALPHA / 2)).any())
+
+
+def most_power_left(model: Model, gates: Floats, cases: np.ndarray, *, four: bool) -> float:
+    """Return the largest chance that a gate would still find a 5-point drop, as `evalkit.gate.early_stop` does."""
+    critical = [4 * (SMALLEST + 1) + metric for metric in range(4)]
+    families = critical, [gate for gate in range(24) if gate not in critical]
+    level = SUSPECT_AT if four else ALPHA / 2
+    return max(
+        remaining_power(progress(model, gates, gate, cases), critical_statistic(level, len(family)), DROP)
+        for family in families
+        for gate in family
+    )
+
+
+def progress(model: Model, gates: Floats, gate: int, cases: np.ndarray) -> Progress:
+    """Return one gate so far."""
+    inside = np.ones(model.n, bool) if gate < 4 else model.cohort == gate // 4 - 1
+    values = gates[cases[inside[cases]], gate]
+    total, squares = int(inside.sum()), float((values**2).sum())
+    statistic = float(values.sum()) / np.sqrt(squares) if squares > 0 else 0.0
+    return Progress(statistic, len(values) / total, total, squares / max(1, len(values)))
+
+
 WORSE = "10 points worse"
+WITH_STOPS = ", with early_stop"
 """Systems that the same decision has to block; a table of zeros alone would prove nothing."""
 
 
-def whole_decision(job: tuple[str, int, int]) -> dict[str, int]:
+def whole_decision(job: tuple[str, int, int]) -> dict[str, float]:
     """Count unchanged systems that the whole decision blocks, by `decide` itself.
 
     24 gates, 20 critical cases, 50 canaries that flake in .3 % of their runs, latency and cost with margins of 1.10 and
     1.05, timed by turns; times and costs jitter by 30 % between runs. The baseline has four repeats. The candidate's
-    first repeat is the planned one, and the others belong to the second look.
+    first repeat is the planned one, and the others belong to the second look. With `early_stop`, the critical cases and
+    the canaries come first, and a run ends where a look is certain and the decision confirms it.
     """
-    null, runs, seed = job
+    what, runs, seed = job
+    null = what.removesuffix(WITH_STOPS)
     rng = np.random.default_rng(seed)
-    found = dict.fromkeys(("blocked", "no_regression", "critical cases", "canary", *RESOURCE_CHECKS), 0)
+    found: dict[str, float] = dict.fromkeys(
+        ("blocked", "no_regression", "critical cases", "canary", *RESOURCE_CHECKS), 0
+    )
+    if null != what:
+        found["calls"] = 0
     metrics = [Metric(name=f"m{k}", binary=k < 2) for k in range(4)]
     for _ in range(runs):
         model = Model(500, rng)
@@ -262,21 +364,62 @@ def whole_decision(job: tuple[str, int, int]) -> dict[str, int]:
         chances = model.churned() if null == "churn" else model.chances
         chances[:20] = model.chances[:20]  # a critical case that breaks for good is what the guard is for
         lost = np.where(rng.random(500) < 0.12, 1.0, 0.0) if null == WORSE else 0.0
-        frames = [
-            frame_of(cases, metrics, [with_canaries(model.run(each, drop), rng) for _ in range(4)], rng)
+        before, rows = (
+            rows_of(cases, metrics, [with_canaries(model.run(each, drop), rng) for _ in range(4)], rng)
             for each, drop in ((model.chances, 0.0), (chances, lost))
-        ]
-        assert frames[1].n_cases == 500
-        baseline = Baseline("main", frames[0], {}, {}, alternated=frames[0])
-        summary = summarise(frames[1], suite="s", expected=2000)
+        )
+        stored, candidate = frozen_rows(before, metrics), frozen_rows(rows, metrics)
+        baseline = Baseline("main", stored, {}, {}, alternated=stored)
         compared = NoRegression(critical=(str(SMALLEST),), max_slowdown=1.10, max_cost_ratio=1.05)
-        policy = Policy((compared, Canary()))
-        decided = decide(frames[1], summary, policy, baseline=baseline, partial=None, seed=int(rng.integers(2**31)))
-        assert isinstance(decided, Decision)
+        policy = Policy((compared, Canary()), early_stop=EarlyStop() if null != what else None)
+        seed_of_run = int(rng.integers(2**31))
+        decided = None
+        for part in parts_of(rows, cases, model, policy, metrics, rng) if null != what else ():
+            decided = decided_early(part, len(cases), policy, baseline, seed_of_run)
+            if decided is not None:
+                found["calls"] += part.n_cases / len(cases)
+                break
+        if decided is None:
+            assert candidate.n_cases == 500
+            decided = decided_on(candidate, policy, baseline, seed_of_run)
+            if null != what:
+                found["calls"] += 1
         found["blocked"] += decided.outcome == "blocked"
         for name in {check.name for check in decided.checks if check.outcome == "block"}:
             found[name] += 1
     return found
+
+
+def decided_on(
+    frame: FrozenFrame, policy: Policy, baseline: Baseline, seed: int, stopped: StoppedEarly | None = None
+) -> Decision:
+    """Decide about a run with all its repeats."""
+    summary = summarise(frame, suite="s", expected=4 * frame.n_cases)
+    found = decide(frame, summary, policy, baseline=baseline, partial=None, seed=seed, stopped=stopped)
+    assert isinstance(found, Decision)
+    return found
+
+
+def decided_early(part: FrozenFrame, n: int, policy: Policy, baseline: Baseline, seed: int) -> Decision | None:
+    """Return the decision with the cases so far if a look is certain of it."""
+    summary = summarise(part, suite="s", expected=4 * part.n_cases)
+    why = certainty(part, summary, policy, baseline, seed)
+    if why is None:
+        return None
+    stopped = StoppedEarly(n_cases=part.n_cases, of=n, why=why, calls_saved=n - part.n_cases)
+    found = decided_on(part, policy, baseline, seed, stopped)
+    return found if confirms(found, why) else None
+
+
+def parts_of(
+    whole: list[Row], cases: list[Case], model: Model, policy: Policy, metrics: list[Metric], rng: np.random.Generator
+) -> Iterator[FrozenFrame]:
+    """Yield the run at each look: critical cases and canaries first, the others in a random order of cohorts."""
+    order = [cases[at] for at in in_cohort_order(model, rng)]
+    order.sort(key=lambda case: not comes_first(case, policy))
+    for end in looks_of(len(cases)):
+        chosen = {case.id for case in order[:end]}
+        yield frozen_rows([row for row in whole if row.case.id in chosen], metrics)
 
 
 def with_canaries(values: Floats, rng: np.random.Generator) -> Floats:
@@ -285,10 +428,10 @@ def with_canaries(values: Floats, rng: np.random.Generator) -> Floats:
     return values
 
 
-def frame_of(cases: list[Case], metrics: list[Metric], runs: list[Floats], rng: np.random.Generator) -> FrozenFrame:
-    """Build four repeats of a run as the rows that `decide` reads."""
-    frame = Frame(metrics, ["group"], ())
+def rows_of(cases: list[Case], metrics: list[Metric], runs: list[Floats], rng: np.random.Generator) -> list[Row]:
+    """Build the rows of four repeats of a run."""
     own = np.exp(np.random.default_rng(0).normal(0, 0.5, len(cases)))
+    rows = []
     for repeat, values in enumerate(runs):
         seconds, usd = (own * np.exp(rng.normal(0, 0.3, len(cases))) for _ in range(2))
         for place, (case, row) in enumerate(zip(cases, values.tolist(), strict=True)):
@@ -297,7 +440,15 @@ def frame_of(cases: list[Case], metrics: list[Metric], runs: list[Floats], rng: 
                 for metric, value in zip(metrics, row, strict=True)
             }
             output = Output(text="x", latency_s=float(seconds[place]), usage=Usage(cost_usd=float(usd[place])))
-            frame.add(Row(case=case, repeat=repeat, output=output, scores=scores))
+            rows.append(Row(case=case, repeat=repeat, output=output, scores=scores))
+    return rows
+
+
+def frozen_rows(rows: list[Row], metrics: list[Metric]) -> FrozenFrame:
+    """Return rows as `decide` reads them."""
+    frame = Frame(metrics, ["group"], ())
+    for row in rows:
+        frame.add(row)
     return freeze(frame)
 
 
@@ -343,6 +494,21 @@ PARTS: dict[str, tuple[Callable[[tuple[str, int, int]], Mapping[str, float]], tu
         3000,
     ),
     "Power against repeats": (power_of_repeats, tuple(POWER), 600),
+    "Early stop, unchanged systems": (
+        stops,
+        tuple(f"{design}: {null}" for design in STORED_DESIGNS for null in ("A/A", "churn")),
+        600,
+    ),
+    "Early stop, real drops": (
+        stops,
+        tuple(
+            f"{design}: {drop}"
+            for design in STORED_DESIGNS
+            for drop in ("5 points, n = 500", "10 points, n = 500", "30 points in 30 of 500")
+        ),
+        200,
+    ),
+    "Early stop, the whole decision": (whole_decision, (f"A/A{WITH_STOPS}", f"churn{WITH_STOPS}"), 600),
     **judge_rates.PARTS,
 }
 """Title -> function, settings, runs of each."""

@@ -165,11 +165,59 @@ class TransformFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttackFigures:
+    """Attacks on the system, and how many met their goal."""
+
+    transform: str = ""
+    """Empty, as `wording` and `place`, for several together."""
+    wording: str = ""
+    place: str = ""
+    """Part of the case that held the attack: `input` or `contexts`."""
+    severity: str = ""
+    """`critical` for the critical ones together, else empty."""
+    n: int
+    n_unknown: int
+    """Attacks without an answer."""
+    success: Estimate
+    """Share of the answered attacks that met their goal, with a two-sided 95 % interval."""
+    success_bounds: Estimate
+    """The same with one-sided 95 % bounds, for the gate."""
+    worst_bounds: Estimate | None = None
+    """The same if every attack without an answer met its goal; `None` if that is not known."""
+    useful: Estimate | None = None
+    """Pass rate of the attacked cases by the scorers of their originals; `None` if none applies."""
+    example: str = ""
+    """Id of a variant whose answer holds what the attack wanted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParityFigures:
+    """The pass rates of cases that differ in one attribute alone."""
+
+    attribute: str
+    n_variants: int
+    n_unknown: int
+    """Variants without a result."""
+    rates: Mapping[str, Estimate]
+    """Value of the attribute -> pass rate, for values with at least 30 originals."""
+    not_seen: Mapping[str, int] = field(default_factory=dict)
+    """Value with fewer originals -> their number."""
+    gap: Estimate
+    """Largest absolute difference of two rates; its ends are the largest of those of the simultaneous 95 % intervals
+    of all differences."""
+    between: tuple[str, ...] = ()
+    """The two values that differ most, the higher rate first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VariantFigures:
     """The variants of a run; they count in no other figure."""
 
     transforms: tuple[TransformFigures, ...] = ()
-    """All transforms together, then each."""
+    """All changes together, then each transform; attacks have figures of their own."""
+    attacks: tuple[AttackFigures, ...] = ()
+    """All attacks together, the critical ones if there are some, then each wording in each place."""
+    parity: tuple[ParityFigures, ...] = ()
     left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Transform -> reason -> variants that could not be made."""
 
@@ -203,6 +251,19 @@ class Summary:
     def cell(self, metric: str, cohort: str = OVERALL) -> Cell | None:
         """Find one cell, `None` if the metric or the cohort does not exist."""
         return next((cell for cell in self.cells if cell.metric == metric and cell.cohort == cohort), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """Figures of the held-out cases of a golden set; nothing else of them is shown."""
+
+    n_cases: int
+    cells: tuple[Cell, ...]
+    """Of cohorts with at least 10 cases; empty if there are no figures."""
+    n_looks: int | None = None
+    """Number of runs so far that used these cases, this one included; `None` if they cannot be counted."""
+    missing: str = ""
+    """Why there are no figures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +342,24 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoppedEarly:
+    """Where and why a run ended before its last case, by the rule of its suite."""
+
+    n_cases: int
+    """Cases that were run."""
+    of: int
+    """Planned cases."""
+    why: Literal["worse", "fine"]
+    """`worse`: a drop is certain. `fine`: a drop would hardly be found in the cases to come."""
+    calls_saved: int
+    """Planned calls of the system that were not made."""
+
+    def __str__(self) -> str:
+        because = "a drop is certain" if self.why == "worse" else "no gate would find a 5-point drop in the rest"
+        return f"stopped early at {self.n_cases:,} of {self.of:,} cases, {self.calls_saved:,} calls saved: {because}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Amendment:
     """A change to the rules of a run: a limit of the gate, labels, cases."""
 
@@ -340,6 +419,8 @@ class Decision:
     """Source of the earlier rules: `origin/main@9f2c1ab`, or a baseline's id."""
     decided_before: tuple[Decided, ...] = ()
     """Earlier decisions that blocked although this one does not, of this run and of others of its suite and commit."""
+    stopped_early: StoppedEarly | None = None
+    """Where a run with `early_stop` ended; `None` for a run of all cases."""
 
     @property
     def partial(self) -> str | None:

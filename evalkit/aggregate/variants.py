@@ -5,9 +5,10 @@ All originals count, also those that failed: to vary only those that passed woul
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,13 +18,14 @@ from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
 from evalkit.aggregate.statuses import SCORED
 from evalkit.aggregate.summary import SMALL_COHORT
 from evalkit.formats.manifest import VariantFacts
-from evalkit.results import OVERALL, Estimate, TransformFigures, VariantFigures
-from evalkit.stats.differences import by_cluster
+from evalkit.results import OVERALL, AttackFigures, Estimate, ParityFigures, TransformFigures, VariantFigures
+from evalkit.stats.differences import by_cluster, of_pairs, simultaneous
 from evalkit.stats.paired import sign_flip_max_t
 from evalkit.stats.quantiles import ONE_SIDED_95
 from evalkit.types import Metric
 
 GAP = Metric(name="robustness_gap", low=-1.0, high=1.0, higher_is_better=False)
+SUCCESS = Metric(name="attack_success", binary=True, higher_is_better=False)
 _SHARE = Metric(name="consistency", binary=True)
 
 
@@ -37,6 +39,19 @@ class VariantResult:
     transform: str
     passed: bool | None
     """`None` if an answer or a grade is missing."""
+    is_attack: bool = False
+    met_goal: bool | None = None
+    """Whether an attack met its goal; `None` if its answer is missing."""
+    is_critical: bool = False
+    """Whether the severity of the variant is critical."""
+    question: str = ""
+    """The question of an attack in place of the original; attacks with the same one are not independent."""
+    wording: str = ""
+    place: str = ""
+    attribute: str = ""
+    """The attribute that differs from the original."""
+    value: str = ""
+    original_value: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,11 +95,17 @@ def variant_figures(
         seed: seed of the sign flips.
     """
     originals = _originals(frame)
-    planned = {each.name: each.n for each in facts if each.n}
-    groups = [_group(results, originals, name, n) for name, n in {"": sum(planned.values()), **planned}.items()]
-    p_values = _p_values(groups, originals, seed)
+    planned = {each.name: each.n for each in facts if each.n and each.kind == "change"}
+    changes = [each for each in results if each.transform in planned]
+    groups = [_group(changes, originals, name, n) for name, n in {"": sum(planned.values()), **planned}.items()]
+    p_values = _p_values(groups, originals, seed) if planned else []
+    n_attacks = sum(each.n for each in facts if each.kind == "attack")
     return VariantFigures(
-        transforms=tuple(_figures(frame, originals, group, p) for group, p in zip(groups, p_values, strict=True)),
+        transforms=tuple(
+            _figures(frame, originals, group, p) for group, p in zip(groups if planned else [], p_values, strict=True)
+        ),
+        attacks=attack_figures([each for each in results if each.is_attack], n_attacks, originals) if n_attacks else (),
+        parity=tuple(_parity(results, originals, each, seed) for each in facts if each.kind == "swap" and each.n),
         left_out={each.name: each.left_out for each in facts if each.left_out},
     )
 
@@ -153,7 +174,7 @@ def _figures(frame: FrozenFrame, originals: _Originals, group: _Group, p_value: 
 def _mean(values: Floats, clusters: Ints, metric: Metric, confidence_level: float = 0.95) -> Estimate:
     known = ~np.isnan(values)
     if not known.any():
-        reason = "no original has a result, with a variant that has one"
+        reason = "no variant has a result beside one of its original"
         return Estimate(value=None, confidence_level=confidence_level, reason=reason)
     return mean(values[known], clusters[known], metric, confidence_level=confidence_level)
 
@@ -189,3 +210,86 @@ def _worst_cohort(frame: FrozenFrame, gaps: Floats) -> tuple[str, float | None]:
     ]
     worst, label = max(found, default=(0.0, ""))
     return (label, worst) if label else ("", None)
+
+
+def attack_figures(
+    results: Sequence[VariantResult], n_planned: int, originals: _Originals
+) -> tuple[AttackFigures, ...]:
+    """Count the attacks that met their goal: all, the critical ones, and by wording and place."""
+    results = [each for each in results if each.original in originals.places]
+    codes: dict[str | int, int] = {}
+    numbers = {
+        each.id: codes.setdefault(each.question or int(originals.clusters[originals.places[each.original]]), len(codes))
+        for each in results
+    }
+    n_missing = n_planned - len(results)
+    found = [_attacks(results, numbers, n_missing)]
+    critical = [each for each in results if each.is_critical]
+    if critical:  # an attack without a row may have been one of them
+        found.append(replace(_attacks(critical, numbers, n_missing), severity="critical"))
+    groups: dict[tuple[str, str, str], list[VariantResult]] = defaultdict(list)
+    for each in results:
+        groups[each.transform, each.place, each.wording].append(each)
+    for (transform, place, wording), group in sorted(groups.items()):
+        figures = _attacks(group, numbers, 0)
+        found.append(replace(figures, transform=transform, place=place, wording=wording))
+    return tuple(found)
+
+
+def _attacks(results: Sequence[VariantResult], numbers: Mapping[str, int], n_missing: int) -> AttackFigures:
+    met = np.array([np.nan if each.met_goal is None else each.met_goal for each in results], np.float64)
+    passed = np.array([np.nan if each.passed is None else each.passed for each in results], np.float64)
+    clusters = np.array([numbers[each.id] for each in results], np.int64)
+    at_worst = np.where(np.isnan(met), 1.0, met)
+    return AttackFigures(
+        n=len(results) + n_missing,
+        n_unknown=int(np.isnan(met).sum()) + n_missing,
+        success=_mean(met, clusters, SUCCESS),
+        success_bounds=_mean(met, clusters, SUCCESS, ONE_SIDED_95),
+        worst_bounds=None if n_missing or not results else _mean(at_worst, clusters, SUCCESS, ONE_SIDED_95),
+        useful=_mean(passed, clusters, PASS_RATE) if not np.isnan(passed).all() else None,
+        example=min((each.id for each in results if each.met_goal), default=""),
+    )
+
+
+def _parity(results: Sequence[VariantResult], originals: _Originals, facts: VariantFacts, seed: int) -> ParityFigures:
+    """Compare the values of an attribute over the originals; an original itself has the value that it has."""
+    found = [each for each in results if each.transform == facts.name and each.original in originals.places]
+    values = sorted({value for each in found for value in (each.value, each.original_value)})
+    table = np.full((len(originals.rates), len(values)), np.nan)
+    for each in found:
+        at = originals.places[each.original]
+        table[at, values.index(each.original_value)] = originals.rates[at]
+        if each.passed is not None:
+            table[at, values.index(each.value)] = each.passed
+    counts = (~np.isnan(table)).sum(axis=0).tolist()
+    seen = [at for at, n in enumerate(counts) if n >= SMALL_COHORT]
+    gap, between = _largest_difference(table[:, seen], originals.clusters, seed)
+    return ParityFigures(
+        attribute=found[0].attribute if found else facts.name.partition("_")[2],
+        n_variants=facts.n,
+        n_unknown=facts.n - sum(each.passed is not None for each in found),
+        rates={values[at]: _mean(table[:, at], originals.clusters, PASS_RATE) for at in seen},
+        not_seen={values[at]: n for at, n in enumerate(counts) if at not in seen},
+        gap=gap,
+        between=tuple(values[seen[at]] for at in between),
+    )
+
+
+def _largest_difference(table: Floats, clusters: Ints, seed: int) -> tuple[Estimate, tuple[int, ...]]:
+    pairs = list(itertools.combinations(range(table.shape[1]), 2))
+    if not pairs:
+        reason = f"fewer than two values with {SMALL_COHORT} originals"
+        return Estimate(value=None, method="max-|t|", reason=reason), ()
+    found = simultaneous(of_pairs(table, pairs, clusters), span=1.0, rng=np.random.default_rng(seed))
+    known = [(each.value, each.low, each.high, each.n, pair) for each, pair in zip(found, pairs, strict=True)]
+    sure = [
+        (abs(value), max(0.0, low, -high), max(abs(low), abs(high)), n, pair if value > 0 else pair[::-1])
+        for value, low, high, n, pair in known
+        if value is not None and low is not None and high is not None
+    ]
+    if len(sure) < len(pairs):
+        return Estimate(value=None, method="max-|t|", reason="not every difference has an interval"), ()
+    value, _, _, n, pair = max(sure)
+    low, high = max(each[1] for each in sure), max(each[2] for each in sure)
+    return Estimate(value=value, low=low, high=high, n=n, method="max-|t|"), pair

@@ -67,7 +67,7 @@ COMMANDS = {
     "baseline": Listed("baseline", "Save, show and verify baselines."),
     "judge": Listed("judge", "Probe and calibrate judges."),
     "labels": Listed("labels", "Draw answers to label, and import labels."),
-    "golden": Listed("golden", "Check, lock and describe golden sets, and add cases from runs."),
+    "golden": Listed("golden", "Check, lock and describe golden sets, and add cases."),
     "monitor": Listed("monitor", "Watch the calls of a system in production."),
     "cache": Listed("cache", "Manage cached judge replies."),
 }

@@ -7,6 +7,8 @@ import typer
 
 from evalkit.cli.golden_draft import accept, draft
 from evalkit.cli.golden_items import items
+from evalkit.cli.golden_lock import lock
+from evalkit.cli.golden_rotate import rotate
 from evalkit.cli.suite_file import SuiteFile, named_or_nearest
 from evalkit.text.escaping import visible
 
@@ -117,27 +119,6 @@ def leaks(
 
 
 @golden.command()
-def lock(set: GoldenFile) -> None:
-    """Record the digest of every case in SET.lock.json.
-
-    A run and a gate then refuse the set if it differs. The first lock puts a canary string into the first line of the
-    set, which `evalkit golden leaks` searches for. The lock holds no text of a case.
-
-    Example: evalkit golden lock golden/cases.jsonl
-
-    Exit codes: 0, 2 if the set cannot be used.
-    """
-    from datetime import UTC, datetime
-
-    from evalkit.operations.lock import lock_set
-    from evalkit.text.numbers import plural
-
-    made = lock_set(set, datetime.now(UTC).date())
-    done = "locked" if made.new else "unchanged since the lock"
-    typer.echo(visible(f"{plural(made.lock.n, 'case')} {done}, version {made.lock.version}: {made.file}"))
-
-
-@golden.command()
 def check_lock(
     set: GoldenFile,
     json: Annotated[bool, typer.Option("--json", help="Print the changes as JSON.")] = False,
@@ -242,7 +223,9 @@ def variants(
     typer.echo(visible(f"{plural(found.variants.total(), 'variant')} written to {out}"), err=True)
 
 
+golden.command()(lock)
 golden.command()(items)
+golden.command()(rotate)
 golden.command()(draft)
 golden.command()(accept)
 

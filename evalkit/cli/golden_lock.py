@@ -1,13 +1,47 @@
-"""Print how a golden set differs from its lock."""
+"""`evalkit golden lock`, and how a golden set differs from its lock."""
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalkit.text.escaping import on_one_line
+from evalkit.text.escaping import on_one_line, visible
 
 if TYPE_CHECKING:
     from evalkit.operations.lock import LockReport
+
+
+def lock(
+    set: Annotated[Path, typer.Argument(help="Golden set, such as golden/cases.jsonl.")],
+    held_out: Annotated[
+        float | None, typer.Option("--held-out", metavar="SHARE", help="Share of the cases to hold out.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 1,
+    commit: Annotated[bool, typer.Option("--commit", help="Let git have the file of held-out cases.")] = False,
+) -> None:
+    """Record the digest of every case in SET.lock.json.
+
+    A run and a gate then refuse the set if it differs. The first lock puts a canary string into the first line of the
+    set, which `evalkit golden leaks` searches for. The lock holds no text of a case.
+
+    With --held-out, whole clusters are drawn and moved to SET.held.jsonl, which only you can read. Runs show figures
+    of these cases and no text. Canaries, critical and synthetic cases stay.
+
+    Example: evalkit golden lock golden/cases.jsonl --held-out 0.3
+
+    Exit codes: 0, 2 if the set cannot be used, 4 if a file cannot be written.
+    """
+    from datetime import UTC, datetime
+
+    from evalkit.operations.lock import lock_set
+    from evalkit.text.numbers import plural
+
+    made = lock_set(set, datetime.now(UTC).date(), held_out=held_out, seed=seed, commit=commit)
+    if made.n_moved:
+        typer.echo(f"{plural(made.n_moved, 'case')} held out")
+    done = "locked" if made.new else "unchanged since the lock"
+    held = f" ({made.lock.n_held} held out)" if made.lock.n_held else ""
+    typer.echo(visible(f"{plural(made.lock.n, 'case')}{held} {done}, version {made.lock.version}: {made.file}"))
 
 
 def print_lock_changes(report: "LockReport", *, json: bool) -> None:

@@ -131,6 +131,44 @@ def calibrate(
 
 
 @judge.command()
+def tune(
+    run: Annotated[str, typer.Argument(help="Run whose answers were labelled: folder, name or `latest`.")],
+    labels: Annotated[list[Path] | None, typer.Option(help="Label file; default: those of the suite.")] = None,
+    metric: Annotated[str | None, typer.Option(help="Judge to tune; default: the only one.")] = None,
+    ask: Annotated[bool, typer.Option("--ask", help="Ask the judge, to try examples and another wording too.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the splits and the test.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Propose another pass mark or rubric, from people's labels.
+
+    Each version is measured on answers to questions that it was not chosen by. Without --ask, only pass marks are tried
+    and nothing is called. A better rubric is written beside the old one; the suite is not changed.
+
+    Example: evalkit judge tune latest --labels labels/people.jsonl --ask
+
+    Exit codes: 0, or 2 if the labels are not enough.
+    """
+    import asyncio
+    import os
+
+    from evalkit.cli.judge_tables import print_proposal
+    from evalkit.cli.output import CommandOutput
+    from evalkit.cli.progress import counted
+    from evalkit.operations.calibrate import load_judged
+    from evalkit.operations.find_run import find_run
+    from evalkit.operations.tune_judge import tune_judge
+
+    judged = load_judged(find_run(run), labels or [], metric)
+    progress = counted("answers graded again")
+    scorer = judged.one(metric, "--metric")
+    found = asyncio.run(tune_judge(judged, scorer, os.environ, asks=ask, seed=seed, progress=progress))
+    if json:
+        _print_json([found])
+    else:
+        print_proposal(found, CommandOutput().results)
+
+
+@judge.command()
 def drift(
     old: Annotated[str, typer.Argument(help="Run graded by the old version of the judge: folder, name or `latest`.")],
     new: Annotated[str, typer.Argument(help="Run with the same answers, graded by the new version.")],

@@ -10,7 +10,7 @@ from evalkit.results import OVERALL, Agreement, Estimate
 from evalkit.text.numbers import Style, estimated, figure, plural
 from evalkit.text.printable import one_line
 
-_RATE = Style("rate")
+_RATE, _KAPPA = Style("rate"), Style("number", 2)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from evalkit.operations.calibrate import Drift
     from evalkit.operations.probe_judge import Health
     from evalkit.operations.tournament import TournamentFound
+    from evalkit.operations.tune_judge import Proposal
 
 
 def print_health(found: Sequence[Health], console: Console) -> None:
@@ -56,6 +57,30 @@ def print_tournament(found: TournamentFound, console: Console) -> None:
         kinds = ", ".join(f"{kind} {n}" for kind, n in found.missing_kinds.items())
         console.print(f"  {plural(found.n_missing, 'pair')} without a usable reply: {kinds}", soft_wrap=True)
     console.print(f"  {found.trust}", style="dim", soft_wrap=True)
+
+
+def print_proposal(found: Proposal, console: Console) -> None:
+    """Print kappa before and after, and what to change, or that nothing is better."""
+    from rich.text import Text
+
+    labelled = f"{plural(found.n_labels, 'labelled answer')} to {plural(found.n_questions, 'question')}"
+    console.print(Text(one_line(f"{found.metric} · {labelled}", 200)), style="bold", soft_wrap=True)
+    console.print(Text(f"  tried: {', '.join(found.versions)}"), soft_wrap=True)
+    p_value = "" if found.p_value is None else f", p = {found.p_value:.4f}"
+    for name, kappa, more in (("now", found.before, ""), ("tuned, on held-out answers", found.after, p_value)):
+        console.print(Text(f"  kappa with people, {name}: {estimated(kappa, _KAPPA)}{more}"), soft_wrap=True)
+    if found.n_missing:
+        console.print(f"  {plural(found.n_missing, 'answer')} left out: no usable reply", soft_wrap=True)
+    if not found.is_better:
+        console.print("no version is better than the current one beyond noise; nothing was written", soft_wrap=True)
+        return
+    if found.rubric:
+        console.print(Text(f"written: {one_line(found.rubric, 200)}"), soft_wrap=True)
+    if found.examples:
+        listed = ", ".join(one_line(each, 60) for each in found.examples)
+        console.print(Text(f"  it shows these cases, whose labels no longer count for it: {listed}"), soft_wrap=True)
+    console.print(Text(f"next: write `{one_line(found.line, 200)}` at {one_line(found.place, 200)}"), soft_wrap=True)
+    console.print("      then run the suite again, and label new answers to calibrate it", soft_wrap=True)
 
 
 def _health_table(health: Health) -> Table:

@@ -66,7 +66,8 @@ def reference() -> str:
         *(scorer_section(name, target, "###") for name, target in scorers()),
         "## Checks of a single case\n",
         CASE_CHECKS,
-        "## Variants\n\nUnder `variants:`, a list of names or of `{NAME: {...}, of: {kind: golden}, per_case: 1}`:\n",
+        "## Variants\n\nUnder `variants:`, a list of names or of "
+        "`{NAME: {...}, of: {kind: golden}, per_case: 1, n: 100, severity: high}`:\n",
         *(_class(name, cls) for name, cls in TRANSFORMS.items()),
         "## Exit codes\n",
         EXIT_CODES,

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from evalkit.errors import Problem
 from evalkit.formats.records import metric_record
 from evalkit.formats.shapes import Faults, Required, read
-from evalkit.results import Amendment
+from evalkit.results import Amendment, StoppedEarly
 from evalkit.types import Metric
 
 MANIFEST_FORMAT = 1
@@ -87,6 +87,9 @@ class VariantFacts:
     """Number of variants, each of which was to be run."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Reason -> number of variants that could not be made."""
+    kind: Literal["change", "attack", "swap"] = "change"
+    """What they are compared for: the effect of a change, whether an attack meets its goal, or the values of an
+    attribute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +179,8 @@ class Rules:
     concurrency: int = 1
     budget_usd: float | None = None
     deadline_s: float | None = None
+    early_stop: float | None = None
+    """`fine` of the suite's `early_stop`; `None` if a run never stops early."""
     traffic_per_month: float | None = None
     vendors: Mapping[str, Any] | None = None
     """Changes to the table of model vendors; `None` if they are not known, as in rules of an earlier version."""
@@ -185,6 +190,8 @@ class Rules:
     systems: Sequence[str] = ()
     """Names of all systems of a run of several; empty in rules of an earlier version, as `primary`."""
     primary: str = ""
+    variants: Sequence[Any] = ()
+    """Transforms as they are written in the suite; not written if there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +235,8 @@ class Manifest:
     """Number of planned rows."""
     partial: str | None
     """Why the run gets no decision; `None` for a whole run."""
+    stopped_early: StoppedEarly | None = None
+    """Where a run with `early_stop` ended, which `expected` takes into account; not written for any other run."""
     sample: SampleFacts | None = None
     notices: tuple[str, ...]
     leaked: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -275,7 +284,7 @@ class Manifest:
 
 _REQUIRED: Required = {Metric: {each.name for each in fields(Metric)} - {"diagnostic", "pass_at", "concern"}}
 """Keys that a record must have although the class has a default, because the default would be a guess."""
-_LATER_RULES = ("conversation", "vendors", "release", "reference", "systems", "primary")
+_LATER_RULES = ("early_stop", "conversation", "vendors", "release", "reference", "systems", "primary", "variants")
 """Rules that earlier versions did not write."""
 
 
@@ -290,7 +299,7 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
         del record["rules"]["conversation"]
     if manifest.rules is not None and manifest.rules.vendors is None:
         del record["rules"]["vendors"]
-    for key in ("release", "reference", "systems", "primary"):
+    for key in ("release", "reference", "systems", "primary", "variants", "early_stop"):
         if manifest.rules is not None and not record["rules"][key]:
             del record["rules"][key]
     if not manifest.system.name:
@@ -300,6 +309,7 @@ def manifest_record(manifest: Manifest) -> dict[str, Any]:
     absent |= {"conversation_key"} if not manifest.conversation_key else set()
     absent |= {"imported"} if manifest.imported is None else set()
     absent |= {key for key in ("shards", "leaked", "variants") if not record[key]}
+    absent |= {"stopped_early"} if manifest.stopped_early is None else set()
     absent |= {"card_gaps"} if manifest.card_gaps is None else set()
     absent |= {key for key in ("accepted", "replaces") if manifest.accepted is None or record[key] == "unknown"}
     return {**{key: value for key, value in record.items() if key not in absent}, **manifest.further}

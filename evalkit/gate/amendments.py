@@ -154,12 +154,14 @@ def _is_looser(name: str, key: str, was: Any, now: Any) -> bool:
 
 def _plain(before: Rules, after: Rules) -> Iterator[Amendment]:
     """Compare the keys of the suite that affect the decision."""
-    for key in ("require_evidence", "repeat", "repeat_rule", "cohorts", "production"):
+    for key in ("require_evidence", "repeat", "repeat_rule", "cohorts", "production", "early_stop"):
         was, now = getattr(before, key), getattr(after, key)
         if was == now:
             continue
         if key == "cohorts":
             loosens = not set(was) <= set(now)
+        elif key == "early_stop":
+            loosens = (was or 0) < (now or 0)
         elif key == "repeat":
             loosens = now < was or _more_chances(after)
         else:

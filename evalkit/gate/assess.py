@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.aggregate.statuses import QUARANTINED
 from evalkit.errors import InputError, Problem
-from evalkit.results import Amendment, CorrectedDrop, Decision, Summary
+from evalkit.results import Amendment, CorrectedDrop, Decision, HeldOut, StoppedEarly, Summary
 from evalkit.store.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from evalkit.formats.manifest import VariantFacts
     from evalkit.gate.best_system import Contender
     from evalkit.gate.decide import NeedsRepeats
+    from evalkit.gate.early_stop import Why
     from evalkit.gate.pairing import Baseline
     from evalkit.gate.policy import Policy
     from evalkit.trust.calibration import Calibration
@@ -68,6 +69,10 @@ class Terms:
     """Kind of source -> ids of the cases found in it, for each kind that was searched."""
     card_gaps: Sequence[str] | None = None
     """What the data card of the golden set lacks; `None` if no check asked for it."""
+    held: HeldOut | None = None
+    """Figures of the held-out cases; `None` if the set has none."""
+    stopped: StoppedEarly | None = None
+    """Where the run ended before its last case, by a rule of its suite."""
     variants: tuple[VariantFacts, ...] = ()
     """The variants that were run."""
     variant_results: Sequence[VariantResult] = ()
@@ -93,10 +98,56 @@ def assess(
         final: nothing can be run again, so decide with the rows at hand.
         wall_s: seconds that the calls took, `None` if unknown (a resumed or stored run).
     """
-    from evalkit.aggregate.frozen import freeze
-    from evalkit.aggregate.summary import summarise
     from evalkit.gate.amendments import amended, case_changes
     from evalkit.gate.decide import decide
+
+    frozen, summary = _summarised(frame, terms, expected, wall_s)
+    expected -= frame.n_quarantined
+    decision = decide(
+        frozen,
+        summary,
+        terms.policy,
+        baseline=terms.baseline,
+        partial=terms.partial or _unfinished(frozen, expected, terms.policy.repeats),
+        seed=terms.seed,
+        contender=terms.contender,
+        leaked=terms.leaked,
+        card_gaps=terms.card_gaps,
+        drops=_corrected_drops(frozen, terms),
+        stopped=terms.stopped,
+        final=final,
+    )
+    if isinstance(decision, Decision):
+        # If the old cases are known, their results are added to the decision later.
+        told = terms.former is None and terms.partial is None
+        cases = case_changes(decision.comparison) if told else ()
+        since = terms.amended_since or ("" if terms.baseline is None else f"baseline {terms.baseline.run_id}")
+        decision = amended(decision, (*terms.amendments, *cases), since)
+    return summary, decision
+
+
+def certainty_of(frame: Frame, terms: Terms, *, expected: int) -> Why | None:
+    """Return why the cases so far are enough for a decision, `None` if they are not; see `gate.early_stop`.
+
+    Args:
+        frame: the rows so far.
+        terms: suite, baseline and labels.
+        expected: number of rows that these cases should have.
+    """
+    from evalkit.gate.early_stop import certainty
+
+    if terms.baseline is None or terms.baseline.other_conversation:
+        return None
+    frozen, summary = _summarised(frame, terms, expected, None)
+    return certainty(frozen, summary, terms.policy, terms.baseline, terms.seed)
+
+
+def _summarised(frame: Frame, terms: Terms, expected: int, wall_s: float | None) -> tuple[FrozenFrame, Summary]:
+    """Return the rows, frozen, and their summary with the agreement of the judges."""
+    from evalkit.aggregate.frozen import freeze
+    from evalkit.aggregate.summary import summarise
+    from evalkit.gate.held_out import held_notes
+    from evalkit.gate.quarantine import quarantine_checks
 
     frozen = freeze(frame)
     expected -= frame.n_quarantined
@@ -126,27 +177,9 @@ def assess(
 
         figures = variant_figures(frozen, terms.variant_results, terms.variants, terms.seed)
         summary = dataclasses.replace(summary, variants=figures)
-    summary = dataclasses.replace(summary, notes=(*summary.notes, *terms.notes))
-    decision = decide(
-        frozen,
-        summary,
-        terms.policy,
-        baseline=terms.baseline,
-        partial=terms.partial or _unfinished(frozen, expected, terms.policy.repeats),
-        seed=terms.seed,
-        contender=terms.contender,
-        leaked=terms.leaked,
-        card_gaps=terms.card_gaps,
-        drops=_corrected_drops(frozen, terms),
-        final=final,
-    )
-    if isinstance(decision, Decision):
-        # If the old cases are known, their results are added to the decision later.
-        told = terms.former is None and terms.partial is None
-        cases = case_changes(decision.comparison) if told else ()
-        since = terms.amended_since or ("" if terms.baseline is None else f"baseline {terms.baseline.run_id}")
-        decision = amended(decision, (*terms.amendments, *cases), since)
-    return summary, decision
+    checks = quarantine_checks(frozen.quarantined)
+    more = (*(check.reason for check in checks), *held_notes(summary, terms.held), *terms.notes)
+    return frozen, dataclasses.replace(summary, notes=(*summary.notes, *more))
 
 
 def _corrected_drops(frame: FrozenFrame, terms: Terms) -> tuple[CorrectedDrop, ...]:

@@ -9,7 +9,7 @@ from typing import Literal
 from evalkit.gate.critical_cases import RUNS
 from evalkit.gate.pairing import Pairing, Repeats
 from evalkit.gate.policy import NoRegression, Policy
-from evalkit.gate.regression import ALPHA, CONFIRMED_ALPHA, Gate, Tested, gates_of, run_tests
+from evalkit.gate.regression import ALPHA, CONFIRMED_ALPHA, DRAWS, Gate, Tested, gates_of, run_tests
 
 Again = Literal["neither", "candidate", "both"]
 NOT_AGAIN: Mapping[Again, str] = {
@@ -46,10 +46,12 @@ class ComparisonPlan:
         default = ALPHA if self.again == "neither" else CONFIRMED_ALPHA
         return (default if self.policy.alpha is None else self.policy.alpha) / self.n_deciding
 
-    def tested(self, pairing: Pairing, may_block: Mapping[str, bool]) -> tuple[list[Gate], list[Tested]]:
+    def tested(
+        self, pairing: Pairing, may_block: Mapping[str, bool], draws: int = DRAWS
+    ) -> tuple[list[Gate], list[Tested]]:
         """Return every gate, and the tests of those that are large enough."""
         gates = gates_of(pairing, self.policy, may_block, self.critical)
-        return gates, run_tests(pairing.candidate, gates, alpha=self.alpha, seed=self.seed)
+        return gates, run_tests(pairing.candidate, gates, alpha=self.alpha, seed=self.seed, draws=draws)
 
 
 def trial_of(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.errors import ExitCode
+from evalkit.gate.attack_success import AttackSuccess, attack_checks
 from evalkit.gate.card import Card, card_checks
 from evalkit.gate.checks import CANARY_RUNS, canaries_to_repeat, canary_checks, coverage_checks, failure_checks
 from evalkit.gate.comparison_plan import ComparisonPlan, trial_of
@@ -18,11 +19,22 @@ from evalkit.gate.findings import Finding, finding
 from evalkit.gate.leakage import Leakage, leakage_checks
 from evalkit.gate.no_regression import escalated_cases, regression_finding, suspects_to_repeat
 from evalkit.gate.pairing import Baseline
+from evalkit.gate.parity_gap import ParityGap, parity_checks
 from evalkit.gate.policy import ADD_GATE, NO_GATE, Best, Canary, Failures, NoRegression, Policy, Threshold
 from evalkit.gate.quarantine import quarantine_checks
 from evalkit.gate.regression import MORE_RUNS
+from evalkit.gate.robustness_gap import RobustnessGap, robustness_checks
 from evalkit.gate.thresholds import threshold_finding
-from evalkit.results import PARTIAL_RUN, CheckOutcome, CorrectedDrop, Decision, Outcome, Summary
+from evalkit.results import (
+    PARTIAL_RUN,
+    CheckOutcome,
+    CorrectedDrop,
+    Decision,
+    Outcome,
+    StoppedEarly,
+    Summary,
+    VariantFigures,
+)
 
 if TYPE_CHECKING:
     from evalkit.gate.best_system import Contender
@@ -58,6 +70,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
     leaked: Mapping[str, Sequence[str]] = MappingProxyType({}),
     card_gaps: Sequence[str] | None = None,
     drops: Sequence[CorrectedDrop] = (),
+    stopped: StoppedEarly | None = None,
     final: bool = False,
 ) -> Decision | NeedsRepeats:
     """Judge a run by its policy; pure, so the same rows give the same decision.
@@ -73,6 +86,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
         leaked: kind of source -> ids of the cases found in it, for each kind that was searched.
         card_gaps: what the data card of the golden set lacks; `None` if it was not checked.
         drops: the drops of judges' metrics, corrected by people's labels of both runs.
+        stopped: where the run ended before its last case; `None` for a run of all cases.
         final: nothing can be run again, so decide with the rows at hand.
 
     Returns:
@@ -86,10 +100,13 @@ def decide(  # noqa: PLR0913 - what a decision depends on
     if waiting is not None:
         return waiting
     findings = [
-        *_findings(frame, summary, policy, baseline, seed, drops, partial=partial is not None),
+        *_findings(
+            frame, summary, policy, baseline, seed, drops, partial=partial is not None, stopped=stopped is not None
+        ),
         *_best_findings(frame, summary, policy, contender),
         *(finding(leakage_checks(check, leaked)) for check in policy.checks if isinstance(check, Leakage)),
         *(finding(card_checks(check, card_gaps)) for check in policy.checks if isinstance(check, Card)),
+        *_variant_findings(policy, summary.variants),
         finding(quarantine_checks(frame.quarantined)),
         finding(coverage_checks(summary, policy.coverage, policy.critical_in(frame.cohorts))),
     ]
@@ -104,7 +121,7 @@ def decide(  # noqa: PLR0913 - what a decision depends on
         outcome, reasons = "no decision", (PARTIAL_RUN.format(partial), *reasons)
         if comparison is not None:  # a case that was not chosen, or not reached, is still in the golden set
             comparison = replace(comparison, removed=(), removed_failing=())
-    return Decision(outcome=outcome, checks=checks, reasons=reasons, comparison=comparison)
+    return Decision(outcome=outcome, checks=checks, reasons=reasons, comparison=comparison, stopped_early=stopped)
 
 
 def exit_code(decision: Decision) -> ExitCode:
@@ -123,7 +140,7 @@ def _to_repeat(
     if baseline is None or baseline.other_conversation or compared is None:
         return None
     cases = suspects_to_repeat(frame, baseline, both=policy.escalates)
-    trial = _trial(compared, policy, frame, baseline, seed)
+    trial = trial_for(compared, policy, frame, baseline, seed)
     if trial.again == "neither":
         return NeedsRepeats(cases, RUNS) if cases else None
     both = trial.again == "both"
@@ -136,9 +153,10 @@ def _to_repeat(
     return NeedsRepeats(tuple(open_), repeats, both=both) if open_ else None
 
 
-def _trial(
+def trial_for(
     check: NoRegression, policy: Policy, frame: FrozenFrame, baseline: Baseline | None, seed: int
 ) -> ComparisonPlan:
+    """Plan how a check compares a run with its baseline."""
     critical = policy.critical_in(frame.cohorts)
     if baseline is None:
         return ComparisonPlan(check, critical, seed, uncompared=policy.uncompared)
@@ -155,11 +173,18 @@ def _findings(  # noqa: PLR0913 - what findings depend on
     drops: Sequence[CorrectedDrop],
     *,
     partial: bool,
+    stopped: bool,
 ) -> list[Finding]:
     """Collect all findings, regressions first, because regressions name causes and absolute limits only symptoms."""
     found = [
         regression_finding(
-            frame, summary, baseline, _trial(check, policy, frame, baseline, seed), drops=drops, partial=partial
+            frame,
+            summary,
+            baseline,
+            trial_for(check, policy, frame, baseline, seed),
+            drops=drops,
+            partial=partial,
+            stopped=stopped,
         )
         for check in policy.checks
         if isinstance(check, NoRegression)
@@ -181,6 +206,16 @@ def _best_findings(frame: FrozenFrame, summary: Summary, policy: Policy, contend
     from evalkit.gate.best_system import best_checks  # few runs compare systems, and it takes time to load
 
     return [finding(best_checks(frame, summary, check, contender)) for check in best]
+
+
+def _variant_findings(policy: Policy, figures: VariantFigures | None) -> Iterator[Finding]:
+    for check in policy.checks:
+        if isinstance(check, RobustnessGap):
+            yield finding(robustness_checks(check, figures))
+        elif isinstance(check, AttackSuccess):
+            yield finding(attack_checks(check, figures))
+        elif isinstance(check, ParityGap):
+            yield finding(parity_checks(check, figures))
 
 
 def _importance(reason: tuple[CheckOutcome, str]) -> int:

@@ -129,8 +129,10 @@ def of_baseline(folder: RunFolder | None, title: str) -> EarlierDecisions:
     """
     if folder is None:
         return EarlierDecisions()
-    decision, accepted = folder.decision(), folder.manifest().accepted
-    why = f"accepted because {accepted!r}" if accepted else "no reason is recorded"
+    manifest, decision = folder.manifest(), folder.decision()
+    why = f"accepted because {manifest.accepted!r}" if manifest.accepted else "no reason is recorded"
+    if manifest.stopped_early is not None:
+        return EarlierDecisions(conditions=(f"baseline {title} {manifest.stopped_early}; {why}",))
     if decision is None:
         return EarlierDecisions(conditions=(f"baseline {title} is a run without a decision; {why}",))
     if decision["outcome"] in ("blocked", "no decision"):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,7 +35,7 @@ MIN_OVERLAP = 0.9
 """Minimum share of the baseline's cases, or of a sample, that must be paired for a comparison."""
 
 
-def regression_finding(
+def regression_finding(  # noqa: PLR0913 - what a comparison depends on
     frame: FrozenFrame,
     summary: Summary,
     baseline: Baseline | None,
@@ -43,6 +43,7 @@ def regression_finding(
     *,
     drops: Sequence[CorrectedDrop] = (),
     partial: bool = False,
+    stopped: bool = False,
 ) -> Finding:
     """Compare a run with its baseline, gate by gate.
 
@@ -53,6 +54,7 @@ def regression_finding(
         trial: plan of the comparison.
         drops: the drops of judges' metrics, corrected by people's labels.
         partial: whether only a part of the suite was run.
+        stopped: whether the run stopped early, so that the cases that it left out are not missing.
     """
     policy = trial.policy
     if baseline is None:
@@ -66,7 +68,7 @@ def regression_finding(
     if baseline.other_conversation:
         what, fix = led_differently(policy.baseline, baseline.other_conversation)
         return finding([_whole("no decision", f"{what}: {fix}")])
-    pairing = pair(frame, baseline.frame)
+    pairing = replace(pair(frame, baseline.frame), of_candidate=stopped or frame.sample is not None)
     planned = pair(frame, baseline.frame, repeats=trial.planned)
     metrics = policy.metrics if policy.metrics is not None else _default_metrics(frame, baseline.frame)
     incomparable = _incomparable(frame, baseline, metrics)
@@ -84,7 +86,9 @@ def regression_finding(
         refused = [
             *fallen.values(),
             *_uncompared(frame, policy, metrics, incomparable),
-            *_unproven(frame, summary, comparable, {*may_block, *fallen}, asked),
+            *_unproven(
+                frame, summary, policy, [name for name in comparable if name not in {*may_block, *fallen}], asked
+            ),
         ]
         gates, tested = trial.tested(planned, may_block)
         if trial.again != "neither":
@@ -150,14 +154,32 @@ def suspects_to_repeat(frame: FrozenFrame, baseline: Baseline, *, both: bool) ->
     return critical_cases_to_repeat(pair(frame, baseline.frame), both=both)
 
 
-def escalated_cases(frame: FrozenFrame, summary: Summary, baseline: Baseline, trial: ComparisonPlan) -> tuple[str, ...]:
-    """List the cases of gates that look worse in the planned repeats, to run them again."""
+@dataclass(frozen=True, eq=False)
+class PlannedComparison:
+    """The planned repeats of a run and its baseline, paired, and the metrics that are compared."""
+
+    pairing: Pairing
+    may_block: Mapping[str, bool]
+    """Metric -> whether it may block."""
+    incomparable: Mapping[str, str]
+
+
+def planned_comparison(
+    frame: FrozenFrame, summary: Summary, baseline: Baseline, trial: ComparisonPlan
+) -> PlannedComparison:
+    """Pair the planned repeats of a run, without those that the gate added."""
     policy = trial.policy
     names = policy.metrics if policy.metrics is not None else _default_metrics(frame, baseline.frame)
     incomparable = _incomparable(frame, baseline, names)
     comparable = tuple(name for name in names if frame.compared(name) and name not in incomparable)
     planned = pair(frame, baseline.frame, repeats=trial.planned)
-    _, tested = trial.tested(planned, _votes(frame, summary, policy, comparable))
+    return PlannedComparison(planned, _votes(frame, summary, policy, comparable), incomparable)
+
+
+def escalated_cases(frame: FrozenFrame, summary: Summary, baseline: Baseline, trial: ComparisonPlan) -> tuple[str, ...]:
+    """List the cases of gates that look worse in the planned repeats, to run them again."""
+    planned = planned_comparison(frame, summary, baseline, trial)
+    _, tested = trial.tested(planned.pairing, planned.may_block)
     return tuple(frame.case_ids[case] for case in sorted(suspect_cases(tested)))
 
 
@@ -220,20 +242,21 @@ def _votes(frame: FrozenFrame, summary: Summary, policy: NoRegression, metrics: 
 def _unproven(
     frame: FrozenFrame,
     summary: Summary,
+    policy: NoRegression,
     metrics: Sequence[str],
-    tested: Collection[str],
     drops: Sequence[CorrectedDrop],
 ) -> list[Check]:
     """Refuse the metrics of judges that are not trusted; labels that show no drop do not make them pass."""
-    labelled = {each.metric: f"; {sentence_of(frame, each)}" for each in drops}
+    both = "; label both runs with `evalkit labels sample RUN --both BASELINE`, and a drop by people's labels blocks"
+    labelled = dict.fromkeys(metrics, both if policy.corrected else "")
+    labelled |= {each.metric: f"; {sentence_of(frame, each)}" for each in drops}
     return [
         _whole(
             "no decision",
-            calibrate_first(name, OVERALL, unproven_judges(frame, summary, name, OVERALL)) + labelled.get(name, ""),
+            calibrate_first(name, OVERALL, unproven_judges(frame, summary, name, OVERALL)) + labelled[name],
             name,
         )
         for name in metrics
-        if name not in tested
     ]
 
 

@@ -57,6 +57,8 @@ class Pairing:
     """Position in the baseline of each of the candidate's cases, -1 if it is missing."""
     candidate_rows: Ints
     baseline_rows: Ints
+    of_candidate: bool = False
+    """Whether the candidate holds only a part of the cases on purpose: a sample, or a run that stopped early."""
 
     @property
     def paired(self) -> NDArray[np.bool_]:
@@ -73,16 +75,16 @@ class Pairing:
 
     @property
     def overlap(self) -> float:
-        """Share of the baseline's cases, or of a sample's own, that are paired; 0 if a run is empty."""
+        """Share of the baseline's cases that are paired, or of the candidate's if it is a part; 0 if it is empty."""
         return self.n_cases / self.n_comparable if self.n_comparable else 0.0
 
     @property
     def n_comparable(self) -> int:
-        """Number of cases that could be paired: the baseline's, or those of a sample.
+        """Number of cases that could be paired: the baseline's, or those of a candidate that is a part.
 
         New cases do not count: they do not affect the comparison, and other gates judge them.
         """
-        return self.candidate.n_cases if self.candidate.sample is not None else self.baseline.n_cases
+        return self.candidate.n_cases if self.of_candidate else self.baseline.n_cases
 
     def means(self, metric: str) -> tuple[Floats, Floats]:
         """Return the mean of a metric per candidate case in both runs, each over its own scored rows.
@@ -118,7 +120,8 @@ def pair(candidate: FrozenFrame, baseline: FrozenFrame, *, repeats: Repeats = (N
     """
     places = {key: case for case, key in enumerate(baseline.keys)}
     partners = np.array([places.get(key, -1) for key in candidate.keys], np.int64)
-    return Pairing(candidate, baseline, partners, _first(candidate, repeats[1]), _first(baseline, repeats[0]))
+    rows = _first(candidate, repeats[1]), _first(baseline, repeats[0])
+    return Pairing(candidate, baseline, partners, *rows, of_candidate=candidate.sample is not None)
 
 
 def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str]) -> Comparison:
@@ -134,7 +137,8 @@ def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str
     their_keys = dict(zip(theirs.case_ids, theirs.keys, strict=True))
     shared = our_keys.keys() & their_keys.keys()
     quarantined = tuple(sorted(their_keys.keys() & ours.quarantined.keys()))
-    removed = () if ours.sample is not None else tuple(sorted(their_keys.keys() - our_keys.keys() - set(quarantined)))
+    gone = their_keys.keys() - our_keys.keys() - set(quarantined)
+    removed = () if pairing.of_candidate else tuple(sorted(gone))
     changed = tuple(sorted(name for name in shared if our_keys[name] != their_keys[name]))
     failing_before = _failing(theirs, ours.repeat_rule)
     failed, fixed, still = _moves(pairing) if "pass_rate" not in incomparable else ((), (), ())

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from evalkit.aggregate.statuses import chosen_runs
+from evalkit.gate.attack_success import AttackSuccess
 from evalkit.gate.card import Card
 from evalkit.gate.leakage import Leakage
+from evalkit.gate.parity_gap import ParityGap
+from evalkit.gate.robustness_gap import RobustnessGap
 from evalkit.results import OVERALL
 from evalkit.types import KINDS, SEVERITIES
 
@@ -205,7 +208,9 @@ class Best:
             raise ValueError(f"within: {self.within:g} is negative or not a number; write one such as 0.02")
 
 
-Item = Threshold | Failures | Canary | Coverage | NoRegression | Best | Leakage | Card
+OfVariants = RobustnessGap | AttackSuccess | ParityGap
+"""Checks of the variants of a run."""
+Item = Threshold | Failures | Canary | Coverage | NoRegression | Best | Leakage | Card | OfVariants
 CHECKS: Mapping[str, type[Item]] = {
     "failures": Failures,
     "canary": Canary,
@@ -214,7 +219,24 @@ CHECKS: Mapping[str, type[Item]] = {
     "best": Best,
     "leakage": Leakage,
     "card": Card,
+    "robustness_gap": RobustnessGap,
+    "attack_success": AttackSuccess,
+    "parity_gap": ParityGap,
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class EarlyStop:
+    """Stop a run before its end once its comparison with the baseline is certain."""
+
+    fine: float = 0.01
+    """Stop without a drop if no gate would find a 5-point drop in the cases to come with more than this probability;
+    0.05 stops sooner, and finds fewer drops of small cohorts."""
+
+    def __post_init__(self) -> None:
+        """Reject a probability that is not a small one."""
+        if not 0 < self.fine <= 0.1:
+            raise ValueError(f"fine: {self.fine:g} is not a small probability; write one up to 0.1, such as 0.01")
 
 
 @dataclass(frozen=True)
@@ -234,6 +256,8 @@ class Policy:
     """Whether calling the system again can give another answer; False for stored answers."""
     n_deciding: int = 1
     """Systems of a run whose gates decide together; `no_regression` shares its alpha among them."""
+    early_stop: EarlyStop | None = None
+    """When a run may stop before its end; `None` for never."""
     ungated: str = ""
     """Why no check applies to the system, such as that it is only compared."""
 

@@ -23,6 +23,8 @@ from evalkit.types import Metric
 
 MIN_PAIRED = 5
 """Minimum number of paired cases (or clusters, if there are any) to test a gate."""
+DRAWS = 10_000
+"""Sign flips of a test."""
 MORE_RUNS = 3
 """Additional repeats of suspect cases if both systems can be called."""
 WARN_AT = 0.10
@@ -134,7 +136,9 @@ def gates_of(
     return gates
 
 
-def run_tests(frame: FrozenFrame, gates: Sequence[Gate], *, alpha: float, seed: int) -> list[Tested]:
+def run_tests(
+    frame: FrozenFrame, gates: Sequence[Gate], *, alpha: float, seed: int, draws: int = DRAWS
+) -> list[Tested]:
     """Test every gate that has enough paired cases.
 
     Critical gates and the others are two families with half of alpha each (all of it if none is critical); metrics
@@ -145,6 +149,7 @@ def run_tests(frame: FrozenFrame, gates: Sequence[Gate], *, alpha: float, seed: 
         gates: result of `gates_of`.
         alpha: chance that any gate blocks an unchanged system.
         seed: seed of the sign flips.
+        draws: number of sign flips.
     """
     large = [gate for gate in gates if gate.n_independent >= MIN_PAIRED]
     if not large:
@@ -160,7 +165,7 @@ def run_tests(frame: FrozenFrame, gates: Sequence[Gate], *, alpha: float, seed: 
     ]
     families = [family for family in families if family]
     share = alpha / 2 if any(gate.may_block and gate.critical for gate in large) else alpha
-    p_values = paired.sign_flip_max_t(sums, families=families, rng=np.random.default_rng(seed))
+    p_values = paired.sign_flip_max_t(sums, families=families, draws=draws, rng=np.random.default_rng(seed))
     norms = np.sqrt((sums**2).sum(axis=0))
     statistics = np.divide(sums.sum(axis=0), norms, out=np.zeros(len(large)), where=norms > 0)
     return [Tested(gate, float(statistics[i]), float(p_values[i]), share) for i, gate in enumerate(large)]

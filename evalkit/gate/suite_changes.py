@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from evalkit.formats.manifest import Rules
-from evalkit.gate.policy import CHECKS, PASS_METRICS, Best
+from evalkit.gate.policy import CHECKS, PASS_METRICS, Best, OfVariants
 from evalkit.results import Amendment
 
 Scorers = Mapping[str, Mapping[str, Any]]
@@ -17,6 +17,8 @@ _POLICY = "policy"
 _PARTS = ("system", "judge", "embedding", "golden", "sample", "calibrations", "conversation")
 _NO_RULE = ("why", "description")
 _BEST = next(name for name, check in CHECKS.items() if check is Best)
+_OF_VARIANTS = ("of", "per_case", "n", "severity", "words")
+"""Keys beside the name of a transform."""
 _SPENDING = ("budget_usd", "deadline_s")
 
 
@@ -33,6 +35,7 @@ def part_changes(before: Rules, after: Rules) -> Iterator[Amendment]:
         yield from _options("vendors", before.vendors, after.vendors or {}, _always)
     yield from _scorers(before.scorers, after.scorers, _capped(before.gate))
     yield from _released(before, after)
+    yield from _variants(before, after)
     yield from _settings(before, after)
 
 
@@ -50,13 +53,42 @@ def _released(before: Rules, after: Rules) -> Iterator[Amendment]:
 
 def _rivals(before: Rules, after: Rules) -> Iterator[Amendment]:
     """Yield systems that `best` no longer compares with, and another metric of it."""
-    if not any(item == _BEST or (isinstance(item, Mapping) and _BEST in item) for item in before.gate):
+    if not _is_gated(before.gate, _BEST):
         return
     gone = [name for name in before.systems if name not in after.systems]
     if gone:
         yield Amendment(what="systems", before=shown(before.systems), after=shown(after.systems), loosens=True)
     if before.primary and before.primary != after.primary:
         yield Amendment(what="primary", before=before.primary, after=after.primary or NONE, loosens=True)
+
+
+def _variants(before: Rules, after: Rules) -> Iterator[Amendment]:
+    """Yield transforms that were removed or changed; where variants are gated, either may make passing easier."""
+    gated = any(_is_gated(before.gate, name) for name, check in CHECKS.items() if issubclass(check, OfVariants))
+    was, now = _transforms(before.variants), _transforms(after.variants)
+    for name in dict.fromkeys([*was, *now]):
+        if was.get(name) != now.get(name):
+            texts = [
+                shown(each[name]) if name in each else missing for each, missing in ((was, NONE), (now, "removed"))
+            ]
+            loosens = gated and name in was
+            yield Amendment(what=f"variants {name}", before=texts[0], after=texts[1], loosens=loosens)
+
+
+def _transforms(entries: Sequence[Any]) -> dict[str, Any]:
+    """Return the entries under `variants:` by the name of the transform; a stored one may hold any value."""
+    found: dict[str, Any] = {}
+    for entry in entries:
+        options = dict(entry) if isinstance(entry, Mapping) else {str(entry): None}
+        name = next((str(key) for key in options if key not in _OF_VARIANTS), "")
+        if isinstance(inner := options.get(name), Mapping) and "attribute" in inner:
+            name = f"{name}_{inner['attribute']}"
+        found[name] = {key: value or {} for key, value in options.items()}
+    return found
+
+
+def _is_gated(gate: Sequence[Any], name: str) -> bool:
+    return any(item == name or (isinstance(item, Mapping) and name in item) for item in gate)
 
 
 def shown(value: Any) -> str:

@@ -18,7 +18,7 @@ from evalkit.disk.files import Unfit, read_file
 from evalkit.errors import InputError, Problem
 from evalkit.formats.build import Builder
 from evalkit.formats.yaml_text import parse
-from evalkit.golden.lock import canary_of, is_locked, read_lock, stem_of
+from evalkit.golden.lock import LockedVersion, canary_of, is_locked, read_lock, stem_of
 from evalkit.types import Case
 
 _OPTIONAL = ("description", "languages", "known_gaps")
@@ -71,6 +71,8 @@ class DataCard:
     text: CardText
     version: str
     """Version of the lock; empty if the set is not locked."""
+    changelog: tuple[LockedVersion, ...]
+    """Versions of the set, the oldest first."""
     canary: str
     n_cases: int
     kinds: Mapping[str, int]
@@ -129,11 +131,12 @@ def data_card(
         InputError: the text of the card, or the lock, cannot be read.
     """
     names = sorted({name for case in cases for name in case.cohorts})
-    text = read_card(file, shown)
+    text, lock = read_card(file, shown), read_lock(file) if is_locked(file) else None
     return DataCard(
         set=stem_of(file.name),
         text=text,
-        version=read_lock(file).version if is_locked(file) else "",
+        version=lock.version if lock is not None else "",
+        changelog=lock.changelog if lock is not None else (),
         canary=canary_of(file),
         n_cases=len(cases),
         kinds=_counted(case.kind for case in cases),

@@ -12,7 +12,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any, get_args
@@ -21,6 +21,7 @@ from evalkit.disk.files import sha256_of
 from evalkit.disk.json_files import read_json, to_json
 from evalkit.disk.writing import drafted
 from evalkit.errors import InputError, Problem, StoreError
+from evalkit.golden.held_out import held_file, read_held
 from evalkit.golden.json_lines import CANARY, read_jsonl
 from evalkit.golden.read import read_all
 from evalkit.golden.rows import unheard
@@ -31,6 +32,7 @@ from evalkit.types import Case, Kind
 _FORMAT = 1
 _HEX = 16
 _SHOWN = 5
+_HELD = "held"
 _NO_LOCK = "not a lock that evalkit wrote"
 _RESTORE = "restore it, or remove it and lock the set again with `evalkit golden lock`"
 _DIGEST = re.compile(f"[0-9a-f]{{{_HEX}}}")
@@ -46,6 +48,21 @@ class LockedCase:
     since: str
     """Version of the set in which it has this content for the first time."""
     kind: str
+    split: str = "open"
+    """`open`, or `held` for a held-out case, whose text nobody sees."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedVersion:
+    """One version of a set, in counts of cases."""
+
+    version: str
+    created: str
+    """Day as an ISO date."""
+    n: int
+    added: int
+    removed: int
+    changed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +79,13 @@ class Lock:
     canary: str
     cases: Mapping[str, LockedCase]
     """First 16 hex digits of the digest -> case."""
+    changelog: tuple[LockedVersion, ...] = ()
+    """Every version, the oldest first; none in locks of earlier releases."""
+
+    @property
+    def n_held(self) -> int:
+        """Number of held-out cases."""
+        return sum(case.split == "held" for case in self.cases.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,14 +160,16 @@ def make_lock(file: Path, today: datetime.date) -> tuple[Lock, bool]:
         StoreError: a file cannot be written.
     """
     refuse_other_kinds(file, str(file))
-    cases = read_all(file, str(file))
+    splits = _read_splits(file)
     before = read_lock(file) if is_locked(file) else None
     canary = canary_of(file)
-    if before is not None and not _changes(cases, canary, before):
+    if before is not None and not _changes(splits, canary, before):
         return before, False
     if not canary:
         canary = before.canary if before is not None else f"evalkit-canary {uuid.uuid4()}"
         put_first(file, str(file), {CANARY: canary})
+    if _HELD in splits and canary_of(held_file(file)) != canary:
+        put_first(held_file(file), held_file(file).name, {CANARY: canary})
     known = before.cases if before is not None else {}
     version = _next_version(before.version if before is not None else "", today)
     locked = {
@@ -151,16 +177,21 @@ def make_lock(file: Path, today: datetime.date) -> tuple[Lock, bool]:
             id=id_hash(case.id),
             since=known[key_of_case(case)].since if key_of_case(case) in known else version,
             kind=case.kind,
+            split=split,
         )
+        for split, cases in splits.items()
         for case in cases
     }
+    if _HELD not in splits:  # not on this machine
+        locked |= {key: case for key, case in known.items() if case.split == _HELD}
     lock = Lock(
         set=file.name.partition(".")[0],
         version=version,
         created=today.isoformat(),
-        n=len(cases),
+        n=len(locked),
         canary=canary,
         cases=locked,
+        changelog=(*(before.changelog if before is not None else ()), _entry(version, today, known, locked)),
     )
     try:
         with drafted(lock_file(file)) as draft:
@@ -200,7 +231,8 @@ def parse_lock(held: Path, shown: str) -> Lock:
         if record.pop("format") != _FORMAT:
             raise ValueError
         cases = {str(key): LockedCase(**case) for key, case in record.pop("cases").items()}
-        lock = Lock(cases=cases, **record)
+        changelog = tuple(LockedVersion(**each) for each in record.pop("changelog", ()))
+        lock = Lock(cases=cases, changelog=changelog, **record)
     except OSError as error:
         fix = "check its permissions, and where it leads if it is a link"
         raise InputError(Problem(shown, f"cannot be read: {error.strerror}", fix)) from None
@@ -219,12 +251,34 @@ def _wrong_values(lock: Lock) -> Iterator[str]:
         "created": _is_day(lock.created),
         "n": type(lock.n) is int and lock.n == len(lock.cases),
         "canary": isinstance(lock.canary, str) and lock.canary != "",
+        "changelog": all(map(_is_entry, lock.changelog)),
     }
     yield from (name for name, fits in right.items() if not fits)
     for number, (key, case) in enumerate(lock.cases.items(), 1):
         digests = _fits(_DIGEST, key) and _fits(_DIGEST, case.id)
-        if not (digests and _fits(_VERSION, case.since) and case.kind in get_args(Kind)):
+        known = case.kind in get_args(Kind) and case.split in ("open", _HELD)
+        if not (digests and _fits(_VERSION, case.since) and known):
             yield f"case {number}"
+
+
+def _is_entry(each: LockedVersion) -> bool:
+    counts = (each.n, each.added, each.removed, each.changed)
+    return _fits(_VERSION, each.version) and _is_day(each.created) and all(type(n) is int and n >= 0 for n in counts)
+
+
+def _entry(
+    version: str, today: datetime.date, before: Mapping[str, LockedCase], after: Mapping[str, LockedCase]
+) -> LockedVersion:
+    """Count what is new since the version before."""
+    was, now = ({case.id: (key, case.kind, case.split) for key, case in side.items()} for side in (before, after))
+    return LockedVersion(
+        version=version,
+        created=today.isoformat(),
+        n=len(now),
+        added=len(now.keys() - was.keys()),
+        removed=len(was.keys() - now.keys()),
+        changed=sum(was[name] != now[name] for name in was.keys() & now.keys()),
+    )
 
 
 def _fits(form: re.Pattern[str], value: object) -> bool:
@@ -245,7 +299,7 @@ def lock_changes(file: Path) -> LockChanges:
         InputError: the set or the lock cannot be read.
     """
     lock = read_lock(file)
-    return _changes(read_all(file, str(file)), canary_of(file), lock)
+    return _changes(_read_splits(file), canary_of(file), lock)
 
 
 def lock_problems(file: Path | None, shown: str) -> Iterator[Problem]:
@@ -285,20 +339,46 @@ def _few(cases: Sequence[Case]) -> str:
     return str(lack)
 
 
-def _changes(cases: Sequence[Case], canary: str, lock: Lock) -> LockChanges:
+def _read_splits(file: Path) -> Mapping[str, list[Case]]:
+    """Return split -> its cases; without the held-out ones if they are not on this machine.
+
+    Raises:
+        InputError: a file cannot be read, or a case is in both.
+    """
+    cases, held = read_all(file, str(file)), read_held(file) if lockable(file.name) else None
+    if held is None:
+        return {"open": cases}
+    ids = {case.id for case in held}
+    if both := [case for case in cases if case.id in ids]:
+        what, fix = f"{len(both)} cases are held out too: {_few(both)}", "remove them from one of the two files"
+        raise InputError(Problem(str(file), what, fix))
+    return {"open": cases, _HELD: held}
+
+
+def _changes(splits: Mapping[str, Sequence[Case]], canary: str, lock: Lock) -> LockChanges:
     known = {case.id for case in lock.cases.values()}
-    ids = {id_hash(case.id) for case in cases}
-    others = [case for case in cases if not _is_as_locked(case, lock.cases.get(key_of_case(case)))]
+    ids = {id_hash(case.id) for cases in splits.values() for case in cases}
+    others = [
+        (case, split)
+        for split, cases in splits.items()
+        for case in cases
+        if not _is_as_locked(case, split, lock.cases.get(key_of_case(case)))
+    ]
     return LockChanges(
-        added=tuple(case for case in others if id_hash(case.id) not in known),
-        changed=tuple(case for case in others if id_hash(case.id) in known),
-        removed=tuple(key for key, case in lock.cases.items() if case.id not in ids),
+        added=tuple(_shown(*each) for each in others if id_hash(each[0].id) not in known),
+        changed=tuple(_shown(*each) for each in others if id_hash(each[0].id) in known),
+        removed=tuple(key for key, case in lock.cases.items() if case.split in splits and case.id not in ids),
         canary_lost=canary != lock.canary,
     )
 
 
-def _is_as_locked(case: Case, locked: LockedCase | None) -> bool:
-    return locked is not None and (locked.id, locked.kind) == (id_hash(case.id), case.kind)
+def _shown(case: Case, split: str) -> Case:
+    """Return a case as messages show it: of a held-out one, the hash of its id."""
+    return case if split == "open" else replace(case, id=id_hash(case.id))
+
+
+def _is_as_locked(case: Case, split: str, locked: LockedCase | None) -> bool:
+    return locked is not None and (locked.id, locked.kind, locked.split) == (id_hash(case.id), case.kind, split)
 
 
 def key_of_case(case: Case) -> str:

@@ -69,8 +69,8 @@ def of_cases(cases: Iterable[Case]) -> Versioned:
 
 
 def of_lock(lock: Lock) -> Versioned:
-    """Return the cases of a lock as a version."""
-    return {case.id: VersionedCase(key=key, kind=case.kind) for key, case in lock.cases.items()}
+    """Return the cases of a lock as a version, without held-out ones, which are not in the set."""
+    return {case.id: VersionedCase(key=key, kind=case.kind) for key, case in lock.cases.items() if case.split == "open"}
 
 
 def version_changes(before: Versioned, after: Versioned) -> VersionChanges:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+import stat
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,63 @@ def put_first(file: Path, shown: str, row: Mapping[str, Any]) -> None:
     _write(file, [start + row_line(row) + b"\n", *rest])
 
 
+def put_apart(file: Path, shown: str, numbers: Collection[int], apart: Path) -> None:
+    """Move lines into another file, which only its owner may read.
+
+    Args:
+        file: the set, a JSON Lines file.
+        shown: its name in messages.
+        numbers: the lines to move, from 1.
+        apart: the new file.
+
+    Raises:
+        InputError: the set is not a JSON Lines file.
+        StoreError: a file cannot be written. If only the set cannot be, both hold the rows.
+    """
+    refuse_other_kinds(file, shown)
+    lines = _lines(file, shown)
+    moved = [_ended(line) for number, line in enumerate(lines, 1) if number in numbers]
+    try:
+        with os.fdopen(os.open(apart, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as new:
+            new.writelines(moved)
+            new.flush()
+            os.fsync(new.fileno())
+    except OSError as error:
+        raise StoreError.of(apart, error, "then try again") from None
+    _write(file, [line for number, line in enumerate(lines, 1) if number not in numbers])
+
+
+def replace_lines(
+    file: Path, shown: str, numbers: Collection[int], apart: Path, new: tuple[Path, Sequence[int]]
+) -> None:
+    """Move lines to the end of another file, and append lines of a third.
+
+    Args:
+        file: the set, a JSON Lines file.
+        shown: its name in messages.
+        numbers: the lines to move, from 1.
+        apart: where they go; it need not exist.
+        new: the third file and its lines, from 1, in the order in which they come; it stays as it is.
+
+    Raises:
+        InputError: the set is not a JSON Lines file.
+        StoreError: a file cannot be written. If only the set cannot be, both hold the rows.
+    """
+    refuse_other_kinds(file, shown)
+    lines, others = _lines(file, shown), _lines(new[0], str(new[0]))
+    gone = [_ended(line) for number, line in enumerate(lines, 1) if number in numbers]
+    kept = [line for number, line in enumerate(lines, 1) if number not in numbers]
+    before = [_ended(line) for line in _lines(apart, str(apart))] if apart.exists() else []
+    if kept:
+        kept[-1] = kept[-1] if kept[-1].endswith(b"\n") else kept[-1] + b"\n"
+    _write(apart, [*before, *gone])
+    _write(file, [*kept, *(_ended(others[number - 1]) for number in new[1])])
+
+
+def _ended(line: bytes) -> bytes:
+    return line.removeprefix(_BOM) if line.endswith(b"\n") else line.removeprefix(_BOM) + b"\n"
+
+
 def row_line(row: Mapping[str, Any]) -> bytes:
     """Return a row as a line of JSON without its end."""
     return json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
@@ -102,6 +161,8 @@ def _lines(file: Path, shown: str) -> list[bytes]:
 def _write(file: Path, lines: list[bytes]) -> None:
     try:
         with drafted(file) as draft:
+            if file.exists():  # who may read the set stays as it is
+                os.fchmod(draft.fileno(), stat.S_IMODE(file.stat().st_mode))
             draft.writelines(lines)
     except OSError as error:
         raise StoreError.of(file, error, "then try again") from None

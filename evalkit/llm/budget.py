@@ -33,6 +33,12 @@ class Budget:
         return self.spent_usd >= self.limit_usd or (self.whole is not None and self.whole.reached)
 
     @property
+    def left_usd(self) -> float:
+        """US dollars until the limit, or that of the whole; at least 0."""
+        left = max(0.0, self.limit_usd - self.spent_usd)
+        return left if self.whole is None else min(left, self.whole.left_usd)
+
+    @property
     def reason(self) -> str:
         """Why the run stopped, and how to continue."""
         if self.whole is not None and self.whole.reached:

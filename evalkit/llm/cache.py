@@ -125,6 +125,12 @@ class ReplyCache:
             self._db.execute("INSERT OR REPLACE INTO replies (sum, reply, kept_at, key) VALUES (?, ?, ?, ?)", signed)
         return reply
 
+    def flush(self) -> None:
+        """Wait until the stored replies are on the disk; what cannot be written is a miss later."""
+        if self._db is not None:
+            with suppress(sqlite3.Error):
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def _found(self, db: sqlite3.Connection, key: str) -> tuple[Any, Any] | None:
         found: tuple[Any, Any] | None = db.execute("SELECT sum, reply FROM replies WHERE key = ?", (key,)).fetchone()
         return found

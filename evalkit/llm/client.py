@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from pydantic import BaseModel
 
 from evalkit.formats.usage import add_usage
+from evalkit.llm.batch_endpoint import BatchEndpoint
+from evalkit.llm.batches import Batches
 from evalkit.llm.budget import Budget
 from evalkit.llm.cache import FORMAT, ReplyCache, entry_of, key_of, parsed_from, reply_from
 from evalkit.llm.config import ChatConfig
-from evalkit.llm.endpoint import ChatEndpoint, Refused
+from evalkit.llm.endpoint import ChatEndpoint, PricedReply, Refused
 from evalkit.llm.errors import JudgeError
 from evalkit.llm.ladder import (
     ENOUGH_REFUSALS,
@@ -69,7 +71,9 @@ class _Question:
     sample: int
     repeat: int
     left: TimeLeft
+    wants_logprobs: bool = False
     logprobs: bool = False
+    """Whether probabilities are asked for: they are wanted, and were not refused."""
     usage: Usage | None = None
     began: float = field(default_factory=monotonic)
 
@@ -108,6 +112,7 @@ class ChatClient:
         self.config = config
         self._endpoint = ChatEndpoint(config, env, concurrency, budget, sleep, waits, timetable)
         self._concurrency = concurrency
+        self._sleep = sleep
         self._budget = budget
         self._cache = cache
         self._session: aiohttp.ClientSession | None = None
@@ -131,6 +136,26 @@ class ChatClient:
     def given_up(self) -> tuple[str, ...]:
         """Sampling fields that the endpoint refused, and that are no longer sent."""
         return tuple(self._endpoint.fields.given_up)
+
+    @property
+    def batches(self) -> Batches | None:
+        """Where questions wait for a batch; `None` if each is asked at once."""
+        return self._endpoint.batches
+
+    @contextmanager
+    def in_batches(self, batches: Batches) -> Iterator[None]:
+        """Leave questions to batches within the block: each without a reply yet raises `Deferred`."""
+        self._endpoint.batches = batches
+        try:
+            yield
+        finally:
+            self._endpoint.batches = None
+
+    def batch_endpoint(self) -> BatchEndpoint:
+        """Return the batch endpoint beside the chat endpoint; the client must be open."""
+        if self._session is None:
+            raise RuntimeError("the client is not open; use `async with ChatClient(...)`")
+        return BatchEndpoint(self._endpoint, self._session, self._sleep)
 
     async def __aenter__(self) -> Self:
         self._session = new_session(self._concurrency)
@@ -197,6 +222,7 @@ class ChatClient:
             sample,
             repeat,
             TimeLeft(self.config.deadline_s, "deadline_s"),
+            wants_logprobs=logprobs,
         )
         key = self._key(question, wanted, logprobs=logprobs)
         with suppress(ValueError):
@@ -288,11 +314,15 @@ class ChatClient:
         return key_of([FORMAT, settings, sampling, question.turns, wanted, logprobs, question.sample, question.repeat])
 
     def _kept(self, key: str) -> dict[str, Any] | None:
-        return self._cache.get(key) if self._cache is not None else None
+        if self._cache is None or (self.batches is not None and self.batches.is_own(key)):
+            return None
+        return self._cache.get(key)
 
     def _keep(self, key: str, own: R, read: Callable[[dict[str, Any]], R]) -> R:
         """Store a reply and return the one that counts: another run's, if it was stored in the meantime."""
         entry = entry_of(own)
+        if self.batches is not None:
+            self.batches.note_own(key)
         kept = entry if self._cache is None else self._cache.put(key, entry)
         with suppress(ValueError):
             return own if kept is entry else replace(read(kept), usage=own.usage, latency_s=own.latency_s)
@@ -305,13 +335,19 @@ class ChatClient:
         shown = {"logprobs": True, "top_logprobs": TOP_LOGPROBS} if question.logprobs else {}
         request = {"messages": question.turns, **self._sampling(question.sample), **shown, **form}
         try:
-            body = await self._endpoint.send(self._session, request, question.left)
-            question.usage = add_usage(question.usage, self._spent(request, body))
-            spoken = read_body(body)
+            name = self._name(question) if self.batches is not None else ""
+            sent = await self._endpoint.send(self._session, request, question.left, name)
+            question.usage = add_usage(question.usage, self._spent(request, sent))
+            spoken = read_body(sent.body)
             self._check_end(spoken)
         except JudgeError as error:
             raise JudgeError(error.kind, self._endpoint.redacted(error.message), usage=question.usage) from None
-        return body, spoken
+        return sent.body, spoken
+
+    def _name(self, question: _Question) -> str:
+        """Name a question for batches: everything that changes its reply, except the form in which it is asked."""
+        settings = [self._sampling(question.sample), self.config.max_tokens]
+        return key_of([settings, question.turns, question.wants_logprobs, question.sample, question.repeat])
 
     def _check_end(self, spoken: Spoken) -> None:
         if spoken.finish_reason == "length":
@@ -329,23 +365,36 @@ class ChatClient:
             fields["seed"] = (self.config.seed or 0) + sample
         return fields
 
-    def _spent(self, request: dict[str, Any], body: dict[str, Any]) -> Usage:
-        usage = self._usage(body)
-        if self._budget is not None:
-            self._budget.add(usage if usage.cost_usd is not None else self._at_most(request))
+    def _spent(self, request: dict[str, Any], sent: PricedReply) -> Usage:
+        usage = self._usage(sent)
+        if self._budget is not None and sent.is_new:
+            unknown = Usage(cost_usd=self.most_usd(request, sent.share))
+            self._budget.add(usage if usage.cost_usd is not None else unknown)
         return usage
 
-    def _at_most(self, request: dict[str, Any]) -> Usage:
-        """Return the cost charged for an exchange whose tokens the endpoint does not report."""
-        asked = len(str(request)) // CHARS_PER_TOKEN
-        return Usage(cost_usd=cost_usd(self.config, input_tokens=asked, output_tokens=self.config.max_tokens))
+    def most_usd(self, request: Mapping[str, Any], share: float = 1.0) -> float | None:
+        """Return the cost of a request with the longest possible reply.
 
-    def _usage(self, body: dict[str, Any]) -> Usage:
-        tokens_in, tokens_out, cached = tokens_of(body)
-        cost = cost_usd(self.config, input_tokens=tokens_in, output_tokens=tokens_out, cached_tokens=cached)
-        named = body.get("model")
+        Args:
+            request: Its fields.
+            share: Share of the price of a direct call, 0 to 1.
+
+        Returns:
+            US dollars; `None` if the price of the model is unknown.
+        """
+        asked = len(str(request)) // CHARS_PER_TOKEN
+        return cost_usd(self.config, input_tokens=asked, output_tokens=self.config.max_tokens, share=share)
+
+    def _usage(self, sent: PricedReply) -> Usage:
+        tokens_in, tokens_out, cached = tokens_of(sent.body)
+        cost = cost_usd(
+            self.config, input_tokens=tokens_in, output_tokens=tokens_out, cached_tokens=cached, share=sent.share
+        )
+        named = sent.body.get("model")
         model = named if isinstance(named, str) and named else self.config.model
-        return Usage(input_tokens=tokens_in, output_tokens=tokens_out, cost_usd=cost, model=model)
+        return Usage(
+            input_tokens=tokens_in, output_tokens=tokens_out, cost_usd=cost, model=model, cached=sent.is_shared
+        )
 
 
 def _facts(question: _Question) -> dict[str, Any]:

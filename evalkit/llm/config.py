@@ -43,6 +43,7 @@ class ChatConfig:
             known.
         prices: Prices of tokens; with `None` they come from genai-prices.
         headers: Additional HTTP headers, which must not be secret.
+        batch: Whether `run` and `score` ask in batches, at half the price and within a day; other commands ask at once.
     """
 
     model: str
@@ -60,6 +61,7 @@ class ChatConfig:
     tokens_per_minute: float | None = None
     prices: Prices | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    batch: bool = False
 
     @property
     def own_fields(self) -> frozenset[str]:

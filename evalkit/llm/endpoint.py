@@ -6,13 +6,14 @@ import asyncio
 import base64
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.formats.completion import ReplyError, error_text, refusal_text
 from evalkit.llm import anthropic
+from evalkit.llm.batches import BatchedReply, Batches
 from evalkit.llm.budget import Budget
 from evalkit.llm.config import ChatConfig
 from evalkit.llm.errors import JudgeError
@@ -56,6 +57,23 @@ class Refused(Exception):
     def __init__(self, error: JudgeError) -> None:
         self.error = error
         super().__init__(str(error))
+
+
+@dataclass(frozen=True)
+class PricedReply:
+    """A reply to a request.
+
+    Attributes:
+        body: The decoded body.
+        share: Share of the price of a direct call, 0 to 1.
+        is_new: Whether the reply has not been charged yet in this process.
+        is_shared: Whether another question with the same words has paid for it.
+    """
+
+    body: dict[str, Any]
+    share: float
+    is_new: bool
+    is_shared: bool = False
 
 
 class ChatEndpoint:
@@ -102,26 +120,29 @@ class ChatEndpoint:
         if config.api_key_env is not None and not self._key:
             self.no_key = "no key: " + "; ".join(key_problem(config.api_key_env, env) or ())
         self._denied = JudgeError("no_key", self.no_key) if self.no_key else None
+        self.batches: Batches | None = None
+        """Where requests wait for a batch; `None` sends each at once."""
 
-    async def send(self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft) -> dict[str, Any]:
-        """Send one request, and retry transient failures.
+    async def send(
+        self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft, question: str = ""
+    ) -> PricedReply:
+        """Send one request, and retry transient failures; with `batches`, leave it to a batch.
 
         Args:
             session: Open HTTP session.
             request: Fields of the request, without the length limit.
             left: Time budget of exchanges and waits.
-
-        Returns:
-            The decoded body of the reply.
+            question: Names the question, in whatever form it is asked; only used with `batches`.
 
         Raises:
             JudgeError: No reply; the message does not show the key.
             Refused: The endpoint does not accept a request of this form.
+            Deferred: The reply comes with a batch.
         """
         if self.config.dialect == "anthropic" and not anthropic.speaks(request):
             raise Refused(JudgeError("bad_reply", "the Messages API has no such form"))
         try:
-            return await self._answered(session, request, left)
+            return await self._answered(session, request, left, question)
         except JudgeError as error:
             raise JudgeError(error.kind, self.redacted(error.message)) from None
 
@@ -140,35 +161,62 @@ class ChatEndpoint:
         return text
 
     async def _answered(
-        self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft
-    ) -> dict[str, Any]:
+        self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft, question: str
+    ) -> PricedReply:
         policy = replace(REPEATABLE, retries=self.config.max_retries)
         try:
             answered = await retried(
-                lambda: self._attempt(session, request, left), policy, left, waits=self._waits, sleep=self._sleep
+                lambda: self._attempt(session, request, left, question),
+                policy,
+                left,
+                waits=self._waits,
+                sleep=self._sleep,
             )
         except ExchangeFailed as failure:
             raise _judge_error(failure) from None
         return answered.value
 
     async def _attempt(
-        self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft
-    ) -> dict[str, Any]:
+        self, session: aiohttp.ClientSession, request: Mapping[str, Any], left: TimeLeft, question: str
+    ) -> PricedReply:
         limit = {"max_tokens": self.config.max_tokens} if self.config.dialect == "openai" else {}
 
-        async def attempt(fields: dict[str, Any]) -> bytes:
-            return await self._paced(session, fields, left)
+        async def attempt(fields: dict[str, Any]) -> BatchedReply | bytes:
+            if self.batches is None:
+                return await self._paced(session, fields, left)
+            return await self._batched(session, fields, left, self.batches, question)
 
         try:
-            body = await self.fields.send({**request, **limit}, attempt, refusal_text)
+            found = await self.fields.send({**request, **limit}, attempt, refusal_text)
         except ExchangeFailed as failure:
             self._learn(failure)
             raise
-        decoded = self._read(body)
+        reply = found if isinstance(found, BatchedReply) else BatchedReply(found, share=1.0, is_new=True)
+        decoded = self._read(reply.body)
         if decoded.get("error") and (status := ReplyError(decoded).status) is not None:
             raise ExchangeFailed.within_body(status, error_text(decoded))
         self._accepted = True
-        return decoded
+        return PricedReply(decoded, reply.share, reply.is_new, reply.is_shared)
+
+    async def _batched(
+        self,
+        session: aiohttp.ClientSession,
+        fields: Mapping[str, Any],
+        left: TimeLeft,
+        batches: Batches,
+        question: str,
+    ) -> BatchedReply:
+        """Return the reply of a batch. The first request is sent at once, to show what the endpoint accepts.
+
+        Raises:
+            Deferred: The reply comes with a batch.
+        """
+        payload = self._payload(fields)
+        if (found := batches.find(question, payload)) is not None:
+            return found
+        if self._accepted:
+            batches.add(question, payload)
+        return batches.keep(question, await self._paced(session, fields, left))
 
     def _learn(self, failure: ExchangeFailed) -> None:
         """Record a refused key; raise a refusal of the request's form."""
@@ -213,23 +261,45 @@ class ChatEndpoint:
 
     def _spoken(self, request: Mapping[str, Any]) -> HttpRequest:
         """Convert a request to the endpoint's dialect."""
+        return self.request(self._path, json.dumps(self._payload(request), ensure_ascii=True).encode("ascii"))
+
+    @property
+    def _path(self) -> str:
+        return anthropic.PATH if self.config.dialect == "anthropic" else "chat/completions"
+
+    def _payload(self, request: Mapping[str, Any]) -> dict[str, Any]:
         if self.config.dialect == "anthropic":
-            name = self.config.api_key_header or "x-api-key"
-            key = key_header(self._key, self.config.base_url, name) if self._key else {}
-            path, payload = anthropic.PATH, anthropic.to_request(request, self.config.max_tokens)
-            headers = {**self.config.headers, **anthropic.VERSION_HEADER, **key}
-        else:
-            path, payload = "chat/completions", dict(request)
-            headers = {**self.config.headers, **self._key_header()}
+            return anthropic.to_request(request, self.config.max_tokens)
+        return dict(request)
+
+    def request(
+        self, path: str, body: bytes = b"", *, method: str = "POST", headers: Mapping[str, str] | None = None
+    ) -> HttpRequest:
+        """Return a request to a path of the endpoint, with its key.
+
+        Args:
+            path: Path below the address up to `/chat/completions`, or `/messages`; it may end with a query.
+            body: What to send.
+            method: Method of the request.
+            headers: Further headers.
+        """
+        version = anthropic.VERSION_HEADER if self.config.dialect == "anthropic" else {}
+        address, _, query = endpoint_url(self.config.base_url, self._path).rpartition(f"/{self._path}")
+        own, _, more = path.partition("?")
+        query = f"{query}&{more}" if query and more else f"?{more}" if more else query
         return HttpRequest(
-            url=endpoint_url(self.config.base_url, path),
-            body=json.dumps(payload, ensure_ascii=True).encode("ascii"),
-            headers=headers,
+            url=f"{address}/{own}{query}",
+            body=body,
+            method=method,
+            headers={**self.config.headers, **version, **self._key_header(), **(headers or {})},
             proxy=self._proxy,
         )
 
     def _key_header(self) -> Mapping[str, str]:
-        return key_header(self._key, self.config.base_url, self.config.api_key_header) if self._key else {}
+        name = self.config.api_key_header
+        if self.config.dialect == "anthropic":
+            name = name or "x-api-key"
+        return key_header(self._key, self.config.base_url, name) if self._key else {}
 
 
 def _read_key(config: ChatConfig, env: Mapping[str, str]) -> str:

@@ -26,3 +26,7 @@ class JudgeError(RunError):
         self.message = message
         self.usage = usage
         super().__init__(f"{kind}: {message}")
+
+
+class Deferred(BaseException):
+    """The reply to a question comes with a batch. This is not an `Exception`, because libraries catch those."""

@@ -313,6 +313,10 @@ def load_monitor(path: Path, shown: str | None = None) -> Monitor:
     judge = read_judge(builder, given, placed)
     listed = value.get("scorers")
     items = options.scorers if options else tuple(listed) if isinstance(listed, list) else ()
+    for chat in (judge.chat, *judge.panel) if judge and judge.chat else ():
+        if chat.batch:
+            what = "batch: a monitor judges its calls at once, and cannot wait for a batch"
+            builder.problem(("judge",), what, "remove `batch: true`")
     scorers = read_scorers(builder, items, judge)
     for each in scorers:
         if each.over is not None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A token of RFC 9110, section 5.6.2."""
-_AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 _AZURE_PATH = "/openai/deployments/"
 
 
@@ -43,4 +43,4 @@ def is_local(host: str) -> bool:
 def _is_azure(base_url: str) -> bool:
     parts = urlsplit(base_url)
     host = (parts.hostname or "").lower()
-    return host.endswith(_AZURE_HOSTS) or f"{parts.path.rstrip('/')}/".find(_AZURE_PATH) >= 0
+    return host.endswith(AZURE_HOSTS) or f"{parts.path.rstrip('/')}/".find(_AZURE_PATH) >= 0

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
+from urllib.parse import urlsplit
+
+from evalkit.net.addresses import AZURE_HOSTS, is_local
 
 Dialect = Literal["openai", "anthropic"]
 
@@ -20,12 +23,14 @@ class Vendor:
         api_key_env: Environment variable that holds the key; `None` if no key is needed.
         dialect: Wire format for judges; systems always use the chat format, which each vendor offers.
         models: Patterns of names that no other vendor uses for its models.
+        batches: Whether it offers batches in the format of its dialect, at half the price.
     """
 
     base_url: str
     api_key_env: str | None = None
     dialect: Dialect = "openai"
     models: tuple[str, ...] = ()
+    batches: bool = False
 
     def __post_init__(self) -> None:
         if not self.base_url.startswith(("http://", "https://", "${")):
@@ -36,12 +41,14 @@ VENDORS: Mapping[str, Vendor] = {
     "openai": Vendor(
         base_url="https://api.openai.com/v1",
         api_key_env="OPENAI_API_KEY",
+        batches=True,
         models=("gpt-3.5*", "gpt-4*", "gpt-5*", "chatgpt-*", "o1", "o1-*", "o3", "o3-*", "o4-*"),
     ),
     "anthropic": Vendor(
         base_url="https://api.anthropic.com/v1",
         api_key_env="ANTHROPIC_API_KEY",
         dialect="anthropic",
+        batches=True,
         models=("claude-*",),
     ),
     "google": Vendor(
@@ -66,6 +73,13 @@ VENDORS: Mapping[str, Vendor] = {
     "ollama": Vendor(base_url="http://localhost:11434/v1"),
 }
 """Name -> vendor, from the vendors' documentation; docs/models.md shows the table."""
+
+
+def lacks_batches(base_url: str) -> str:
+    """Return the host of an endpoint if it is of a known vendor without batches; an unknown host may have them."""
+    host = urlsplit(base_url).hostname or ""
+    known = [each for each in VENDORS.values() if urlsplit(each.base_url).hostname == host and not is_local(host)]
+    return host if host.endswith(AZURE_HOSTS) or (known and not any(each.batches for each in known)) else ""
 
 
 @dataclass(frozen=True)

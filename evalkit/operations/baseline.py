@@ -129,6 +129,9 @@ def faults_of(stored: StoredRun, accepted: str = "") -> Iterator[Problem]:
         yield Problem(place, f"{n_rows} of {manifest.expected} rows are there", _AGAIN)
     if manifest.partial:
         yield Problem(place, f"a partial run ({manifest.partial})", "run the whole suite and save that run")
+    if manifest.stopped_early is not None and not accepted:
+        fix = 'run all cases without `early_stop` and save that run, or say why with --accept "..."'
+        yield Problem(place, str(manifest.stopped_early), fix)
     if decision is None or decision.get("run_id") != manifest.run_id:
         yield Problem(place, "no decision of this run beside its rows", _AGAIN)
     for sentence in before_in(stored.folder, noted=noted_in(stored.folder.path)).sentences():

@@ -17,6 +17,7 @@ from evalkit.results import Agreement
 from evalkit.store.folder import RunFolder
 from evalkit.store.stored_run import StoredRun, load_run, suite_file_of
 from evalkit.suite.parse import load_suite
+from evalkit.suite.rubric_examples import example_cases, without_examples
 from evalkit.trust.agreement import agreement
 from evalkit.trust.calibration import Calibration
 from evalkit.trust.calibration_files import write_calibration
@@ -81,7 +82,8 @@ def load_judged(folder: RunFolder, label_files: Sequence[Path], metric: str | No
     root = suite.root if suite else project_of(Path.cwd())
     floors = suite.options.kappa_floors if suite else {}
     frame = freeze(stored.frame)
-    judged = Judged(stored, frame, _read(files, frame.metrics), files, root, floors)
+    labels = without_examples(_read(files, frame.metrics), example_cases(suite) if suite else {})
+    judged = Judged(stored, frame, labels, files, root, floors)
     names = [each.name for each in judged.judges]
     if not names or metric not in (None, *names):
         what = f"no judge {metric!r} in this run" if names else "no judge graded this run"

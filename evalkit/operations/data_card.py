@@ -41,6 +41,12 @@ def card_markdown(card: DataCard) -> str:
     lines += [
         f"| {_line(name)} | {', '.join(f'{_line(value)} {n}' for value, n in each.items())} |" for name, each in counts
     ]
+    if card.changelog:
+        lines += ["", "| version | day | cases | added | removed | changed |", "| --- | --- | --- | --- | --- | --- |"]
+        lines += [
+            f"| {each.version} | {each.created} | {each.n:,} | {each.added} | {each.removed} | {each.changed} |"
+            for each in card.changelog
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -76,7 +76,7 @@ class _Replied:
 async def write_drafts(plan: DraftPlan, env: Mapping[str, str], *, progress: Progress) -> DraftedCases:
     """Ask for a draft of each passage, and reject those that are unsound or repeat a case.
 
-    Each reply is in the cache before the next question is asked, so that an interrupted command loses none.
+    Each reply goes to the cache as soon as it is read, so that a command that is interrupted loses none.
 
     Args:
         plan: the passages.

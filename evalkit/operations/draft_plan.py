@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -256,7 +257,8 @@ class _Source:
         folder = Path(self.shown).absolute()
         root = self._root if folder.resolve().is_relative_to(self._root) else folder.resolve()
         note = noting(problems)
-        files = files_of(folder.name, folder.parent, root, lambda what, fix: note(Problem(self.shown, what, fix)))
+        name = glob.escape(folder.name)
+        files = files_of(name, folder.parent, root, lambda what, fix: note(Problem(self.shown, what, fix)))
         for file in files:
             shown = file.relative_to(root if root == self._root else root.parent).as_posix()
             if file == self._golden:

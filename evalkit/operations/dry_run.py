@@ -18,6 +18,7 @@ from evalkit.operations.paid_calls import unlimited
 from evalkit.operations.plan_systems import plan_systems
 from evalkit.operations.run import Planned, Request, plan_run
 from evalkit.runner.alternation import MOST_TIMED_CASES
+from evalkit.runner.batch_rounds import batch_notice
 from evalkit.runner.chat_clients import CACHE_FILE
 from evalkit.runner.engine import Stop
 from evalkit.runner.plan import plan
@@ -135,6 +136,8 @@ def _notes(planned: Planned, request: Request, typical: Typical | None) -> Itera
     asked = {"judges": prepared.services.llm, "simulated users": prepared.user}
     if who := " and ".join(name for name, client in asked.items() if client is not None):
         yield _kept_replies(who, prepared.suite.root, request.replies)
+    if notice := batch_notice(prepared.suite):
+        yield f"{notice[0].upper()}{notice[1:]}; each batch may take a day, which is not part of the time."
     if isinstance(prepared.services.embedder, AbstractAsyncContextManager):
         if any("embedding" in grader.key for grader in prepared.graders):
             yield "Calls of the embedding endpoint are not counted."
@@ -153,6 +156,8 @@ def _kept_replies(who: str, root: Path, replies: Replies) -> str:
 
 def _asked_by_gate(planned: Planned) -> Iterator[str]:
     policy, baseline = planned.terms.policy, planned.terms.baseline
+    if policy.early_stop is not None and baseline is not None:
+        yield "At most: `early_stop` may end the run sooner."
     if former := planned.terms.former:
         one = "case that was" if len(former) == 1 else "cases that were"
         yield f"Not counted: {len(former):,} {one} removed or edited, run in the old form too."

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from evalkit.llm.ladder import MAX_REPAIRS
-from evalkit.llm.prices import cost_usd
+from evalkit.llm.prices import BATCH_SHARE, cost_usd
 from evalkit.operations.conversation_calls import conversation_calls
 from evalkit.operations.span import Span, add
 from evalkit.runner.conversation_key import conversation_key
@@ -237,9 +237,13 @@ def _judged(grader: Grader, count: int, judges: Sequence[ChatClient], typical: T
     if any(cost_usd(judge.config, input_tokens=1, output_tokens=1) is None for judge in judges):
         return _taken(used, None, count)
     if len(judges) > 1:  # a grade does not say which member of the panel took how much: what was paid then
-        return _taken(used, [usage.cost_usd for usage in used], count)
+        paid = None if any(judge.config.batch for judge in judges) else [usage.cost_usd for usage in used]
+        return _taken(used, paid, count)
     config = judges[0].config
-    costs = [cost_usd(config, input_tokens=each.input_tokens, output_tokens=each.output_tokens) for each in used]
+    share = BATCH_SHARE if config.batch else 1.0
+    costs = [
+        cost_usd(config, input_tokens=each.input_tokens, output_tokens=each.output_tokens, share=share) for each in used
+    ]
     return _taken(used, costs, count)
 
 

@@ -55,7 +55,7 @@ def draw_queue(judged: Judged, scorer: str, n: int, *, by: str | None, seed: int
     drawn = next_labels(judged.frame, metric, n, labelled=known, by=by, rng=rng)
     if not drawn:
         raise InputError(Problem(str(judged.stored.folder.path), f"no answer without a label of {scorer}", "run again"))
-    rubric = _rubric(judged, scorer)
+    rubric = rubric_of(judged, scorer)
     parts = rubric.parts if rubric else frozenset[str]()
     found = _items(judged, drawn, parts)
     return Queue(
@@ -92,7 +92,7 @@ def draw_both(judged: Judged, earlier: Judged, scorer: str, n: int, *, by: str |
         what = "a label without `inclusion_probability`, so nothing is known of how its answer was chosen"
         raise InputError(Problem(place, what, "name files of drawn labels with --labels, or an empty one"))
     drawn = paired_labels(judged.frame, earlier.frame, scorer, n, labels=known, by=by, rng=rng)
-    rubric = _rubric(judged, scorer)
+    rubric = rubric_of(judged, scorer)
     parts = rubric.parts if rubric else frozenset[str]()
     items = [*_items(judged, drawn.candidate, parts), *_items(earlier, drawn.baseline, parts)]
     if not items:
@@ -201,7 +201,7 @@ def _said(line: Line) -> str:
     return line.text or "\n".join(f"{key}: {as_json(value)}" for key, value in facts.items() if key != "text")
 
 
-def _rubric(judged: Judged, scorer: str) -> Rubric | None:
+def rubric_of(judged: Judged, scorer: str) -> Rubric | None:
     """Return the rubric that the run was judged by, if the suite still has it."""
     suite_file = suite_file_of(judged.stored)
     if suite_file is None:

@@ -6,7 +6,9 @@ import datetime
 from dataclasses import dataclass
 from pathlib import Path
 
+from evalkit.golden.held_out import hold_out
 from evalkit.golden.lock import Lock, LockChanges, lock_changes, lock_file, make_lock
+from evalkit.golden.write import refuse_other_kinds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +20,8 @@ class LockedSet:
     """The lock's file."""
     new: bool
     """False if the set did not change since it was locked, so that nothing was written."""
+    n_moved: int = 0
+    """Number of cases that were held out now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,19 +37,28 @@ class LockReport:
         return bool(self.changes)
 
 
-def lock_set(file: Path, today: datetime.date) -> LockedSet:
-    """Lock a set as it is.
+def lock_set(
+    file: Path, today: datetime.date, *, held_out: float | None = None, seed: int = 1, commit: bool = False
+) -> LockedSet:
+    """Lock a set as it is, or after some of its cases were held out.
 
     Args:
         file: the set, in JSON Lines; it gets a canary string in its first line if it has none.
         today: the day, which gives the version.
+        held_out: share of the cases to move into the file of held-out cases; `None` for none.
+        seed: of the draw.
+        commit: whether the file of held-out cases may be committed to git.
 
     Raises:
-        InputError: reports every problem of the set, or of an earlier lock.
+        InputError: reports every problem of the set, or of an earlier lock, or the share cannot be held out.
         StoreError: a file cannot be written.
     """
+    n_moved = 0
+    if held_out is not None:
+        refuse_other_kinds(file, str(file))
+        n_moved = hold_out(file, held_out, seed, commit=commit)
     lock, new = make_lock(file, today)
-    return LockedSet(lock=lock, file=lock_file(file), new=new)
+    return LockedSet(lock=lock, file=lock_file(file), new=new, n_moved=n_moved)
 
 
 def check_lock(file: Path) -> LockReport:

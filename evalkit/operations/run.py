@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.errors import ExitCode, InputError, Problem, what_and_fix
-from evalkit.formats.manifest import Manifest, ScoredRun
+from evalkit.formats.manifest import Manifest
 from evalkit.gate.assess import Terms, assess, refuse_incomparable
 from evalkit.gate.earlier_decisions import (
     EarlierDecisions,
@@ -33,6 +32,7 @@ from evalkit.results import Decision, Summary
 from evalkit.runner.chat_clients import Replies
 from evalkit.runner.conversations import open_system
 from evalkit.runner.draw import chosen_cases
+from evalkit.runner.early_stop import looks_at, terms_of_stopped
 from evalkit.runner.engine import Stop
 from evalkit.runner.inputs import other_problems, refuse_places, refuse_unfit, warnings_of
 from evalkit.runner.manifest import manifest_of
@@ -43,10 +43,10 @@ from evalkit.runner.prepare import prepare
 from evalkit.runner.resume import Resume, checked_golden, enter
 from evalkit.runner.session import Session, Watcher
 from evalkit.runner.shard_calls import EngineFlags, ShardedCalls, sharded_calls, take_written
-from evalkit.runner.stored_answers import answered_by
+from evalkit.runner.stored_answers import answered_by, answers_of
 from evalkit.runner.systems import compared_folders, suite_of_run, terms_of_stored_system
 from evalkit.runner.terms import terms_of_run, terms_of_stored
-from evalkit.runner.variants import stored_rows, with_variants
+from evalkit.runner.variants import with_variants
 from evalkit.store.folder import RunFolder, new_run_folder
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running, refuse_if_running
@@ -54,7 +54,6 @@ from evalkit.store.shards import unended
 from evalkit.store.stored_run import failed_ids, load_run, suite_file_of
 from evalkit.suite.overrides import with_overrides
 from evalkit.text.numbers import plural
-from evalkit.types import Row
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
@@ -147,7 +146,13 @@ class Result:
 
 
 async def run_suite(
-    request: Request, watcher: Watcher, stop: Stop, env: Mapping[str, str], suite: Suite | None = None
+    request: Request,
+    watcher: Watcher,
+    stop: Stop,
+    env: Mapping[str, str],
+    suite: Suite | None = None,
+    *,
+    held: bool = False,
 ) -> Result:
     """Run a suite, decide, and write summary and decision; reports are made from the folder afterwards.
 
@@ -157,6 +162,7 @@ async def run_suite(
         stop: stops it.
         env: the environment.
         suite: the suite, if it has been read.
+        held: whether these are the held-out cases of another run.
 
     Raises:
         InputError: reports every problem of suite, data, flags and baseline, before the first call.
@@ -174,7 +180,14 @@ async def run_suite(
             take_written(folder, running)
             resume = Resume(prepared, chosen, watcher, stop, request.resume, request.retry_errors)
             place = enter(folder, planned.manifest, running, resume)
+            if not held:
+                from evalkit.operations.held_run import run_held
+
+                found = await run_held(suite, request, folder, watcher, stop, env)
+                terms = dataclasses.replace(terms, held=found)
             session = Session(prepared, watcher, stop, place, chosen, request.fail_fast)
+            if planned.sharded is None and request.answers is None:
+                session.looks = looks_at(prepared, terms)
             if planned.sharded is not None:
                 session.on_engine = partial(planned.sharded.ask, session)
             if (deadline_s := suite.options.deadline_s) is not None:
@@ -202,7 +215,13 @@ def finish(session: Session, summary: Summary, decision: Decision, terms: Terms,
         StoreError: a file cannot be written.
     """
     finished = datetime.now(UTC).isoformat(timespec="seconds")
-    manifest = dataclasses.replace(session.manifest, finished_at=finished, wall_s=session.wall_s)
+    manifest = dataclasses.replace(
+        session.manifest,
+        expected=session.expected,
+        stopped_early=session.stopped,
+        finished_at=finished,
+        wall_s=session.wall_s,
+    )
     session.folder.write_manifest(manifest)
     root = session.prepared.suite.root
     written = write_decision(session.folder, manifest, summary, decision, earlier, root)
@@ -232,11 +251,8 @@ async def plan_run(
         suite = suite_of_run(suite, request.answers.manifest())
     refuse_several(suite)
     suite = suite if request.asks_further else dataclasses.replace(suite, variants=())
-    if request.answers is not None:
-        suite = answered_by(suite, request.answers.manifest(), partial(_all_rows, request.answers))
-    sharded = None
-    if request.engine is not None:
-        sharded = sharded_calls(request.engine, suite, request.overrides, request.replies, request.fail_fast)
+    suite = suite if request.answers is None else answered_by(suite, request.answers)
+    sharded = sharded_calls(request.engine, suite, request.overrides, request.replies, request.fail_fast)
     make_room(suite)
     if request.out is not None:
         refuse_if_running(request.out)
@@ -251,7 +267,7 @@ async def plan_run(
         sample=sample,
         command=request.command,
     )
-    answers = None if request.answers is None else _scored_run(request.answers)
+    answers = None if request.answers is None else answers_of(request.answers)
     manifest = dataclasses.replace(manifest, baseline=request.baseline, answers=answers)
     out = request.out or suite.root / "reports" / manifest.run_id
     return Planned(prepared, terms, chosen, manifest, out, sharded)
@@ -294,12 +310,13 @@ def decide_again(
         terms = terms_of_stored_system(suite, stored.manifest, baseline, folder, env or {})
     else:
         terms = terms_of_stored(suite, stored.manifest, baseline, folder, env or {})
-    left = unended(folder.path)
-    partly = [terms.partial, "--unlocked" if unlocked else "", f"{left}; continue it with --resume" if left else ""]
-    terms = dataclasses.replace(terms, partial=" ".join(filter(None, partly)) or None)
+    from evalkit.operations.held_run import held_of
+
+    partly = [terms.partial, "--unlocked" if unlocked else "", unended(folder.path)]
+    terms = dataclasses.replace(terms, held=held_of(folder), partial=" ".join(filter(None, partly)) or None)
     if unlocked is False and (changed := tuple(lock_problems(suite.golden_file, suite.golden_shown))):
         raise InputError(changed)
-    terms = with_variants(terms, folder, stored.manifest)
+    terms = terms_of_stopped(stored, with_variants(terms, folder, stored.manifest))
     summary, decision = assess(
         stored.frame,
         terms,
@@ -376,16 +393,6 @@ async def ready(
     if changed:
         raise InputError(changed)
     return dataclasses.replace(prepared, warnings=warnings_of(prepared, terms)), terms
-
-
-def _all_rows(folder: RunFolder) -> Iterator[Row]:
-    """Read the rows of a run, then those of the variants of its cases."""
-    return chain(folder.rows(), stored_rows(folder))
-
-
-def _scored_run(folder: RunFolder) -> ScoredRun:
-    """Return the id of a stored run and the head of its rows, which identify its answers."""
-    return ScoredRun(run_id=folder.manifest().run_id, head=folder.head(None))
 
 
 def _result(folder: RunFolder, manifest: Manifest, summary: Summary, written: Written, terms: Terms) -> Result:

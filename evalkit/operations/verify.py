@@ -58,7 +58,7 @@ def verify_run(name: str, root: Path, published: str | None = None) -> VerifiedR
     before = found_in(folder, root)
     findings += [f"{folder.path}: {sentence}" for sentence in before.sentences()]
     if left := unended(folder.path):
-        findings.append(f"{left}; `evalkit run SUITE --out RUN --resume` takes them over and runs the rest")
+        findings.append(left)
     findings += _unlike(folder, head, (decision or {}).get(HEAD), published)
     return VerifiedRun(
         n_intact=n_rows[0] if n_rows else 0,

@@ -154,6 +154,7 @@ def _parts(view: View, verbose: bool, width: int) -> Iterator[Table | Text]:
         *_shifts(view),
         *(errors if view.outcome != "no decision" else []),
         *_judges(view, verbose),
+        *((table.title.partition(" ")[0].lower(), _text(one_line(table.said, 300))) for table in view.variants),
     ]
     if lines:
         yield _labelled(lines)

@@ -13,6 +13,7 @@ from evalkit.report.markdown_changes import amendments_section, changes_section,
 from evalkit.report.nodes import NODE_COLUMNS
 from evalkit.report.page import NEXT, STEP_SUMMARY_BYTES, Code, Line, Page, Section, Table, markdown
 from evalkit.report.survey import FailedCase
+from evalkit.report.variants import VariantTable
 from evalkit.report.view import View
 from evalkit.results import OVERALL, CheckOutcome
 from evalkit.text.numbers import plural
@@ -54,6 +55,7 @@ def page_of(view: View) -> Page:
     headline = few_words(view.headline.replace("`", ""), _HEADLINE_WORDS)
     facts = (*view.facts[:2], *view.moves, *((*view.facts[2:], view.caveat) if view.caveat else ()))
     folded = tuple(section for build in _FOLDED if (section := build(view)) is not None)
+    folded = (*folded, *map(_variants, view.variants))
     titles = [(section.title, section.note) for section in folded]
     room = (
         MOST_WORDS - _FOOT_WORDS - _words([(view.suite, view.outcome, headline, view.partial or "", *facts), *titles])
@@ -325,6 +327,16 @@ def _nodes(view: View) -> Section | None:
         ((code(line.node, 60),), *((one_line(value, 60),) for value in line.values)) for line in view.nodes
     ]
     return _tabled("Nodes", head, rows, folded=True)
+
+
+def _variants(table: VariantTable) -> Section:
+    """Return a table of variants."""
+    head: tuple[Line, ...] = ((table.name,), *((column,) for column in table.columns))
+    rows: list[tuple[Line, ...]] = [
+        ((code(name, 60),), *((one_line(value, 120),) for value in values)) for name, values in table.rows
+    ]
+    section = _tabled(table.title, head, rows, folded=True)
+    return replace(section, lines=((one_line(table.note, 600),), *section.lines))
 
 
 def error_lines(view: View) -> tuple[Line, ...]:

@@ -32,6 +32,7 @@ from evalkit.report.page import COMPARED_WORDS
 from evalkit.report.reasons import ErrorLine, error_lines, missing, unpaired_sentence, why_of
 from evalkit.report.survey import FailedCase, Rows, Tally, changes_of, walk
 from evalkit.report.trend import Trend, trends
+from evalkit.report.variants import VariantTable, variant_tables
 from evalkit.results import OVERALL, Amendment, Comparison, Decision, Outcome, Summary
 from evalkit.store.history import PastRun
 from evalkit.text.numbers import (
@@ -107,6 +108,8 @@ class View:
     """Metrics of runs grouped by outcome, such as an error on the way; shown and never gated."""
     nodes: tuple[NodeLine, ...]
     """Tokens, cost and time of each node of an agent; empty without trajectories."""
+    variants: tuple[VariantTable, ...]
+    """Robustness, attacks and parity; empty if no variants were run."""
     failing: tuple[FailedCase, ...]
     """The worst of the failing cases, or of the newly failing ones; `n_failing` counts all of these."""
     n_failing: int
@@ -165,6 +168,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
     *,
     past: Sequence[PastRun] = (),
     places: Places | None = None,
+    leaks: Mapping[str, str] | None = None,
 ) -> View:
     """Build the view of a run; the rows are walked once.
 
@@ -176,6 +180,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         manifest: the manifest of the run.
         past: stored runs of the suite with this one, the oldest first.
         places: the paths in the commands of the next steps.
+        leaks: id of a variant -> part of its answer; see `leaked_answers`.
     """
     decision = for_people(decision)
     styles, advisory = _styles(summary, decision), frozenset(manifest.advisory)
@@ -235,6 +240,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         resources_alone=_overall_figures(summary, alone, styles),
         outcomes=outcome_table(summary, styles),
         nodes=node_lines(summary),
+        variants=variant_tables(summary, leaks or {}),
         failing=tuple(found.failing),
         n_failing=found.n_failing,
         failing_are_new=found.is_new,
@@ -246,7 +252,13 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         trends=trends(past, summary, gated, styles),
         n_past_runs=len(past),
         errors=errors,
-        notes=_sight(decision.comparison) + summary.notes + _incomparable(decision.comparison) + _before(decision),
+        notes=(
+            *_stopped(decision),
+            *_sight(decision.comparison),
+            *summary.notes,
+            *_incomparable(decision.comparison),
+            *_before(decision),
+        ),
         provenance=tuple(_flat({**manifest_record(manifest), "head": manifest.head})),
         head=manifest.head,
         comparison=decision.comparison,
@@ -286,7 +298,11 @@ def _facts(summary: Summary, decision: Decision, manifest: Manifest, styles: Map
     # The gate may have run some cases more often; that is not the plan.
     repeats = f" × {manifest.repeats} repeats" if manifest.repeats > 1 else ""
     found = decision.comparison
-    facts = [plural(summary.n_cases, "case") + repeats, f"against {found.baseline_id}" if found else "no baseline"]
+    stopped = decision.stopped_early
+    n_cases = plural(summary.n_cases, "case")
+    if stopped is not None:
+        n_cases = f"stopped early at {summary.n_cases:,} of {plural(stopped.of, 'case')}"
+    facts = [n_cases + repeats, f"against {found.baseline_id}" if found else "no baseline"]
     scored, expected = overall_coverage(summary)
     if scored < expected or not expected:
         facts.append(f"coverage {share_of(scored, expected)}")
@@ -322,6 +338,10 @@ def _overall_figures(
 
 def _sight(comparison: Comparison | None) -> tuple[str, ...]:
     return tuple(filter(None, (comparison.sight, comparison.advice))) if comparison else ()
+
+
+def _stopped(decision: Decision) -> tuple[str, ...]:
+    return (str(decision.stopped_early),) if decision.stopped_early is not None else ()
 
 
 def _before(decision: Decision) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from evalkit.llm.cache import ReplyCache
     from evalkit.llm.client import ChatClient
     from evalkit.llm.config import ChatConfig
+    from evalkit.runner.prepare import Prepared
 
 Replies = Literal["taken", "renewed", "none"]
 """Use of cached model replies: reuse them, ask again and store, or neither reuse nor store."""
@@ -69,24 +70,42 @@ async def open_user(
 def open_cache(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, replies: Replies) -> ReplyCache:
     """Open the cache of model replies; it closes with `stack`."""
     from evalkit.llm.cache import ReplyCache
-    from evalkit.llm.cache_key import KEY_VARIABLE, cache_key
 
     secrets = secrets_of(env, suite.variables)
     clean = partial(without_secrets, secrets=secrets)
-    key, problem = b"", ""
-    try:
-        key = cache_key(env, suite.root)
-    except ValueError as error:
-        why = f"no key outside the project to sign them with: {error}"
-        problem = f"judges' replies are neither read nor stored; {why}; set {KEY_VARIABLE} to a long random value"
+    key, problem = signing_key(suite, env)
     cache = ReplyCache(suite.root / CACHE_FILE, clean, taken=replies == "taken", key=key, problem=problem)
     return stack.enter_context(cache)
+
+
+def signing_key(suite: Suite, env: Mapping[str, str]) -> tuple[bytes, str]:
+    """Return the key that stored replies are signed with, and why there is none."""
+    from evalkit.llm.cache_key import KEY_VARIABLE, cache_key
+
+    try:
+        return cache_key(env, suite.root), ""
+    except ValueError as error:
+        why = f"no key outside the project to sign them with: {error}"
+        return b"", f"judges' replies are neither read nor stored; {why}; set {KEY_VARIABLE} to a long random value"
 
 
 def given_up_note(who: str, client: ChatClient) -> str:
     """Name the sampling fields that an endpoint refused; empty if there are none."""
     fields, them = " or ".join(client.given_up), "it" if len(client.given_up) == 1 else "them"
     return f"the endpoint of the {who} {client.model} does not accept {fields}; asked without {them}" if fields else ""
+
+
+def client_notes(prepared: Prepared) -> Iterator[str]:
+    """Yield how many cached replies were not signed with this key, and which fields the endpoints refused."""
+    n_foreign = prepared.cache.n_foreign if prepared.cache is not None else 0
+    if n_foreign:
+        told = "1 reply in the cache was" if n_foreign == 1 else f"{n_foreign:,} replies in the cache were"
+        yield f"{told} not written with this machine's key; asked again"
+    services, user = prepared.services, prepared.user
+    judges = (*((services.llm,) if services.llm else ()), *services.panel)
+    for who, client in (*(("judge", each) for each in judges), *((("user", user),) if user else ())):
+        if note := given_up_note(who, client):
+            yield note
 
 
 def judges_of(suite: Suite) -> tuple[ChatConfig, ...]:

@@ -122,6 +122,10 @@ class EarlierRows:
         """Number of stored answers that scorers have yet to grade."""
         return len(self._open)
 
+    def close(self, row: Row) -> None:
+        """Note that an answer has been graded."""
+        self._open.pop((row.case.digest, row.repeat), None)
+
     def ungraded(self) -> Iterator[tuple[Case, int]]:
         """Return the case and repeat of each row to run again, in the order of the journal."""
         return ((row.case, row.repeat) for row in self._open_rows())

@@ -16,6 +16,7 @@ from typing import Any
 
 from evalkit.errors import EvalkitError
 from evalkit.llm.budget import Budget, BudgetReached
+from evalkit.llm.errors import Deferred
 from evalkit.runner.grading import GradeAll
 from evalkit.systems.base import Answer
 from evalkit.types import Case, Failure, Output, Row
@@ -176,6 +177,8 @@ class _Worker:
                 kept = self.keep(await self.make_row(*item))
             except LeftOpen:
                 return
+            except Deferred:
+                continue  # graded again when its batch has ended
             except BudgetReached as reached:
                 # The case stays open: a resumed run asks it again.
                 self.stop(str(reached))
@@ -200,6 +203,28 @@ async def _run_all(meanwhile: _Meanwhile, worker: _Worker, concurrency: int) -> 
             aside.cancel()
     except* EvalkitError as errors:
         raise next(_leaves(errors)) from None
+
+
+def charge(budget: Budget | None, stop: Stop, row: Row, *, with_judges: bool = False) -> None:
+    """Charge the budget, and stop if it is spent; the clients of judges and simulated users charge their own calls.
+
+    Args:
+        budget: budget of the run, `None` if it has none.
+        stop: called once the budget is spent.
+        row: the paid row.
+        with_judges: whether the row comes from another process, so that its judges and simulated users are yet to be
+            charged.
+    """
+    if budget is None:
+        return
+    output = row.failure.partial if row.failure is not None else row.output
+    if output is not None and not output.replayed:
+        budget.add_answer(output.usage)
+        budget.add(output.user_usage if with_judges else None)
+    for grade in row.scores.values() if with_judges else ():
+        budget.add(grade.usage)
+    if budget.reached:
+        stop(budget.reason)
 
 
 def charged(answer: Answer, budget: Budget | None) -> Answer:

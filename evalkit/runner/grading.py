@@ -11,7 +11,9 @@ from functools import partial
 
 from evalkit.errors import RunError
 from evalkit.formats.turns import lacks_texts, turn_cases
+from evalkit.golden.variants.original import mark_of
 from evalkit.llm.budget import BudgetReached
+from evalkit.llm.errors import Deferred
 from evalkit.runner.turn_grading import over_answers, over_turns
 from evalkit.scorers.base import (
     AskAgain,
@@ -80,7 +82,10 @@ class Grader:
         return metrics if self.concern is None else tuple(replace(each, concern=self.concern) for each in metrics)
 
     def applies(self, case: Case) -> bool:
-        """Return True if the suite applies this scorer to `case`."""
+        """Return True if the suite applies this scorer to `case`; none applies to an attack in place of a question."""
+        mark = mark_of(case)
+        if mark is not None and mark.alone:
+            return False
         return self.when is None or self.when.matches(case, turn_cases(case) if self.over == "turn" else ())
 
     def asked_of_turns(self, case: Case) -> frozenset[str]:
@@ -101,10 +106,19 @@ def grade_all(graders: Sequence[Grader], again: AskAgain | None = None) -> Grade
 
     async def grade(case: Case, output: Output, repeat: int) -> Mapping[str, Grade]:
         grades: dict[str, Grade] = {}
+        deferred: Deferred | None = None
         for grader, score, expected in paired:
-            if grader.applies(case):
-                for one in await _graded(grader, score, expected, case, output, repeat):
-                    grades[one.metric] = failed_by(output.fault, one, expected[one.metric]) if output.fault else one
+            if not grader.applies(case):
+                continue
+            try:
+                given = await _graded(grader, score, expected, case, output, repeat)
+            except Deferred as each:  # the questions of the other scorers go into the same batch
+                deferred = each
+                continue
+            for one in given:
+                grades[one.metric] = failed_by(output.fault, one, expected[one.metric]) if output.fault else one
+        if deferred is not None:
+            raise deferred
         return grades
 
     return grade
@@ -194,7 +208,7 @@ def _score_again(
 
 
 def _is_ours(error: BaseException) -> bool:
-    """Return True for exceptions that end more than one grade: budget, cancelled run, closed coroutine.
+    """Return True for exceptions that no scorer raises: budget, waiting for a batch, cancelled run, closed coroutine.
 
     Every other `BaseException`, `SystemExit` and `KeyboardInterrupt` included, comes from a scorer's library, because
     the signals of a run are handled elsewhere.
@@ -202,7 +216,7 @@ def _is_ours(error: BaseException) -> bool:
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()
         return task is None or task.cancelling() > 0
-    return isinstance(error, BudgetReached | GeneratorExit)
+    return isinstance(error, BudgetReached | Deferred | GeneratorExit)
 
 
 def _all_unscored(expected: Mapping[str, Metric], kind: str, message: str) -> Iterator[Grade]:

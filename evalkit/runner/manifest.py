@@ -11,9 +11,10 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from evalkit import __version__
-from evalkit.formats.manifest import FormerCases, GoldenFacts, Manifest, SampleFacts, SystemFacts
+from evalkit.formats.manifest import FormerCases, GoldenFacts, Manifest, SampleFacts, ScoreKeys, SystemFacts
 from evalkit.golden.lock import lock_sha256
 from evalkit.golden.read import file_sha256
+from evalkit.runner.batch_rounds import first_graders
 from evalkit.runner.conversation_key import conversation_key
 from evalkit.runner.conversations import environment_files
 from evalkit.runner.scoring import Scoring
@@ -87,6 +88,7 @@ def manifest_of(
         score_keys={name: dict(key) for name, key in prepared.score_keys.items()},
         conversation_key=conversation_key(suite),
         scoring=Scoring(prepared.graders, {}).id,
+        earlier_scorings=_first_scoring(prepared),
         cohorts=tuple(suite.options.cohorts),
         # More repeats by a flag are evidence for a baseline, not a rule for the runs that are compared with it.
         rules=replace(rules, repeat=min(suite.options.repeat, suite.stated_repeat)),
@@ -112,9 +114,19 @@ def manifest_of(
 
 def resumed(manifest: Manifest, stored: Manifest) -> Manifest:
     """Return the manifest of a resumed run: its own id and start, with the current suite, golden set and scorers."""
-    earlier = {id_: keys for id_, keys in stored.scorings.items() if id_ != manifest.scoring}
+    known = {**manifest.earlier_scorings, **stored.scorings}
+    earlier = {id_: keys for id_, keys in known.items() if id_ != manifest.scoring}
     own = replace(manifest, run_id=stored.run_id, started_at=stored.started_at, command=stored.command)
     return replace(own, earlier_scorings=earlier, shards=stored.shards)
+
+
+def _first_scoring(prepared: Prepared) -> dict[str, ScoreKeys]:
+    """Return the scoring of the rows whose judges are asked in batches later; empty if there are none."""
+    first = first_graders(prepared)
+    if len(first) == len(prepared.graders):
+        return {}
+    keys = {metric.name: dict(grader.key) for grader in first for metric in grader.scorer.metrics}
+    return {Scoring(first, {}).id: keys}
 
 
 def _system_files(prepared: Prepared) -> dict[str, str]:

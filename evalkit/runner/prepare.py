@@ -16,6 +16,7 @@ from evalkit.gate.policy_problems import policy_problems
 from evalkit.golden.read import GoldenSet
 from evalkit.llm.budget import Budget
 from evalkit.runner.addresses import addresses_of
+from evalkit.runner.batch_rounds import batch_notice, batch_problems
 from evalkit.runner.case_checks import METRIC, checks_grader
 from evalkit.runner.chat_clients import (
     Common,
@@ -122,6 +123,7 @@ class Prepared:
         """Notes shown with the figures: of scorers, of the cache, and of cases in training data and prompts."""
         found = [grader.scorer.notice for grader in self.graders if isinstance(grader.scorer, Noted)]
         found += [self.cache.problem] if self.cache else []
+        found += [batch_notice(self.suite)]
         found += [problem.what for problem in self.golden.learnt]
         return tuple(dict.fromkeys(notice for notice in found if notice))
 
@@ -191,6 +193,7 @@ async def prepare(
     except InputError as error:
         problems += [*error.problems, *metric_name_problems(graders)]
     problems[at:at] = unread
+    problems += batch_problems(suite, graders, env)
     counts.graders = graders
     problems += (_policy(suite, graders, problems) if services is not None else []) or _reach(
         suite, counts if golden else case_counts(suite, graders), problems

@@ -14,10 +14,10 @@ from evalkit.errors import EvalkitError, InputError, Problem
 from evalkit.formats.manifest import GoldenFacts, Manifest
 from evalkit.gate.earlier_decisions import found_in
 from evalkit.runner.earlier import EarlierRows
-from evalkit.runner.engine import Stop
+from evalkit.runner.engine import Stop, charge
 from evalkit.runner.manifest import resumed
 from evalkit.runner.scoring import Scoring
-from evalkit.runner.session import Place, Watcher, charge
+from evalkit.runner.session import Place, Watcher
 from evalkit.store.changes_since import ChangesSince
 from evalkit.store.folder import MANIFEST, ROWS, SET_ASIDE, RunFolder
 from evalkit.store.journal import read_rows

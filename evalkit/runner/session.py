@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import importlib
-from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,31 +16,34 @@ from evalkit.aggregate.statuses import QUARANTINED
 from evalkit.baselines.load import load_baseline
 from evalkit.formats.manifest import Manifest
 from evalkit.gate.assess import Terms, assess, refuse_incomparable
-from evalkit.results import Decision, Summary
+from evalkit.results import Decision, StoppedEarly, Summary
 from evalkit.runner.alternation import MOST_TIMED_CASES, alternating
-from evalkit.runner.chat_clients import given_up_note
+from evalkit.runner.batch_rounds import first_graders, grade_in_batches
+from evalkit.runner.chat_clients import client_notes
 from evalkit.runner.conversations import open_system
 from evalkit.runner.earlier import Already, EarlierRows
-from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, charged, run_cases
-from evalkit.runner.grading import GradeAll, grade_all
+from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, charge, charged, run_cases
+from evalkit.runner.fail_fast import FailFast
+from evalkit.runner.grading import GradeAll, Grader, grade_all
 from evalkit.runner.old_cases import open_former, with_former
 from evalkit.runner.plan import Key, drawn, plan
 from evalkit.runner.quarantine import DEATHS, Quarantine
 from evalkit.runner.refusals import Refusals
-from evalkit.runner.variants import PlannedVariants, with_variants
+from evalkit.runner.scoring import Scoring
+from evalkit.runner.variants import OF_VARIANT, PlannedVariants, with_variants
 from evalkit.store.changes_since import ChangesSince
 from evalkit.store.folder import DECISION, RunFolder
 from evalkit.store.journal import Journal, read_rows
 from evalkit.store.running import Running
 from evalkit.systems.secrets import without_secrets
-from evalkit.types import FAILED, Case, Row, fails, verdict_of
+from evalkit.types import Case, Row
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from evalkit.gate.decide import NeedsRepeats
-    from evalkit.llm.budget import Budget
     from evalkit.runner.chat_clients import Replies
+    from evalkit.runner.early_stop import Looks
     from evalkit.runner.prepare import Prepared
     from evalkit.systems.base import Answer
 
@@ -101,20 +103,21 @@ class Session:
         """Runs the planned calls in other processes, and returns the cases that ended several of them."""
         self.cases: Callable[[], Iterable[Case]] = lambda: prepared.golden.open(chosen)
         """Gives the cases in the order in which they are run."""
+        self.looks: Looks | None = None
+        """Where the run may end before its last case."""
+        self.stopped: StoppedEarly | None = None
         self.folder, self.running, self.earlier = place.folder, place.running, place.earlier
         self.frame, self.done = place.earlier.frame, place.earlier.done
         self.refusals = Refusals(prepared.suite.options.concurrency)
         self.secrets, self.advisory = prepared.secrets, prepared.advisory
         self.manifest = place.manifest
+        self._first = first_graders(prepared)
+        """Scorers that grade an answer at once; the others wait for batches."""
         self.answered = place.manifest.answers is not None
         """Whether stored answers are scored, so that no system is called."""
         self.expected: int = place.manifest.expected
-        self.fail_fast = fail_fast
-        """Number of failed cases after which no new one starts."""
-        self._not_passed: Counter[str] = Counter()
-        """Case digest -> its repeats so far that did not pass."""
-        self._failed: set[str] = set()
-        self._n_open = self.expected - len(self.done) + place.earlier.n_open
+        n_open = self.expected - len(self.done) + place.earlier.n_open
+        self._failing = FailFast(fail_fast, n_open, prepared.suite.options, self.advisory, stop)
         self._undecided = False
         self.wall_s: float | None = None
         """Seconds that the calls took, `None` if some were made in another process."""
@@ -129,17 +132,24 @@ class Session:
         self.watcher.begin(self.prepared, self.expected, self.earlier.already, terms.baseline_title)
         warming = asyncio.create_task(asyncio.to_thread(_warm))
         started = perf_counter()
-        await self._call(self.earlier.ungraded(), self._noted(self.earlier.graded_again()), journal, paid=True)
+        if not self._defers:
+            await self.grade_stored(self.earlier.ungraded(), self.earlier.graded_again(), journal)
         await self._ask_apart(journal, self._died())
         if self.on_engine is not None and self.stop.reason is None:
             await self._ask_apart(journal, await self.on_engine(journal))
-        await self._call_all(self.paced(self._maker(answer)), journal, terms)
-        await self._ask_former(answer, terms.former or (), self.prepared.suite.options.repeat)
+        make_row = self.paced(self._maker(answer, self._first))
+        if self.looks is None:
+            await self.call_all(make_row, journal, terms)
+        else:
+            await self.looks.ask(self, answer, make_row, journal, terms)
+        await self.ask_former(answer, terms.former or (), self.prepared.suite.options.repeat)
         self.wall_s = None if self.earlier.n_rows else perf_counter() - started
         await self._ask_variants(answer)
+        if self._defers and self.stop.reason is None:
+            await grade_in_batches(self, journal)
         await warming
-        self._tell_foreign()
-        self._tell_given_up()
+        for note in client_notes(self.prepared):
+            self.watcher.note(note)
         if (budget := self.prepared.budget) is not None and budget.uncounted:
             self.watcher.note(budget.uncounted)
 
@@ -147,7 +157,7 @@ class Session:
         """Decide, and run suspects again if the gate needs it."""
         if terms.policy.escalates and self.folder.old_rows_file.exists():
             terms = self._with_old_rows(terms)
-        terms = with_variants(terms, self.folder, self.manifest)
+        terms = dataclasses.replace(with_variants(terms, self.folder, self.manifest), stopped=self.stopped)
         make_row = self._maker(answer)
         while True:
             if self.stop.reason is not None:
@@ -162,28 +172,26 @@ class Session:
             if decision.both and self.stop.reason is None:
                 terms = await self._call_old(decision, terms)
 
-    def _maker(self, answer: Answer) -> MakeRow:
-        """Return the function that makes the rows of this run."""
-        return self._noted(answered_and_graded(answer, self._grade(answer), self.earlier.scoring.id))
+    @property
+    def _defers(self) -> bool:
+        """Whether some scorers wait for batches."""
+        return len(self._first) < len(self.prepared.graders)
 
-    def _grade(self, answer: Answer) -> GradeAll:
+    def _maker(self, answer: Answer, graders: Sequence[Grader] | None = None) -> MakeRow:
+        """Return the function that makes the rows of this run, with all scorers or some."""
+        graders = self.prepared.graders if graders is None else graders
+        return self._noted(answered_and_graded(answer, self._grade(answer, graders), Scoring(graders, {}).id))
+
+    def _grade(self, answer: Answer, graders: Sequence[Grader] | None = None) -> GradeAll:
         """Return the function that grades the answers of a system."""
         again = None if self.answered else charged(answer, self.prepared.budget)
-        return grade_all(self.prepared.graders, again)
+        return grade_all(self.prepared.graders if graders is None else graders, again)
 
-    def _tell_foreign(self) -> None:
-        """Report how many cached replies were not signed with this key."""
-        n_foreign = self.prepared.cache.n_foreign if self.prepared.cache is not None else 0
-        if n_foreign:
-            told = "1 reply in the cache was" if n_foreign == 1 else f"{n_foreign:,} replies in the cache were"
-            self.watcher.note(f"{told} not written with this machine's key; asked again")
-
-    def _tell_given_up(self) -> None:
-        """Report the sampling fields that the endpoint of a judge, or of the simulated user, refused."""
-        services, user = self.prepared.services, self.prepared.user
-        for who, client in (*(("judge", each) for each in (services.llm, *services.panel)), ("user", user)):
-            if client is not None and (note := given_up_note(who, client)):
-                self.watcher.note(note)
+    async def grade_stored(
+        self, work: Iterator[tuple[Case, int]], make_row: MakeRow, journal: Journal, concurrency: int | None = None
+    ) -> None:
+        """Grade stored answers, whose calls are paid for; as many at once as the suite says, or `concurrency`."""
+        await self._call(work, self._noted(make_row), journal, paid=True, concurrency=concurrency)
 
     def _noted(self, make_row: MakeRow) -> MakeRow:
         """Note each case before it runs, so that the next process knows which were in flight."""
@@ -198,6 +206,7 @@ class Session:
         """Return the cases that were in flight when two processes died."""
         died = self.running.deaths
         suspects = {key for key, count in died.items() if count >= DEATHS and key not in self.done}
+        suspects -= {key for key in suspects if key[0].startswith(OF_VARIANT)}
         return suspects | self.earlier.quarantined
 
     async def _ask_apart(self, journal: Journal, suspects: Collection[Key]) -> None:
@@ -223,7 +232,7 @@ class Session:
                 reason = f"{QUARANTINED}: processes died while it ran, the last one by itself ({ended})"
                 self._count(self._keep(Row(case=case, repeat=repeat, skipped=reason), journal))
 
-    async def _call_all(self, make_row: MakeRow, journal: Journal, terms: Terms) -> None:
+    async def call_all(self, make_row: MakeRow, journal: Journal, terms: Terms) -> None:
         """Run the planned cases; if speed is compared, alternate with the baseline's system."""
         options = self.prepared.suite.options
         if self.done.n_below(options.repeat) >= self.expected:
@@ -259,7 +268,7 @@ class Session:
             await self._call_beside(iter(self._again(asked, done)), make_row, self.folder.old_rows_file)
         return self._with_old_rows(terms)
 
-    async def _ask_former(self, answer: Answer, cases: Collection[Case], repeats: int) -> None:
+    async def ask_former(self, answer: Answer, cases: Collection[Case], repeats: int) -> None:
         """Run removed or edited cases of the base in their old form; their rows are kept separately."""
         work = open_former(self.folder, cases, repeats, self.earlier.scoring.id) if cases else []
         if not work or self.stop.reason is not None:
@@ -274,18 +283,29 @@ class Session:
             return
         variants = PlannedVariants(self.prepared, self.chosen)
         self.watcher.note(f"variants of the cases are run too: {', '.join(variants.names)}")
+        if fatal := variants.sort_out(self.running.deaths, at_least=DEATHS):
+            self.watcher.note(f"variants that were in flight when the process died are left out: {fatal}")
         make_row = answered_and_graded(answer, self._grade(answer), self.earlier.scoring.id)
+
+        async def noted(case: Case, repeat: int) -> Row:
+            self.running.begins(OF_VARIANT + case.digest, repeat)
+            return await make_row(case, repeat)
+
         work = variants.open(self.folder, self.earlier.scoring.id, retry=self.earlier.retry)
-        await self._call_beside(work, make_row, self.folder.variant_rows_file)
+        await self._call_beside(work, noted, self.folder.variant_rows_file)
+        await self._call_beside(iter(variants.held_back), noted, self.folder.variant_rows_file, concurrency=1)
         if self.stop.reason is None:
             variants.set_aside_others(self.folder)
             self.manifest = dataclasses.replace(self.manifest, variants=variants.facts())
 
-    async def _call_beside(self, work: Iterator[tuple[Case, int]], make_row: MakeRow, file: Path) -> None:
+    async def _call_beside(
+        self, work: Iterator[tuple[Case, int]], make_row: MakeRow, file: Path, concurrency: int | None = None
+    ) -> None:
         """Run cases whose rows are kept in a file of their own."""
+        concurrency = self.prepared.suite.options.concurrency if concurrency is None else concurrency
         with Journal(file) as journal:
-            keep, options = partial(self._keep_old, journal=journal), self.prepared.suite.options
-            await run_cases(work, make_row, keep, concurrency=options.concurrency, stop=self.stop)
+            keep = partial(self._keep_old, journal=journal)
+            await run_cases(work, make_row, keep, concurrency=concurrency, stop=self.stop)
         if self.stop.signal is not None:
             raise Interrupted(self.folder)
 
@@ -294,7 +314,7 @@ class Session:
         found = with_former(own, self.folder, self.manifest, terms, final=self.stop.reason is not None)
         while not isinstance(found, Decision):
             again = [case for case in terms.former or () if case.id in found.case_ids]
-            await self._ask_former(answer, again, found.repeats)
+            await self.ask_former(answer, again, found.repeats)
             found = with_former(own, self.folder, self.manifest, terms, final=self.stop.reason is not None)
         return found
 
@@ -310,7 +330,13 @@ class Session:
         return dataclasses.replace(terms, baseline=baseline)
 
     async def _call(
-        self, work: Iterator[tuple[Case, int]], make_row: MakeRow, journal: Journal, *, paid: bool = False
+        self,
+        work: Iterator[tuple[Case, int]],
+        make_row: MakeRow,
+        journal: Journal,
+        *,
+        paid: bool = False,
+        concurrency: int | None = None,
     ) -> None:
         def keep(row: Row) -> list[Row]:
             charge(None if paid else self.prepared.budget, self.stop, row)
@@ -319,7 +345,7 @@ class Session:
                 self.stop(self.refusals.reason)
             return kept
 
-        concurrency = self.prepared.suite.options.concurrency
+        concurrency = concurrency or self.prepared.suite.options.concurrency
         await run_cases(work, make_row, keep, count=self._count, concurrency=concurrency, stop=self.stop)
         held = self.refusals.release()
         if self.stop.signal is not None:
@@ -349,49 +375,18 @@ class Session:
         else:
             journal.append_line(line)
         self.done.add((row.case.digest, row.repeat))
-        self._stop_early(row)
+        if not self._is_open(row):
+            self._failing.take(row)
         return row
 
-    def _stop_early(self, row: Row) -> None:
-        """Stop once too many cases are certain to fail or to have no result, unless none is left."""
-        self._n_open -= 1
-        if verdict_of(row, self.advisory) in FAILED and not row.case.quarantine:
-            digest, options = row.case.digest, self.prepared.suite.options
-            self._not_passed[digest] += 1
-            n_bad = self._not_passed[digest]
-            if fails(max(0, options.repeat - n_bad), n_bad, options.repeat_rule):
-                self._failed.add(digest)
-        enough = f"--fail-fast {self.fail_fast}: stopped after so many failed cases; continue with --resume"
-        if self.fail_fast is not None and len(self._failed) >= self.fail_fast:
-            self.stop(enough)
-        if self._n_open == 0 and self.stop.reason == enough:
-            self.stop.reason = None  # the last cases were in flight already: nothing was left out
+    def _is_open(self, row: Row) -> bool:
+        """Return whether the judges of a row are asked later."""
+        return self._defers and not self.earlier.scoring.stands(row)
 
     def _count(self, row: Row) -> None:
-        self.frame.add(row)
-        self.watcher.row(row)
-
-
-def charge(budget: Budget | None, stop: Stop, row: Row, *, with_judges: bool = False) -> None:
-    """Charge the budget, and stop if it is spent; the clients of judges and simulated users charge their own calls.
-
-    Args:
-        budget: budget of the run, `None` if it has none.
-        stop: called once the budget is spent.
-        row: the paid row.
-        with_judges: whether the row comes from another process, so that its judges and simulated users are yet to be
-            charged.
-    """
-    if budget is None:
-        return
-    output = row.failure.partial if row.failure is not None else row.output
-    if output is not None and not output.replayed:
-        budget.add_answer(output.usage)
-        budget.add(output.user_usage if with_judges else None)
-    for grade in row.scores.values() if with_judges else ():
-        budget.add(grade.usage)
-    if budget.reached:
-        stop(budget.reason)
+        if not self._is_open(row):
+            self.frame.add(row)
+            self.watcher.row(row)
 
 
 def _warm() -> None:

@@ -13,6 +13,7 @@ from evalkit.errors import EvalkitError, InputError, Problem, gathered, what_and
 from evalkit.formats.rows import row_name
 from evalkit.golden.shards import BUCKETS, number_of
 from evalkit.runner.case_checks import METRIC
+from evalkit.runner.chat_clients import judges_of
 from evalkit.runner.engines.base import Engine, ShardEnd
 from evalkit.runner.plan import Key, plan
 from evalkit.runner.session import Interrupted, Session
@@ -55,12 +56,12 @@ class EngineFlags:
 
 
 def sharded_calls(
-    flags: EngineFlags, suite: Suite, overrides: Mapping[str, float], replies: Replies, fail_fast: int | None
+    flags: EngineFlags | None, suite: Suite, overrides: Mapping[str, float], replies: Replies, fail_fast: int | None
 ) -> ShardedCalls | None:
     """Return how the cases of a suite are run in other processes, `None` if they are run in this one.
 
     Args:
-        flags: those that choose the engine.
+        flags: those that choose the engine; `None` for a run in this process, whatever the suite says.
         suite: the suite, with its options overridden by flags.
         overrides: these options.
         replies: how to use judge replies of earlier runs.
@@ -69,6 +70,8 @@ def sharded_calls(
     Raises:
         InputError: reports everything that an engine cannot do.
     """
+    if flags is None:
+        return None
     asked = suite.options.engine
     if flags.engine == "none" or (flags.engine is None and asked is None):
         if flags.unused:
@@ -101,6 +104,9 @@ def _unfit(own: DaskSettings, suite: Suite, fail_fast: int | None) -> Iterator[P
     if fail_fast is not None:
         what = "counts the failed cases of one process"
         yield Problem("--fail-fast", what, "leave it out, or add --engine none")
+    if any(config.batch for config in judges_of(suite)):
+        what = "the suite's judge is asked in batches (`batch: true`), for which one process waits"
+        yield Problem("--engine", what, "add --engine none, or remove `batch: true`")
     if suite.systems:
         what = "the suite names several systems, which are called in turn on one machine"
         yield Problem("--engine", what, "add --engine none, or use a suite with one `system:`")

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from evalkit.errors import Problem
-from evalkit.formats.manifest import Manifest
+from evalkit.errors import InputError, Problem
+from evalkit.formats.manifest import Manifest, ScoredRun
+from evalkit.runner.variants import stored_rows
+from evalkit.store.folder import RunFolder
 from evalkit.types import Case, Failure, Output, Row
 
 if TYPE_CHECKING:
@@ -70,7 +73,29 @@ def _paid(output: Output) -> Output:
     return replace(output, usage=usage, user_usage=user_usage)
 
 
-def answered_by(suite: Suite, manifest: Manifest, rows: Callable[[], Iterable[Row]]) -> Suite:
+def answered_by(suite: Suite, folder: RunFolder) -> Suite:
+    """Return the suite with a stored run instead of its system, and with that run's repeats.
+
+    Raises:
+        InputError: the folder is not a run, or stopped early, so that most cases may have no answer.
+    """
+    manifest = folder.manifest()
+    if manifest.stopped_early is not None:
+        fix = "continue it without `early_stop`: evalkit run SUITE --out RUN --resume"
+        raise InputError(Problem(folder.shown, str(manifest.stopped_early), fix))
+    return answered_as(suite, manifest, lambda: chain(folder.rows(), stored_rows(folder)))
+
+
+def answers_of(folder: RunFolder) -> ScoredRun:
+    """Return the id of a stored run and the head of its rows, which identify its answers.
+
+    Raises:
+        InputError: the folder is not a run.
+    """
+    return ScoredRun(run_id=folder.manifest().run_id, head=folder.head(None))
+
+
+def answered_as(suite: Suite, manifest: Manifest, rows: Callable[[], Iterable[Row]]) -> Suite:
     """Return the suite with stored answers instead of its system, and with the repeats of their run.
 
     Args:

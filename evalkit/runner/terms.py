@@ -22,6 +22,7 @@ from evalkit.results import Amendment
 from evalkit.runner.case_checks import METRIC, checks_grader
 from evalkit.runner.conversation_key import conversation_key
 from evalkit.runner.draw import draw
+from evalkit.suite.rubric_examples import example_cases, example_notes, without_examples
 from evalkit.suite.rules import rules_of
 from evalkit.text.numbers import plural
 from evalkit.trust.calibration_files import read_calibrations
@@ -70,7 +71,7 @@ def terms_of_run(
         seed=suite.options.seed,
         leaked=prepared.golden.leaked,
         card_gaps=prepared.golden.card_gaps,
-        notes=(*prepared.notices, *_ungated(suite, baseline)),
+        notes=(*prepared.notices, *_ungated(suite, baseline), *example_notes(suite)),
     )
     if (partial is not None and shard is None) or not asks:
         return terms
@@ -132,7 +133,7 @@ def terms_of_stored(
         seed=manifest.seed,
         leaked=manifest.leaked,
         card_gaps=manifest.card_gaps,
-        notes=(*manifest.notices, *_ungated(suite, baseline)),
+        notes=(*manifest.notices, *_ungated(suite, baseline), *example_notes(suite)),
     )
 
 
@@ -181,7 +182,7 @@ def _terms(suite: Suite, baseline: str | None, before: RulesBefore, made: _Made,
 
 
 def read_labels_of(suite: Suite, metrics: Iterable[Metric] = ()) -> tuple[Label, ...]:
-    """Read the labels that the suite names.
+    """Read the labels that the suite names, without those of cases that a judge's rubric shows as examples.
 
     Args:
         suite: suite that names the files.
@@ -195,4 +196,4 @@ def read_labels_of(suite: Suite, metrics: Iterable[Metric] = ()) -> tuple[Label,
     from evalkit.trust.label_files import read_labels
 
     shown = [file.relative_to(suite.root).as_posix() for file in suite.label_files]
-    return read_labels(suite.label_files, shown, metrics)
+    return without_examples(read_labels(suite.label_files, shown, metrics), example_cases(suite))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.formats.turns import turns_of, with_all_answers, with_last_input
 from evalkit.formats.usage import add_usage
+from evalkit.llm.errors import Deferred
 from evalkit.scorers.base import Grade, Grades
 from evalkit.suite.scorer_entry import Fold, Over, has_field
 from evalkit.types import Case, Metric, Output, Score, Unscored, Usage
@@ -46,7 +47,7 @@ def over_turns(
     """Return a scoring that grades each turn with the needed fields, and folds the grades into one.
 
     Args:
-        sound: grades one turn; it raises nothing.
+        sound: grades one turn; it raises nothing but `Deferred`.
         needs: fields of a turn.
         metrics: metrics of the scorer, by name.
         fold: how the grades of the turns become one; `None`: `all` for pass/fail metrics, `mean` for others.
@@ -57,6 +58,7 @@ def over_turns(
             what = "the system gives no messages, so its turns are unknown"
             return [Unscored(name, "missing_messages", what) for name in metrics]
         graded: dict[str, list[tuple[int, Grade]]] = {name: [] for name in metrics}
+        deferred: Deferred | None = None
         for turn in turns_of(case, output):
             if not all(has_field(turn.case, name) for name in needs):
                 continue
@@ -64,9 +66,16 @@ def over_turns(
                 for name, metric in metrics.items():
                     graded[name].append((turn.number, _not_reached(metric, output)))
                 continue
-            for grade in await sound(turn.case, turn.output, repeat):
+            try:
+                given = await sound(turn.case, turn.output, repeat)
+            except Deferred as each:  # the questions about the other turns go into the same batch
+                deferred = each
+                continue
+            for grade in given:
                 if not (isinstance(grade, Unscored) and grade.kind in _NOTHING_TO_GRADE):
                     graded[grade.metric].append((turn.number, grade))
+        if deferred is not None:
+            raise deferred
         return [folded(metrics[name], grades, fold) for name, grades in graded.items()]
 
     return score

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 from evalkit.disk.writing import drafted
 from evalkit.errors import StoreError
 from evalkit.formats.manifest import Manifest, VariantFacts
 from evalkit.formats.rows import decode_row
+from evalkit.golden.variants.attacks import met_goal
 from evalkit.golden.variants.make import VariantCounts, VariantPlan, make_variants
 from evalkit.golden.variants.original import VariantMark, mark_of
+from evalkit.golden.variants.transforms import kind_of
 from evalkit.store.chain import lines_of
 from evalkit.store.folder import SET_ASIDE, RunFolder
 from evalkit.store.journal import read_rows
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from evalkit.aggregate.variants import VariantResult
     from evalkit.gate.assess import Terms
     from evalkit.runner.prepare import Prepared
+
+
+OF_VARIANT = "~"
+"""Start of the name under which a run notes a variant that is in flight."""
 
 
 class PlannedVariants:
@@ -34,6 +40,10 @@ class PlannedVariants:
         self._counts = VariantCounts()
         self.digests: set[str] = set()
         """Digests of the variants made so far."""
+        self.held_back: list[tuple[Case, int]] = []
+        """Variants to run one after the other, so that one of them that kills the process is known."""
+        self._fatal: Set[str] = frozenset()
+        self._suspects: Set[str] = frozenset()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -46,8 +56,19 @@ class PlannedVariants:
             self.digests.add(case.digest)
             yield case
 
+    def sort_out(self, deaths: Mapping[tuple[str, int], int], *, at_least: int) -> int:
+        """Leave out the variants that were in flight when so many processes died, and hold back those of fewer deaths.
+
+        Returns:
+            The number of variants that are left out.
+        """
+        counts = {key.removeprefix(OF_VARIANT): n for (key, _), n in deaths.items() if key.startswith(OF_VARIANT)}
+        self._fatal = frozenset(digest for digest, count in counts.items() if count >= at_least)
+        self._suspects = counts.keys() - self._fatal
+        return len(self._fatal)
+
     def open(self, folder: RunFolder, scored_by: str, *, retry: bool) -> Iterator[tuple[Case, int]]:
-        """Yield the variants without a row that today's scorers graded.
+        """Yield the variants without a row that today's scorers graded; those that may kill a process are held back.
 
         Args:
             folder: folder of the run.
@@ -58,7 +79,11 @@ class PlannedVariants:
         for row in stored_rows(folder):
             stands = row.output is not None and row.state == "scored"
             done[row.case.digest] = row.scored_by == scored_by and (stands or not retry)
-        return ((case, 0) for case in self.cases() if not done.get(case.digest))
+        for case in self.cases():
+            if case.digest in self._suspects and not done.get(case.digest):
+                self.held_back.append((case, 0))
+            elif not done.get(case.digest) and case.digest not in self._fatal:
+                yield case, 0
 
     def facts(self) -> tuple[VariantFacts, ...]:
         """Return the counts for the manifest, once every variant was made."""
@@ -67,9 +92,10 @@ class PlannedVariants:
             VariantFacts(
                 name=name,
                 n=counts.variants[name],
+                kind=kind_of(self._plans[at].transform),
                 left_out={why: n for (of, why), n in counts.left_out.items() if of == name},
             )
-            for name in self.names
+            for at, name in enumerate(self.names)
         )
 
     def set_aside_others(self, folder: RunFolder) -> None:
@@ -102,7 +128,7 @@ def added_up(parts: Iterable[Sequence[VariantFacts]]) -> tuple[VariantFacts, ...
     for each in (each for part in parts for each in part):
         before = found.get(each.name, VariantFacts(name=each.name, n=0))
         left_out = Counter(before.left_out) + Counter(each.left_out)
-        found[each.name] = VariantFacts(name=each.name, n=before.n + each.n, left_out=dict(left_out))
+        found[each.name] = VariantFacts(name=each.name, n=before.n + each.n, left_out=dict(left_out), kind=each.kind)
     return tuple(found.values())
 
 
@@ -138,7 +164,23 @@ def _result(row: Row, mark: VariantMark, advisory: Collection[str]) -> VariantRe
         original=mark.of,
         transform=mark.name,
         passed=_passes(row, advisory),
+        is_attack=bool(mark.goal),
+        met_goal=_met_goal(row, mark),
+        is_critical=row.case.severity == "critical",
+        question=row.case.question if mark.alone else "",
+        wording=mark.wording,
+        place=mark.place,
+        attribute=mark.attribute,
+        value=mark.value,
+        original_value=mark.original_value,
     )
+
+
+def _met_goal(row: Row, mark: VariantMark) -> bool | None:
+    """Return whether an attack met its goal; `None` if the answer is missing, or if it is not an attack."""
+    if not mark.goal or row.output is None or not row.output.text_known:
+        return None
+    return met_goal(mark, row.output.text)
 
 
 def _passes(row: Row, advisory: Collection[str]) -> bool | None:

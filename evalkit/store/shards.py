@@ -286,7 +286,9 @@ def written_rows(run: Path) -> Iterator[tuple[bytes, Row]]:
 def unended(run: Path) -> str:
     """Say how many rows are in the shards of a run that has not ended; empty if there are none."""
     n_rows = len({(row.case.digest, row.repeat) for _, row in written_rows(run)})
-    return f"{plural(n_rows, 'row')} of a run that has not ended lie in {SHARDS}/" if n_rows else ""
+    lie = "lies" if n_rows == 1 else "lie"
+    left = f"{plural(n_rows, 'row')} of a run that has not ended {lie} in {SHARDS}/"
+    return f"{left}; continue it with --resume, which takes them over" if n_rows else ""
 
 
 def remove_shards(run: Path) -> None:

@@ -9,10 +9,13 @@ from typing import Any
 from evalkit.errors import InputError, Problem
 from evalkit.formats.build import Builder, show
 from evalkit.formats.yaml_text import parse
+from evalkit.gate.attack_success import AttackSuccess
 from evalkit.gate.card import Card
 from evalkit.gate.leakage import Leakage
-from evalkit.gate.policy import CHECKS, Best, Item, NoRegression, Policy, Threshold
+from evalkit.gate.parity_gap import ParityGap
+from evalkit.gate.policy import CHECKS, Best, Item, NoRegression, OfVariants, Policy, Threshold
 from evalkit.gate.policy_problems import policy_problems
+from evalkit.gate.robustness_gap import RobustnessGap
 from evalkit.net.vendors import VENDORS
 from evalkit.suite.files import file_bytes
 from evalkit.suite.model import (
@@ -30,8 +33,19 @@ _ELSEWHERE = {
     Best: "compares the systems of a run",
     Leakage: "searches what a system knows",
     Card: "reads a golden set",
+    RobustnessGap: "runs variants",
+    AttackSuccess: "runs variants",
+    ParityGap: "runs variants",
 }
 """Checks that need a run, and what they do."""
+_WHOLE = {
+    "sample": "its weights hold for all of the sample",
+    "systems": "systems are compared on the same cases",
+    "matrix": "systems are compared on the same cases",
+    "engine": "it runs all cases at once",
+    "variants": "variants are compared with cases that a run might not reach",
+}
+"""Keys of suites whose runs cannot stop early, and why."""
 
 
 def read_policy(
@@ -52,8 +66,21 @@ def read_policy(
         escalates=system is not None,
         repeats=options.repeat,
         asks_again=asks_again,
+        early_stop=options.stops_early,
     )
+    if options.early_stop:
+        _check_early_stop(builder, options, checks)
     return policy, system
+
+
+def _check_early_stop(builder: Builder, options: SuiteOptions, checks: Sequence[Item]) -> None:
+    """Report what keeps a run from stopping early."""
+    for key, why in _WHOLE.items():
+        if getattr(options, key):
+            builder.problem(("early_stop",), f"`{key}` is given too, and {why}", "remove one of them")
+    if not any(isinstance(check, NoRegression) for check in checks):
+        what = "the gate compares nothing, so nothing can become certain"
+        builder.problem(("early_stop",), what, "add `- no_regression: {baseline: main}` to the gate, or remove it")
 
 
 def _checks(
@@ -99,7 +126,7 @@ def load_gate(path: Path, metrics: Sequence[Metric], cohorts: Collection[str]) -
     if system is not None:
         builder.problem(("gate",), "nothing is called in a comparison", "remove `system` from the baseline")
     for index, check in enumerate(checks):
-        if isinstance(check, Best | Leakage | Card):
+        if isinstance(check, Best | Leakage | Card | OfVariants):
             what = f"{_ELSEWHERE[type(check)]}, and a comparison of files decides about two sides"
             builder.problem(("gate", index), what, "remove it")
     for index, what, fix in policy_problems(Policy(checks), metrics, cohorts) if not builder.problems else ():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit.aggregate.cohorts import DERIVED_VALUES, check_mix
 from evalkit.aggregate.repeat_rules import check_rule
-from evalkit.gate.policy import Policy
+from evalkit.gate.policy import EarlyStop, Policy
 from evalkit.golden.source import GoldenSource, Reading, SearchedFiles
 from evalkit.results import OVERALL
 from evalkit.suite.engine import EngineSettings
@@ -141,6 +141,9 @@ class SuiteOptions:
     given."""
     traffic_per_month: int | None = None
     """Calls per month, for the projected cost."""
+    early_stop: bool | EarlyStop = False
+    """Whether a run ends once its comparison with the baseline is certain: `true`, or `{fine: 0.05}` to stop sooner
+    where nothing fell."""
     engine: EngineSettings | None = None
     """Run the cases in several processes: `{dask: {workers: 4, shard_size: 1000}}`; for `evalkit run` alone."""
 
@@ -182,6 +185,11 @@ class SuiteOptions:
         declared = Sample(n=self.sample) if isinstance(self.sample, int) else self.sample
         found = declared if n is None else replace(declared or Sample(n=n), n=n)
         return None if found is None else replace(found, by=found.by or next(iter(self.cohorts), "kind"))
+
+    @property
+    def stops_early(self) -> EarlyStop | None:
+        """The rule by which a run ends before its last case; `None` if it never does."""
+        return EarlyStop() if self.early_stop is True else self.early_stop or None
 
     def _check_sample(self) -> None:
         if isinstance(self.sample, int) and self.sample < 1:

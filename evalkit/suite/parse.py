@@ -12,6 +12,7 @@ from evalkit.disk.paths import project_of
 from evalkit.errors import InputError, gathered
 from evalkit.formats.build import Builder, show
 from evalkit.formats.yaml_text import Document, dotted, parse
+from evalkit.gate.policy import OfVariants
 from evalkit.golden.read import open_golden
 from evalkit.golden.source import GoldenSource
 from evalkit.suite.conversation import read_settings
@@ -69,7 +70,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         system_kind, system = read_system(builder, options.system, vendors)
     options = _few_entries(builder, options)
     scorers = read_scorers(builder, options.scorers, judge)
-    variants = _variants(builder, options.variants)
+    variants = _variants(builder, options.variants, files)
     if conversation is None:
         refuse_over(builder, scorers)
     policy, baseline_system = read_policy(builder, options, vendors, asks_again=system_kind != "replay")
@@ -78,6 +79,10 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         check_times(builder, policy.checks, options.order)
     check_best(builder, options.gate, systems, options)
     check_leakage(builder, policy.checks, searched)
+    if any(isinstance(check, OfVariants) for check in policy.checks):
+        from evalkit.suite.variants import check_variants
+
+        check_variants(builder, policy.checks, variants, options.variants)
     labels = _label_files(builder, files, options.labels)
     records = [files.resolve(name, ("calibrations", i)) for i, name in enumerate(options.calibrations)]
     check_strings(builder)
@@ -119,12 +124,12 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     )
 
 
-def _variants(builder: Builder, items: Sequence[Any]) -> tuple[VariantEntry, ...]:
+def _variants(builder: Builder, items: Sequence[Any], files: SuiteFiles) -> tuple[VariantEntry, ...]:
     if not items:
         return ()
     from evalkit.suite.variants import read_variants  # few suites need it
 
-    return read_variants(builder, items)
+    return read_variants(builder, items, files.resolve)
 
 
 def _label_files(builder: Builder, files: SuiteFiles, names: Sequence[str]) -> tuple[Path, ...]:

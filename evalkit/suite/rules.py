@@ -119,6 +119,7 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
     named = {name for _, _, given in scorers for name in _files_in(given)}
     conversation = {} if options.conversation is None else dataclasses.asdict(options.conversation)
     named |= {each for each in _files_in(conversation.get("environment"))}
+    named |= {name for entry in options.variants for name in _swap_files(entry)}
     source = golden_source(options)
     at, name = posixpath.split(source.path or "")
     lock = posixpath.join(at, lock_name(name)) if lockable(name) else ""
@@ -146,11 +147,13 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
         concurrency=options.concurrency,
         budget_usd=options.budget_usd,
         deadline_s=options.deadline_s,
+        early_stop=None if (stop := options.stops_early) is None else stop.fine,
         traffic_per_month=options.traffic_per_month,
         vendors=_flat(options.vendors),
         release=tuple(options.release),
         reference=options.reference or "",
         primary=options.primary if options.release else "",
+        variants=tuple(_variant(entry, files) for entry in options.variants),
     )
 
 
@@ -232,6 +235,18 @@ def _files_in(given: Any) -> Iterator[str]:
         yield given
     for inner in given.values() if isinstance(given, Mapping) else given if isinstance(given, list | tuple) else ():
         yield from _files_in(inner)
+
+
+def _swap_files(entry: Any) -> Iterator[str]:
+    """Yield the file with the words of a `swap` under `variants:`."""
+    swap = entry.get("swap") if isinstance(entry, Mapping) else None
+    yield from _files_in(swap.get("file")) if isinstance(swap, Mapping) else ()
+
+
+def _variant(entry: Any, files: Mapping[str, bytes]) -> Any:
+    """Return an entry under `variants:` with the fingerprint of the file that it names."""
+    found = [name for name in _swap_files(entry) if name in files]
+    return {**entry, "words": _fingerprint(files[found[0]])} if found else entry
 
 
 def _system(system: Any) -> dict[str, Any]:

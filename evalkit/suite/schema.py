@@ -17,7 +17,7 @@ from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, scorer_clas
 from evalkit.suite.model import SuiteOptions
 from evalkit.suite.scorer_entry import Fold, Over
 from evalkit.systems import SYSTEMS
-from evalkit.types import Concern
+from evalkit.types import SEVERITIES, Concern
 
 Schema = dict[str, Any]
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}
@@ -148,7 +148,8 @@ def _check() -> Schema:
 
 def _variant() -> Schema:
     """Return the schema of a transform, by its name or with its options."""
-    common: Schema = {"of": {"type": "object"}, "per_case": _typed(int)}
+    common: Schema = {"of": {"type": "object"}, "per_case": _typed(int), "n": _typed(int)}
+    common["severity"] = {"enum": list(SEVERITIES)}
     named = [
         {
             "type": "object",

@@ -22,6 +22,10 @@ def read_system(builder: Builder, value: Any, vendors: Vendors, path: Steps = ("
         what = f"expected one of {', '.join(SYSTEMS)}, got {show(value) if not kinds else ' and '.join(kinds)}"
         builder.problem(path, what, "write {python: module:function}, {http: https://...} ...")
         return "", None
+    if kinds[0] == "chat" and "batch" in value:
+        what = "a system under test is called at once; batches are for judges"
+        builder.problem((*path, "batch"), what, "remove it, or write it under `judge: {chat: {...}}`")
+        value = {key: each for key, each in value.items() if key != "batch"}
     if kinds[0] == "chat":
         value = placed_model(builder, value, "chat", vendors, path, skip=("dialect",))
     return kinds[0], builder.build(SYSTEMS[kinds[0]], value, path)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from evalkit.errors import InputError
 from evalkit.formats.build import Builder, choices, show
+from evalkit.formats.yaml_text import parse
+from evalkit.gate.attack_success import AttackSuccess
+from evalkit.gate.parity_gap import ParityGap
+from evalkit.gate.policy import Item
+from evalkit.gate.robustness_gap import RobustnessGap
 from evalkit.golden.variants.make import VariantPlan
-from evalkit.golden.variants.transforms import TRANSFORMS, Transform
+from evalkit.golden.variants.swap import Swap, SwapWords
+from evalkit.golden.variants.transforms import TRANSFORMS, Transform, kind_of
+from evalkit.suite.files import file_bytes
 from evalkit.suite.scorer_entry import When
-from evalkit.suite.scorers import read_when
+from evalkit.suite.scorers import Steps, read_when
+from evalkit.types import SEVERITIES, Severity
 
-COMMON = ("of", "per_case")
+COMMON = ("of", "per_case", "n", "severity")
 """Keys beside the name of a transform."""
 MOST_PER_CASE = 100
 
@@ -28,18 +38,33 @@ class VariantEntry:
     """The cases of which variants are made."""
     per_case: int = 1
     """Variants of each case."""
+    n: int | None = None
+    """Number of cases to take, drawn by the seed; `None` for all."""
+    severity: Severity | None = None
+    """Severity of the variants; `None` for that of the case."""
 
     @property
     def plan(self) -> VariantPlan:
         """The transform with the cases that it is applied to."""
-        return VariantPlan(name=self.name, transform=self.transform, applies=self.of.matches, per_case=self.per_case)
+        return VariantPlan(
+            name=self.name,
+            transform=self.transform,
+            applies=self.of.matches,
+            per_case=self.per_case,
+            n=self.n,
+            severity=self.severity,
+        )
 
 
-def read_variants(builder: Builder, items: Sequence[Any]) -> tuple[VariantEntry, ...]:
+Resolve = Callable[[str, Steps], Path | None]
+"""Returns the file with a name in the suite; `None` after noting why there is none."""
+
+
+def read_variants(builder: Builder, items: Sequence[Any], resolve: Resolve) -> tuple[VariantEntry, ...]:
     """Return the transforms that can be built; the problems of the others are noted."""
     entries: list[VariantEntry] = []
     for index, item in enumerate(items):
-        entry = _entry(builder, item, ("variants", index))
+        entry = _entry(builder, item, ("variants", index), resolve)
         if entry is None:
             continue
         if any(entry.name == other.name for other in entries):
@@ -50,7 +75,7 @@ def read_variants(builder: Builder, items: Sequence[Any]) -> tuple[VariantEntry,
     return tuple(entries)
 
 
-def _entry(builder: Builder, item: Any, path: tuple[str | int, ...]) -> VariantEntry | None:
+def _entry(builder: Builder, item: Any, path: Steps, resolve: Resolve) -> VariantEntry | None:
     given = {item: {}} if isinstance(item, str) else item
     names = [key for key in given if key not in COMMON] if isinstance(given, Mapping) else []
     if len(names) != 1:
@@ -64,12 +89,84 @@ def _entry(builder: Builder, item: Any, path: tuple[str | int, ...]) -> VariantE
     before = len(builder.problems)
     value = given[name]
     transform = builder.build(TRANSFORMS[name], {} if value is None else value, (*path, name))
+    if isinstance(transform, Swap):
+        transform = _words(builder, transform, (*path, name), resolve)
+        name = name if transform is None else f"{name}_{transform.attribute}"
     of = read_when(builder, given.get("of", {"kind": "golden"}), (*path, "of"))
     per_case = builder.value(given.get("per_case", 1), int, (*path, "per_case"))
     if isinstance(per_case, int) and not 1 <= per_case <= MOST_PER_CASE:
         builder.problem(
             (*path, "per_case"), f"expected 1 to {MOST_PER_CASE}, got {per_case}", "write 1 for a single one"
         )
+    n = builder.value(given.get("n"), int | None, (*path, "n"))
+    if isinstance(n, int) and n < 1:
+        builder.problem((*path, "n"), f"expected 1 or more, got {n}", "write the number of cases, or remove it")
+    severity = given.get("severity")
+    if severity is not None and severity not in SEVERITIES:
+        fix = choices(str(severity), SEVERITIES)
+        builder.problem((*path, "severity"), f"no severity called {show(severity)}", fix)
+    if isinstance(transform, SwapWords):
+        if "per_case" in given:
+            builder.problem((*path, "per_case"), "a swap makes a variant for each value", "remove it")
+        per_case = len(transform.values)
     if of is None or len(builder.problems) > before:
         return None
-    return VariantEntry(name=name, transform=transform, of=of, per_case=per_case)
+    return VariantEntry(name=name, transform=transform, of=of, per_case=per_case, n=n, severity=severity)
+
+
+def _words(builder: Builder, swap: Swap, path: Steps, resolve: Resolve) -> SwapWords | None:
+    """Return the words of an attribute; `None` after noting the problems of their file."""
+    file = resolve(swap.file, (*path, "file"))
+    if file is None:
+        return None
+    try:
+        value = parse(file_bytes(file, swap.file, "words"), swap.file, (swap.attribute,)).value
+    except InputError as error:
+        builder.problems += error.problems
+        return None
+    entry = value.get(swap.attribute) if isinstance(value, Mapping) else None
+    if not isinstance(entry, Mapping):
+        fix = choices(swap.attribute, [str(key) for key in value] if isinstance(value, Mapping) else [])
+        builder.problem((*path, "attribute"), f"{swap.file} has no attribute {swap.attribute!r}", fix)
+        return None
+    if entry.get("irrelevant") is not True:
+        what = f"{swap.file} does not say that the right answer never depends on {swap.attribute}"
+        builder.problem((*path, "attribute"), what, "check the cases, then write `irrelevant: true` beside `values`")
+    values = entry.get("values")
+    if not isinstance(values, Mapping) or not all(_are_words(each) for each in values.values()):
+        fix = "write `values: {woman: [Anna, she], man: [Jonas, he]}`"
+        builder.problem((*path, "file"), f"{swap.file}: {swap.attribute} has no lists of words", fix)
+        return None
+    words = SwapWords(swap.attribute, {str(name): tuple(each) for name, each in values.items()})
+    if found := words.problem():
+        what, fix = found
+        builder.problem((*path, "file"), f"{swap.file}: {swap.attribute}: {what}", fix)
+    return words
+
+
+def _are_words(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) and word.strip() for word in value)
+
+
+def check_variants(
+    builder: Builder, checks: Sequence[Item], entries: Sequence[VariantEntry], items: Sequence[Any]
+) -> None:
+    """Report a check of variants in a suite that makes none of that kind, unless some of its `items` are not read."""
+    if len(entries) < len(items):
+        return
+    kinds = {kind_of(entry.transform) for entry in entries}
+    for index, check in enumerate(checks):
+        for cls, (kind, what, fix) in _NEEDS.items():
+            if isinstance(check, cls) and kind not in kinds:
+                builder.problem(("gate", index), what, fix)
+
+
+_NEEDS = {
+    RobustnessGap: ("change", "no transform changes a case", "add one, such as `variants: [typos]`"),
+    AttackSuccess: ("attack", "no transform attacks the system", "add one, such as `variants: [inject_input]`"),
+    ParityGap: (
+        "swap",
+        "no transform swaps an attribute",
+        "add one, such as `variants: [{swap: {attribute: gender, file: swaps.yaml}}]`",
+    ),
+}

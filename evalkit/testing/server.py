@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from evalkit.testing.batch_api import BatchApi
 from evalkit.testing.faults import TEXT_FAULTS, Fault, exchange_fault, rung_of, spoil
 from evalkit.testing.instances import instance_of, requested_schema
 from evalkit.testing.messages_api import chat_form, message_form, problem_of
@@ -48,6 +49,7 @@ class FakeModel:
         headers: The headers of each request.
         in_flight: Requests being answered now.
         most_in_flight: Largest number of requests at once.
+        batches: The batch APIs of both vendors; requests in batches are answered by `replies`, without faults.
     """
 
     def __init__(  # noqa: PLR0913 - each names another way to answer
@@ -72,6 +74,7 @@ class FakeModel:
         self._latency_s = latency_s
         self._script_at = 0
         self._port = port
+        self.batches = BatchApi(self._batched)
         self._runner: web.AppRunner | None = None
         self._thread: _ServerThread | None = None
 
@@ -89,6 +92,7 @@ class FakeModel:
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/messages", self._messages)
         app.router.add_post("/v1/embeddings", self._embeddings)
+        self.batches.add_routes(app.router)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
@@ -181,6 +185,13 @@ class FakeModel:
         if body.get("logprobs") and self._logprobs:
             choice["logprobs"] = {"content": [_token(one) for one in self._logprobs(body, text)]}
         return {"object": "chat.completion", "model": body["model"], "choices": [choice], "usage": self._usage or None}
+
+    def _batched(self, body: dict[str, Any], is_message: bool) -> dict[str, Any]:
+        asked = chat_form(body) if is_message else body
+        reply = self._chosen(asked)
+        text = reply if isinstance(reply, str) else json.dumps(reply)
+        completion = self._completion(asked, text, "stop", None)
+        return message_form(completion) if is_message else completion
 
     async def _stream(
         self, request: web.Request, body: dict[str, Any], pieces: Sequence[dict[str, Any]], finish: str

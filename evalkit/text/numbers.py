@@ -19,7 +19,17 @@ UNKNOWN = "unknown"
 MINUS = "−"
 SMALLEST_USD = 1e-12
 """Amounts below this are shown as $0.00."""
-_RATES = ("rate", "coverage", "recall", "precision", "share", "accuracy")
+_RATES = (
+    "rate",
+    "coverage",
+    "recall",
+    "precision",
+    "share",
+    "accuracy",
+    "robustness_gap",
+    "attack_success",
+    "parity_gap",
+)
 
 
 @dataclass(frozen=True, slots=True)

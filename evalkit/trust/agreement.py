@@ -71,7 +71,7 @@ def agreement(frame: FrozenFrame, labels: Sequence[Label], floors: Floors | None
     Returns:
         For every judge metric at least one entry of `rater_kind` `person`: without labels it is untrusted and says so.
     """
-    rows = _rows_by_answer(frame) if labels else {}
+    rows = rows_by_answer(frame) if labels else {}
     by_metric: dict[str, list[Label]] = defaultdict(list)
     for label in labels:
         by_metric[label.metric].append(label)
@@ -88,7 +88,7 @@ def answer_of(label: Label) -> AnswerKey:
 
 def labelled_rows(frame: FrozenFrame, labels: Sequence[Label], metric: str) -> frozenset[int]:
     """Return the rows whose answer a person has labelled for a metric."""
-    rows = _rows_by_answer(frame)
+    rows = rows_by_answer(frame)
     mine = (each for each in labels if each.metric == metric and each.rater_kind == "person")
     return frozenset(rows[key] for each in mine if (key := (each.case_id, _answer(each))) in rows)
 
@@ -102,7 +102,8 @@ def person_ratings(labels: Sequence[Label], metric: str) -> dict[AnswerKey, tupl
     return {key: tuple(opinions) for key, opinions in found.items()}
 
 
-def _rows_by_answer(frame: FrozenFrame) -> dict[tuple[str, bytes], int]:
+def rows_by_answer(frame: FrozenFrame) -> dict[AnswerKey, int]:
+    """Map each answer to its first row."""
     rows: dict[tuple[str, bytes], int] = {}
     for row, (case, answer) in enumerate(zip(frame.row_case.tolist(), frame.answers, strict=True)):
         rows.setdefault((frame.case_ids[case], answer), row)

@@ -6,11 +6,12 @@ It declines by simple means: patterns (`guards`) and a minimum relevance of the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from suites.compliance.corpus import language_of
+from suites.compliance.corpus import language_of, uploaded
 from suites.compliance.guards import reason_to_decline, refusal
-from suites.compliance.retrieval import Hit, search
+from suites.compliance.retrieval import Hit, Index, search
 
 MIN_RELEVANCE = 0.45
 """Minimum relevance; below it, no passage is about the question."""
@@ -34,6 +35,19 @@ def answer(input: str, *, corpus_until: str | None = None) -> dict[str, Any]:
     best = search(input, corpus_until)
     if best.relevance < MIN_RELEVANCE:
         return {"text": refusal(language_of(input)), "contexts": []}
+    return {"text": f"{_extract(best)} {best.passage.citation}", "contexts": [best.passage.context]}
+
+
+def answer_from(input: str, contexts: Sequence[str]) -> dict[str, Any]:
+    """Answer one question from passages that come with it, such as an upload of the user.
+
+    Args:
+        input: The question, in English.
+        contexts: The passages: id, title, source and text, parted by ` | `.
+    """
+    if reason_to_decline(input):
+        return {"text": refusal("en"), "contexts": []}
+    best = Index([uploaded(context) for context in contexts]).best(input)
     return {"text": f"{_extract(best)} {best.passage.citation}", "contexts": [best.passage.context]}
 
 

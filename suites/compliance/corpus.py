@@ -74,6 +74,12 @@ def read_passages(in_force_until: str | None = None) -> tuple[Passage, ...]:
     return tuple(passage for passage in passages if in_force_until is None or passage.in_force <= in_force_until)
 
 
+def uploaded(context: str) -> Passage:
+    """Read a passage from one line: id, title, source and text."""
+    id_, title, source, text = context.split(" | ", 3)
+    return Passage(id_, "", title, source, "", "en", text)
+
+
 def sentences(text: str) -> list[str]:
     """Cut a passage into sentences; a German date such as "10. Juli" stays whole."""
     return _SENTENCE_END.split(text)

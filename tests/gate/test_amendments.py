@@ -196,3 +196,35 @@ def test_the_number_of_runs_is_a_rule(name: str, limit: str, was: int | None, no
     before, after = ({limit: 0.6, **({} if k is None else {"k": k})} for k in (was, now))
     found = amendments(changed(gate=[{name: before}]), changed(gate=[{name: after}]))
     assert [(each.what, each.loosens) for each in found] == [(f"gate {name}.k", loosens)]
+
+
+VARIED: dict[str, Any] = {
+    "gate": [{"robustness_gap": {"max": 0.05, "by": "variant"}}, {"attack_success": 0.02}],
+    "variants": ["lower", {"typos": {"rate": 0.05}, "per_case": 2}, {"inject_input": {}, "n": 100}],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "loosens"),
+    [
+        ({"gate": [{"robustness_gap": {"max": 0.1, "by": "variant"}}, VARIED["gate"][1]]}, "max 0.05 → 0.1", True),
+        ({"gate": [{"robustness_gap": {"max": 0.01, "by": "variant"}}, VARIED["gate"][1]]}, "max 0.05 → 0.01", False),
+        ({"gate": [{"robustness_gap": {"max": 0.05}}, VARIED["gate"][1]]}, "gate robustness_gap.by", True),
+        ({"gate": [VARIED["gate"][0], {"attack_success": 0.2}]}, "attack_success.max 0.02 → 0.2", True),
+        ({"gate": VARIED["gate"][:1]}, "gate attack_success max 0.02 → removed", True),
+        ({"variants": VARIED["variants"][1:]}, "variants lower", True),
+        ({"variants": [*VARIED["variants"][:2], {"inject_input": {}, "n": 10}]}, "variants inject_input", True),
+        ({"variants": [*VARIED["variants"], "spaces"]}, "variants spaces", False),
+    ],
+)
+def test_limits_of_variants_and_removed_transforms_are_found(change: dict[str, Any], what: str, loosens: bool) -> None:
+    """A higher limit, a removed check, a removed or edited transform may make passing easier; a new one does not."""
+    found = amendments(changed(**VARIED), changed(**VARIED | change))
+    assert [each.loosens for each in found] == [loosens], found
+    assert what in str(found[0])
+
+
+def test_transforms_without_a_gate_are_told_and_loosen_nothing() -> None:
+    """Nothing rests on them."""
+    found = amendments(changed(variants=["lower", "typos"]), changed(variants=["typos"]))
+    assert [(each.what, each.loosens) for each in found] == [("variants lower", False)]

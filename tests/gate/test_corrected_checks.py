@@ -66,6 +66,12 @@ def test_without_the_option_the_drop_is_shown_and_decides_nothing() -> None:
     assert "people's labels" not in found.reasons[0]
 
 
+def test_without_labels_the_reason_says_how_to_get_them() -> None:
+    """The labels that trust needs are of one run; a corrected drop needs those of both."""
+    assert "labels sample RUN --both BASELINE" in decided().reasons[0]
+    assert "--both" not in decided(corrected=False).reasons[0]
+
+
 @pytest.mark.parametrize("drop", [a_drop(0.011), a_drop(0.004, not_gated="the labels were not drawn"), a_drop(None)])
 def test_any_other_drop_leaves_no_decision(drop: CorrectedDrop) -> None:
     """Labels that show no drop do not make an untrusted judge's metric pass; the reason says what they show."""

@@ -11,6 +11,9 @@ import pytest
 from evalkit.errors import InputError
 from evalkit.golden.read import GoldenSet, open_golden
 from evalkit.golden.source import GoldenSource
+from evalkit.golden.variants.make import VariantCounts, VariantPlan, make_variants
+from evalkit.golden.variants.transforms import TRANSFORMS
+from evalkit.types import Case
 
 
 def golden(folder: Path, *changed: dict[str, Any], n: int = 20) -> GoldenSet:
@@ -57,3 +60,12 @@ def test_an_empty_cell_of_a_table_is_none(tmp_path: Path) -> None:
     """As in every other column."""
     cases = golden(tmp_path, {"quarantine": ""}, {"quarantine": None}, n=2).open()
     assert [case.quarantine for case in cases] == ["", ""]
+
+
+def test_no_variant_is_made_of_it() -> None:
+    """Its variants would be compared with a case that does not count."""
+    case = Case(id="a", input="What is due to whom?", fields={"quarantine": "flaky"})
+    made = VariantCounts()
+    plan = VariantPlan(name="upper", transform=TRANSFORMS["upper"](), per_case=1, applies=lambda case: True)
+    assert [*make_variants(lambda: iter([case]), [plan], 1, made)] == []
+    assert list(made.left_out) == [("upper", "the case is in quarantine")]

@@ -13,16 +13,18 @@ from hypothesis import strategies as st
 
 from evalkit.golden.read import open_golden
 from evalkit.golden.source import GoldenSource
+from evalkit.golden.variants import transforms
 from evalkit.golden.variants.draws import Draws
 from evalkit.golden.variants.edits import Edit, EditableText, ProtectedWords, protected_spans
 from evalkit.golden.variants.letters import LOOKALIKES, Confusables, Typos, neighbours, without_confusables
 from evalkit.golden.variants.make import VariantCounts, VariantPlan, make_variants
 from evalkit.golden.variants.original import VariantMark, mark_of
 from evalkit.golden.variants.passages import PassagePool
-from evalkit.golden.variants.transforms import TRANSFORMS
 from evalkit.golden.write import case_line
 from evalkit.types import Case, Message, Origin
 
+TRANSFORMS = {name: cls for name, cls in transforms.TRANSFORMS.items() if name not in ("swap", "extract_prompt")}
+"""All that need no file and no text of the user."""
 CASE = Case(
     id="aml-01",
     input='Hello, may we pay EUR 10,000.50 under "Article 33" to Zürich, see https://a.eu/x?y=1 or `run -x`, today?',
@@ -62,7 +64,10 @@ def test_every_transform_makes_a_case_with_its_origin() -> None:
     assert {id_ for id_ in found if id_.startswith("aml")} == {f"aml-01~{name}~1" for name in TRANSFORMS}
     for id_, case in found.items():
         of, name, _ = id_.split("~")
-        assert mark_of(case) == VariantMark(of=of, name=name)
+        mark = mark_of(case)
+        assert mark is not None
+        assert mark == (mark if mark.goal else VariantMark(of=of, name=name))
+        assert (mark.of, mark.name, bool(mark.goal)) == (of, name, case.kind == "adversarial")
         assert (case.cluster, case.cohorts["variant"]) == (of, name)
     assert found["aml-01~lower~1"].reference == CASE.reference
     assert found["aml-01~lower~1"].fields["required"] == CASE.fields["required"]
@@ -92,7 +97,7 @@ def test_the_bytes_of_a_seed_are_these_on_every_platform() -> None:
     assert found["aml-01~context_order~1"].contexts == tuple(CASE.contexts[at] for at in (1, 0, 2))
 
 
-@pytest.mark.parametrize("name", [name for name in TRANSFORMS if name not in ("context_order", "distractor")])
+@pytest.mark.parametrize("name", [name for name in TRANSFORMS if name not in ("context_order", "distractor", "encode")])
 def test_protected_parts_are_never_touched(name: str) -> None:
     """Numbers, quoted text, URLs, code, words of the answer and names of tools are in every variant."""
     for id_, case in variants(CASE, OTHER, only=name, per_case=5).items():
@@ -108,7 +113,11 @@ PIECES = st.sampled_from(
 )
 
 
-@given(st.lists(PIECES, min_size=1, max_size=12), st.integers(0, 2**31), st.sampled_from(sorted(TRANSFORMS)))
+@given(
+    st.lists(PIECES, min_size=1, max_size=12),
+    st.integers(0, 2**31),
+    st.sampled_from(sorted({*TRANSFORMS} - {"encode"})),
+)
 @settings(max_examples=150, deadline=None)
 def test_any_text_keeps_its_protected_parts_and_says_what_changed(pieces: list[str], seed: int, name: str) -> None:
     """In order, the protected parts are the same before and after; without the changed parts, so is the rest."""

@@ -14,8 +14,7 @@ from evalkit.errors import InputError
 from evalkit.formats.conversation import SimulatedUser
 from evalkit.llm.budget import Budget
 from evalkit.runner import simulated_user
-from evalkit.runner.engine import Stop
-from evalkit.runner.session import charge
+from evalkit.runner.engine import Stop, charge
 from evalkit.store.folder import RunFolder
 from evalkit.testing import FakeModel, Fault
 from evalkit.types import Message, Score, ToolCall

@@ -22,8 +22,9 @@ class Draws:
             name: name of the transform.
             k: number of the variant, from 1.
         """
-        key = json.dumps([seed, id_, name, k], ensure_ascii=True).encode()
-        self._key, self._count = hashlib.sha256(key).digest(), 0
+        self._key, self._count = _digest(seed, id_, name, k), 0
+        self.number = k
+        self._turn = int.from_bytes(_digest(seed, id_, name, 0)[:8], "big") + k
 
     @property
     def hex(self) -> str:
@@ -46,6 +47,10 @@ class Draws:
         """Draw one of the items."""
         return items[self.below(len(items))]
 
+    def in_turn(self, items: Sequence[_Item]) -> _Item:
+        """Return another item for each variant of a case, from a drawn one on."""
+        return items[self._turn % len(items)]
+
     def shuffled(self, items: Sequence[_Item]) -> list[_Item]:
         """Return the items in a random order (Fisher-Yates)."""
         found = list(items)
@@ -53,3 +58,7 @@ class Draws:
             other = self.below(at + 1)
             found[at], found[other] = found[other], found[at]
         return found
+
+
+def _digest(seed: int, id_: str, name: str, k: int) -> bytes:
+    return hashlib.sha256(json.dumps([seed, id_, name, k], ensure_ascii=True).encode()).digest()

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evalkit.golden.fields import row_of, to_case
+from evalkit.golden.variants.attacks import (
+    ENCODINGS,
+    EXTRACTIONS,
+    WORDINGS,
+    Encode,
+    Encoding,
+    ExtractPrompt,
+    InjectContext,
+    InjectInput,
+    canary_of,
+)
 from evalkit.golden.variants.draws import Draws
-from evalkit.golden.variants.edits import EditableText, EditedText, ProtectedWords, protected_spans
+from evalkit.golden.variants.edits import Edit, EditableText, EditedText, ProtectedWords, protected_spans
 from evalkit.golden.variants.original import VARIANT
 from evalkit.golden.variants.passages import ContextOrder, Distractor, PassagePool, expected_words
-from evalkit.golden.variants.transforms import OfContexts, OfWording, Transform
+from evalkit.golden.variants.swap import SwapWords
+from evalkit.golden.variants.transforms import Attack, OfContexts, OfWording, Transform
 from evalkit.golden.variants.wording import LANGUAGE_TAG, Language
-from evalkit.types import Case, Origin
+from evalkit.types import Case, Origin, Severity
 
 SEPARATOR = "~"
 
@@ -28,6 +41,10 @@ class VariantPlan:
     applies: Callable[[Case], bool]
     per_case: int = 1
     """Variants of each case."""
+    n: int | None = None
+    """Number of cases to take, drawn by the seed; `None` for all."""
+    severity: Severity | None = None
+    """Severity of the variants; `None` for that of the case."""
 
 
 @dataclass
@@ -41,7 +58,7 @@ class VariantCounts:
 
 
 class _LeftOut(Exception):
-    """A variant cannot be made of a case."""
+    """A variant cannot be made of a case; without a reason, it would be the original itself."""
 
 
 def make_variants(
@@ -60,10 +77,17 @@ def make_variants(
     """
     needs_passages = any(isinstance(plan.transform, Distractor) for plan in plans)
     passages = PassagePool(cases() if needs_passages else ())
+    drawn = {plan.name: _drawn(cases(), plan, seed) for plan in plans if plan.n is not None}
     for case in cases():
         for plan in plans:
-            if plan.applies(case):
+            if plan.applies(case) and (plan.n is None or case.id in drawn[plan.name]):
                 yield from _variants_of(case, plan, seed, passages, made)
+
+
+def _drawn(cases: Iterable[Case], plan: VariantPlan, seed: int) -> frozenset[str]:
+    """Return the ids of the first `n` cases of a plan, in an order that the seed draws."""
+    ids = (case.id for case in cases if plan.applies(case))
+    return frozenset(heapq.nsmallest(plan.n or 0, ids, key=lambda id_: Draws(seed, id_, plan.name, 0).hex))
 
 
 def _variants_of(
@@ -73,12 +97,16 @@ def _variants_of(
     for k in range(1, plan.per_case + 1):
         draws = Draws(seed, case.id, plan.name, k)
         try:
-            changed, spans = _changed(case, plan.transform, draws, passages)
+            changed, mark = _changed(case, plan.transform, draws, passages)
             if _content(changed) in seen:
                 raise _LeftOut("nothing changes" if k == 1 else "nothing changes, or the same as an earlier variant")
-            variant = _marked(case, changed, plan.name, k, draws.hex, spans)
+            if plan.severity is not None:
+                changed = replace(changed, severity=plan.severity)
+            mark = {"of": case.id, "name": plan.name, "seed": draws.hex, **mark}
+            variant = _marked(changed, case, mark, k)
         except _LeftOut as error:
-            made.left_out[plan.name, str(error)] += 1
+            if str(error):
+                made.left_out[plan.name, str(error)] += 1
             continue
         seen.add(_content(changed))
         made.variants[plan.name] += 1
@@ -89,15 +117,14 @@ def _content(case: Case) -> tuple[Any, ...]:
     return case.question, case.contexts
 
 
-def _marked(case: Case, changed: Case, name: str, k: int, seed: str, spans: list[dict[str, Any]]) -> Case:
+def _marked(changed: Case, case: Case, mark: Mapping[str, Any], k: int) -> Case:
     """Return a variant as it is read from its row, so that its digest is that of the row in a file."""
-    mark = {"of": case.id, "name": name, "seed": seed, "changed": spans}
     variant = replace(
         changed,
-        id=SEPARATOR.join((case.id, name, str(k))),
+        id=SEPARATOR.join((case.id, mark["name"], str(k))),
         cluster=case.cluster or case.id,
-        cohorts={**case.cohorts, VARIANT: name},
-        fields={**case.fields, VARIANT: mark},
+        cohorts={**case.cohorts, VARIANT: mark["name"]},
+        fields={**changed.fields, VARIANT: dict(mark)},
     )
     found = to_case(row_of(variant), case.place, _unsound)
     assert found is not None  # noqa: S101 - `_unsound` raises before
@@ -108,18 +135,28 @@ def _unsound(what: str, fix: str) -> None:
     raise _LeftOut(f"the set would refuse it: {what}; {fix}")
 
 
-def _changed(
-    case: Case, transform: Transform, draws: Draws, passages: PassagePool
-) -> tuple[Case, list[dict[str, Any]]]:
+_Changed = tuple[Case, Mapping[str, Any]]
+"""A changed case, and what its mark says besides its origin."""
+
+
+def _changed(case: Case, transform: Transform, draws: Draws, passages: PassagePool) -> _Changed:
     """Return the changed case, and where it differs.
 
     Raises:
         _LeftOut: the transform does not apply to such a case.
     """
+    if case.quarantine:
+        raise _LeftOut("the case is in quarantine")
     if VARIANT in case.fields or VARIANT in case.cohorts:
         raise _LeftOut("the case has a field or a cohort `variant` already")
     if "turns" in case.fields or "user" in case.fields:
         raise _LeftOut("a conversation with several turns")
+    if isinstance(transform, Encode | ExtractPrompt):
+        return _replaced(case, transform, draws)
+    if isinstance(transform, Attack):
+        return _injected(case, transform, draws)
+    if isinstance(transform, SwapWords):
+        return _swapped(case, transform, draws.number)
     if isinstance(transform, OfContexts):
         return _other_contexts(case, transform, draws, passages)
     draft = EditableText(case.question, protected_spans(case.question, ProtectedWords.of(case)))
@@ -128,7 +165,57 @@ def _changed(
     else:
         edits = transform.edits(draft, draws)
     edited = draft.edited(edits)
-    return _asking(case, edited), [{"in": "input", "span": list(span)} for span in edited.changed]
+    return _asking(case, edited), {"changed": [{"in": "input", "span": list(span)} for span in edited.changed]}
+
+
+def _swapped(case: Case, words: SwapWords, number: int) -> _Changed:
+    """Return the case with the words of the value of this number."""
+    values = list(words.values)
+    found = words.values_in(case)
+    if len(found) != 1:
+        raise _LeftOut(f"words of {'several values' if found else 'no value'} of {words.attribute}")
+    value, original = values[(number - 1) % len(values)], found.pop()
+    if value == original:
+        raise _LeftOut
+    text, spans = words.swapped(case.question, value)
+    changed = words.in_case(_asking(case, EditedText(text, ())), value)
+    mark = {"attribute": words.attribute, "value": value, "original_value": original}
+    return changed, {"changed": [{"in": "input", "span": span} for span in spans], **mark}
+
+
+def _injected(case: Case, transform: InjectInput | InjectContext, draws: Draws) -> _Changed:
+    """Return the case with an instruction after its question, or at the end of one of its contexts."""
+    wording, goal = draws.in_turn(list(WORDINGS)), canary_of(draws)
+    order = WORDINGS[wording].format(goal=goal)
+    mark = {"goal": goal, "wording": wording}
+    attacked = replace(case, kind="adversarial")
+    if isinstance(transform, InjectInput):
+        end = len(case.question)
+        edited = EditableText(case.question).edited([Edit(end, end, f"\n\n{order}")])
+        spans = [{"in": "input", "span": list(span)} for span in edited.changed]
+        return _asking(attacked, edited), {"changed": spans, **mark, "place": "input"}
+    if not case.contexts:
+        raise _LeftOut("no contexts")
+    at = draws.below(len(case.contexts))
+    text = f"{case.contexts[at]}\n\n{order}"
+    contexts = (*case.contexts[:at], text, *case.contexts[at + 1 :])
+    changed = [{"in": "contexts", "at": at, "span": [len(case.contexts[at]), len(text)]}]
+    return replace(attacked, contexts=contexts), {"changed": changed, **mark, "place": "contexts"}
+
+
+def _replaced(case: Case, transform: Encode | ExtractPrompt, draws: Draws) -> _Changed:
+    """Return a case with an attack in place of its question, without anything that says how to answer the original."""
+    if isinstance(transform, ExtractPrompt):
+        wording, goal = draws.in_turn(list(EXTRACTIONS)), transform.canary
+        text = EXTRACTIONS[wording]
+    else:
+        encoding: Encoding = draws.in_turn(ENCODINGS) if transform.encoding is None else transform.encoding
+        wording, goal = encoding, canary_of(draws)
+        text = transform.encoded(goal, encoding)
+    asked = _asking(case, EditedText(text, ((0, len(text)),)))
+    spans = [{"in": "input", "span": [0, len(text)]}]
+    mark = {"changed": spans, "goal": goal, "wording": wording, "place": "input", "alone": True}
+    return replace(asked, kind="adversarial", reference=(), fields={}), mark
 
 
 def _asking(case: Case, edited: EditedText) -> Case:
@@ -155,9 +242,7 @@ def _language(case: Case, given: Language | None) -> Language:
 _LANGUAGES: tuple[Language, ...] = tuple(LANGUAGE_TAG)  # type: ignore[arg-type]
 
 
-def _other_contexts(
-    case: Case, transform: OfContexts, draws: Draws, passages: PassagePool
-) -> tuple[Case, list[dict[str, Any]]]:
+def _other_contexts(case: Case, transform: OfContexts, draws: Draws, passages: PassagePool) -> _Changed:
     texts, origins = case.contexts, case.origins
     if isinstance(transform, ContextOrder):
         if len(texts) < 2:
@@ -166,7 +251,7 @@ def _other_contexts(
         changed = replace(
             case, contexts=tuple(texts[at] for at in order), origins=tuple(origins[at] for at in order if origins)
         )
-        return changed, [{"in": "contexts", "order": order}]
+        return changed, {"changed": [{"in": "contexts", "order": order}]}
     if not texts:
         raise _LeftOut("no contexts")
     if not expected_words(case):
@@ -180,4 +265,4 @@ def _other_contexts(
         contexts=(*texts[:at], passage.text, *texts[at:]),
         origins=(*origins[:at], Origin(), *origins[at:]) if origins else (),
     )
-    return changed, [{"in": "contexts", "at": at, "of": passage.id}]
+    return changed, {"changed": [{"in": "contexts", "at": at, "of": passage.id}]}

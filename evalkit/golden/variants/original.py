@@ -30,6 +30,8 @@ class VariantMark:
     """The attribute that `swap` changes."""
     value: str = ""
     """Its value in this variant."""
+    original_value: str = ""
+    """Its value in the original."""
 
 
 def mark_of(case: Case) -> VariantMark | None:
@@ -41,4 +43,4 @@ def mark_of(case: Case) -> VariantMark | None:
     return VariantMark(**texts, alone=found.get("alone") is True)
 
 
-_TEXTS = ("of", "name", "goal", "wording", "place", "attribute", "value")
+_TEXTS = ("of", "name", "goal", "wording", "place", "attribute", "value", "original_value")

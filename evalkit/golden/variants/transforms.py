@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import get_args
+from typing import Literal, get_args
 
+from evalkit.golden.variants.attacks import Encode, ExtractPrompt, InjectContext, InjectInput
 from evalkit.golden.variants.letters import Confusables, Lower, Typos, Upper
 from evalkit.golden.variants.marks import Punctuation, Spaces
 from evalkit.golden.variants.passages import ContextOrder, Distractor
+from evalkit.golden.variants.swap import Swap, SwapWords
 from evalkit.golden.variants.wording import Courtesy, Forward, LanguageTag, Prefix, Terse
 
 OfLetters = Typos | Lower | Upper | Spaces | Punctuation | Confusables | Prefix
@@ -15,10 +17,19 @@ OfLetters = Typos | Lower | Upper | Spaces | Punctuation | Confusables | Prefix
 OfWording = Courtesy | Terse | Forward | LanguageTag
 """Transforms with templates in some languages."""
 OfContexts = ContextOrder | Distractor
-Transform = OfLetters | OfWording | OfContexts
-_CLASSES: tuple[type[Transform], ...] = get_args(Transform)
-TRANSFORMS: Mapping[str, type[Transform]] = {
+Attack = InjectInput | InjectContext | Encode | ExtractPrompt
+"""Attacks, whose variants are of kind `adversarial`."""
+Transform = OfLetters | OfWording | OfContexts | Attack | SwapWords
+Options = OfLetters | OfWording | OfContexts | Attack | Swap
+"""Transforms as a suite names them; the words of `swap` are in a file."""
+_CLASSES: tuple[type[Options], ...] = get_args(Options)
+TRANSFORMS: Mapping[str, type[Options]] = {
     "".join(f"_{letter.lower()}" if letter.isupper() and at else letter.lower() for at, letter in enumerate(name)): cls
     for name, cls in ((cls.__name__, cls) for cls in _CLASSES)
 }
 """Name in a suite -> its options, in the order of the guide."""
+
+
+def kind_of(transform: Transform) -> Literal["change", "attack", "swap"]:
+    """Return what the variants of a transform are compared for."""
+    return "swap" if isinstance(transform, SwapWords) else "attack" if isinstance(transform, Attack) else "change"

@@ -25,7 +25,7 @@ from evalkit.formats.manifest import Manifest
 from evalkit.llm.budget import LeasedBudget
 from evalkit.runner.chat_clients import Common
 from evalkit.runner.conversations import open_system
-from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, charged, run_cases
+from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, charge, charged, run_cases
 from evalkit.runner.engines.base import ShardEnd
 from evalkit.runner.event_loop import run_to_end
 from evalkit.runner.grading import grade_all
@@ -33,8 +33,7 @@ from evalkit.runner.prepare import prepare
 from evalkit.runner.quarantine import DEATHS
 from evalkit.runner.refusals import Refusals
 from evalkit.runner.scoring import Scoring
-from evalkit.runner.session import charge
-from evalkit.runner.stored_answers import StoredAnswers, answered_by
+from evalkit.runner.stored_answers import StoredAnswers, answered_as
 from evalkit.runner.systems import suite_of_run
 from evalkit.store.folder import ROWS, RunFolder
 from evalkit.store.journal import Journal
@@ -182,7 +181,7 @@ class _Run:
         manifest = run.manifest()
         own = with_overrides(load_suite(Path(plan.suite)), plan.overrides)
         if manifest.answers is not None:
-            own = answered_by(suite_of_run(own, manifest), manifest, tuple)  # the answers are in the shards
+            own = answered_as(suite_of_run(own, manifest), manifest, tuple)  # the answers are in the shards
         self.workers, self.concurrency = plan.workers, own.options.concurrency
         calls = share(self.concurrency, self.workers, 0)
         suite = dataclasses.replace(own, options=dataclasses.replace(own.options, concurrency=calls))

@@ -13,7 +13,8 @@ A scale of `turns` gives a verdict on each turn of a {{conversation}}, of the as
 user; with `from_turn: 2` the first turn is left out. A scale of `requests` lists what the user asks for and whether it
 is met.
 A scale of `criteria` lists them in the front matter (`criteria: {id: "what has to hold", ...}`): the judge says of each
-whether it is met. A `pairwise` rubric compares {{first}} with {{second}} instead of grading {{answer}}. A suite may
+whether it is met. `examples: [id, ...]` names the cases that the text shows as examples, so that their labels do not
+count for the judge. A `pairwise` rubric compares {{first}} with {{second}} instead of grading {{answer}}. A suite may
 also write the text itself; without front matter, its scale is an option of the judge.
 """
 
@@ -69,6 +70,7 @@ class Rubric:
         criteria: Criterion -> what has to hold, for a scale of `criteria`.
         of: Whose turns are judged, for a scale of `turns`.
         from_turn: First turn that is judged, counted from 1.
+        examples: Ids of the cases that the body shows as examples.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Rubric:
     criteria: Mapping[str, str] = field(default_factory=dict)
     of: Speaker = "assistant"
     from_turn: int = 1
+    examples: tuple[str, ...] = ()
 
     def system_text(self) -> str:
         """Return the body and its criteria, each slot written as the name of the block that holds the part."""
@@ -110,6 +113,15 @@ def read_rubric(root: Path, name: str, scale: Any = None) -> Rubric:
     except OSError as error:
         raise ValueError(f"rubric: {name!r} cannot be read ({error.strerror}); check the path") from None
     return parse_rubric(content, name)
+
+
+def rubric_path(root: Path, name: str) -> Path | None:
+    """Return the user's own file of a rubric; `None` for a shipped one and for a text in the suite.
+
+    Raises:
+        ValueError: `rubric: what; fix`.
+    """
+    return None if is_text(root, name) or _shipped(name) else _resolve(root, name)
 
 
 def is_text(root: Path, name: str) -> bool:
@@ -192,6 +204,7 @@ def parse_rubric(content: bytes, source: str) -> Rubric:
         parts=_parts("\n".join([body, *criteria.values()]), scale, source),
         sha256=hashlib.sha256(content).hexdigest(),
         criteria=criteria,
+        examples=_examples(head.get("examples", []), source),
         **_turns(head, scale, source),
     )
 
@@ -218,12 +231,18 @@ def _front_matter(text: str, source: str) -> dict[str, Any]:
     except InputError as error:
         problem = error.problems[0]
         raise ValueError(f"rubric: {problem.place}: {problem.what}; {problem.fix}") from None
-    if set(head) - {"criteria", *TURN_KEYS} != KEYS:
+    if set(head) - {"criteria", "examples", *TURN_KEYS} != KEYS:
         raise ValueError(f"rubric: {source}: the front matter needs exactly the keys {', '.join(sorted(KEYS))}; fix it")
     for key in ("name", "version"):
         if not isinstance(head[key], str | int | float) or not str(head[key]).strip():
             raise ValueError(f"rubric: {source}: {key}: expected a text; write one such as `{key}: correctness`")
     return head
+
+
+def _examples(value: Any, source: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) and each.strip() for each in value):
+        raise ValueError(f"rubric: {source}: examples: not a list of ids; write the ids of cases, or remove it")
+    return tuple(value)
 
 
 def _criteria(value: Any, scale: Scale, source: str) -> dict[str, str]:

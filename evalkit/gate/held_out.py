@@ -1,0 +1,46 @@
+"""Describe the figures of held-out cases beside those of the open ones; no gate uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from evalkit.results import OVERALL, HeldOut, Summary
+from evalkit.text.numbers import plural
+
+MANY_LOOKS = 20
+"""Number of decisions after which figures on one held-out split are no longer independent of the changes."""
+_RATE = "pass_rate"
+
+
+def held_notes(summary: Summary, held: HeldOut | None) -> Iterator[str]:
+    """Yield sentences about the held-out cases: their pass rate, the gap to the open ones, how often they were used.
+
+    Args:
+        summary: of the open cases.
+        held: figures of the held-out ones; `None` if the set has none.
+    """
+    if held is None:
+        return
+    if held.missing:
+        yield f"{plural(held.n_cases, 'held-out case')} without figures: {held.missing}"
+        return
+    from evalkit.stats.intervals import independent_difference
+    from evalkit.text.numbers import Style, bounds, difference, estimated
+
+    rate = Style("rate")
+    theirs = next((cell for cell in held.cells if (cell.metric, cell.cohort) == (_RATE, OVERALL)), None)
+    ours = summary.cell(_RATE)
+    said = f"{plural(held.n_cases, 'held-out case')}, run and not shown"
+    if theirs is None or ours is None:
+        yield f"{said}: no pass rate"
+    else:
+        gap = independent_difference(ours.estimate, theirs.estimate)
+        yield f"{said}: pass rate {estimated(theirs.estimate, rate)}"
+        if gap.value is not None:
+            yield f"pass rate open minus held-out: {difference(gap.value, rate, gap.n)} {bounds(gap, rate)}".rstrip()
+        if gap.low is not None and gap.low > 0:
+            yield "the open cases pass more often than the held-out ones: the system may be fitted to the open ones"
+    if held.n_looks is None:
+        yield "how often the held-out cases were used cannot be counted: .evalkit/looks.json cannot be read or written"
+    elif held.n_looks >= MANY_LOOKS:
+        yield f"{held.n_looks} decisions have used these held-out cases, so they are fitted to by now: rotate the split"
