@@ -116,11 +116,9 @@ class ChatClient:
         self._budget = budget
         self._cache = cache
         self._session: aiohttp.ClientSession | None = None
-        self._rung = 0
+        self._rung, self._shows_logprobs = 0, True
         self._refusals: Counter[Rung] = Counter()
-        self._shows_logprobs = True
-        self._first = asyncio.Lock()
-        self._known = False
+        self._first, self._known = asyncio.Lock(), False
 
     @property
     def model(self) -> str:
