@@ -33,7 +33,7 @@ from evalkit.gate.policy import Canary, EarlyStop, NoRegression, Policy
 from evalkit.gate.regression import ALPHA, CONFIRMED_ALPHA, MORE_RUNS, SUSPECT_AT
 from evalkit.results import Decision, StoppedEarly
 from evalkit.runner.early_stop import comes_first
-from evalkit.stats.early_stop import Progress, critical_statistic, looks_of, remaining_power
+from evalkit.stats.early_stop import GateProgress, critical_statistic, looks_of, remaining_power
 from evalkit.stats.paired import mcnemar, sign_flip_max_t
 from evalkit.types import Case, Metric, Output, Row, Score, Usage
 
@@ -317,13 +317,13 @@ def most_power_left(model: Model, gates: Floats, cases: np.ndarray, *, four: boo
     )
 
 
-def progress(model: Model, gates: Floats, gate: int, cases: np.ndarray) -> Progress:
+def progress(model: Model, gates: Floats, gate: int, cases: np.ndarray) -> GateProgress:
     """Return one gate so far."""
     inside = np.ones(model.n, bool) if gate < 4 else model.cohort == gate // 4 - 1
     values = gates[cases[inside[cases]], gate]
     total, squares = int(inside.sum()), float((values**2).sum())
     statistic = float(values.sum()) / np.sqrt(squares) if squares > 0 else 0.0
-    return Progress(statistic, len(values) / total, total, squares / max(1, len(values)))
+    return GateProgress(statistic, len(values) / total, total, squares / max(1, len(values)))
 
 
 WORSE = "10 points worse"

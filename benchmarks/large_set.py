@@ -1,9 +1,10 @@
-"""Measure the CPU and the memory that a large golden set costs: `check`, `run --limit 100` and a whole run.
+"""Measure the CPU and the memory that a large golden set costs: `check`, `run` of a few cases and a whole run.
 
     python benchmarks/large_set.py --cases 20000 100000
     python benchmarks/large_set.py --cases 100000 1000000 --whole    # runs every case on a system that answers at once
 
-It prints what each job takes, and for a second and later size what each further case takes.
+The first `check` stores the index that the later jobs read. It prints what each job takes, and for a second and later
+size what each further case takes.
 """
 
 import argparse
@@ -47,7 +48,7 @@ def main() -> None:
                 found = _measured(Path(folder), words)
                 n_more = n_cases - asked.cases[at - 1]
                 more = _each(found, before[name], n_more) if at else ""
-                print(f"  {name:<16} CPU {found.cpu_s:6.2f} s  peak {found.peak_mb:4.0f} MB{more}", flush=True)
+                print(f"  {name:<17} CPU {found.cpu_s:6.2f} s  peak {found.peak_mb:4.0f} MB{more}", flush=True)
                 before[name] = found
 
 
@@ -58,7 +59,13 @@ def _each(found: Measured, before: Measured, n_more: int) -> str:
 
 def _jobs(*, whole: bool) -> dict[str, Sequence[str]]:
     quiet = ("--out", "out", "--progress", "none", "--no-report")
-    jobs = {"check": ("check", "suite.yaml"), "run --limit 100": ("run", "suite.yaml", "--limit", "100", *quiet)}
+    jobs = {
+        "check": ("check", "suite.yaml"),
+        "check again": ("check", "suite.yaml"),
+        "run --limit 100": ("run", "suite.yaml", "--limit", "100", *quiet),
+        "run --sample 100": ("run", "suite.yaml", "--sample", "100", *quiet),
+        "run --case ...": ("run", "suite.yaml", "--case", "case-0000007", *quiet),
+    }
     return jobs | ({"run": ("run", "suite.yaml", *quiet)} if whole else {})
 
 

@@ -1,4 +1,4 @@
-"""Define the frozen values of a row: Case -> Output -> Score -> Row. The results made from rows are in `results.py`."""
+"""Define the frozen values of a row: Case -> Output -> Score -> Row. The results made from rows are in `results/`."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ RANKS = (
 )
 """Rooms of the house, from the ground up; a module imports from lower floors only, type checking included."""
 DOORS = {("__main__", "cli"): "the module form of the command"}
-AT_THE_ROOT = {"__init__", "__main__", "analysis", "errors", "pytest_plugin", "results", "types"}
+AT_THE_ROOT = {"__init__", "__main__", "analysis", "errors", "pytest_plugin", "types"}
 """Everything else has a room."""
 SCORER_ROOMS = {
     "rules": {"base"},
@@ -259,7 +259,7 @@ def test_a_module_is_named_in_words_of_the_guides() -> None:
 
 ELSEWHERE = {
     "runner/case_checks.py scorer CaseChecks": "reads the checks of a case as a suite reads its scorers",
-    "operations/score.py system StoredAnswers": "answers from a run folder, which `systems` do not know",
+    "runner/stored_answers.py system StoredAnswers": "answers from a run folder, which `systems` do not know",
 }
 """Scorers and systems in another room, and why."""
 

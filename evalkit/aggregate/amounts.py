@@ -78,9 +78,10 @@ def read_amounts(
     def column(metric: Metric, values: Floats, applies: NDArray[np.bool_] | None = None) -> Column:
         if np.isnan(values).all():
             values = np.broadcast_to(np.nan, values.shape)  # takes no memory
-        status = np.select([skipped, errored, np.isnan(values)], [ABSENT, ERRORED, UNSCORED], SCORED)
+        known = np.where(np.isnan(values), np.uint8(UNSCORED), np.uint8(SCORED))
         if applies is not None:
-            status = np.where(applies, np.where(np.isnan(values), UNSCORED, SCORED), ABSENT)
+            return Column(metric, values, np.where(applies, known, np.uint8(ABSENT)))
+        status = np.select([skipped, errored], [np.uint8(ABSENT), np.uint8(ERRORED)], known)
         return Column(metric, values, status)
 
     def timed(name: str, unit: str, values: Floats, *, higher: bool = False) -> Column:

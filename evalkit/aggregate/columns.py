@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from evalkit.types import Metric
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Codes = NDArray[np.integer[Any]]
+"""Small numbers, in one byte each where that saves memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +24,7 @@ class Column:
 
     metric: Metric
     values: Floats
-    status: Ints
+    status: Codes
 
 
 class PackedKeys(Sequence[bytes]):

@@ -12,9 +12,10 @@ from array import array
 from collections.abc import Collection, Sequence
 
 from evalkit.aggregate.cohorts import cohort_value, stratum_of
-from evalkit.aggregate.measured import MEASURED, counted_in, known_or_nan, measured
+from evalkit.aggregate.measured import MEASURED, USUAL, counted_in, known_or_nan, measured
 from evalkit.aggregate.nodes import node_calls
 from evalkit.aggregate.outcomes import outcomes_of
+from evalkit.aggregate.row_ids import RowIds
 from evalkit.aggregate.statuses import (
     ABSENT,
     ERRORED,
@@ -110,7 +111,7 @@ class Frame:
         self._hashes_answers = any(metric.judge is not None for metric in self.metrics)
         self.quarantined: dict[str, str] = {}
         self._quarantined_keys: set[tuple[bytes, int]] = set()
-        self.ids: list[str] = []
+        self.ids = RowIds()
         self.content = bytearray()
         self.answers = bytearray()
         self.repeats = array("i")
@@ -126,7 +127,9 @@ class Frame:
         self.turn_values = TurnValues()
         self.status = bytearray()
         self.unscored = array("i")
-        self.measures = array("d")
+        self.latencies = array("d")
+        self.measured_rows, self.measures = array("i"), array("d")
+        """Measurements besides the latency, of rows where one is not as usual."""
         self.counted_rows, self.counted = array("i"), array("d")
         self.outcome_rows, self.outcome_codes, self.outcome_names = array("i"), array("i"), Codes()
         self.traced = array("i")
@@ -189,12 +192,12 @@ class Frame:
         self.ends.append(self.end_names[row.skipped if skipped else row.failure.kind if row.failure else None])
         flags, user_cost = _user_cost(row.failure.partial if row.failure is not None else None)
         self.flags.append(flags)
-        self.answers += bytes(KEY_BYTES)
+        self._add_answer(None)
         self.values.extend([_NAN] * count)
         unscored = row.state == "unscored"
         self.status += bytes([ABSENT if skipped else UNSCORED if unscored else ERRORED]) * count
         self.unscored.extend([self.unscored_names[USER_ERROR] if unscored else 0] * count)
-        self.measures.extend((*(_NAN,) * (len(MEASURED) - 1), user_cost))
+        self._measure(*(_NAN,) * (len(MEASURED) - 1), user_cost)
 
     def _add_graded(self, row: Row) -> None:
         values, status, unscored = [], [], []
@@ -235,15 +238,15 @@ class Frame:
         flags = JUDGE_USAGE_BIT if usages else 0
         judge_cost = math.fsum(map(_cost, usages)) if usages else 0.0
         if output is None:
-            self.answers += bytes(KEY_BYTES)
+            self._add_answer(None)
             self.flags.append(flags)
-            self.measures.extend((*(_NAN,) * (len(MEASURED) - 2), judge_cost, 0.0))
+            self._measure(*(_NAN,) * (len(MEASURED) - 2), judge_cost, 0.0)
             return
         user_flags, user_cost = _user_cost(output)
         flags |= user_flags
-        self.answers += answer_key(labelled_text(row.case, output)) if self._hashes_answers else bytes(KEY_BYTES)
+        self._add_answer(row)
         self.flags.append(flags | (REPLAYED_BIT if output.replayed else 0))
-        self.measures.extend((*measured(output), judge_cost, user_cost))
+        self._measure(*measured(output), judge_cost, user_cost)
         counts = counted_in(output)
         if any(each is not None for each in counts):
             self.counted_rows.append(len(self.ids))
@@ -254,6 +257,18 @@ class Frame:
             self.outcome_codes.extend(self.outcome_names[each] for each in outcomes)
         if output.trajectory is not None:
             self._add_nodes(output.trajectory)
+
+    def _add_answer(self, row: Row | None) -> None:
+        if self._hashes_answers:
+            text = labelled_text(row.case, row.output) if row is not None and row.output is not None else None
+            self.answers += bytes(KEY_BYTES) if text is None else answer_key(text)
+
+    def _measure(self, latency_s: float, *others: float) -> None:
+        """Add the values of `MEASURED`."""
+        self.latencies.append(latency_s)
+        if others != USUAL:  # all unknown values are one object, which a tuple takes for equal to itself
+            self.measured_rows.append(len(self.ids))
+            self.measures.extend(others)
 
     def _add_nodes(self, steps: Sequence[Step]) -> None:
         self.traced.append(len(self.ids))

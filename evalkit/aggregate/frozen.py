@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.aggregate.amounts import Amounts, read_amounts
-from evalkit.aggregate.columns import Column, Floats, Ints, PackedKeys, Sampled, sampled
+from evalkit.aggregate.columns import Codes, Column, Floats, Ints, PackedKeys, Sampled, sampled
 from evalkit.aggregate.frame import Frame
-from evalkit.aggregate.measured import CASE_AMOUNTS, COUNTED, MEASURED
+from evalkit.aggregate.measured import CASE_AMOUNTS, COUNTED, MEASURED, USUAL
 from evalkit.aggregate.node_table import NodeCalls
 from evalkit.aggregate.outcome_groups import Outcomes
 from evalkit.aggregate.outcomes import OUTCOMES
 from evalkit.aggregate.repeats import by_rule, fold, of_repeats
+from evalkit.aggregate.row_ids import ChosenTexts
 from evalkit.aggregate.row_verdicts import counted, verdict_column
 from evalkit.aggregate.statuses import (
     ABSENT,
@@ -46,7 +47,7 @@ class FrozenFrame:
     metrics: tuple[Metric, ...]
     """Metrics that the scorers declare."""
     advisory: frozenset[str]
-    case_ids: tuple[str, ...]
+    case_ids: Sequence[str]
     keys: Sequence[bytes]
     """Per case: 16 bytes that identify the content of each case."""
     kinds: tuple[str, ...]
@@ -159,9 +160,9 @@ def freeze(frame: Frame, *, planned: bool = False) -> FrozenFrame:
     keys = _words(frame.content)
     order = _sorted_rows(frame, keys, frame.planned_repeats if planned else None)
     count = len(frame.metrics)
-    raw = np.frombuffer(bytes(frame.status), np.uint8).reshape(len(frame), count)[order].astype(np.int64)
+    raw = np.frombuffer(bytes(frame.status), np.uint8).reshape(len(frame), count)[order]
     values = np.array(frame.values, np.float64).reshape(len(frame), count)[order]
-    row_case, first = _cases_of(keys[order], [frame.ids[i] for i in order])
+    row_case, first = _cases_of(keys[order], frame.ids, order)
     rows, votes = _quality(frame, values, raw)
     verdicts = verdict_column(PASS_RATE, raw[:, votes])
     of_case = order[first]
@@ -173,7 +174,7 @@ def freeze(frame: Frame, *, planned: bool = False) -> FrozenFrame:
     return FrozenFrame(
         metrics=frame.metrics,
         advisory=frame.advisory,
-        case_ids=tuple(frame.ids[i] for i in of_case),
+        case_ids=ChosenTexts(frame.ids, of_case),
         keys=PackedKeys(keys[of_case].tobytes(), KEY_BYTES),
         kinds=_names(frame.kinds, frame.kind_names.names, of_case),
         severities=_names(frame.severities, frame.severity_names.names, of_case),
@@ -183,7 +184,7 @@ def freeze(frame: Frame, *, planned: bool = False) -> FrozenFrame:
         row_case=row_case,
         repeats=np.array(frame.repeats, np.int64)[order],
         covered=_covered(frame, raw, states),
-        answers=PackedKeys(_words(frame.answers)[order].tobytes(), KEY_BYTES),
+        answers=PackedKeys(_answers(frame, order), KEY_BYTES),
         rows=rows,
         cases=cases,
         amounts=read_amounts(
@@ -224,19 +225,19 @@ def _sorted_rows(frame: Frame, keys: _Words, repeats_of_case: int | None) -> Int
     order = order[np.append(~same, True)] if len(order) else order
     if repeats_of_case is not None:
         order = order[repeats[order] < repeats_of_case]
-    return np.array(sorted(order.tolist(), key=frame.ids.__getitem__), np.int64)
+    return frame.ids.sorted(order)
 
 
-def _cases_of(keys: _Words, ids: list[str]) -> tuple[Ints, Ints]:
+def _cases_of(keys: _Words, ids: Sequence[str], order: Ints) -> tuple[Ints, Ints]:
     """Return the case index of each row, and the position of each case's first row."""
-    starts = np.ones(len(ids), bool)
+    starts = np.ones(len(order), bool)
     starts[1:] = (keys[1:] != keys[:-1]).any(axis=1)
     for i in np.flatnonzero(~starts).tolist():
-        starts[i] = ids[i] != ids[i - 1]
+        starts[i] = ids[int(order[i])] != ids[int(order[i - 1])]
     return np.cumsum(starts, dtype=np.int64) - 1, np.flatnonzero(starts)
 
 
-def _quality(frame: Frame, values: Floats, raw: Ints) -> tuple[dict[str, Column], list[int]]:
+def _quality(frame: Frame, values: Floats, raw: Codes) -> tuple[dict[str, Column], list[int]]:
     """Return the quality metrics per row, and the positions of those that vote in `pass_rate`."""
     status = raw & STATUS_MASK
     marked = raw & (PASSED_BIT | FAILED_BIT) != 0
@@ -257,25 +258,27 @@ def _quality(frame: Frame, values: Floats, raw: Ints) -> tuple[dict[str, Column]
     return columns, votes
 
 
-def _pass_rate(raw: Ints) -> Column:
+def _pass_rate(raw: Codes) -> Column:
     """Return passes and fails of complete rows.
 
     A row without a grade is unscored even if another scorer failed it. If only the failures among such rows counted,
     the rate would fall whenever a scorer breaks.
     """
-    status = verdict_column(PASS_RATE, raw).status
-    incomplete = (raw & STATUS_MASK == UNSCORED).any(axis=1) & (status == SCORED)
-    values = np.where(incomplete, np.nan, verdict_column(PASS_RATE, raw).values)
-    return Column(PASS_RATE, values, np.where(incomplete, UNSCORED, status))
+    found = verdict_column(PASS_RATE, raw)
+    incomplete = (raw & STATUS_MASK == UNSCORED).any(axis=1) & (found.status == SCORED)
+    if not incomplete.any():
+        return found
+    values = np.where(incomplete, np.nan, found.values)
+    return Column(PASS_RATE, values, np.where(incomplete, np.uint8(UNSCORED), found.status))
 
 
-def _passed(metric: Metric, raw: Ints, marked: NDArray[np.bool_]) -> Column:
-    status = np.where((raw & STATUS_MASK == SCORED) & ~marked, ABSENT, raw & STATUS_MASK)
+def _passed(metric: Metric, raw: Codes, marked: NDArray[np.bool_]) -> Column:
+    status = np.where((raw & STATUS_MASK == SCORED) & ~marked, np.uint8(ABSENT), raw & STATUS_MASK)
     values = np.where(status == SCORED, (raw & PASSED_BIT != 0).astype(float), np.nan)
     return Column(metric, values, status)
 
 
-def _covered(frame: Frame, raw: Ints, states: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _covered(frame: Frame, raw: Codes, states: NDArray[np.uint8]) -> NDArray[np.bool_]:
     counted = [i for i, metric in enumerate(frame.metrics) if metric.name not in frame.advisory]
     unscored = (raw[:, counted] & STATUS_MASK == UNSCORED).any(axis=1)
     answered = states < STATES.index("system_error")
@@ -285,10 +288,20 @@ def _covered(frame: Frame, raw: Ints, states: NDArray[np.uint8]) -> NDArray[np.b
 
 def _measured(frame: Frame, order: Ints) -> dict[str, Floats]:
     """Return the measurements of each row other than its scores, NaN where unknown."""
-    table = np.array(frame.measures, np.float64).reshape(-1, len(MEASURED))
+    found = {MEASURED[0]: np.array(frame.latencies, np.float64)[order]}
+    table = np.array(frame.measures, np.float64).reshape(-1, len(USUAL))
+    for name, usual, values in zip(MEASURED[1:], USUAL, table.T, strict=True):
+        column = np.full(len(frame), usual)
+        column[np.array(frame.measured_rows, np.int64)] = values
+        found[name] = column[order]
     counted = np.full((len(frame), len(COUNTED)), np.nan)
     counted[np.array(frame.counted_rows, np.int64)] = np.array(frame.counted, np.float64).reshape(-1, len(COUNTED))
-    return {name: column[order] for name, column in zip((*MEASURED, *COUNTED), (*table.T, *counted.T), strict=True)}
+    return found | {name: column[order] for name, column in zip(COUNTED, counted.T, strict=True)}
+
+
+def _answers(frame: Frame, order: Ints) -> bytes:
+    """Return the keys of the answers, zeros if none was hashed: they take no memory until they are read."""
+    return _words(frame.answers)[order].tobytes() if frame.answers else bytes(KEY_BYTES * len(order))
 
 
 def _outcomes(frame: Frame, order: Ints) -> Outcomes:

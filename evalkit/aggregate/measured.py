@@ -9,6 +9,8 @@ from evalkit.types import Output, Usage
 
 MEASURED = ("latency_s", "ttft_s", "output_tokens", "cost_usd", "judge_cost_usd", "user_cost_usd")
 """Measurements of every row other than its scores, in the order of the columns."""
+USUAL = (math.nan, math.nan, math.nan, 0.0, 0.0)
+"""The values of `MEASURED` besides the latency where no model reports anything, which are not kept for each row."""
 COUNTED = ("tokens", "tool_calls")
 """Measurements that are kept only for rows that report them."""
 CASE_AMOUNTS: Mapping[str, str] = {

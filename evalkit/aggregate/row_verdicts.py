@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evalkit.aggregate.columns import Column, Ints
+from evalkit.aggregate.columns import Codes, Column, Ints
 from evalkit.aggregate.statuses import (
     ABSENT,
     ERRORED,
@@ -27,11 +27,12 @@ _STATUSES = np.array(
     [
         {"failed": SCORED, "passed": SCORED, "unscored": UNSCORED, "system_error": ERRORED}.get(verdict, ABSENT)
         for verdict in _BY_BITS
-    ]
+    ],
+    np.uint8,
 )
 
 
-def verdict_column(metric: Metric, raw: Ints) -> Column:
+def verdict_column(metric: Metric, raw: Codes) -> Column:
     """Return the verdict of each row: 1 passed, 0 failed, else unknown or absent.
 
     Args:
@@ -40,9 +41,9 @@ def verdict_column(metric: Metric, raw: Ints) -> Column:
     """
     status = raw & STATUS_MASK
     facts = (status == ERRORED, raw & FAILED_BIT != 0, status == UNSCORED, raw & PASSED_BIT != 0)
-    codes = np.zeros(len(raw), np.int64)
+    codes = np.zeros(len(raw), np.uint8)
     for bit, fact in zip(_BITS, facts, strict=True):
-        codes += bit * fact.any(axis=1)
+        codes += np.uint8(bit) * fact.any(axis=1)
     return Column(metric, _VALUES[codes], _STATUSES[codes])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.aggregate.cells import cell, source
-from evalkit.aggregate.columns import Floats, Ints
+from evalkit.aggregate.columns import Codes, Floats, Ints
 from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame, freeze
 from evalkit.aggregate.statuses import ABSENT, ERRORED
@@ -88,7 +88,7 @@ def columns_of_run(
     sampled = frozen.sample is not None and len(np.unique(frozen.sample.weights)) > 1
     return SystemColumns(
         name=name,
-        cases=frozen.case_ids,
+        cases=tuple(frozen.case_ids),
         keys=frozen.keys,
         clusters=tuple(frame.cluster_names.names[names[case]] for case in frozen.case_ids),
         cohorts={label: where for label, where in frozen.cohorts.items() if label != OVERALL},
@@ -107,7 +107,7 @@ def columns_of_run(
     )
 
 
-def _primary(frozen: FrozenFrame, name: str) -> tuple[Metric, Floats, Ints]:
+def _primary(frozen: FrozenFrame, name: str) -> tuple[Metric, Floats, Codes]:
     found = source(frozen, name)
     if found is None and not frozen.has_answers:
         # A run in which every call failed has no pass marks, and so no metrics made of them.

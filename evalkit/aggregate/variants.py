@@ -18,8 +18,9 @@ from evalkit.aggregate.frozen import PASS_RATE, FrozenFrame
 from evalkit.aggregate.statuses import SCORED
 from evalkit.aggregate.summary import SMALL_COHORT
 from evalkit.formats.manifest import VariantFacts
-from evalkit.results import OVERALL, AttackFigures, Estimate, ParityFigures, TransformFigures, VariantFigures
-from evalkit.stats.differences import by_cluster, of_pairs, simultaneous
+from evalkit.results import OVERALL, Estimate
+from evalkit.results.variants import AttackFigures, ParityFigures, TransformFigures, VariantFigures
+from evalkit.stats.differences import by_cluster, draws_for, of_pairs, simultaneous
 from evalkit.stats.paired import sign_flip_max_t
 from evalkit.stats.quantiles import ONE_SIDED_95
 from evalkit.types import Metric
@@ -146,7 +147,8 @@ def _p_values(groups: Sequence[_Group], originals: _Originals, seed: int) -> lis
     gaps = np.column_stack([_gaps(group, originals) for group in groups])
     found = by_cluster(gaps, originals.clusters)
     families = [family for family in ([0], [*range(1, len(groups))]) if family]
-    p_values = sign_flip_max_t(found.rows, families=families, rng=np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    p_values = sign_flip_max_t(found.rows, families=families, draws=draws_for(found), rng=rng)
     return [p if n else None for p, n in zip(p_values.tolist(), found.n.tolist(), strict=True)]
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from evalkit.operations.calibrate import Drift
     from evalkit.operations.probe_judge import Health
     from evalkit.operations.tournament import TournamentFound
-    from evalkit.operations.tune_judge import TuningProposal
+    from evalkit.operations.tune_judge import TunedJudge
 
 
 def print_health(found: Sequence[Health], console: Console) -> None:
@@ -59,7 +59,7 @@ def print_tournament(found: TournamentFound, console: Console) -> None:
     console.print(f"  {found.trust}", style="dim", soft_wrap=True)
 
 
-def print_proposal(found: TuningProposal, console: Console) -> None:
+def print_proposal(found: TunedJudge, console: Console) -> None:
     """Print kappa before and after, and what to change, or that nothing is better."""
     from rich.text import Text
 

@@ -101,9 +101,14 @@ def power(
 
     Exit codes: 0, 2 if the suite cannot be used.
     """
-    from evalkit.operations.power import power_of
+    import textwrap
 
-    _show(power_of(named_or_nearest(suite), flips), as_json=json)
+    from evalkit.operations.power import power_of, small_drop_of
+
+    gates = power_of(named_or_nearest(suite), flips)
+    _show(gates, as_json=json)
+    if not json and (said := small_drop_of(gates)):
+        typer.echo(textwrap.fill(said, 80))
 
 
 def _show(found: "Noise | Sequence[Detectable]", meanings: "Meanings | None" = None, *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from evalkit.report.survey import first_wrong
+from evalkit.runner.earlier import Already
 from evalkit.runner.session import Watcher
 from evalkit.text.numbers import Style, figure, plural
 from evalkit.text.printable import one_line
@@ -63,9 +64,10 @@ class Reporter:
         if self._bar is not None:
             self._bar.stop()
 
-    def _begin(self, prepared: Prepared, expected: int, done: int, baseline: str) -> None:
-        self._expected, self._done, self._already, self._advisory = expected, done, done, prepared.advisory
-        self._planned = expected
+    def _begin(self, prepared: Prepared, expected: int, already: Already, baseline: str) -> None:
+        done = self._done = self._already = already.done
+        self._planned, self._expected, self._advisory = expected, expected, prepared.advisory
+        self._failed, self._unknown = already.failed["failed"], sum(already.failed[each] for each in UNKNOWN)
         suite, self._budget, self._waits = prepared.suite, prepared.budget, prepared.shared.waits
         if self._mode == "none":
             return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.cli.engine_flags import CALLS, Engine, InsecureScheduler, Scheduler, ShardSize, Workers, engine_flags
 from evalkit.cli.suite_file import SuiteFile, named_or_nearest
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 ENV_PREFIX = "EVALKIT"
 """Prefix of environment variables for flags: `EVALKIT_LIMIT` sets `--limit`."""
-_WHERE, _PART, _CALLS, _SHOWN = "Run", "Run a part of the cases (not gated)", "Calls", "Output"
+_WHERE, _PART, _SHOWN = "Run", "Run a part of the cases (not gated)", "Output"
 """Groups of options in the help."""
 _UNREAD = {"suite", "dry_run", "watch", "unlocked"}
 """Parameters that no environment variable sets."""
@@ -28,13 +29,6 @@ class Progress(enum.StrEnum):
     AUTO = "auto"
     BAR = "bar"
     LINES = "lines"
-    NONE = "none"
-
-
-class EngineChoice(enum.StrEnum):
-    """What runs the cases."""
-
-    DASK = "dask"
     NONE = "none"
 
 
@@ -125,14 +119,14 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         ),
     ] = False,
     repeat: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Run each case this many times.", rich_help_panel=_CALLS)
+        int | None, typer.Option(min=1, metavar="N", help="Run each case this many times.", rich_help_panel=CALLS)
     ] = None,
     concurrency: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Calls in flight.", rich_help_panel=_CALLS)
+        int | None, typer.Option(min=1, metavar="N", help="Calls in flight.", rich_help_panel=CALLS)
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(min=0.001, metavar="SECONDS", help="Limit for one call of the system.", rich_help_panel=_CALLS),
+        typer.Option(min=0.001, metavar="SECONDS", help="Limit for one call of the system.", rich_help_panel=CALLS),
     ] = None,
     deadline: Annotated[
         float | None,
@@ -140,61 +134,30 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
             min=0.001,
             metavar="SECONDS",
             help="Limit for all calls; then calls in flight are cancelled, and --resume continues.",
-            rich_help_panel=_CALLS,
+            rich_help_panel=CALLS,
         ),
     ] = None,
     budget: Annotated[
         float | None,
-        typer.Option(min=0.0001, metavar="USD", help="Stop making calls once this is spent.", rich_help_panel=_CALLS),
+        typer.Option(min=0.0001, metavar="USD", help="Stop making calls once this is spent.", rich_help_panel=CALLS),
     ] = None,
     fail_fast: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Start no new case after N failed ones.", rich_help_panel=_CALLS),
+        typer.Option(min=1, metavar="N", help="Start no new case after N failed ones.", rich_help_panel=CALLS),
     ] = None,
-    engine: Annotated[
-        EngineChoice | None,
-        typer.Option(
-            help="`dask`: run the cases in several processes. `none`: in this one, even if the suite names an engine.",
-            rich_help_panel=_CALLS,
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Number of worker processes; of a scheduler, number of its workers to use. Default: that of the "
-            "suite, or all workers of the scheduler.",
-            rich_help_panel=_CALLS,
-        ),
-    ] = None,
-    shard_size: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Average number of cases in a shard, 1 to 5000. Default: that of the suite, or 1000.",
-            rich_help_panel=_CALLS,
-        ),
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS", help="Use the workers of a Dask scheduler, tls://HOST:8786.", rich_help_panel=_CALLS
-        ),
-    ] = None,
-    insecure_scheduler: Annotated[
-        bool,
-        typer.Option("--insecure-scheduler", help="Allow a scheduler without TLS, tcp://.", rich_help_panel=_CALLS),
-    ] = False,
+    engine: Engine = None,
+    workers: Workers = None,
+    shard_size: ShardSize = None,
+    scheduler: Scheduler = None,
+    insecure_scheduler: InsecureScheduler = False,
     seed: Annotated[
-        int | None, typer.Option(metavar="N", help="Seed of every random draw.", rich_help_panel=_CALLS)
+        int | None, typer.Option(metavar="N", help="Seed of every random draw.", rich_help_panel=CALLS)
     ] = None,
     cache: Annotated[
-        bool, typer.Option("--cache/--no-cache", help="Reuse cached judge replies.", rich_help_panel=_CALLS)
+        bool, typer.Option("--cache/--no-cache", help="Reuse cached judge replies.", rich_help_panel=CALLS)
     ] = True,
     refresh_cache: Annotated[
-        bool, typer.Option("--refresh-cache", help="Ask judges again and cache the replies.", rich_help_panel=_CALLS)
+        bool, typer.Option("--refresh-cache", help="Ask judges again and cache the replies.", rich_help_panel=CALLS)
     ] = False,
     report: Annotated[
         bool,
@@ -247,7 +210,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
     from evalkit.cli.child_process import must_decide
     from evalkit.cli.output import CommandOutput, Files
     from evalkit.cli.signals import run_each_stoppable
-    from evalkit.operations.run import EngineFlags, Request, Result, shard_of
+    from evalkit.operations.run import Request, Result, shard_of
     from evalkit.runner.plan import Selection
 
     given = {
@@ -277,13 +240,7 @@ def run(  # noqa: PLR0913 - typer reads the flags from the signature
         overrides={key: value for key, value in given.items() if value is not None},
         baseline=baseline,
         fail_fast=fail_fast,
-        engine=EngineFlags(
-            engine=None if engine is None else engine.value,
-            workers=workers,
-            shard_size=shard_size,
-            scheduler=scheduler,
-            insecure=insecure_scheduler,
-        ),
+        engine=engine_flags(engine, workers, shard_size, scheduler, insecure=insecure_scheduler),
         replies=_replies(cache=cache, refresh=refresh_cache),
         written=tuple(files.named()),
         command=shlex.join([*_environment(), "evalkit", *sys.argv[1:]]),

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from evalkit.gate.findings import only_warns
-from evalkit.results import OVERALL, AttackFigures, Check, CheckOutcome, VariantFigures
+from evalkit.results import OVERALL, Check, CheckOutcome
+from evalkit.results.variants import AttackFigures, VariantFigures
 from evalkit.text.numbers import Style, figure, plural
 
 _RATE = Style("rate")

@@ -25,16 +25,8 @@ from evalkit.gate.quarantine import quarantine_checks
 from evalkit.gate.regression import MORE_RUNS
 from evalkit.gate.robustness_gap import RobustnessGap, robustness_checks
 from evalkit.gate.thresholds import threshold_finding
-from evalkit.results import (
-    PARTIAL_RUN,
-    CheckOutcome,
-    CorrectedDrop,
-    Decision,
-    Outcome,
-    StoppedEarly,
-    Summary,
-    VariantFigures,
-)
+from evalkit.results import PARTIAL_RUN, CheckOutcome, CorrectedDrop, Decision, Outcome, StoppedEarly, Summary
+from evalkit.results.variants import VariantFigures
 
 if TYPE_CHECKING:
     from evalkit.gate.best_system import Contender

@@ -16,7 +16,7 @@ from evalkit.gate.pairing import Baseline, pair
 from evalkit.gate.policy import NoRegression, Policy, within
 from evalkit.gate.regression import ALPHA, MIN_PAIRED, SUSPECT_AT
 from evalkit.results import Decision, Summary
-from evalkit.stats.early_stop import LEAST_VARIANCE, Progress, critical_statistic, remaining_power
+from evalkit.stats.early_stop import LEAST_VARIANCE, GateProgress, critical_statistic, remaining_power
 from evalkit.stats.paired import sum_clusters
 from evalkit.types import Metric
 
@@ -79,7 +79,7 @@ def _is_fine(
 ) -> bool:
     """Return whether no gate that may block would find the drop, with the cases of the baseline to come."""
     assert policy.early_stop is not None  # noqa: S101 - asked only of such policies
-    families: dict[bool, list[Progress | None]] = {True: [], False: []}
+    families: dict[bool, list[GateProgress | None]] = {True: [], False: []}
     labels = within(dict.fromkeys((*frame.cohorts, *baseline.frame.cohorts)), trial.policy.by)
     critical = policy.critical_in(labels)
     whole = pair(baseline.frame, baseline.frame, repeats=(trial.planned[0], trial.planned[0]))
@@ -108,20 +108,20 @@ def _drops(metric: Metric, before: Floats, after: Floats) -> Floats | None:
     return (before - after) / (reach if metric.higher_is_better else -reach)
 
 
-def _progress(frame: FrozenFrame, drops: Floats | None, done: np.ndarray, total: int) -> Progress | None:
+def _progress(frame: FrozenFrame, drops: Floats | None, done: np.ndarray, total: int) -> GateProgress | None:
     if drops is None:
         return None
     values = drops[done]
     n = max(total, len(values))
     if not len(values):
-        return Progress(0.0, 0.0, n, LEAST_VARIANCE)
+        return GateProgress(0.0, 0.0, n, LEAST_VARIANCE)
     sums = sum_clusters(values[:, None], frame.clusters[done].tolist())[:, 0]
     squares = float((sums**2).sum())
     statistic = float(sums.sum()) / math.sqrt(squares) if squares > 0 else 0.0
-    return Progress(statistic, len(values) / n, n, squares / len(values))
+    return GateProgress(statistic, len(values) / n, n, squares / len(values))
 
 
-def _unfound(family: list[Progress | None], trial: ComparisonPlan, fine: float, *, halved: bool) -> bool:
+def _unfound(family: list[GateProgress | None], trial: ComparisonPlan, fine: float, *, halved: bool) -> bool:
     """Return whether each gate of a family would find the drop with less than a probability.
 
     If suspect gates have a second look, a gate counts as found once it is suspect.

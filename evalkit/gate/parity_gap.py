@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from evalkit.gate.findings import only_warns
-from evalkit.results import OVERALL, Check, CheckOutcome, ParityFigures, VariantFigures
+from evalkit.results import OVERALL, Check, CheckOutcome
+from evalkit.results.variants import ParityFigures, VariantFigures
 from evalkit.text.numbers import Style, difference, limit, plural
 
 _RATE = Style("rate")

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from evalkit.gate.findings import only_warns
-from evalkit.results import OVERALL, Check, CheckOutcome, TransformFigures, VariantFigures
+from evalkit.results import OVERALL, Check, CheckOutcome
+from evalkit.results.variants import TransformFigures, VariantFigures
 from evalkit.text.numbers import Style, difference, limit, plural
 
 LEVEL = 0.05

@@ -8,10 +8,12 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from evalkit.formats.contexts import context_records, read_contexts
 from evalkit.formats.conversation import DURING, read_conversation
 from evalkit.formats.messages import input_of, read_messages, text_of
-from evalkit.golden.names import ALIASES, CLOSED, OWN_FIELDS, WRAPPERS, field_of
+from evalkit.golden.names import ALIASES, CLOSED, KNOWN_FIELDS, OWN_FIELDS, WRAPPERS, field_of
 from evalkit.golden.promptfoo import Complain, expected_of
 from evalkit.types import KINDS, QUARANTINE, ROLES, SEVERITIES, Case, Message, Origin
 
@@ -21,7 +23,10 @@ NEVER_QUARANTINED = {"kind": "canary", "severity": "critical"}
 """Field -> its value in cases that no quarantine may leave out of a gate."""
 SAME_FIELD = "both give"
 """Part of the message about two columns for one field."""
+_AS_NAMED = KNOWN_FIELDS - {name for name in KNOWN_FIELDS if field_of(name) != name} - {"assert", "checks"}
+"""Fields whose columns have their names in every tool, with values that are what they seem."""
 _NOTHING: Mapping[str, Any] = {}
+_quick = msgspec.json.Encoder(order="sorted")
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 _INPUT_KEYS = ("input", "question", "query", "prompt", "text", "message", "user_input")
 _REFERENCE_KEYS = ("reference", "answer", "output", "expected", "expected_output", "text")
@@ -63,24 +68,34 @@ def to_case(  # noqa: PLR0913 - each is a fact about the row
             row[name] = row[name].strip().lower()
     contexts, origins = _contexts(row.get("contexts"), note)
     opening = _conversation_opening(row, note, converses=converses, plays_user=plays_user)
-    values = {
-        "input": opening or _input(row.get("input"), note),
-        "reference": _texts(row.get("reference"), note),
-        "contexts": contexts,
-        "origins": origins,
-        "kind": _one_of(row.get("kind", "golden"), "kind", KINDS, note),
-        "severity": _one_of(row.get("severity", "medium"), "severity", SEVERITIES, note),
-        "cohorts": _cohorts(row.get("cohorts"), note) | (_cohorts(cohorts, note) if cohorts else {}),
-        "cluster": _cluster(row.get("cluster"), note),
-        "fields": {key: value for key, value in row.items() if key not in OWN_FIELDS},
-    }
-    _check_waiting(row, note)
-    _check_quarantine(row, note)
+    asked = opening or _input(row.get("input"), note)
+    reference = _texts(row.get("reference"), note)
+    kind = _one_of(row.get("kind", "golden"), "kind", KINDS, note)
+    severity = _one_of(row.get("severity", "medium"), "severity", SEVERITIES, note)
+    own_cohorts = _cohorts(row.get("cohorts"), note) | (_cohorts(cohorts, note) if cohorts else {})
+    cluster = _cluster(row.get("cluster"), note)
+    if NEEDS_REFERENCE in row:
+        _check_waiting(row, note)
+    if QUARANTINE in row:
+        _check_quarantine(row, note)
     digest = _digest({**row, **reread} if reread else row, note)
     identity = _id(digest[:12] if make_id and row.get("id") is None else row.get("id"), note)
-    if faults or identity is None:
+    if faults or identity is None or asked is None:
         return None
-    return Case(id=identity, digest=digest, place=place, **values)  # type: ignore[arg-type]
+    return Case(
+        id=identity,
+        input=asked,
+        reference=reference,
+        contexts=contexts,
+        origins=origins,
+        kind=kind,  # type: ignore[arg-type]
+        severity=severity,  # type: ignore[arg-type]
+        cohorts=own_cohorts,
+        cluster=cluster,
+        fields={key: value for key, value in row.items() if key not in OWN_FIELDS},
+        digest=digest,
+        place=place,
+    )
 
 
 def row_of(case: Case) -> dict[str, Any]:
@@ -128,7 +143,7 @@ def _conversation_opening(
     row: Mapping[str, Any], note: Complain, *, converses: bool | None, plays_user: bool
 ) -> str | None:
     """Return the first text of a conversation that `turns` or `user` make; `None` for a row that gives its input."""
-    opens = next((name for name in ("turns", "user") if row.get(name) not in (None, "")), None)
+    opens = next((name for name in ("turns", "user") if name in row and row[name] not in (None, "")), None)
     if not converses and (opens is None or row.get("input") not in (None, "")):
         return None
     if converses is False:
@@ -175,7 +190,12 @@ def _last_turn(value: Any) -> str:
 
 def _our_names(raw: Mapping[str, Any], note: Complain) -> dict[str, Any]:
     """Rename aliases, read `outputs` as the reference, and unwrap `inputs` (langsmith) and `vars` (promptfoo)."""
-    row: dict[str, Any] = {}
+    if raw.keys() <= _AS_NAMED and not isinstance(raw.get("input"), Mapping):
+        row = dict(raw)
+        if not isinstance(row.get("reference"), str | None):
+            row["reference"] = _answers(row["reference"], "reference", note)
+        return row
+    row = {}
     origin: dict[str, str] = {}
     expected = expected_of(raw, note)
     read = {key: value for key, value in raw.items() if key not in expected.columns} | expected.answers
@@ -276,6 +296,8 @@ def _messages(value: list[Any], note: Complain) -> tuple[Message, ...] | None:
 def _texts(value: Any, note: Complain) -> tuple[str, ...]:
     if value is None or value == "":
         return ()
+    if isinstance(value, str) and value.strip():
+        return (value,)
     texts = [value] if isinstance(value, str) else value
     if isinstance(texts, list) and all(isinstance(item, str) for item in texts):
         if not all(item.strip() for item in texts):
@@ -323,6 +345,9 @@ def _cohorts(value: Any, note: Complain) -> dict[str, str]:
         return {}
     cohorts = {}
     for name, label in value.items():
+        if isinstance(label, str) and (text := label.strip()):
+            cohorts[str(name)] = text
+            continue
         if isinstance(label, bool):
             label = str(label).lower()
         if label is None:
@@ -337,12 +362,25 @@ def _cohorts(value: Any, note: Complain) -> dict[str, str]:
 def _digest(row: Mapping[str, Any], note: Complain) -> str:
     """Return the SHA-256 of the row's content in canonical JSON."""
     try:
-        return hashlib.sha256(_canonical.encode(row).encode()).hexdigest()
+        text = _quick.encode(row) if _is_text(row) else _canonical.encode(row).encode()
+        return hashlib.sha256(text).hexdigest()
     except UnicodeEncodeError:
         note("a lone surrogate, half of a character", "write the whole character")
     except (TypeError, ValueError) as error:
         note(f"a value that JSON cannot hold ({error})", "write text, numbers, lists or mappings")
     return ""
+
+
+def _is_text(row: Mapping[str, Any]) -> bool:
+    """Return whether a row holds texts, and mappings of texts, alone: both encoders write them the same."""
+    for value in row.values():
+        if type(value) is not str:
+            if type(value) is not dict:
+                return False
+            for name, text in value.items():
+                if type(text) is not str or type(name) is not str:
+                    return False
+    return True
 
 
 def _show(value: Any) -> str:

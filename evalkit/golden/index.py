@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from array import array
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
@@ -144,8 +145,8 @@ class CaseIndex:
         """The index in blocks of bytes."""
         return self._packed or [*self._full, self._block.pack()]
 
-    def _blocks(self) -> Iterator[_Block]:
-        return map(_unpacked, self.packed)
+    def _blocks(self, *, ids: bool = False) -> Iterator[_Block]:
+        return (_unpacked(each, ids=ids) for each in self.packed)
 
     def __iter__(self) -> Iterator[Case]:
         """Yield every case with its id, digest, place, kind, severity and cohorts, and a question of like length."""
@@ -154,7 +155,7 @@ class CaseIndex:
     def named(self, ids: Container[str] | None) -> Iterator[Case]:
         """Yield the cases with these ids, all if `None`."""
         likes = [(kind, severity, dict(cohorts)) for kind, severity, cohorts in self._likes]
-        for block in self._blocks():
+        for block in self._blocks(ids=True):
             for at, case_id in enumerate(block.ids):
                 if ids is not None and case_id not in ids:
                     continue
@@ -171,16 +172,20 @@ class CaseIndex:
 
     def labelled(self, label: Callable[[Case], T]) -> Iterator[tuple[T, str]]:
         """Yield the label and the digest of every case; see the function `labelled`."""
-        likes, known = self.likes, dict[tuple[int, int], T]()
+        known = _Labels(self.likes, label)
         for block in self._blocks():
-            for alike, digest in zip(zip(block.likes, block.words, strict=True), block.digests, strict=True):
-                if alike not in known:
-                    kind, severity, cohorts = likes[alike[0]]
-                    question = _QUESTIONS[alike[1]]
-                    known[alike] = label(
-                        Case(id="", input=question, kind=kind, severity=severity, cohorts=dict(cohorts))  # type: ignore[arg-type]
-                    )
-                yield known[alike], digest
+            alike = zip(block.likes, block.words, strict=True)
+            yield from zip(map(known.__getitem__, alike), block.digests, strict=True)
+
+    def counted(self, label: Callable[[Case], T]) -> Counter[T]:
+        """Count the cases of each label; see the function `labelled`."""
+        alike = Counter[tuple[int, int]]()
+        for block in self._blocks():
+            alike.update(zip(block.likes, block.words, strict=True))
+        known, counts = _Labels(self.likes, label), Counter[T]()
+        for each, n in alike.items():
+            counts[known[each]] += n
+        return counts
 
     def places_of(self, chosen: Container[str]) -> RowPlaces:
         """Return the places of the cases with these digests."""
@@ -214,9 +219,29 @@ def labelled(cases: Iterable[Case], label: Callable[[Case], T]) -> Iterator[tupl
     return ((label(case), case.digest) for case in cases)
 
 
+def counted(cases: Iterable[Case], label: Callable[[Case], T]) -> Counter[T]:
+    """Count the cases, or those of an index, by such a label."""
+    return cases.counted(label) if isinstance(cases, CaseIndex) else Counter(map(label, cases))
+
+
 def named(cases: Iterable[Case], ids: Container[str]) -> Iterator[Case]:
     """Yield the cases, or those of an index, that have these ids."""
     return cases.named(ids) if isinstance(cases, CaseIndex) else (case for case in cases if case.id in ids)
+
+
+class _Labels(dict[tuple[int, int], T]):
+    """The label of each kind, severity, cohorts and length of a question, found when it is first asked for."""
+
+    def __init__(self, likes: Sequence[Like], label: Callable[[Case], T]) -> None:
+        super().__init__()
+        self._likes, self._label = likes, label
+
+    def __missing__(self, alike: tuple[int, int]) -> T:
+        kind, severity, cohorts = self._likes[alike[0]]
+        question = _QUESTIONS[alike[1]]
+        case = Case(id="", input=question, kind=kind, severity=severity, cohorts=dict(cohorts))  # type: ignore[arg-type]
+        self[alike] = found = self._label(case)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,23 +265,17 @@ class _Block:
         return b"".join((_HEAD.pack(len(ids)), digests, *(each.tobytes() for each in columns), self.words, *ids))
 
 
-def _unpacked(packed: bytes) -> _Block:
-    """Return the columns of a block."""
+def _unpacked(packed: bytes, *, ids: bool = True) -> _Block:
+    """Return the columns of a block, without the ids if they are not needed."""
     (n_cases,) = _HEAD.unpack_from(packed)
     at = _HEAD.size
     digests = packed[at : (at := at + n_cases * _DIGEST_BYTES)].hex()
     offsets, lines, likes, ends = array("Q"), array("I"), array("I"), array("I")
     for column in (offsets, lines, likes, ends):
         column.frombytes(packed[at : (at := at + n_cases * column.itemsize)])
-    words, ids = packed[at : at + n_cases], packed[at + n_cases :]
-    bounds = pairwise((0, *ends))
-    if ids.isascii():
-        text = ids.decode()
-        names = [text[start:end] for start, end in bounds]
-    else:
-        names = [ids[start:end].decode() for start, end in bounds]
+    words, joined = packed[at : at + n_cases], packed[at + n_cases :]
     return _Block(
-        ids=names,
+        ids=[joined[start:end].decode() for start, end in pairwise((0, *ends))] if ids else [],
         digests=[digests[start : start + _HEX] for start in range(0, len(digests), _HEX)],
         places=RowPlaces(lines, offsets),
         likes=likes,

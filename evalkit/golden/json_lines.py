@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,7 +30,7 @@ UNMARKED = "zero bytes, as in UTF-16 without a byte order mark", "save the file 
 
 
 @dataclass(slots=True)
-class Cursor:
+class LastRow:
     """The row that was read last."""
 
     offset: int = 0
@@ -60,7 +62,7 @@ def read_jsonl(  # noqa: PLR0913 - each is a fact about the reading
     encoding: str | None = None,
     fix: str = SAVE_AS_UTF8,
     places: RowPlaces | None = None,
-    cursor: Cursor | None = None,
+    cursor: LastRow | None = None,
 ) -> Iterator[RawRow]:
     """Yield the rows of a JSON Lines file, `.gz` included; lines end at a line feed only.
 
@@ -73,7 +75,7 @@ def read_jsonl(  # noqa: PLR0913 - each is a fact about the reading
         places: the rows to read, `None` for all.
         cursor: set to each row before it is yielded.
     """
-    yield from readable(_jsonl_rows(path, shown, note, (encoding, fix), places, cursor or Cursor()), shown, note, fix)
+    yield from readable(_jsonl_rows(path, shown, note, (encoding, fix), places, cursor or LastRow()), shown, note, fix)
 
 
 def readable(rows: Iterator[RawRow], shown: str, note: Note, fix: str = SAVE_AS_UTF8) -> Iterator[RawRow]:
@@ -96,7 +98,7 @@ def _jsonl_rows(
     note: Note,
     encoded: tuple[str | None, str],
     places: RowPlaces | None,
-    cursor: Cursor,
+    cursor: LastRow,
 ) -> Iterator[RawRow]:
     encoding, fix = encoded
     blank, is_utf8 = 0, False
@@ -110,7 +112,7 @@ def _jsonl_rows(
                     )
                 )
                 return
-            if not line.strip():
+            if line.isspace() or not line:
                 blank += 1
                 if blank > MAX_BLANK_LINES:
                     note(Problem(f"{shown}:{number}", f"more than {MAX_BLANK_LINES:,} blank lines", "remove them"))
@@ -134,11 +136,11 @@ def _jsonl_rows(
                 yield number, row
 
 
-def _all_lines(file: BinaryIO, cursor: Cursor) -> Iterator[tuple[int, bytes]]:
+def _all_lines(file: BinaryIO, cursor: LastRow) -> Iterator[tuple[int, bytes]]:
     """Yield every line with its number."""
     seekable = file.seekable()
     offset = file.tell() if seekable else 0
-    for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 1), b""), 1):
+    for number, line in enumerate(iter(partial(file.readline, MAX_LINE_BYTES + 1), b""), 1):
         cursor.offset = offset
         yield number, line
         offset += len(line) if seekable else 0
@@ -151,7 +153,7 @@ def _lines_at(file: BinaryIO, places: RowPlaces) -> Iterator[tuple[int, bytes]]:
             file.seek(offset)
             yield number, file.readline(MAX_LINE_BYTES + 1)
         return
-    lines = _all_lines(file, Cursor())
+    lines = _all_lines(file, LastRow())
     for wanted, _ in places:
         yield from islice((each for each in lines if each[0] == wanted), 1)
 
@@ -173,7 +175,7 @@ def _first_undecodable(note: Note) -> Note:
 def parse_row(line: bytes, place: str, note: Note, fix: str = SAVE_AS_UTF8) -> dict[str, Any] | None:
     """Parse one JSON object from one line; `None` after reporting the problem."""
     try:
-        row = STRICT.decode(line.decode().rstrip("\r\n"))
+        row = _decoded(line.decode())
     except UnicodeDecodeError as error:
         note(Problem(place, not_utf8(error), fix))
     except json.JSONDecodeError as error:
@@ -187,6 +189,16 @@ def parse_row(line: bytes, place: str, note: Note, fix: str = SAVE_AS_UTF8) -> d
             return row
         note(Problem(place, "not a JSON object", 'write {"id": ..., "input": ...}'))
     return None
+
+
+def _decoded(text: str) -> Any:
+    """Decode a line, at its first character if it begins with an object, as almost every line does."""
+    if text.startswith("{"):
+        with suppress(StopIteration, json.JSONDecodeError):
+            value, end = _scan(text, 0)
+            if not text[end:].strip(" \t\r\n"):
+                return value
+    return STRICT.decode(text.rstrip("\r\n"))
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -217,6 +229,7 @@ def _decimal(digits: str) -> float:
 
 STRICT = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_integer, parse_float=_decimal)
 """Decodes JSON, and rejects values that a row may not hold."""
+_scan = STRICT.scan_once  # type: ignore[attr-defined]
 
 
 def _json_fix(line: bytes) -> str:

@@ -45,6 +45,8 @@ class ListCells:
     def read(self, row: dict[str, Any], name: str, line: int) -> None:
         """Split the text of a list field in place, or count it if it looks like a list."""
         known, text = field_of(name), row[name]
+        if known == "reference" and self._source.lists is None:
+            return
         sign = self._source.separator_of(known) or self._source.separator_of(name)
         if sign is not None:
             items = [item.strip() for item in text.split(sign) if item.strip()]

@@ -18,7 +18,7 @@ from evalkit.errors import InputError, Problem, noting
 from evalkit.formats.manifest import GoldenFacts
 from evalkit.golden.fields import waits
 from evalkit.golden.index import RowPlaces
-from evalkit.golden.json_lines import Cursor
+from evalkit.golden.json_lines import LastRow
 from evalkit.golden.rows import PLAIN, read_cases, unheard
 from evalkit.golden.source import GoldenSource, Reading
 from evalkit.golden.stored_index import CheckedSet, IndexStore, read_index, state_of, write_index
@@ -104,7 +104,7 @@ def open_golden(  # noqa: PLR0913 - each is a fact about the reading
     before = state_of(file) if store is not None and file is not None else None
     problems: list[Problem] = []
     note = noting(problems)
-    survey, cursor = GoldenSurvey(shown, note, need), Cursor()
+    survey, cursor = GoldenSurvey(shown, note, need), LastRow()
     waiting, places = [], RowPlaces()
 
     def wait(case: Case) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from evalkit.errors import InputError, Problem
 from evalkit.golden.columns import ColumnReader
@@ -13,7 +14,7 @@ from evalkit.golden.documents import read_json, read_yaml, text_of
 from evalkit.golden.fields import SAME_FIELD, to_case, waits
 from evalkit.golden.header import NAMELESS, RawTable
 from evalkit.golden.index import RowPlaces
-from evalkit.golden.json_lines import CANARY, SAVE_AS_UTF8, Cursor, Note, RawRow, read_jsonl
+from evalkit.golden.json_lines import CANARY, SAVE_AS_UTF8, LastRow, Note, RawRow, read_jsonl
 from evalkit.golden.separated import read_separated
 from evalkit.golden.source import WORKBOOKS, GoldenSource, Reading
 from evalkit.text.escaping import cut
@@ -43,7 +44,7 @@ def read_cases(  # noqa: PLR0913 - each is a fact about the reading
     warn: Note = unheard,
     wait: Callable[[Case], None] = lambda case: None,
     places: RowPlaces | None = None,
-    cursor: Cursor | None = None,
+    cursor: LastRow | None = None,
 ) -> Iterator[tuple[int, Case]]:
     """Yield the valid cases of a set with their lines, without those that need a reference.
 
@@ -61,24 +62,24 @@ def read_cases(  # noqa: PLR0913 - each is a fact about the reading
     table, rows = open_rows(source, file, shown, note, warn, places=places, cursor=cursor)
     columns = ColumnReader(source, reading, table, note, warn, strict=places is None)
     told = set[str]()
+
+    def complain(row: Mapping[str, Any], place: str, what: str, fix: str) -> None:
+        label = f"{place} id {cut(str(row.get('id')), 60)}" if "id" in row else place
+        if what not in told:
+            note(Problem(label, what, fix))
+        if table.kind != "records" and SAME_FIELD in what:
+            told.add(what)  # the header is at fault, not each row
+
     for line, raw in rows:
         found = columns.read(line, raw)
         if found is None:
             continue
         row = found.row
         place = f"{shown}:{line}"
-        label = f"{place} id {cut(str(row.get('id')), 60)}" if "id" in row else place
-
-        def complain(what: str, fix: str, label: str = label) -> None:
-            if what not in told:
-                note(Problem(label, what, fix))
-            if table.kind != "records" and SAME_FIELD in what:
-                told.add(what)  # the header is at fault, not each row
-
         case = to_case(
             row,
             place,
-            complain,
+            partial(complain, row, place),
             make_id=source.make_ids,
             cohorts=found.cohorts,
             reread=found.reread,
@@ -136,7 +137,7 @@ def open_rows(  # noqa: PLR0913 - each is a fact about the reading
     *,
     fix: str | None = None,
     places: RowPlaces | None = None,
-    cursor: Cursor | None = None,
+    cursor: LastRow | None = None,
 ) -> tuple[RawTable, Iterator[RawRow]]:
     """Return the raw rows of a file with their lines, and the state of their columns.
 
@@ -163,7 +164,7 @@ def open_rows(  # noqa: PLR0913 - each is a fact about the reading
     fix = fix or f"{SAVE_AS_UTF8}, or name its encoding, such as `{source.line(encoding='cp1252')}`"
     if name.endswith((".jsonl", ".ndjson")):
         rows = read_jsonl(file, shown, note, encoding=source.encoding, fix=fix, places=places, cursor=cursor)
-        return RawTable(shown, "records"), ((line, row) for line, row in rows if row.keys() != {CANARY})
+        return RawTable(shown, "records"), (each for each in rows if CANARY not in each[1] or len(each[1]) > 1)
     if name.endswith((".csv", ".tsv")):
         table = RawTable(shown, "cells")
         return table, read_separated(file, table, source, note, fix)

@@ -47,7 +47,7 @@ _ABANDONED_S = 3600.0
 _UNLIMITED = 1 << 62
 
 
-class Counted(Protocol):
+class CaseTally(Protocol):
     """Counts the cases of a set while they are read."""
 
     @property
@@ -70,7 +70,7 @@ class IndexStore:
     """Everything that the meaning and the check of a row depend on."""
     secret: bytes
     """Key that the index is signed with."""
-    counts: Counted
+    counts: CaseTally
     problems: Sequence[Problem] = ()
     """Problems found while the cases were counted; if there is one, nothing is stored."""
 
@@ -97,7 +97,7 @@ class CheckedSet:
     """Rows that wait for their reference."""
     index: CaseIndex
     counts: Any = None
-    """The counts of a stored check, for `Counted.restore`."""
+    """The counts of a stored check, for `CaseTally.restore`."""
 
 
 @dataclass(frozen=True)

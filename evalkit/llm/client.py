@@ -44,7 +44,7 @@ from evalkit.llm.wire import (
     tokens_of,
 )
 from evalkit.net.exchange import new_session
-from evalkit.net.rate_limits import CHARS_PER_TOKEN
+from evalkit.net.rate_limits import CHARS_PER_TOKEN, Timetable
 from evalkit.net.retry import TimeLeft
 from evalkit.net.waits import Waits
 from evalkit.text.escaping import cut
@@ -90,6 +90,7 @@ class ChatClient:
         budget: Limit of the cost; once it is reached, each question raises `BudgetReached`.
         cache: Replies of earlier runs; a question with a cached reply is not asked.
         waits: Where the waits before a further attempt are noted, for the progress of the run.
+        timetable: When the limits of the endpoint let the next request pass, if others keep them too.
         sleep: Waits a number of seconds.
 
     Raises:
@@ -105,20 +106,19 @@ class ChatClient:
         budget: Budget | None = None,
         cache: ReplyCache | None = None,
         waits: Waits | None = None,
+        timetable: Timetable | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.config = config
-        self._endpoint = ChatEndpoint(config, env, concurrency, budget, sleep, waits)
+        self._endpoint = ChatEndpoint(config, env, concurrency, budget, sleep, waits, timetable)
         self._concurrency = concurrency
         self._sleep = sleep
         self._budget = budget
         self._cache = cache
         self._session: aiohttp.ClientSession | None = None
-        self._rung = 0
+        self._rung, self._shows_logprobs = 0, True
         self._refusals: Counter[Rung] = Counter()
-        self._shows_logprobs = True
-        self._first = asyncio.Lock()
-        self._known = False
+        self._first, self._known = asyncio.Lock(), False
 
     @property
     def model(self) -> str:

@@ -23,7 +23,7 @@ from evalkit.net.addresses import endpoint_url, key_header
 from evalkit.net.exchange import HttpRequest, read_capped, retried, send
 from evalkit.net.keys import key_problem, read_key
 from evalkit.net.proxies import find_proxy
-from evalkit.net.rate_limits import Limits
+from evalkit.net.rate_limits import Limits, Timetable
 from evalkit.net.request_fields import TOO_LONG, RequestFields, is_too_long
 from evalkit.net.retry import REPEATABLE, ExchangeFailed, TimeLeft
 from evalkit.net.waits import Waits
@@ -88,12 +88,13 @@ class ChatEndpoint:
         budget: Limit of the cost; it is checked before each exchange.
         sleep: Waits a number of seconds.
         waits: Where the waits before a further attempt are noted.
+        timetable: When the limits let the next request pass, if others keep them too.
 
     Raises:
         InputError: The key cannot be sent, or the proxy of the environment cannot be used.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is something that the run shares
         self,
         config: ChatConfig,
         env: Mapping[str, str],
@@ -101,6 +102,7 @@ class ChatEndpoint:
         budget: Budget | None,
         sleep: Callable[[float], Awaitable[None]],
         waits: Waits | None,
+        timetable: Timetable | None = None,
     ) -> None:
         self.config = config
         self._key = _read_key(config, env)
@@ -110,7 +112,7 @@ class ChatEndpoint:
         self._sleep = sleep
         self._waits = waits
         self.fields = RequestFields(config.own_fields)
-        self._limits = Limits(config.requests_per_minute, config.tokens_per_minute, config.max_tokens)
+        self._limits = Limits(config.requests_per_minute, config.tokens_per_minute, config.max_tokens, timetable)
         self._accepted = False
         self._denials = 0
         self.no_key = ""
@@ -235,7 +237,11 @@ class ChatEndpoint:
         async with self._slots:
             if self._budget is not None:
                 self._budget.check()
-            body = await send(session, self._spoken(request), _read_body, left, limit_s=self.config.timeout_s)
+            try:
+                body = await send(session, self._spoken(request), _read_body, left, limit_s=self.config.timeout_s)
+            except ExchangeFailed as failure:
+                self._limits.heed(failure, left.seconds)
+                raise
         if reserved:
             self._limits.settle(reserved, self._tokens_used(body))
         return body

@@ -4,34 +4,59 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from time import monotonic
 
+from evalkit.net.retry import ExchangeFailed
+
 CHARS_PER_TOKEN = 4
+_TOO_MANY = 429
+_REQUESTS, _TOKENS = "requests", "tokens"
 
 
-class Pacer:
-    """Spreads amounts evenly over time, in order of request.
+class Timetable:
+    """When the limits of one endpoint let the next call pass: amounts are spread evenly, in order of request.
 
     Args:
-        per_minute: Amount that may pass in a minute; `None` for no limit.
-        clock: A monotonic clock, in seconds.
+        clock: A clock, in seconds.
     """
 
-    def __init__(self, per_minute: float | None, clock: Callable[[], float] = monotonic) -> None:
-        self._seconds_each = 60 / per_minute if per_minute else 0.0
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
-        self._free_at = clock()
+        self._free_at: dict[str, float] = {}
 
-    def delay_s(self, amount: float) -> float:
-        """Reserve the next slot for an amount, and return the seconds until it."""
-        now = self._clock()
-        start = max(now, self._free_at)
-        self._free_at = start + amount * self._seconds_each
-        return start - now
+    def book(self, limit: str, seconds: float) -> float:
+        """Reserve the next free time of a limit.
 
-    def correct(self, amount: float) -> None:
+        Args:
+            limit: Which of the limits.
+            seconds: How long it is used up by what passes.
+
+        Returns:
+            The seconds until it may pass.
+        """
+        wait_s = 0.0
+
+        def next_free(now: float, free_at: float) -> float:
+            nonlocal wait_s
+            wait_s = max(0.0, free_at - now)
+            return now + wait_s + seconds
+
+        self._change(limit, next_free)
+        return wait_s
+
+    def correct(self, limit: str, seconds: float) -> None:
         """Subtract or add the error of an estimate."""
-        self._free_at += amount * self._seconds_each
+        self._change(limit, lambda now, free_at: free_at + seconds)
+
+    def hold(self, limit: str, seconds: float) -> None:
+        """Let nothing more pass for some seconds."""
+        self._change(limit, lambda now, free_at: max(free_at, now + seconds))
+
+    def _change(self, limit: str, change: Callable[[float, float], float]) -> None:
+        """Change when a limit is free again; the arguments of `change` are the present moment, and when it was."""
+        now = self._clock()
+        self._free_at[limit] = change(now, self._free_at.get(limit, now))
 
 
 class Limits:
@@ -41,7 +66,7 @@ class Limits:
         requests_per_minute: Requests that it accepts; `None` for no limit.
         tokens_per_minute: Tokens that it accepts; `None` for no limit.
         max_tokens: Longest reply, in tokens.
-        clock: A monotonic clock, in seconds.
+        timetable: When they let the next call pass, if others keep the same limits.
     """
 
     def __init__(
@@ -49,13 +74,13 @@ class Limits:
         requests_per_minute: float | None,
         tokens_per_minute: float | None = None,
         max_tokens: int = 0,
-        clock: Callable[[], float] = monotonic,
+        timetable: Timetable | None = None,
     ) -> None:
-        self._requests = Pacer(requests_per_minute, clock)
-        self._tokens = Pacer(tokens_per_minute, clock)
+        limits = {_REQUESTS: requests_per_minute, _TOKENS: tokens_per_minute}
+        self._seconds_each = {limit: 60 / per_minute for limit, per_minute in limits.items() if per_minute is not None}
         self._max_tokens = max_tokens
-        self._counts_tokens = tokens_per_minute is not None
-        self.are_open = requests_per_minute is None and tokens_per_minute is None
+        self._timetable = timetable or Timetable()
+        self.are_open = not self._seconds_each
 
     async def turn(self, chars: Callable[[], int], sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> int:
         """Wait for the turn of one request.
@@ -68,16 +93,29 @@ class Limits:
             The reserved tokens, as vendors count them: those of the text and of the longest reply; 0 if tokens are not
             limited.
         """
-        reserved = chars() // CHARS_PER_TOKEN + self._max_tokens if self._counts_tokens else 0
-        seconds = max(self._requests.delay_s(1), self._tokens.delay_s(reserved))
-        if seconds > 0:
-            await sleep(seconds)
+        reserved = chars() // CHARS_PER_TOKEN + self._max_tokens if _TOKENS in self._seconds_each else 0
+        amounts = {_REQUESTS: 1, _TOKENS: reserved}
+        waits_s = [self._timetable.book(limit, amounts[limit] * each) for limit, each in self._seconds_each.items()]
+        if (wait_s := max(waits_s, default=0.0)) > 0:
+            await sleep(wait_s)
         return reserved
 
     def settle(self, reserved: int, used: int | None) -> None:
         """Return tokens that were reserved and not used; `None` if the reply does not report how many were used."""
-        if used is not None:
-            self._tokens.correct(used - reserved)
+        if used is not None and _TOKENS in self._seconds_each:
+            self._timetable.correct(_TOKENS, (used - reserved) * self._seconds_each[_TOKENS])
+
+    def heed(self, failure: ExchangeFailed, left_s: float) -> None:
+        """Send nothing more while an endpoint that turned a call away (429) asks to wait.
+
+        Args:
+            failure: How the call failed.
+            left_s: Seconds that the call still has; one that cannot wait so long makes nobody wait.
+        """
+        asked_s = failure.asked_s(datetime.now(UTC)) if failure.status == _TOO_MANY else None
+        if asked_s is not None and asked_s < left_s:
+            for limit in self._seconds_each:
+                self._timetable.hold(limit, asked_s)
 
 
 def check_rate(name: str, per_minute: float | None) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.errors import Problem
+from evalkit.golden.index import labelled
 from evalkit.golden.proofs import read_proofs, unproven
+from evalkit.golden.read import GoldenSet
 from evalkit.operations.conversation_calls import ConversationCalls, conversation_calls, single_calls
 from evalkit.operations.plan_systems import ready_systems
 from evalkit.operations.run import Request, ready
@@ -71,7 +73,7 @@ async def check_suite(suite_file: Path, env: Mapping[str, str], today: datetime.
             calls += conversation_calls(one, ((case, repeats) for case in open_cases))
     late: tuple[Problem, ...] = ()
     if today is not None and suite.golden_file is not None:
-        added = frozenset(case.digest for case in prepared.golden.outlines() if case.kind == "regression")
+        added = _regressions(prepared.golden)
         late = tuple(unproven(prepared.golden.open(added), read_proofs(suite.golden_file), today)) if added else ()
     return SoundSuite(
         prepared=prepared,
@@ -81,3 +83,9 @@ async def check_suite(suite_file: Path, env: Mapping[str, str], today: datetime.
         baseline=terms.baseline_folder.path.name if terms.baseline_folder else None,
         unproven=late,
     )
+
+
+def _regressions(golden: GoldenSet) -> frozenset[str]:
+    """Return the digests of the regression cases."""
+    kinds = labelled(golden.outlines(), lambda case: case.kind)
+    return frozenset(digest for kind, digest in kinds if kind == "regression")

@@ -14,6 +14,7 @@ from evalkit.disk.paths import shown_path
 from evalkit.errors import EvalkitError
 from evalkit.gate.policy import Canary, NoRegression
 from evalkit.operations.estimate import RunEstimate, Typical, Work, estimate
+from evalkit.operations.paid_calls import unlimited
 from evalkit.operations.plan_systems import plan_systems
 from evalkit.operations.run import Planned, Request, plan_run
 from evalkit.runner.alternation import MOST_TIMED_CASES
@@ -29,6 +30,7 @@ from evalkit.store.folder import FOLDERS, MANIFEST, RunFolder, refuse_folder
 from evalkit.suite.parse import load_suite
 
 if TYPE_CHECKING:
+    from evalkit.errors import Problem
     from evalkit.runner.chat_clients import Replies
     from evalkit.runner.earlier import EarlierRows
 
@@ -46,7 +48,7 @@ async def dry_run(request: Request, env: Mapping[str, str]) -> Mapping[str, RunE
         System -> the estimate of its run, in the order of the suite; the name is empty in a run of one.
 
     Raises:
-        InputError: the problems that the run would raise before its first call.
+        InputError: the problems that the run would raise before its first call, other than a missing budget.
         NothingSelected: no case is left.
     """
     suite = load_suite(request.suite)
@@ -56,19 +58,21 @@ async def dry_run(request: Request, env: Mapping[str, str]) -> Mapping[str, RunE
         if suite.systems:
             several = await plan_systems(suite, asked, env, stack)
             found = zip(several.run.systems, several.systems, strict=True)
-            return {entry.name: _estimated(planned, request) for entry, planned in found}
+            refused = unlimited(several.systems)
+            return {entry.name: _estimated(planned, request, refused) for entry, planned in found}
         planned = await plan_run(asked, env, stack, suite)
         refuse_folder(planned.out, resume=request.resume)
-        return {"": _estimated(planned, request)}
+        return {"": _estimated(planned, request, unlimited([planned]))}
 
 
-def _estimated(planned: Planned, request: Request) -> RunEstimate:
+def _estimated(planned: Planned, request: Request, refused: Problem | None) -> RunEstimate:
     prepared = planned.prepared
     resume = Resume(prepared, planned.chosen, Watcher(), Stop(), request.resume, request.retry_errors)
     earlier = look(RunFolder(planned.out), planned.manifest, resume)
     work = _work(planned, earlier)
     typical = _typical(planned)
-    return estimate(prepared, work, typical, _notes(planned, request, typical))
+    notes = [] if refused is None else [f"The run is refused: {refused.what}; {refused.fix}."]
+    return estimate(prepared, work, typical, (*notes, *_notes(planned, request, typical)))
 
 
 def _work(planned: Planned, earlier: EarlierRows) -> Work:

@@ -23,6 +23,7 @@ from evalkit.store.chain import open_journal
 from evalkit.store.changes_since import before_in
 from evalkit.store.folder import REPORTS, ROWS, SEAL, RunFolder
 from evalkit.store.git import head_commit
+from evalkit.store.row_sums import in_order
 from evalkit.store.seal import file_sums, write_seal
 from evalkit.store.stored_run import StoredRun, load_run, suite_file_of
 from evalkit.suite.parse import load_suite
@@ -153,8 +154,8 @@ def _files(run: RunFolder) -> Iterator[Path]:
 
 def _other_rows(run: RunFolder, copied: RunFolder) -> bool:
     """Return whether the copy lacks rows of the run, because the run has changed since."""
-    ours, theirs = copied.scans()[0].sums, run.scans()[0].sums
-    return any(ours.get(name) != checksum for name, checksum in theirs.items())
+    ours = dict(in_order(copied.scans()[0].sums))
+    return any(ours.get(name) != checksum for name, checksum in in_order(run.scans()[0].sums))
 
 
 def asked_in_words(found: RunEstimate) -> str:

@@ -39,6 +39,7 @@ from evalkit.suite.parse import load_suite
 from evalkit.text.numbers import difference, style_of
 
 ENOUGH_POWER = 0.8
+SMALL_DROP = 0.05
 WANTED_DROP = 0.10
 """The drop for which `cases_needed` is computed."""
 ASSUMED = f"assumed: {ASSUMED_FLIPS:.1%} of the cases flip between runs; measure it with `evalkit noise`"
@@ -62,6 +63,9 @@ class Detectable:
         with_repeats: the smallest drop against a baseline of four runs; `None` if there is none, or the baseline
             already has four.
         cases_needed: cases needed to find a drop of a tenth of the range.
+        small_drop: how often it finds a drop of a twentieth of the range, or the largest possible one if that is
+            smaller; 0 if the gate is not tested.
+        small_drop_with_repeats: the same against a baseline of four runs; `None` as `with_repeats`.
     """
 
     metric: str
@@ -73,6 +77,8 @@ class Detectable:
     can_block: bool
     with_repeats: float | None
     cases_needed: int | None
+    small_drop: float
+    small_drop_with_repeats: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -302,7 +308,13 @@ def _detectable(subject: Subject, sight: Sight | None, better: Sight | None, who
         can_block=sight is not None and all(2.0**-sight.n <= look.level for look in sight.looks),
         with_repeats=None if better is None else smallest_drop(better),
         cases_needed=None if likely is None else _cases_needed(likely, subject.n_cases / subject.n_independent),
+        small_drop=0.0 if sight is None else _small_drop(sight),
+        small_drop_with_repeats=None if better is None else _small_drop(better),
     )
+
+
+def _small_drop(sight: Sight) -> float:
+    return chance_to_find(min(SMALL_DROP, sight.passing), sight)
 
 
 def _cases_needed(sight: Sight, per_cluster: float) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from evalkit.aggregate.cohorts import cohort_value
 from evalkit.aggregate.frozen import freeze
 from evalkit.baselines.load import find_baseline_of
 from evalkit.errors import InputError, Problem
+from evalkit.gate.critical_cases import RUNS
 from evalkit.gate.regression import ALPHA
 from evalkit.golden.read import open_golden
 from evalkit.operations.noise import Detectable, detectable, no_regression_of, seen_against
@@ -61,6 +62,16 @@ def power_of(suite_file: Path, flips: float | None = None) -> tuple[Detectable, 
         alpha=policy.alpha or ALPHA,
         metrics=max(1, len([each for each in others if each != "pass_rate"])),
     )
+
+
+def small_drop_of(gates: Sequence[Detectable]) -> str:
+    """Say how often a 5-point drop overall is found, also against four stored runs; empty if nothing is tested."""
+    overall = next((each for each in gates if each.cohort == OVERALL and each.small_drop), None)
+    if overall is None:
+        return ""
+    drop = f"a drop of 5 points overall is found in {overall.small_drop:.0%} of runs"
+    better = overall.small_drop_with_repeats
+    return drop if better is None else f"{drop}; in {better:.0%} against a baseline of {RUNS} runs of each case"
 
 
 def _cases_by_cohort(suite: Suite, names: tuple[str, ...]) -> Mapping[str, int]:

@@ -27,6 +27,8 @@ from evalkit.gate.earlier_decisions import (
 )
 from evalkit.golden.lock import lock_problems
 from evalkit.golden.shards import Shard, read_shard
+from evalkit.operations.one_system import refuse_several
+from evalkit.operations.paid_calls import refuse_unlimited
 from evalkit.results import Decision, Summary
 from evalkit.runner.chat_clients import Replies
 from evalkit.runner.conversations import open_system
@@ -42,16 +44,16 @@ from evalkit.runner.prepare import prepare
 from evalkit.runner.resume import Resume, checked_golden, enter
 from evalkit.runner.session import Session, Watcher
 from evalkit.runner.shard_calls import EngineFlags, ShardedCalls, sharded_calls, take_written
-from evalkit.runner.systems import compared_folders, terms_of_stored_system, without_reference
+from evalkit.runner.stored_answers import answered_by, answers_of
+from evalkit.runner.systems import compared_folders, suite_of_run, terms_of_stored_system
 from evalkit.runner.terms import terms_of_run, terms_of_stored
 from evalkit.runner.variants import with_variants
 from evalkit.store.folder import RunFolder, new_run_folder
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running, refuse_if_running
+from evalkit.store.shards import unended
 from evalkit.store.stored_run import failed_ids, load_run, suite_file_of
 from evalkit.suite.overrides import with_overrides
-from evalkit.suite.systems import alone
-from evalkit.text.numbers import plural
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
@@ -170,6 +172,7 @@ async def run_suite(
     with ExitStack() as holding:
         async with AsyncExitStack() as stack:
             planned = await plan_run(request, env, stack, suite)
+            refuse_unlimited([planned])
             prepared, terms, chosen = planned.prepared, planned.terms, planned.chosen
             suite = prepared.suite
             folder = RunFolder(new_run_folder(planned.out, resume=request.resume).path.absolute())
@@ -240,19 +243,16 @@ async def plan_run(
         InputError: reports every problem of suite, data, flags and baseline.
         NothingSelected: no case is left.
     """
-    from evalkit.operations.score import answered_by, answers_of
     from evalkit.suite.parse import load_suite
 
     refuse_places(request.written)
     suite = with_overrides(suite or load_suite(request.suite), request.overrides)
     if request.answers is not None:
         suite = suite_of_run(suite, request.answers.manifest())
-    sharded = None
-    if request.engine is not None:
-        sharded = sharded_calls(request.engine, suite, request.overrides, request.replies, request.fail_fast)
     refuse_several(suite)
     suite = suite if request.asks_further else dataclasses.replace(suite, variants=())
     suite = suite if request.answers is None else answered_by(suite, request.answers)
+    sharded = sharded_calls(request.engine, suite, request.overrides, request.replies, request.fail_fast)
     make_room(suite)
     if request.out is not None:
         refuse_if_running(request.out)
@@ -312,10 +312,9 @@ def decide_again(
         terms = terms_of_stored(suite, stored.manifest, baseline, folder, env or {})
     from evalkit.operations.held_run import held_of
 
-    terms = dataclasses.replace(terms, held=held_of(folder))
-    if unlocked:
-        terms = dataclasses.replace(terms, partial=" ".join(filter(None, [terms.partial, "--unlocked"])))
-    elif unlocked is not None and (changed := tuple(lock_problems(suite.golden_file, suite.golden_shown))):
+    partly = [terms.partial, "--unlocked" if unlocked else "", unended(folder.path)]
+    terms = dataclasses.replace(terms, held=held_of(folder), partial=" ".join(filter(None, partly)) or None)
+    if unlocked is False and (changed := tuple(lock_problems(suite.golden_file, suite.golden_shown))):
         raise InputError(changed)
     terms = terms_of_stopped(stored, with_variants(terms, folder, stored.manifest))
     summary, decision = assess(
@@ -349,25 +348,6 @@ def shard_of(text: str) -> Shard:
         return read_shard(text)
     except ValueError as error:
         raise InputError(Problem("--shard", *what_and_fix(error))) from None
-
-
-def suite_of_run(suite: Suite, manifest: Manifest) -> Suite:
-    """Return the suite of the system that a stored run tested, if the suite names several; its reference is not run."""
-    known = any(each.name == manifest.system.name for each in suite.systems)
-    return without_reference(alone(suite, manifest.system.name)) if known else suite
-
-
-def refuse_several(suite: Suite) -> None:
-    """Reject a suite with several systems where one is needed.
-
-    Raises:
-        InputError: the suite names several.
-    """
-    if suite.systems:
-        what = f"the suite names {plural(len(suite.systems), 'system')}, and one is needed here"
-        key = "systems" if suite.options.systems else "matrix"
-        fix = "`evalkit run`, `check`, `gate`, `report`, `score` and `power` take several; the rest need a `system:`"
-        raise InputError(Problem(suite.place(key), what, fix))
 
 
 def lock_problems_of(suite: Suite, selection: Selection) -> tuple[Problem, ...]:

@@ -16,12 +16,14 @@ from evalkit.disk.json_files import to_json
 from evalkit.errors import EvalkitError, ExitCode, StoreError
 from evalkit.formats.systems_run import BY_CASE, BY_SYSTEM, SystemsRun
 from evalkit.gate.earlier_decisions import of_baseline, of_resumed
+from evalkit.operations.paid_calls import refuse_unlimited
 from evalkit.operations.plan_systems import PlannedSystems, plan_systems
 from evalkit.operations.run import Planned, Request, Result, aside, decide_again, finish
 from evalkit.operations.stored_systems import as_in_suite
 from evalkit.results import WORST_FIRST, Decision, Outcome, Summary
 from evalkit.runner.case_order import in_random_order
 from evalkit.runner.conversations import open_system
+from evalkit.runner.earlier import Already
 from evalkit.runner.engine import Stop
 from evalkit.runner.pace import LEAD, Pace
 from evalkit.runner.resume import Resume, enter
@@ -104,6 +106,7 @@ async def run_systems(
     with ExitStack() as holding:
         async with AsyncExitStack() as stack:
             planned = await plan_systems(suite, request, env, stack)
+            refuse_unlimited(planned.systems)
             folder = _made(planned)
             whole = holding.enter_context(Running(folder.path, request.process))
             folder.write(planned.run)
@@ -216,8 +219,8 @@ def _named(name: str, hear: Callable[[Row], None]) -> Callable[[Row], None]:
 
 def _begin(planned: PlannedSystems, asked: Sequence[_Asked], watcher: Watcher) -> None:
     expected = sum(each.session.expected for each in asked)
-    done = sum(len(each.session.done) - each.place.earlier.n_open for each in asked)
-    watcher.begin(planned.prepared, expected, done, planned.run.reference)
+    already = sum((each.place.earlier.already for each in asked), Already())
+    watcher.begin(planned.prepared, expected, already, planned.run.reference)
 
 
 def _in_order(planned: PlannedSystems, asked: Sequence[_Asked]) -> None:

@@ -20,17 +20,17 @@ from evalkit.results import Estimate
 from evalkit.scorers.judges.asking import ask as ask_model
 from evalkit.scorers.judges.rubric import Rubric, parse_rubric, rubric_path
 from evalkit.scorers.judges.rubric_judge import BoundJudge, Judge
-from evalkit.scorers.judges.tuned_rubric import RubricExample, example_rubric, worded_rubric, wording_question
+from evalkit.scorers.judges.tuned_rubric import GradedExample, example_rubric, worded_rubric, wording_question
 from evalkit.store.stored_run import suite_file_of
 from evalkit.suite.parse import load_suite
 from evalkit.trust.pass_marks import PassMark, declared_mark
 from evalkit.trust.tuning import (
     CURRENT,
     MIN_QUESTIONS,
+    JudgedAnswer,
     Places,
     Plan,
     Tuned,
-    TuningAnswer,
     Verdict,
     labelled_answers,
     plan_of,
@@ -50,7 +50,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TuningProposal:
+class TunedJudge:
     """What labels say about other versions of a judge."""
 
     metric: str
@@ -81,7 +81,7 @@ class TuningProposal:
 
 async def tune_judge(
     judged: Judged, scorer: str, env: Mapping[str, str], *, asks: bool, seed: int, progress: Progress
-) -> TuningProposal:
+) -> TunedJudge:
     """Compare other versions of a judge with the current one, and write a new rubric if one of them is better.
 
     Args:
@@ -107,7 +107,7 @@ async def tune_judge(
         what = f"{scorer} has no pass mark between levels to move"
         raise InputError(Problem("--metric", what, "try examples and another wording with --ask"))
     found = tuned(tuning.answers, versions, tuning.plan, tuning.verdicts, seed=seed)
-    proposal = TuningProposal(
+    proposal = TunedJudge(
         metric=scorer,
         n_labels=len(tuning.answers),
         n_questions=len({each.question for each in tuning.answers}),
@@ -132,7 +132,7 @@ class _Tuning:
     index: int
     """Position of the scorer in the suite."""
     rubric: Rubric
-    answers: tuple[TuningAnswer, ...]
+    answers: tuple[JudgedAnswer, ...]
     rows: tuple[Row, ...]
     """Row of each labelled answer."""
     plan: Plan
@@ -160,12 +160,12 @@ class _Tuning:
         mark = declared_mark(replace(self.metric, pass_at=pass_at)) or PassMark(1.0)
         return "pass" if mark.verdict(value) == "pass" else "fail"
 
-    def example(self, at: int) -> RubricExample:
+    def example(self, at: int) -> GradedExample:
         """Return a labelled answer as the judge is to see it."""
         row, answer = self.rows[at], self.answers[at]
         assert row.output is not None  # noqa: S101 - only answers are labelled
         passes = sum(said == "pass" for said in answer.people) * 2 > len(answer.people)
-        return RubricExample(
+        return GradedExample(
             case_id=answer.case_id,
             question=row.case.question,
             answer=shown_text(row.output),
@@ -174,10 +174,10 @@ class _Tuning:
             judge=self.verdict(answer.level, self.metric.pass_at),
         )
 
-    def examples(self, train: Places) -> list[RubricExample]:
+    def examples(self, train: Places) -> list[GradedExample]:
         """Choose examples: of either verdict by people, answers that the judge got wrong first, one of a question."""
         seen: set[int] = set()
-        found: list[RubricExample] = []
+        found: list[GradedExample] = []
         for verdict in ("pass", "fail"):
             there = [(self.example(at), at) for at in train]
             ranked = [
@@ -304,7 +304,7 @@ async def _graded(tuning: _Tuning, judge: _Clients, rubric: bytes | None, at: in
     return tuning.verdict(score.value, tuning.metric.pass_at) if isinstance(score, Score) else None
 
 
-def _proposed(tuning: _Tuning, found: Tuned, proposal: TuningProposal) -> TuningProposal:
+def _proposed(tuning: _Tuning, found: Tuned, proposal: TunedJudge) -> TunedJudge:
     """Add the line of the suite to change, and write the new rubric if the version has one."""
     scorer = f"scorers[{tuning.index}].judge"
     if found.chosen.startswith(_MARK):

@@ -13,6 +13,7 @@ from evalkit.results import Decided
 from evalkit.store.chain import HEAD, Damage, head_of, scan
 from evalkit.store.folder import DECISION, RunFolder
 from evalkit.store.journal import read_rows
+from evalkit.store.shards import unended
 
 SHOWN_LINES = 20
 
@@ -56,6 +57,8 @@ def verify_run(name: str, root: Path, published: str | None = None) -> VerifiedR
         findings += _damaged(file, damaged, {each.line for each in journal.damaged})
     before = found_in(folder, root)
     findings += [f"{folder.path}: {sentence}" for sentence in before.sentences()]
+    if left := unended(folder.path):
+        findings.append(left)
     findings += _unlike(folder, head, (decision or {}).get(HEAD), published)
     return VerifiedRun(
         n_intact=n_rows[0] if n_rows else 0,

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from evalkit.golden.variants.original import mark_of
-from evalkit.results import AttackFigures, Estimate, ParityFigures, Summary, TransformFigures, VariantFigures
+from evalkit.results import Estimate, Summary
+from evalkit.results.variants import AttackFigures, ParityFigures, TransformFigures, VariantFigures
 from evalkit.store.folder import RunFolder
 from evalkit.store.journal import read_rows
 from evalkit.text.numbers import UNKNOWN, Style, bounds, difference, estimated, figure, plural

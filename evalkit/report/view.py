@@ -258,6 +258,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
             *summary.notes,
             *_incomparable(decision.comparison),
             *_before(decision),
+            *([f"SHA-256 of the lock of the golden set: {manifest.golden.lock[:16]}"] if manifest.golden.lock else ()),
         ),
         provenance=tuple(_flat({**manifest_record(manifest), "head": manifest.head})),
         head=manifest.head,

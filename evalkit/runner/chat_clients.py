@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +12,7 @@ from evalkit.errors import InputError, Problem
 from evalkit.llm.budget import Budget
 from evalkit.suite.model import Suite
 from evalkit.systems import CALLED
-from evalkit.systems.base import Shared
+from evalkit.systems.base import NewTimetable, Shared
 from evalkit.systems.chat import ChatSystem
 from evalkit.systems.secrets import secrets_of, without_secrets
 
@@ -28,14 +29,42 @@ CACHE_FILE = ".evalkit/cache.sqlite"
 Spending = tuple["Budget | None", "ReplyCache | None"]
 
 
-def open_client(config: ChatConfig, shared: Shared, spending: Spending) -> ChatClient:
-    """Return a client of a model, not yet entered, with the budget and the cache of the run."""
+@dataclass(frozen=True)
+class Common:
+    """What several processes that work on one run have in common."""
+
+    budget: Budget | None
+    timetable: NewTimetable
+
+
+def open_client(config: ChatConfig, shared: Shared, spending: Spending, who: str = "judge 1") -> ChatClient:
+    """Return a client of a model, not yet entered, with the budget and the cache of the run; `who` has its limits."""
     from evalkit.llm.client import ChatClient
 
     budget, cache = spending
     return ChatClient(
-        config, env=shared.env, concurrency=shared.concurrency, budget=budget, cache=cache, waits=shared.waits
+        config,
+        env=shared.env,
+        concurrency=shared.concurrency,
+        budget=budget,
+        cache=cache,
+        waits=shared.waits,
+        timetable=shared.timetable(who),
     )
+
+
+async def open_user(
+    suite: Suite, shared: Shared, stack: AsyncExitStack, spending: Spending, problems: list[Problem]
+) -> ChatClient | None:
+    """Open the client of the model that plays the user; `None` if there is none, or after noting its problems."""
+    config = user_of(suite)
+    if config is None:
+        return None
+    try:
+        return await stack.enter_async_context(open_client(config, shared, spending, "user"))
+    except InputError as error:
+        problems += error.problems
+        return None
 
 
 def open_cache(suite: Suite, env: Mapping[str, str], stack: AsyncExitStack, replies: Replies) -> ReplyCache:

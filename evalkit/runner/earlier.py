@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -20,7 +21,20 @@ from evalkit.runner.scoring import Scoring
 from evalkit.store.chain import Damage, lines_of, note_damage
 from evalkit.store.folder import SET_ASIDE, RunFolder
 from evalkit.store.index import row_at
-from evalkit.types import Case, Row
+from evalkit.types import FAILED, Case, Row, Verdict, verdict_of
+
+
+@dataclass(frozen=True)
+class Already:
+    """The rows of a run that were there before it was resumed."""
+
+    done: int = 0
+    failed: Counter[Verdict] = field(default_factory=Counter)
+    """Those that did not pass, by verdict."""
+
+    def __add__(self, other: Already) -> Already:
+        """Add the rows of another system."""
+        return Already(self.done + other.done, self.failed + other.failed)
 
 
 @dataclass
@@ -43,6 +57,8 @@ class EarlierRows:
     n_rows: int = 0
     n_unwanted: int = 0
     n_by_hand: int = 0
+    _failed: dict[Key, Verdict] = field(default_factory=dict)
+    """Rows that did not pass and are neither run nor graded again -> their verdict."""
     _open: dict[Key, int] = field(default_factory=dict)
 
     def read(self, charge: Callable[[Row], None]) -> None:
@@ -81,6 +97,7 @@ class EarlierRows:
         key = (row.case.digest, row.repeat)
         self.n_rows += 1
         self._open.pop(key, None)
+        self._failed.pop(key, None)
         self.quarantined.discard(key)
         self.done.add(key)
         if self.retry and (row.failure is not None or row.skipped is not None):
@@ -92,6 +109,13 @@ class EarlierRows:
             self.frame.add(row)  # where it is tried again, it counts until the new row is there
         if not (self.scoring.stands(row, retry=True) if self.retry else stands):
             self._open[key] = place
+        elif key in self.done and (verdict := verdict_of(row, self.frame.advisory)) in FAILED:
+            self._failed[key] = verdict
+
+    @property
+    def already(self) -> Already:
+        """Return the rows that are neither run nor graded again, as far as they have been read."""
+        return Already(len(self.done) - self.n_open, Counter(self._failed.values()))
 
     @property
     def n_open(self) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from evalkit.errors import Problem
 from evalkit.formats.manifest import GoldenFacts
 from evalkit.golden.read import GoldenSet, known_golden, open_golden
-from evalkit.golden.stored_index import Counted, IndexStore, state_of
+from evalkit.golden.stored_index import CaseTally, IndexStore, state_of
 from evalkit.runner.grading import Grader
 from evalkit.runner.needs import asked_fields, need_of
 from evalkit.runner.unreachable_gates import CaseCounts
@@ -59,7 +59,7 @@ def read_golden(  # noqa: PLR0913 - each is a fact about the check
 
 
 def index_store(
-    suite: Suite, graders: Sequence[Grader], shared: Shared, counts: Counted, problems: Sequence[Problem]
+    suite: Suite, graders: Sequence[Grader], shared: Shared, counts: CaseTally, problems: Sequence[Problem]
 ) -> IndexStore | None:
     """Return where the index of a suite's golden set is stored.
 

@@ -115,7 +115,10 @@ async def _open_services(suite: Suite, shared: Shared, stack: AsyncExitStack, sp
         embedder = build_embedder(suite.options.embedding, shared.env, shared.waits)
         if isinstance(embedder, AbstractAsyncContextManager):
             await stack.enter_async_context(embedder)
-    clients = [await stack.enter_async_context(open_client(config, shared, spending)) for config in judges_of(suite)]
+    clients = [
+        await stack.enter_async_context(open_client(config, shared, spending, f"judge {number}"))
+        for number, config in enumerate(judges_of(suite), 1)
+    ]
     llm, panel = (clients[0], tuple(clients[1:])) if clients else (None, ())
     own = any(isinstance(entry.options, CallsProject) and entry.options.calls_project for entry in suite.scorers)
     project = None

@@ -45,8 +45,8 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
     def lacks(case: Case) -> Iterator[str]:
         for index, grader, names in needing:
             if grader.applies(case):
-                seen = _seen(grader, case)
-                yield from [f"{index}:{name}" for name in names if not any([has_field(each, name) for each in seen])]
+                held = _seen(grader, case)
+                yield from [f"{index}:{name}" for name in names if not any(has_field(one, name) for one in held)]
         for problem in _misspelt(case, graders) if settings is not None else ():
             note(problem)
         if settings is not None and (n := len(conversation_of(case).turns)) > settings.max_turns:

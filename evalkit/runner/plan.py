@@ -10,7 +10,7 @@ from collections.abc import Collection, Container, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from evalkit.golden.index import HASH_BYTES, CaseIndex, KeyNumbers, labelled, named
+from evalkit.golden.index import HASH_BYTES, CaseIndex, KeyNumbers, counted, labelled, named
 from evalkit.golden.shards import Shard
 from evalkit.types import Case
 
@@ -159,7 +159,8 @@ def select(cases: Iterable[Case], selection: Selection) -> frozenset[str] | None
     def kind_of(case: Case) -> str:
         return case.kind if isinstance(cases, list) or selection.allows(case) else ""
 
-    counts = Counter(kind for kind, _ in labelled(cases, kind_of) if kind)
+    counts = counted(cases, kind_of)
+    del counts[""]
     if selection.limit is None or selection.limit >= counts.total():
         return frozenset(digest for kind, digest in labelled(cases, kind_of) if kind)
     chosen: list[str] = []

@@ -18,7 +18,15 @@ from evalkit.llm.budget import Budget
 from evalkit.runner.addresses import addresses_of
 from evalkit.runner.batch_rounds import batch_notice, batch_problems
 from evalkit.runner.case_checks import METRIC, checks_grader
-from evalkit.runner.chat_clients import Replies, Spending, judges_of, open_cache, open_client, unpriced, user_of
+from evalkit.runner.chat_clients import (
+    Common,
+    Replies,
+    judges_of,
+    open_cache,
+    open_user,
+    unpriced,
+    user_of,
+)
 from evalkit.runner.conversations import adds_ended, ended_grader, environment_problems
 from evalkit.runner.data_card import card_gaps
 from evalkit.runner.golden_index import read_golden
@@ -127,7 +135,7 @@ async def prepare(
     *,
     replies: Replies = "none",
     checked: GoldenFacts | None = None,
-    budget: Budget | None = None,
+    common: Common | None = None,
 ) -> Prepared:
     """Check and bind everything; sessions are entered on `stack`.
 
@@ -137,7 +145,7 @@ async def prepare(
         stack: stack of everything to close.
         replies: how to use judge replies of earlier runs.
         checked: the golden set of an earlier run of the same suite; if unchanged, it is not checked again.
-        budget: counts the cost instead of a budget of its own.
+        common: what is shared with other processes that work on the same run.
 
     Raises:
         InputError: reports the problems of the golden set, the system, the scorers and the gate together.
@@ -149,11 +157,13 @@ async def prepare(
     inputs = (*suite.inputs, *own_scorers(suite))
     converses = suite.conversation is not None
     shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, inputs, converses)
+    shared = shared if common is None else replace(shared, timetable=common.timetable)
     problems: list[Problem] = [*_system_problems(suite, shared), *_old_problems(suite, shared)]
     unsound_environment = environment_problems(suite, shared)
     problems += unsound_environment
     suite = _with_versions(suite, env, problems)
-    if (limit_usd := suite.options.budget_usd) is not None and budget is None:
+    budget = None if common is None else common.budget
+    if (limit_usd := suite.options.budget_usd) is not None and common is None:
         budget = Budget(limit_usd)
     problems += unpriced(suite)
     asks_models = bool(judges_of(suite)) or user_of(suite) is not None
@@ -163,7 +173,7 @@ async def prepare(
         from evalkit.runner.expected_states import open_replays  # few suites need it
 
         services = replace(services, replays=await open_replays(suite, shared, stack))
-    user = await _user(suite, shared, stack, (budget, cache), problems)
+    user = await open_user(suite, shared, stack, (budget, cache), problems)
     graders = bind_graders(suite, services, problems) if services else []
     checks = checks_grader(len(suite.scorers))
     golden, counts = None, case_counts(suite, [*graders, checks] if graders else [])
@@ -241,20 +251,6 @@ def _old_problems(suite: Suite, shared: Shared) -> Iterator[Problem]:
 def _of_baseline(suite: Suite, problem: Problem) -> Problem:
     where = next((i for i, check in enumerate(suite.policy.checks) if isinstance(check, NoRegression)), 0)
     return replace(problem, place=f"gate[{where}].no_regression.baseline.{problem.place}")
-
-
-async def _user(
-    suite: Suite, shared: Shared, stack: AsyncExitStack, spending: Spending, problems: list[Problem]
-) -> ChatClient | None:
-    """Open the client of the model that plays the user; `None` if there is none, or after noting its problems."""
-    config = user_of(suite)
-    if config is None:
-        return None
-    try:
-        return await stack.enter_async_context(open_client(config, shared, spending))
-    except InputError as error:
-        problems += error.problems
-        return None
 
 
 def _policy(suite: Suite, graders: Sequence[Grader], problems: Sequence[Problem]) -> list[Problem]:

@@ -22,6 +22,7 @@ from evalkit.store.changes_since import ChangesSince
 from evalkit.store.folder import MANIFEST, ROWS, SET_ASIDE, RunFolder
 from evalkit.store.journal import read_rows
 from evalkit.store.running import Running
+from evalkit.store.shards import written_rows
 from evalkit.store.stored_run import empty_frame
 from evalkit.types import Row
 
@@ -94,7 +95,13 @@ def enter(folder: RunFolder, manifest: Manifest, running: Running, resume: Resum
 def look(folder: RunFolder, manifest: Manifest, resume: Resume) -> EarlierRows:
     """Return what `enter` would return, with the same errors, but write nothing."""
     manifest, wanted = _taken_over(folder, manifest, resume)
-    return _read(folder, manifest, resume, wanted, _before(folder, resume, None), told=True)
+    earlier = _read(folder, manifest, resume, wanted, _before(folder, resume, None), told=True)
+    for _, row in written_rows(folder.path):  # a run takes them into the journal first
+        key = (row.case.digest, row.repeat)
+        if key not in earlier.done and not (resume.retry and (row.failure is not None or row.skipped is not None)):
+            earlier.done.add(key)
+            charge(resume.prepared.budget, resume.stop, row, with_judges=True)
+    return earlier
 
 
 def _before(folder: RunFolder, resume: Resume, noted: frozenset[tuple[str, int]] | None) -> ChangesSince:

@@ -21,7 +21,7 @@ from evalkit.runner.alternation import MOST_TIMED_CASES, alternating
 from evalkit.runner.batch_rounds import first_graders, grade_in_batches
 from evalkit.runner.chat_clients import client_notes
 from evalkit.runner.conversations import open_system
-from evalkit.runner.earlier import EarlierRows
+from evalkit.runner.earlier import Already, EarlierRows
 from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, charge, charged, run_cases
 from evalkit.runner.fail_fast import FailFast
 from evalkit.runner.grading import GradeAll, Grader, grade_all
@@ -63,7 +63,7 @@ class Interrupted(Exception):
 class Watcher:
     """Callbacks for run progress."""
 
-    begin: Callable[[Prepared, int, int, str], None] = lambda prepared, expected, done, baseline: None
+    begin: Callable[[Prepared, int, Already, str], None] = lambda prepared, expected, already, baseline: None
     """Called before the first call with the checked suite, rows expected, rows present and title of the baseline."""
     row: Callable[[Row], None] = lambda row: None
     """Called when a repeat of a case has ended."""
@@ -129,7 +129,7 @@ class Session:
 
     async def ask(self, answer: Answer, journal: Journal, terms: Terms) -> None:
         """Run the cases that are not in the journal, and removed or edited ones of the base."""
-        self.watcher.begin(self.prepared, self.expected, len(self.done) - self.earlier.n_open, terms.baseline_title)
+        self.watcher.begin(self.prepared, self.expected, self.earlier.already, terms.baseline_title)
         warming = asyncio.create_task(asyncio.to_thread(_warm))
         started = perf_counter()
         if not self._defers:
@@ -234,7 +234,7 @@ class Session:
 
     async def call_all(self, make_row: MakeRow, journal: Journal, terms: Terms) -> None:
         """Run the planned cases; if speed is compared, alternate with the baseline's system."""
-        golden, options = self.prepared.golden, self.prepared.suite.options
+        options = self.prepared.suite.options
         if self.done.n_below(options.repeat) >= self.expected:
             return None
         work = plan(self.cases(), range(options.repeat), chosen=self.chosen, done=self.done)
@@ -242,7 +242,7 @@ class Session:
         if old_system is None or terms.baseline is None or not (terms.policy.alternates or terms.asks_both):
             return await self._call(work, make_row, journal)
         n_timed = self.expected if terms.asks_both else MOST_TIMED_CASES
-        timed = drawn(golden.outlines(), n_timed, options.seed, among=self.chosen)
+        timed = drawn(self.prepared.golden.outlines(), n_timed, options.seed, among=self.chosen)
         async with open_system(old_system, self.prepared) as answer:
             ask_old = answered_and_graded(answer, self._grade(answer))
             with Journal(self.folder.old_rows_file) as old_journal:

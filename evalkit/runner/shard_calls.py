@@ -17,13 +17,15 @@ from evalkit.runner.chat_clients import judges_of
 from evalkit.runner.engines.base import Engine, ShardEnd
 from evalkit.runner.plan import Key, plan
 from evalkit.runner.session import Interrupted, Session
+from evalkit.runner.stored_answers import StoredAnswers
 from evalkit.store.chain import lines_of
 from evalkit.store.folder import RunFolder
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running
-from evalkit.store.shards import SHARDS, SharedWork, WorkPlan, remove_shards, written_rows
+from evalkit.store.shards import SHARDS, SharedWork, WorkPlan, open_row, remove_shards, written_rows
 from evalkit.suite.engine import DaskSettings
 from evalkit.text.numbers import plural
+from evalkit.types import Case, Failure, Output, Row
 
 if TYPE_CHECKING:
     from evalkit.runner.chat_clients import Replies
@@ -54,12 +56,12 @@ class EngineFlags:
 
 
 def sharded_calls(
-    flags: EngineFlags, suite: Suite, overrides: Mapping[str, float], replies: Replies, fail_fast: int | None
+    flags: EngineFlags | None, suite: Suite, overrides: Mapping[str, float], replies: Replies, fail_fast: int | None
 ) -> ShardedCalls | None:
     """Return how the cases of a suite are run in other processes, `None` if they are run in this one.
 
     Args:
-        flags: those that choose the engine.
+        flags: those that choose the engine; `None` for a run in this process, whatever the suite says.
         suite: the suite, with its options overridden by flags.
         overrides: these options.
         replies: how to use judge replies of earlier runs.
@@ -68,6 +70,8 @@ def sharded_calls(
     Raises:
         InputError: reports everything that an engine cannot do.
     """
+    if flags is None:
+        return None
     asked = suite.options.engine
     if flags.engine == "none" or (flags.engine is None and asked is None):
         if flags.unused:
@@ -149,45 +153,49 @@ class ShardedCalls:
         if session.done.n_below(session.prepared.suite.options.repeat) >= session.expected:
             return frozenset()  # no worker is started for nothing
         folder = SharedWork.new(session.folder.path)
-        suspects: set[Key] = set()
-        ended: asyncio.Queue[tuple[int, ShardEnd] | None] = asyncio.Queue()
-        loop, over = asyncio.get_running_loop(), False
-
-        def stopped() -> bool:
-            if session.stop.reason is not None or over:
-                folder.stop(at_once=over or session.stop.cuts)
-            return session.stop.reason is not None or over
-
-        def attempted(number: int, how: ShardEnd) -> None:
-            loop.call_soon_threadsafe(ended.put_nowait, (number, how))
-
-        wrong: EvalkitError | None = None
-        try:
-            await asyncio.to_thread(self.engine.open)
-            numbers = self._write(session, folder)
-            driving = asyncio.ensure_future(
-                asyncio.to_thread(self.engine.run, folder.path, numbers, attempted, stopped)
-            )
-            driving.add_done_callback(lambda _: ended.put_nowait(None))
-            while (found := await ended.get()) is not None:
-                try:
-                    suspects |= _take(session, journal, folder, *found)
-                except EvalkitError as error:
-                    wrong, over = wrong or error, True
-            await driving
-        finally:
-            over = True
-            folder.stop(at_once=True)
-            await asyncio.to_thread(self.engine.close)
-        if wrong is not None:
-            raise wrong
+        suspects = await self._drive(session, journal, folder)
         for line, row in written_rows(session.folder.path):
             session.take(row, line, journal)
         journal.sync()
         remove_shards(session.folder.path)
         if session.stop.signal is not None:
             raise Interrupted(session.folder)
-        return frozenset(suspects)
+        return suspects
+
+    async def _drive(self, session: Session, journal: Journal, folder: SharedWork) -> frozenset[Key]:
+        """Run the shards, and take the rows of each that is sealed; what stops one after an error stops the others."""
+        suspects, wrong, over = frozenset[Key](), list[EvalkitError](), False
+        ended: asyncio.Queue[tuple[int, ShardEnd] | None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def stopped() -> bool:
+            if found := session.stop.reason is not None or bool(wrong) or over:
+                folder.stop(at_once=bool(wrong) or over or session.stop.cuts)
+            return found
+
+        def attempted(number: int, how: ShardEnd) -> None:
+            loop.call_soon_threadsafe(ended.put_nowait, (number, how))
+
+        try:
+            await asyncio.to_thread(self.engine.open)
+            numbers = self._write(session, folder)
+            running = asyncio.ensure_future(
+                asyncio.to_thread(self.engine.run, folder.path, numbers, attempted, stopped)
+            )
+            running.add_done_callback(lambda _: ended.put_nowait(None))
+            while (found := await ended.get()) is not None:
+                try:
+                    suspects |= _take(session, journal, folder, *found)
+                except EvalkitError as error:
+                    wrong.append(error)
+            await running
+        finally:
+            over = True
+            folder.stop(at_once=True)
+            await asyncio.to_thread(self.engine.close)
+        if wrong:
+            raise wrong[0]
+        return suspects
 
     def _write(self, session: Session, folder: SharedWork) -> list[int]:
         """Write the shards, and return their numbers."""
@@ -199,6 +207,8 @@ class ShardedCalls:
             raise InputError(Problem("--engine", what, f"add --workers {suite.options.concurrency}"))
         of = min(BUCKETS, max(1, math.ceil(n_open / repeats / self.shard_size)))
         work = plan(session.cases(), range(repeats), chosen=session.chosen, done=session.done)
+        answers = suite.system.read() if isinstance(suite.system, StoredAnswers) else {}
+        rows = (_row_of(case, repeat, answers.get((case.digest, repeat))) for case, repeat in work)
         known = WorkPlan(
             suite=str(suite.path.absolute()),
             overrides=self.overrides,
@@ -206,10 +216,17 @@ class ShardedCalls:
             workers=self.engine.workers,
             checks=any(metric.name == METRIC for metric in session.prepared.metrics),
         )
-        numbers = folder.write(known, ((number_of(case, of), case, repeat) for case, repeat in work))
+        numbers = folder.write(known, ((number_of(row.case, of), row) for row in rows))
         if (budget := session.prepared.budget) is not None:
-            folder.set_budget(max(0.0, budget.limit_usd - budget.spent_usd))
+            folder.budget.set(max(0.0, budget.limit_usd - budget.spent_usd))
         return numbers
+
+
+def _row_of(case: Case, repeat: int, ended: Output | Failure | None) -> Row:
+    """Return what a worker is given: a case to run, or its stored answer to score."""
+    if isinstance(ended, Output):
+        return Row(case=case, repeat=repeat, output=ended)
+    return open_row(case, repeat) if ended is None else Row(case=case, repeat=repeat, failure=ended)
 
 
 def _take(session: Session, journal: Journal, shards: SharedWork, number: int, ended: ShardEnd) -> frozenset[Key]:

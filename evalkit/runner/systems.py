@@ -124,6 +124,12 @@ def without_reference(suite: Suite) -> Suite:
     return dataclasses.replace(suite, policy=dataclasses.replace(suite.policy, checks=checks))
 
 
+def suite_of_run(suite: Suite, manifest: Manifest) -> Suite:
+    """Return the suite of the system that a stored run tested, if the suite names several; its reference is not run."""
+    known = any(each.name == manifest.system.name for each in suite.systems)
+    return without_reference(alone(suite, manifest.system.name)) if known else suite
+
+
 def with_checks_of(terms: Terms, suite: Suite, baseline: str) -> Terms:
     """Return terms with all checks of the suite of one system; those against the reference name the baseline."""
     checks = tuple(

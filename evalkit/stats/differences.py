@@ -96,9 +96,13 @@ def two_sided_p(found: Differences, rng: np.random.Generator) -> Floats:
 
     10,000 sign patterns are drawn; fewer in large tests, but at least 2,000.
     """
-    draws = int(np.clip(MOST_PRODUCTS / max(1, found.rows.size), FEWEST_DRAWS, TEST_DRAWS))
     families = [list(range(found.rows.shape[1]))]
-    return sign_flip_max_t(found.rows, families=families, draws=draws, rng=rng, two_sided=True)
+    return sign_flip_max_t(found.rows, families=families, draws=draws_for(found), rng=rng, two_sided=True)
+
+
+def draws_for(found: Differences) -> int:
+    """Return the number of sign patterns of a test: 10,000; fewer in large tests, but at least 2,000."""
+    return int(np.clip(MOST_PRODUCTS / max(1, found.rows.size), FEWEST_DRAWS, TEST_DRAWS))
 
 
 def largest_t(found: Differences, *, level: float, rng: np.random.Generator) -> float:

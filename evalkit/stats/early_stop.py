@@ -27,7 +27,7 @@ def looks_of(n: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class Progress:
+class GateProgress:
     """One gate of a comparison that is under way.
 
     Attributes:
@@ -48,7 +48,7 @@ def critical_statistic(level: float, n_gates: int) -> float:
     return normal_quantile((1 - level) ** (1 / n_gates))
 
 
-def remaining_power(gate: Progress, critical: float, drop: float) -> float:
+def remaining_power(gate: GateProgress, critical: float, drop: float) -> float:
     """Return the probability that a gate ends above a statistic if the cases to come fall by `drop`.
 
     A case to come breaks with probability `drop`; otherwise it differs as the cases so far did. Their sum is taken as

@@ -20,6 +20,7 @@ from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.formats.line import sum_of
 from evalkit.formats.rows import row_name
+from evalkit.store.row_sums import RowSums, in_order
 
 _START = b"evalkit head 1"
 _HEAD_BYTES = 16
@@ -42,13 +43,16 @@ class Damage:
 class Scan:
     """The contents of one journal."""
 
-    sums: Mapping[bytes, bytes]
+    sums: RowSums | Mapping[bytes, bytes]
     """Row name -> checksum of the row that counts."""
     n_rows: int
     """Number of intact rows, including superseded ones."""
     damaged: tuple[Damage, ...]
-    superseded: frozenset[bytes] = frozenset()
-    """Checksums of superseded rows."""
+
+    @property
+    def superseded(self) -> frozenset[bytes]:
+        """Checksums of superseded rows."""
+        return self.sums.superseded if isinstance(self.sums, RowSums) else frozenset()
 
 
 def scan(path: Path) -> Scan:
@@ -57,8 +61,7 @@ def scan(path: Path) -> Scan:
     Raises:
         StoreError: it cannot be read.
     """
-    sums: dict[bytes, bytes] = {}
-    superseded: set[bytes] = set()
+    sums = RowSums()
     damaged: list[Damage] = []
     n_lines = 0
     for n_lines, line in enumerate(lines_of(path) if os.path.lexists(path) else (), 1):
@@ -66,10 +69,8 @@ def scan(path: Path) -> Scan:
         if name is None:
             note_damage(damaged, path, n_lines, line)
         else:
-            if name in sums:
-                superseded.add(sums[name])
-            sums[name] = sum_of(line)
-    return Scan(sums, n_lines - len(damaged), tuple(damaged), frozenset(superseded))
+            sums.add(name, sum_of(line))
+    return Scan(sums, n_lines - len(damaged), tuple(damaged))
 
 
 def note_damage(damaged: list[Damage], path: Path, number: int, line: bytes) -> None:
@@ -93,8 +94,8 @@ def head_of(journals: Iterable[Scan], decision: Mapping[str, Any] | None) -> str
     """
     link = _link(_START, b"")
     for journal in journals:
-        for name in sorted(journal.sums):
-            link = _link(link, journal.sums[name])
+        for _, checksum in in_order(journal.sums):
+            link = _link(link, checksum)
     if decision is not None:
         said = {key: value for key, value in decision.items() if key != HEAD}
         link = _link(link, json.dumps(said, sort_keys=True, allow_nan=False).encode())

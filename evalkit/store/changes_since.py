@@ -10,6 +10,7 @@ from evalkit.formats.rows import key_of_name
 from evalkit.results import Decided
 from evalkit.store.chain import HEAD, Scan, head_of
 from evalkit.store.folder import DECISION, ROWS, SEAL, SUMMARY, TIMINGS, RunFolder
+from evalkit.store.row_sums import in_order
 from evalkit.store.seal import Seal, decided_of, file_sums, read_seal
 
 DECIDED_BEFORE = "decided_before"
@@ -158,7 +159,7 @@ def _changed(
     A tolerated call may have a newer row after its sealed one. A sealed row that the journal no longer holds is gone,
     whether or not its call is tolerated.
     """
-    left = dict(journal.sums)
+    left, superseded = dict(in_order(journal.sums)), journal.superseded
     gone, edited, added = [], [], []
     counts: dict[bytes, bytes | None] = {}
     for name, checksum in sealed.items():
@@ -166,7 +167,7 @@ def _changed(
         if now == checksum:
             continue
         newer = now is not None and _tolerated(name, tolerated)
-        if now is not None and checksum in journal.superseded:
+        if now is not None and checksum in superseded:
             if not newer:
                 added.append(name)
                 counts[name] = checksum

@@ -22,6 +22,7 @@ from evalkit.formats.shapes import fits
 from evalkit.results import Decided, Outcome
 from evalkit.store.chain import Scan
 from evalkit.store.folder import MANIFEST, SEAL, SUMMARY, TIMINGS, RunFolder
+from evalkit.store.row_sums import in_order
 
 FORMAT = 1
 FILES = (MANIFEST, SUMMARY, TIMINGS)
@@ -81,8 +82,8 @@ def write_seal(
 
 def _lines(journals: Sequence[Scan]) -> Iterator[bytes]:
     for number, journal in enumerate(journals):
-        for name in sorted(journal.sums):
-            yield b"%d %b %b\n" % (number, journal.sums[name], name)
+        for name, checksum in in_order(journal.sums):
+            yield b"%d %b %b\n" % (number, checksum, name)
 
 
 def read_seal(folder: RunFolder) -> Seal | None:

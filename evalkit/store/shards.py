@@ -2,9 +2,9 @@
 
     shards/RANDOM/                 one for each process that drives the run
         plan.json                  what every worker must know and the manifest does not say
-        budget.json                what is left of the budget
+        budget.json, limits.json   what is left of the budget, and when each endpoint may be called again
         stop, cut                  tell the workers to stop, and to cancel the calls in flight
-        0007/cases.jsonl           the cases and repeats of a shard, as rows without a result
+        0007/cases.jsonl           the cases and repeats of a shard, as rows without a result, or with a stored answer
         0007/a1.HOST-PID-RANDOM/   an attempt, with its journal `rows.jsonl`
         0007/done.json             which bytes of which attempts count
 
@@ -15,13 +15,12 @@ rows of another. The first attempt that completes a shard seals it; whatever is 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import secrets
 import shutil
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,19 +31,14 @@ from evalkit.errors import StoreError
 from evalkit.formats.rows import decode_row, encode_row
 from evalkit.store.folder import ROWS
 from evalkit.store.running import deaths_in
+from evalkit.store.shared_limits import SharedBudget, SharedTimetable
+from evalkit.text.numbers import plural
 from evalkit.types import Case, Row
-
-try:
-    import fcntl
-except ImportError:  # no such locks on Windows: there two workers may spend the same money
-    fcntl = None  # type: ignore[assignment]
 
 SHARDS = "shards"
 PLAN = "plan.json"
 _STOP, _CUT, _CASES, _DONE = "stop", "cut", "cases.jsonl", "done.json"
-_BUDGET = "budget.json"
-_LEAST_LEASE = 0.001
-"""Part of the budget, 0 to 1, that a worker takes at least."""
+_BUDGET, _LIMITS = "budget.json", "limits.json"
 _SEAL_FORMAT = 1
 _FLUSHED_BYTES = 1 << 16
 _OPEN = "not run yet"
@@ -83,8 +77,8 @@ class ShardFolder:
         """Whether an attempt has sealed it."""
         return (self.path / _DONE).exists()
 
-    def work(self) -> Iterator[tuple[Case, int]]:
-        """Yield the cases and repeats of the shard.
+    def work(self) -> Iterator[Row]:
+        """Yield the cases and repeats of the shard, with their stored answers if these are scored.
 
         Raises:
             FileNotFoundError: the shard was taken already, or its run is over.
@@ -93,7 +87,7 @@ class ShardFolder:
             row = decode_row(line)
             if row is None:
                 raise StoreError(f"{self.path / _CASES}: a line is damaged; continue the run with --resume")
-            yield row.case, row.repeat
+            yield row
 
     def new_attempt(self, number: int) -> Path:
         """Create the folder of an attempt; no other process has the same, even if it has the same number."""
@@ -211,12 +205,12 @@ class SharedWork:
         """
         return WorkPlan(**read_json(self.path / PLAN))
 
-    def write(self, plan: WorkPlan, work: Iterable[tuple[int, Case, int]]) -> list[int]:
+    def write(self, plan: WorkPlan, work: Iterable[tuple[int, Row]]) -> list[int]:
         """Write the plan and the cases of the shards, and return the numbers of those that hold any.
 
         Args:
             plan: what the workers must know.
-            work: number of the shard, case, and repeat.
+            work: number of the shard, and the case and repeat, as a row that is open or holds a stored answer.
 
         Raises:
             StoreError: the disk refuses.
@@ -233,9 +227,9 @@ class SharedWork:
         try:
             self.path.mkdir(parents=True)
             (self.path / PLAN).write_text(to_json(asdict(plan)), encoding="utf-8")
-            for number, case, repeat in work:
+            for number, row in work:
                 lines = waiting.setdefault(number, bytearray())
-                lines += encode_row(Row(case=case, repeat=repeat, skipped=_OPEN))
+                lines += encode_row(row)
                 seen.add(number)
                 if len(lines) > _FLUSHED_BYTES:
                     flush(number)
@@ -245,66 +239,14 @@ class SharedWork:
             raise StoreError.of(self.path, error) from error
         return sorted(seen)
 
-    def set_budget(self, usd: float) -> None:
-        """Set what the workers may spend together.
+    @property
+    def budget(self) -> SharedBudget:
+        """What the workers may spend together."""
+        return SharedBudget(self.path / _BUDGET)
 
-        Raises:
-            StoreError: the disk refuses.
-        """
-        try:
-            (self.path / _BUDGET).write_text(json.dumps({"left": usd, "least": usd * _LEAST_LEASE}), encoding="utf-8")
-        except OSError as error:
-            raise StoreError.of(self.path / _BUDGET, error) from error
-
-    def lease(self, overdrawn: float, part: float) -> float:
-        """Take US dollars of the budget for one worker; what a worker that died has taken counts as spent.
-
-        Args:
-            overdrawn: what the worker has spent beyond its earlier leases, which is taken first.
-            part: part of the rest to take, 0 to 1; at least a thousandth of the budget is taken.
-
-        Returns:
-            How much was taken; no more than `overdrawn` if nothing is left.
-
-        Raises:
-            StoreError: the disk refuses.
-        """
-        taken = 0.0
-
-        def take(left: float, least: float) -> float:
-            nonlocal taken
-            rest = max(0.0, left - overdrawn)
-            taken = min(left, overdrawn + max(rest * part, min(rest, least)))
-            return left - taken
-
-        self._change_budget(take)
-        return taken
-
-    def give_back(self, usd: float) -> None:
-        """Return what is left of a lease.
-
-        Raises:
-            StoreError: the disk refuses.
-        """
-        self._change_budget(lambda left, least: left + usd)
-
-    def _change_budget(self, change: Callable[[float, float], float]) -> None:
-        """Replace what is left of the budget, while no other process does."""
-        file = self.path / _BUDGET
-        try:
-            with file.open("r+", encoding="utf-8") as held:
-                if fcntl is not None:
-                    fcntl.lockf(held, fcntl.LOCK_EX)
-                now = json.load(held)
-                text = json.dumps({**now, "left": change(now["left"], now["least"])})
-                held.seek(0)
-                held.truncate()
-                held.write(text)
-                held.flush()
-        except OSError as error:
-            raise StoreError.of(file, error) from error
-        except ValueError as error:
-            raise StoreError(f"{file}: cannot be read ({error}); continue with --resume") from error
+    def timetable(self, who: str) -> SharedTimetable:
+        """Return when the limits of an endpoint let the next call of any worker pass."""
+        return SharedTimetable(self.path / _LIMITS, who)
 
     def stop(self, *, at_once: bool) -> None:
         """Tell the workers to stop once the calls in flight have ended, or to cancel these as well."""
@@ -324,6 +266,11 @@ class SharedWork:
         return (self.path / _CUT).exists()
 
 
+def open_row(case: Case, repeat: int) -> Row:
+    """Return a case and repeat that has not been run."""
+    return Row(case=case, repeat=repeat, skipped=_OPEN)
+
+
 def written_rows(run: Path) -> Iterator[tuple[bytes, Row]]:
     """Yield each line and row in the shards of a run: of a sealed one what its seal lists, else of all attempts."""
     for path in sorted((run / SHARDS).glob("*/[0-9]*")):
@@ -334,6 +281,14 @@ def written_rows(run: Path) -> Iterator[tuple[bytes, Row]]:
                 attempts, _ = shard.sealed()
         for attempt in attempts:
             yield from attempt.rows()
+
+
+def unended(run: Path) -> str:
+    """Say how many rows are in the shards of a run that has not ended; empty if there are none."""
+    n_rows = len({(row.case.digest, row.repeat) for _, row in written_rows(run)})
+    lie = "lies" if n_rows == 1 else "lie"
+    left = f"{plural(n_rows, 'row')} of a run that has not ended {lie} in {SHARDS}/"
+    return f"{left}; continue it with --resume, which takes them over" if n_rows else ""
 
 
 def remove_shards(run: Path) -> None:

@@ -36,12 +36,12 @@ class When:
             case: the row.
             turns: a case for each turn, if the scorer grades turns.
         """
-        return (
-            (not self.kind or case.kind in self.kind)
-            and (not self.severity or case.severity in self.severity)
-            and all(any(has_field(seen, name) for seen in (case, *turns)) for name in self.has)
-            and all(case.cohorts.get(name) in values for name, values in self.cohorts.items())
-        )
+        if (self.kind and case.kind not in self.kind) or (self.severity and case.severity not in self.severity):
+            return False
+        for name in self.has:
+            if not has_field(case, name) and not any(has_field(turn, name) for turn in turns):
+                return False
+        return not self.cohorts or all(case.cohorts.get(name) in values for name, values in self.cohorts.items())
 
 
 def has_field(case: Case, name: str) -> bool:

@@ -16,6 +16,7 @@ from time import perf_counter  # by name: a system may patch the module
 from typing import Protocol, runtime_checkable
 
 from evalkit.errors import Problem
+from evalkit.net.rate_limits import Timetable
 from evalkit.net.waits import Waits
 from evalkit.systems.output import to_output
 from evalkit.systems.secrets import redact
@@ -27,6 +28,9 @@ __all__ = ["Answer", "CallFailed", "Shared", "SystemConfig", "check_seconds", "i
 
 Answer = Callable[[Case, int], Awaitable[Output | Failure]]
 """(case, repeat) -> output or failure."""
+NewTimetable = Callable[[str], Timetable]
+"""Who is called, such as `SYSTEM` -> when the limits of its endpoint let the next call pass."""
+SYSTEM = "system"
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Shared:
     """Whether each call is one turn of a conversation."""
     waits: Waits = field(default_factory=Waits, compare=False)
     """Records the calls that wait for a retry."""
+    timetable: NewTimetable = field(default=lambda who: Timetable(), compare=False)
+    """Gives the timetable of an endpoint's limits, by who is called."""
 
 
 @runtime_checkable

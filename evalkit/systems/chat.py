@@ -20,7 +20,7 @@ from evalkit.net.prices import Prices, listed_cost_usd
 from evalkit.net.rate_limits import Limits, check_rate
 from evalkit.net.request_fields import RequestFields
 from evalkit.net.retry import REPEATABLE
-from evalkit.systems.base import Answer, Shared, check_seconds, inside, timed
+from evalkit.systems.base import SYSTEM, Answer, Shared, check_seconds, inside, timed
 from evalkit.systems.chat_reply import ChatReply, read_chat, to_chat_output
 from evalkit.systems.endpoint import check_header, check_limits, connect, header_problems, paced, timed_by, url_problems
 from evalkit.systems.fingerprint import config_hash
@@ -181,6 +181,8 @@ class ChatSystem:
         used = [*(name for text in texts for name in names_in(text)), *([self.api_key_env] if self.api_key_env else [])]
         base_url = filled(self.base_url, shared.env)
         request, price = self._request(shared), self.price_at(base_url)
+        longest = self.max_tokens or _RESERVED_TOKENS
+        limits = Limits(self.requests_per_minute, self.tokens_per_minute, longest, shared.timetable(SYSTEM))
         async with connect(
             "POST",
             endpoint_url(base_url, "chat/completions"),
@@ -189,6 +191,7 @@ class ChatSystem:
             timeout_s=self.timeout_s,
             policy=replace(REPEATABLE, retries=self.retries),
             max_bytes=self.max_bytes,
+            limits=limits,
             fields=RequestFields(["stream_options"]),
         ) as endpoint:
 
@@ -202,7 +205,6 @@ class ChatSystem:
                 output = to_chat_output(reply.value, reply.started, offers_tools=offers_tools)
                 return timed_by(_priced(output, price, cached_tokens(reply.value.usage)), reply)
 
-            limits = Limits(self.requests_per_minute, self.tokens_per_minute, self.max_tokens or _RESERVED_TOKENS)
             bounded = timed(answer, self.timeout_s, secrets_of(shared.env, used), self.tool_error)
             yield paced(bounded, limits, lambda case: len(json.dumps(request(case))))
 

@@ -49,6 +49,7 @@ class SystemEndpoint:
     policy: RetryPolicy
     max_bytes: int
     waits: Waits
+    limits: Limits
     proxy: str | None = None
     fields: RequestFields | None = None
     """Fields that the endpoint has refused so far; `None` if the suite defines the whole body."""
@@ -75,7 +76,11 @@ class SystemEndpoint:
             request = HttpRequest(
                 method=self.method, url=url or self.url, headers=self.headers, body=data, proxy=self.proxy
             )
-            return await send(self.session, request, read, left, limit_s=None)
+            try:
+                return await send(self.session, request, read, left, limit_s=None)
+            except ExchangeFailed as failure:
+                self.limits.heed(failure, left.seconds)
+                raise
 
         async def attempt() -> T:
             if self.fields is None:
@@ -194,6 +199,7 @@ async def connect(  # noqa: PLR0913 - each is a setting of the system
     timeout_s: float,
     policy: RetryPolicy,
     max_bytes: int,
+    limits: Limits,
     fields: RequestFields | None = None,
     remembers: bool = False,
 ) -> AsyncIterator[SystemEndpoint]:
@@ -208,6 +214,7 @@ async def connect(  # noqa: PLR0913 - each is a setting of the system
             policy=policy,
             max_bytes=max_bytes,
             waits=shared.waits,
+            limits=limits,
             proxy=find_proxy(url, shared.env),
             fields=fields,
             remembers=remembers,

@@ -13,7 +13,7 @@ from evalkit.formats.fields import USAGE_KEYS, parse_json
 from evalkit.formats.options import LATER
 from evalkit.net.rate_limits import Limits, check_rate
 from evalkit.net.retry import AT_MOST_ONCE, REPEATABLE, RetryPolicy
-from evalkit.systems.base import Answer, CallFailed, Shared, check_seconds, timed
+from evalkit.systems.base import SYSTEM, Answer, CallFailed, Shared, check_seconds, timed
 from evalkit.systems.endpoint import check_limits, connect, header_problems, paced, timed_by, url_problems
 from evalkit.systems.fingerprint import config_hash
 from evalkit.systems.output import OUTPUT_KEYS, to_output
@@ -132,6 +132,7 @@ class HttpSystem:
         def url_for(case: Case) -> str:
             return url_of(url, lambda name: _part_of_url(name, as_text(compile_template(f"{{{{{name}}}}}")(case))))
 
+        limits = Limits(self.requests_per_minute, timetable=shared.timetable(SYSTEM))
         async with connect(
             self.method,
             url_of(url, lambda name: name) if varies else url,
@@ -140,6 +141,7 @@ class HttpSystem:
             timeout_s=self.timeout_s,
             policy=self._policy,
             max_bytes=self.max_bytes,
+            limits=limits,
             remembers=self._remembers,
         ) as endpoint:
 
@@ -155,7 +157,7 @@ class HttpSystem:
                 return timed_by(read(body) if charset is None else _text_or(read, body, charset), reply)
 
             bounded = timed(answer, self.timeout_s, secrets_of(shared.env, used), self.tool_error)
-            yield paced(bounded, Limits(self.requests_per_minute), lambda case: 0)
+            yield paced(bounded, limits, lambda case: 0)
 
 
 def _part_of_url(name: str, value: str) -> str:

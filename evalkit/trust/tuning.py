@@ -33,7 +33,7 @@ Verdicts = Callable[[str, Places, Places], Sequence[Verdict]]
 
 
 @dataclass(frozen=True)
-class TuningAnswer:
+class JudgedAnswer:
     """An answer that the judge has graded and people have labelled."""
 
     case_id: str
@@ -103,7 +103,7 @@ class Tuned:
         return self.chosen != CURRENT and known and (self.difference or 0) > 0 and (self.p_value or 0) <= ALPHA
 
 
-def labelled_answers(frame: FrozenFrame, metric: Metric, labels: Sequence[Label]) -> tuple[TuningAnswer, ...]:
+def labelled_answers(frame: FrozenFrame, metric: Metric, labels: Sequence[Label]) -> tuple[JudgedAnswer, ...]:
     """Collect the answers with labels of pass or fail by people; levels are read by the current pass mark.
 
     Args:
@@ -129,7 +129,7 @@ def labelled_answers(frame: FrozenFrame, metric: Metric, labels: Sequence[Label]
     known = {row: chance for row, chance in chances.items() if chance is not None}
     drawn = pooled_chances(frame, metric, known) if len(known) == len(chances) else {}
     return tuple(
-        TuningAnswer(
+        JudgedAnswer(
             case_id=frame.case_ids[frame.row_case[row]],
             repeat=int(frame.repeats[row]),
             question=int(frame.clusters[frame.row_case[row]]),
@@ -141,7 +141,7 @@ def labelled_answers(frame: FrozenFrame, metric: Metric, labels: Sequence[Label]
     )
 
 
-def plan_of(answers: Sequence[TuningAnswer], seed: int) -> Plan:
+def plan_of(answers: Sequence[JudgedAnswer], seed: int) -> Plan:
     """Split labelled answers by question, twice over.
 
     Args:
@@ -159,7 +159,7 @@ def plan_of(answers: Sequence[TuningAnswer], seed: int) -> Plan:
     )
 
 
-def _splits(answers: Sequence[TuningAnswer], places: Places, n: int, rng: np.random.Generator) -> Iterator[Split]:
+def _splits(answers: Sequence[JudgedAnswer], places: Places, n: int, rng: np.random.Generator) -> Iterator[Split]:
     from sklearn.model_selection import GroupKFold
 
     questions, numbers = np.unique([answers[at].question for at in places], return_inverse=True)
@@ -169,7 +169,7 @@ def _splits(answers: Sequence[TuningAnswer], places: Places, n: int, rng: np.ran
 
 
 def tuned(
-    answers: Sequence[TuningAnswer], versions: Sequence[str], plan: Plan, verdicts: Verdicts, *, seed: int
+    answers: Sequence[JudgedAnswer], versions: Sequence[str], plan: Plan, verdicts: Verdicts, *, seed: int
 ) -> Tuned:
     """Choose a version on each outer split without its held-out answers, and compare with the current judge on these.
 
@@ -203,7 +203,7 @@ def tuned(
 
 
 def _chosen(
-    answers: Sequence[TuningAnswer], versions: Sequence[str], splits: Sequence[Split], verdicts: Verdicts
+    answers: Sequence[JudgedAnswer], versions: Sequence[str], splits: Sequence[Split], verdicts: Verdicts
 ) -> str:
     """Return the version with the highest kappa on the test sides; the current one if none is higher."""
     best, most = CURRENT, _kappa(answers, CURRENT, splits, verdicts)
@@ -214,7 +214,7 @@ def _chosen(
     return best
 
 
-def _kappa(answers: Sequence[TuningAnswer], version: str, splits: Sequence[Split], verdicts: Verdicts) -> float | None:
+def _kappa(answers: Sequence[JudgedAnswer], version: str, splits: Sequence[Split], verdicts: Verdicts) -> float | None:
     """Return the kappa over the test sides; `None` if a verdict is missing or kappa is undefined."""
     graded = [
         (answers[at], said)
@@ -228,7 +228,7 @@ def _kappa(answers: Sequence[TuningAnswer], version: str, splits: Sequence[Split
     return cohen_kappa(people, judge, categories=CATEGORIES, design=design).value
 
 
-def _labels(answers: Sequence[TuningAnswer]) -> tuple[list[str], LabelDesign]:
+def _labels(answers: Sequence[JudgedAnswer]) -> tuple[list[str], LabelDesign]:
     """Return each person's label, with its design."""
     every = [(place, each, said) for place, each in enumerate(answers) for said in each.people]
     chances = [each.probability for _, each, _ in every if each.probability is not None]

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,24 @@ def test_one_worker_two_or_none_make_one_summary(project: Project) -> None:
         assert not (project.root / workers / SHARDS).exists()
 
 
+def test_a_run_is_scored_by_workers(project: Project) -> None:
+    """As in one process, byte for byte, and the suite can name the engine; the system is called by `run` alone."""
+    assert project.run("run", "suite.yaml", "--out", "first", "--no-report", "--progress", "none").returncode == 0
+    (project.root / "calls.log").unlink()
+    project.suite(text=SUITE.replace("[exact]", "[{exact: {tolerance: 0.5}}]"))
+    score = ("score", "first", "--suite", "suite.yaml", "--out")
+    assert project.run(*score, "whole").returncode == 0
+    ran = project.run(*score, "flags", "--engine", "dask", "--workers", "2", "--shard-size", "10")
+    assert ran.returncode == 0, ran.stderr
+    project.suite(text=f"{SUITE.replace('[exact]', '[{exact: {tolerance: 0.5}}]')}engine: {{dask: {{workers: 2}}}}\n")
+    assert project.run(*score, "key").returncode == 0
+    assert summary(project, "flags") == summary(project, "key") == summary(project, "whole")
+    assert project.calls() == []
+    refused = project.run(*score, "none", "--engine", "none", "--workers", "2")
+    assert refused.returncode == 2
+    assert "--workers: has no effect without an engine" in refused.stderr
+
+
 @pytest.fixture
 def killed(project: Project) -> Killed:
     """A run whose processes are killed."""
@@ -68,6 +87,8 @@ def test_a_killed_driver_is_resumed(killed: Killed) -> None:
     running.wait()
     while killed.workers():
         time.sleep(0.05)
+    time.sleep(1)  # what a helper process of Python would say then
+    assert killed.said() == ""
     n_before = len(killed.project.calls())
     assert killed.start("--resume").wait(300) == 0, killed.said()
     killed.check(n_repeated=4)
@@ -102,15 +123,21 @@ def test_a_case_that_kills_its_worker_ends_as_one_row(killed: Killed) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(int(os.environ.get("EVALKIT_KILLS", "50"))))
-def test_workers_killed_at_random_moments(killed: Killed, seed: int) -> None:
+def test_workers_killed_at_random_moments(
+    killed: Killed, seed: int, record_property: Callable[[str, object], None]
+) -> None:
     """Whatever is killed when: each case once, none lost, at most the calls in flight repeated."""
     chance, n_kills = random.Random(seed), 0
     running = killed.start(BOT_DELAY_S="0.05")
     killed.wait_for_calls(running, 1)
     for _ in range(3):
         time.sleep(chance.uniform(0, 0.5))
-        if running.poll() is None and (workers := killed.workers()):
+        while not (workers := killed.workers()) and running.poll() is None:
+            time.sleep(0.02)
+        if workers and running.poll() is None:
             os.kill(chance.choice(workers), signal.SIGKILL)
             n_kills += 1
     assert running.wait(600) == 0, killed.said()
     killed.check(n_repeated=2 * n_kills)
+    record_property("kills", n_kills)
+    record_property("calls_repeated", len(killed.project.calls()) - 48)

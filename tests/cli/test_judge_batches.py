@@ -322,7 +322,8 @@ def test_a_batch_beyond_the_budget_is_not_sent(project: Project) -> None:
         assert "raise --budget" in ran.stdout + ran.stderr
         ran = project.run(*words, "--resume", "--budget", "5")
         assert ran.returncode == 0, ran.stdout + ran.stderr
-        assert len(server.batches.answered) == 7
+        assert len(server.batches.answered) == 6
+        assert len(server.requests) == 2, "the first question of each process is asked at once"
     assert len(project.calls()) == 8
 
 
@@ -361,13 +362,19 @@ REFUSED = {
         "system: {chat: openai/gpt-4o, batch: true}",
         "called at once",
     ),
-    "vendor": ('base_url: "BASE_URL", dialect: openai', 'base_url: "https://api.groq.com/openai/v1"', "api.groq.com"),
+    "vendor": ('base_url: "BASE_URL", dialect: DIALECT', 'base_url: "https://api.groq.com/openai/v1"', "api.groq.com"),
     "azure": (
-        'base_url: "BASE_URL", dialect: openai',
+        'base_url: "BASE_URL", dialect: DIALECT',
         'base_url: "https://x.openai.azure.com/openai/deployments/y"',
         "x.openai.azure.com",
     ),
-    "library": ("EXTRA", "  - ragas: {metrics: [answer_relevancy], advisory: true}", "ragas decides what to ask next"),
+    "panel": ("PRICES}}", 'PRICES}, panel: [{model: second, base_url: "BASE_URL"}]}', "some judges of the panel"),
+    "user": (
+        "BUDGET",
+        'conversation: {user: {chat: {model: guest, base_url: "BASE_URL", batch: true}}}',
+        "answers turn by turn",
+    ),
+    "library": ("EXTRA", "  - ragas: {use: [faithfulness]}", "ragas decides what to ask next"),
     "resampling": ("EXTRA", "  - consistency: {advisory: true}", "asks the system for more answers"),
     "early stop": ("EXTRA", "early_stop: true", "batches give them at its end"),
     "several": (

@@ -19,6 +19,7 @@ from evalkit.cli.progress import HEADER_CHARS, SHOWN_FAILURES, Reporter, header
 from evalkit.cli.streams import spelled
 from evalkit.llm.budget import Budget
 from evalkit.net.waits import Waits
+from evalkit.runner.earlier import Already
 from evalkit.types import Case, Output, Row, Score, Usage
 
 MOVES = re.compile(r"\x1b\[\d*[A-KJ]|\x1b\[\?25")
@@ -96,7 +97,7 @@ class Ticking:
         self.waits = Waits()
         shared = SimpleNamespace(waits=self.waits)
         prepared: Any = SimpleNamespace(suite=suite, advisory=frozenset(), budget=budget, warnings=(), shared=shared)
-        self.reporter.watcher.begin(prepared, expected, 0, "")
+        self.reporter.watcher.begin(prepared, expected, Already(), "")
 
     def row(self, number: int, *, passed: bool, usage: Usage | None = None) -> None:
         """One row ends."""
@@ -242,3 +243,20 @@ def test_characters_beyond_an_encoding_are_spelled_as_in_json() -> None:
     stream.write("\xb7 ≤ \U0001f600")
     stream.flush()
     assert file.getvalue() == b"\xb7 \\u2264 \\ud83d\\ude00"
+
+
+def test_the_last_line_of_a_resumed_run_counts_all_its_rows(project: Project) -> None:
+    """Also those of the first process, each once; a row that is tried again counts as it ended then."""
+    project.cases(40)
+    project.suite("left")
+    lines = ("run", "suite.yaml", "--out", "run", "--no-report", "--progress", "lines")
+    first = project.run(*lines)
+    assert "40/40 100%  failed 20 · unknown 0" in first.stderr
+    rows = project.root / "run" / "rows.jsonl"
+    kept = rows.read_text(encoding="utf-8").splitlines(keepends=True)[:30]
+    rows.write_text("".join(kept), encoding="utf-8")
+    n_failed = sum("no idea" in line for line in kept)
+    resumed = project.run(*lines, "--resume")
+    assert 0 < n_failed < 20
+    assert "30 of 40 already there" in resumed.stderr
+    assert resumed.stderr.rstrip().rpartition("40/40")[2].startswith(" 100%  failed 20 · unknown 0")

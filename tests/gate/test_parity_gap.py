@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from evalkit.gate.parity_gap import ParityGap, parity_checks
-from evalkit.results import Estimate, ParityFigures, VariantFigures
+from evalkit.results import Estimate
+from evalkit.results.variants import ParityFigures, VariantFigures
 
 
 def parity(

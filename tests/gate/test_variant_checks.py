@@ -12,7 +12,8 @@ from evalkit.aggregate.cells import mean
 from evalkit.aggregate.columns import Floats
 from evalkit.gate.attack_success import AttackSuccess, attack_checks
 from evalkit.gate.robustness_gap import RobustnessGap, robustness_checks
-from evalkit.results import AttackFigures, Estimate, TransformFigures, VariantFigures
+from evalkit.results import Estimate
+from evalkit.results.variants import AttackFigures, TransformFigures, VariantFigures
 from evalkit.stats.intervals import wilson
 from evalkit.types import Metric
 

@@ -214,3 +214,13 @@ def test_a_lock_that_leads_nowhere_is_refused(cases: Path, target: str) -> None:
     with pytest.raises(InputError, match=r"cases\.lock\.json: "):
         make_lock(cases, DAY)
     assert lock_sha256(cases) == ""
+
+
+def test_reports_name_the_lock(cases: Path) -> None:
+    """In summary.md, and so in the comment on a pull request, and in the page."""
+    make_lock(cases, DAY)
+    run("suite.yaml", out="locked")
+    short = lock_sha256(cases)[:16]
+    for name in ("summary.md", "comment.json", "report.html"):
+        text = (cases.parent / "locked" / name).read_text(encoding="utf-8")
+        assert f"SHA-256 of the lock of the golden set: {short}" in text, name

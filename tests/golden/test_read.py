@@ -1,6 +1,7 @@
 """Golden sets: aliases of other tools, every problem named, files as they really are."""
 
 import gzip
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evalkit.errors import InputError, Problem
+from evalkit.golden import fields
 from evalkit.golden.fields import to_case
 from evalkit.golden.read import GoldenSource, open_golden
 from evalkit.runner.case_checks import CaseChecks
@@ -346,3 +348,15 @@ def test_any_row_is_a_case_or_named(row: dict[str, Any]) -> None:
     case = to_case(row, "f:1", lambda what, fix: problems.append(Problem("f:1", what, fix)))
     assert (case is None) == bool(problems)
     assert all(problem.what and problem.fix for problem in problems)
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=4), st.text(max_size=8) | st.dictionaries(st.text(max_size=3), st.text(max_size=4), max_size=3)
+    )
+)
+def test_rows_of_texts_keep_the_digest_of_canonical_json(row: dict[str, Any]) -> None:
+    """A digest is the SHA-256 of JSON with sorted keys, without spaces and with every character as it is."""
+    for each in (row, {**row, "n": [1.5, None]}):
+        text = json.dumps(each, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        assert fields._digest(each, lambda what, fix: None) == hashlib.sha256(text.encode()).hexdigest()

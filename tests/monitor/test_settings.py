@@ -49,6 +49,12 @@ def test_cohorts_may_have_other_columns(tmp_path: Path) -> None:
     assert load_monitor(write(tmp_path, text)).cohorts == {"tier": "app.customer.tier"}
 
 
+def test_a_monitor_cannot_wait_for_batches(tmp_path: Path) -> None:
+    """It judges its calls at once."""
+    with pytest.raises(InputError, match=r"judge: batch: a monitor judges its calls at once.*remove `batch: true`"):
+        load_monitor(write(tmp_path, GOOD.replace("gpt-4o-mini}", "gpt-4o-mini, batch: true}")))
+
+
 def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
     """Each with file, line and fix."""
     text = """\

@@ -19,7 +19,7 @@ from evalkit.llm.errors import JudgeError
 from evalkit.net import exchange
 from evalkit.net.addresses import endpoint_url, key_header
 from evalkit.net.proxies import find_proxy
-from evalkit.net.rate_limits import Limits
+from evalkit.net.rate_limits import Limits, Timetable
 from evalkit.scorers.embedding.batches import EmbeddingError
 from evalkit.scorers.embedding.endpoint import endpoint_from
 from evalkit.systems import ChatSystem, HttpSystem, Shared
@@ -487,11 +487,11 @@ def test_a_system_keeps_its_limits_outside_the_time_out() -> None:
         for _ in range(3):
             await call(CASE, 0)
 
-    asyncio.run(run(Limits(6, clock=lambda: 0.0)))
+    asyncio.run(run(Limits(6, timetable=Timetable(lambda: 0.0))))
     assert waits == [10.0, 20.0]
     waits.clear()
     # 100 characters' worth of tokens and 100 of the reply are reserved, 100 used: 6,000 a minute let 100 pass a second.
-    asyncio.run(run(Limits(None, 6000, 100, clock=lambda: 0.0)))
+    asyncio.run(run(Limits(None, 6000, 100, Timetable(lambda: 0.0))))
     assert waits == pytest.approx([1.0, 2.0])
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from evalkit.llm.client import ChatClient
 from evalkit.llm.config import ChatConfig
-from evalkit.net.rate_limits import Limits, Pacer
+from evalkit.net.rate_limits import Limits, Timetable
 from evalkit.testing import FakeModel
 
 
@@ -21,11 +21,11 @@ from evalkit.testing import FakeModel
 def test_no_span_of_time_sees_more_than_the_limit(per_minute: float, steps: list[tuple[float, float]]) -> None:
     """Between any two starts lies the time that what was started in between takes."""
     now = 0.0
-    pacer = Pacer(per_minute, lambda: now)
+    timetable = Timetable(lambda: now)
     started: list[tuple[float, float]] = []
     for waited_s, amount in steps:
         now += waited_s
-        started.append((now + pacer.delay_s(amount), amount))
+        started.append((now + timetable.book("tokens", amount * 60 / per_minute), amount))
     for first in range(len(started)):
         passed = 0.0
         for later in range(first + 1, len(started)):
@@ -35,8 +35,25 @@ def test_no_span_of_time_sees_more_than_the_limit(per_minute: float, steps: list
 
 def test_no_limit_is_no_wait() -> None:
     """Without a limit every amount starts at once."""
-    pacer = Pacer(None)
-    assert [pacer.delay_s(10**9) for _ in range(3)] == [0, 0, 0]
+
+    async def sleep(seconds: float) -> None:
+        raise AssertionError
+
+    async def run() -> None:
+        for _ in range(3):
+            await Limits(None).turn(lambda: 10**9, sleep)
+
+    asyncio.run(run())
+
+
+def test_an_endpoint_that_asks_to_wait_gets_nothing_meanwhile() -> None:
+    """Also from calls that have not been turned away; what was reserved before is not moved."""
+    timetable = Timetable(lambda: 100.0)
+    assert timetable.book("requests", 1) == 0
+    timetable.hold("requests", 7)
+    timetable.hold("requests", 3)
+    assert [timetable.book("requests", 1), timetable.book("requests", 1)] == [7, 8]
+    assert timetable.book("tokens", 1) == 0
 
 
 def test_tokens_that_were_not_used_are_given_back() -> None:
@@ -47,7 +64,7 @@ def test_tokens_that_were_not_used_are_given_back() -> None:
         waits.append(seconds)
 
     async def run() -> None:
-        limits = Limits(None, 6000, 1000, lambda: 0.0)
+        limits = Limits(None, 6000, 1000, Timetable(lambda: 0.0))
         reserved = await limits.turn(lambda: 400, sleep)
         assert (reserved, waits) == (1100, [])
         limits.settle(reserved, 200)

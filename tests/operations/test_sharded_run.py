@@ -7,24 +7,29 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from evalkit.errors import EvalkitError, InputError
 from evalkit.formats.rows import decode_row, encode_row
-from evalkit.operations.run import EngineFlags, Request, Result, plan_run, run_suite
+from evalkit.net.rate_limits import Timetable
+from evalkit.operations.dry_run import dry_run
+from evalkit.operations.run import EngineFlags, Request, Result, decide_again, plan_run, run_suite
 from evalkit.operations.run_each import run_each
 from evalkit.operations.verify import verify_run
+from evalkit.runner.chat_clients import Common
+from evalkit.runner.conversations import open_system
 from evalkit.runner.engine import Stop
 from evalkit.runner.engines.base import Attempted, ShardEnd
 from evalkit.runner.engines.dask import DaskEngine
-from evalkit.runner.engines.worker import close_run, run_shard, share, shared_suite
+from evalkit.runner.engines.worker import close_run, run_shard, share
+from evalkit.runner.prepare import prepare
 from evalkit.runner.session import Watcher
 from evalkit.store.folder import ROWS, RunFolder
 from evalkit.store.shards import SHARDS, SharedWork
 from evalkit.suite.parse import load_suite
-from evalkit.systems.base import Shared
 from evalkit.types import Row
 
 SUITE = """\
@@ -133,8 +138,8 @@ def test_a_case_stays_with_its_repeats_and_its_cluster(engine: Threads, monkeypa
     places: dict[str, set[int]] = {}
 
     def look(shards: Path, number: int) -> ShardEnd:
-        for case, _ in SharedWork(shards).shard(number).work():
-            places.setdefault(case.cluster or case.id, set()).add(number)
+        for row in SharedWork(shards).shard(number).work():
+            places.setdefault(row.case.cluster or row.case.id, set()).add(number)
         return run_shard(shards, number, 1, 0)
 
     engine.attempt = look
@@ -189,6 +194,64 @@ def test_rows_of_a_killed_driver_count_once(engine: Threads) -> None:
     run("out", resume=True, size=None)
     assert calls() == once
     assert Path("out/summary.json").read_bytes() == Path("whole/summary.json").read_bytes()
+    assert verify_run("out", Path.cwd()).findings == ()
+
+
+def test_stored_answers_are_scored_in_shards(engine: Threads) -> None:
+    """Byte for byte as in one process, failures and cases without an answer included; nothing is called."""
+    Path("sums_bot.py").write_text(BOT.replace("    a, b", "    assert id != 'c003'\n    a, b"), encoding="utf-8")
+    run("first", None)
+    with Path("cases.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"id": "new", "input": "1 + 1", "reference": "2", "cohorts": {"group": "0"}}\n')
+    replaced("[exact]", "[{exact: {tolerance: 0.5}}, {length: {max: 3}}]")
+    Path("calls.log").unlink()
+    answers = RunFolder(Path("first"))
+    whole = run("whole", None, answers=answers)
+    for size in (1, 1000):
+        found = run(f"s{size}", size, answers=answers)
+        assert found.exit_code == whole.exit_code
+        assert Path(f"s{size}/summary.json").read_bytes() == Path("whole/summary.json").read_bytes()
+        lines = [sorted(Path(out, ROWS).read_text(encoding="utf-8").splitlines()) for out in (f"s{size}", "whole")]
+        assert lines[0] == lines[1]
+        assert verify_run(f"s{size}", Path.cwd()).findings == ()
+    failures = [row.failure.kind for row in RunFolder(Path("s1")).rows() if row.failure is not None]
+    assert sorted(failures) == ["exception"] * 2 + ["not_stored"] * 2
+    assert not Path("calls.log").exists()
+
+
+def test_a_suite_with_a_baseline_system_is_scored_in_shards(engine: Threads) -> None:
+    """It is not called; and the engine of the suite is the one of `score`."""
+    run("first", None)
+    replaced("gate:\n", "gate:\n  - no_regression: {baseline: {run: first, system: {replay: cases.jsonl}}}\n")
+    assert run("again", 5, answers=RunFolder(Path("first")), baseline="none").decision.partial is None
+
+
+def test_rows_of_a_run_that_has_not_ended_are_named(engine: Threads) -> None:
+    """By `gate`, which does not decide without them, by `verify`, and by a dry run, which does not count them again."""
+
+    def die(shards: Path, number: int) -> ShardEnd:
+        run_shard(shards, number, 1, 0)
+        raise EvalkitError("the driver is killed")
+
+    engine.attempt = die
+    with pytest.raises(EvalkitError, match="the driver is killed"):
+        run("out")
+    n_left = calls().total()
+    assert 0 < n_left < 60
+    named = (
+        f"{n_left} rows of a run that has not ended lie in shards/; continue it with --resume, which takes them over"
+    )
+    decision = decide_again(RunFolder(Path("out")), None, None).decision
+    assert decision.outcome == "no decision"
+    assert named in str(decision.partial)
+    assert verify_run("out", Path.cwd()).findings == (named,)
+    request = Request(suite=Path("suite.yaml"), out=Path("out"), resume=True)
+    planned = asyncio.run(dry_run(request, {}))[""]
+    assert (planned.n_done, planned.n_rows) == (n_left, 60 - n_left)
+    engine.attempt = lambda shards, number: run_shard(shards, number, 1, 0)
+    run("out", resume=True)
+    assert calls().total() == 60
+    assert decide_again(RunFolder(Path("out")), None, None).decision.partial is None
     assert verify_run("out", Path.cwd()).findings == ()
 
 
@@ -284,8 +347,6 @@ def test_the_suite_can_choose_the_engine(engine: Threads) -> None:
     replaced("repeat: 2", "repeat: 2\nengine: {dask: {workers: 2, shard_size: 7}}")
 
     async def sizes(flags: EngineFlags | None) -> int | None:
-        from contextlib import AsyncExitStack
-
         async with AsyncExitStack() as stack:
             planned = await plan_run(Request(suite=Path("suite.yaml"), engine=flags), {}, stack)
             return None if planned.sharded is None else planned.sharded.shard_size
@@ -310,25 +371,29 @@ def test_the_calls_in_flight_are_shared() -> None:
     assert [share(10, 4, slot) for slot in range(4)] == [3, 3, 2, 2]
 
 
-def test_the_limits_of_every_endpoint_are_shared(tmp_path: Path) -> None:
-    """A quarter each for the system, the judge and its panel; keys and fingerprints do not change by it."""
+def test_the_limits_of_every_endpoint_are_kept_together(tmp_path: Path) -> None:
+    """Those of the system, of the judge and its panel, and of the simulated user: each has its own, shared by all."""
     (tmp_path / "pyproject.toml").touch()
-    (tmp_path / "cases.jsonl").write_text('{"id": "a", "input": "q", "reference": "r"}\n', encoding="utf-8")
-    limits = "requests_per_minute: 60, tokens_per_minute: 4000"
-    text = SUITE.replace('{python: "sums_bot:answer"}', f"{{chat: gpt-4o, {limits}}}")
-    panel = f"{{model: other, base_url: https://other.example, {limits}}}"
-    text += f"judge: {{chat: {{model: gpt-4o, {limits}}}, panel: [{panel}]}}\n"
-    (tmp_path / "suite.yaml").write_text(text.replace("concurrency: 3", "concurrency: 10"), encoding="utf-8")
-    suite = load_suite(tmp_path / "suite.yaml")
-    own = shared_suite(suite, 4)
-    assert suite.judge is not None
-    assert own.judge is not None
-    for config in (own.system, own.judge.chat, *own.judge.panel):
-        assert (config.requests_per_minute, config.tokens_per_minute) == (15.0, 1000.0)
-    assert own.options.concurrency == 3
-    place = Shared(tmp_path, tmp_path, 3, {}, (), converses=False)
-    assert own.system.fingerprint(place) == suite.system.fingerprint(place)
-    assert own.sha256 == suite.sha256
+    (tmp_path / "cases.jsonl").write_text('{"id": "a", "turns": [{"user": "q"}], "reference": "r"}\n', encoding="utf-8")
+    limits = "base_url: 'http://127.0.0.1:9', requests_per_minute: 60"
+    text = SUITE.replace('{python: "sums_bot:answer"}', f"{{chat: m, {limits}}}").replace("cohorts: [group]\n", "")
+    text += f"judge: {{chat: {{model: m, {limits}}}, panel: [{{model: other, {limits}}}]}}\n"
+    text += f"conversation: {{user: {{chat: {{model: m, {limits}}}}}}}\n"
+    (tmp_path / "suite.yaml").write_text(text, encoding="utf-8")
+    names: list[str] = []
+
+    def timetable(who: str) -> Timetable:
+        names.append(who)
+        return Timetable()
+
+    async def open_all() -> None:
+        async with AsyncExitStack() as stack:
+            suite = load_suite(tmp_path / "suite.yaml")
+            prepared = await prepare(suite, {}, stack, common=Common(None, timetable))
+            await stack.enter_async_context(open_system(suite.system, prepared))
+
+    asyncio.run(open_all())
+    assert sorted(names) == ["judge 1", "judge 2", "system", "user"]
 
 
 class Workers:

@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.scorers.judges.rubric import Rubric, parse_rubric
-from evalkit.scorers.judges.tuned_rubric import HEADING, RubricExample, example_rubric, worded_rubric, wording_question
+from evalkit.scorers.judges.tuned_rubric import HEADING, GradedExample, example_rubric, worded_rubric, wording_question
 
 RUBRIC = parse_rubric(
     b'---\nname: "a: b"\nversion: 3\nscale: [1, 5]\n---\nGrade {{answer}} for {{question}}.\n', "own.md"
 )
 
 
-def an_example(case_id: str = "c1", answer: str = "an answer", people: str = "pass") -> RubricExample:
+def an_example(case_id: str = "c1", answer: str = "an answer", people: str = "pass") -> GradedExample:
     """An answer that people graded."""
-    return RubricExample(case_id, "a question", answer, (), people, "fail")
+    return GradedExample(case_id, "a question", answer, (), people, "fail")
 
 
 def read(content: bytes | None) -> Rubric:

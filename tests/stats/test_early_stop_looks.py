@@ -13,7 +13,7 @@ from scipy import stats
 from evalkit.stats.early_stop import (
     LEAST_CASES,
     LEAST_VARIANCE,
-    Progress,
+    GateProgress,
     critical_statistic,
     looks_of,
     remaining_power,
@@ -56,7 +56,7 @@ def test_the_remaining_power_is_that_of_simulated_cases(n: int, share: float, st
     squares = done * flips
     worse, better, _ = rng.multinomial(left, [flips / 2 + drop, flips / 2, 1 - flips - drop], size=8_000).T
     end = (statistic * math.sqrt(squares) + worse - better) / np.sqrt(squares + worse + better + 1e-9)
-    said = remaining_power(Progress(statistic, share, n, flips), critical, drop)
+    said = remaining_power(GateProgress(statistic, share, n, flips), critical, drop)
     assert said == pytest.approx(float((end >= critical).mean()), abs=0.12)
 
 
@@ -68,7 +68,7 @@ def test_the_remaining_power_is_a_probability_that_rises_with_the_statistic(
 ) -> None:
     """More cases that are worse so far never make a drop less likely to be found."""
     powers = [
-        remaining_power(Progress(each, share, n, variance), critical, drop) for each in (statistic, statistic + 1)
+        remaining_power(GateProgress(each, share, n, variance), critical, drop) for each in (statistic, statistic + 1)
     ]
     assert all(0 <= each <= 1 for each in powers)
     assert powers[0] <= powers[1] + 1e-12
@@ -76,12 +76,12 @@ def test_the_remaining_power_is_a_probability_that_rises_with_the_statistic(
 
 def test_a_gate_whose_cases_are_all_done_is_decided() -> None:
     """By its statistic alone."""
-    assert remaining_power(Progress(3.0, 1.0, 50, 0.1), 2.9, 0.05) == 1
-    assert remaining_power(Progress(2.8, 1.0, 50, 0.1), 2.9, 0.05) == 0
+    assert remaining_power(GateProgress(3.0, 1.0, 50, 0.1), 2.9, 0.05) == 1
+    assert remaining_power(GateProgress(2.8, 1.0, 50, 0.1), 2.9, 0.05) == 0
 
 
 def test_a_steady_gate_is_not_taken_for_one_without_noise() -> None:
     """Cases that never differed may differ later, so its power is not that of a drop without noise."""
-    steady = remaining_power(Progress(0.0, 0.5, 200, 0.0), 2.5, 0.05)
+    steady = remaining_power(GateProgress(0.0, 0.5, 200, 0.0), 2.5, 0.05)
     noisy = stats.norm.cdf((100 * 0.05 - 2.5 * math.sqrt(100 * (LEAST_VARIANCE + 0.05))) / math.sqrt(100 * 0.0575))
     assert steady == pytest.approx(noisy)

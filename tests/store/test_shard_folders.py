@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,10 +12,12 @@ import pytest
 
 from evalkit.errors import StoreError
 from evalkit.formats.rows import encode_row
+from evalkit.net.rate_limits import Limits
+from evalkit.net.retry import ExchangeFailed, StatusReply
 from evalkit.store.folder import ROWS
 from evalkit.store.journal import Journal
 from evalkit.store.running import RUNNING
-from evalkit.store.shards import ShardFolder, SharedWork, WorkPlan, remove_shards, written_rows
+from evalkit.store.shards import ShardFolder, SharedWork, WorkPlan, open_row, remove_shards, written_rows
 from evalkit.types import Case, Output, Row
 
 PLAN = WorkPlan(suite="suite.yaml", overrides={"repeat": 2}, replies="taken", workers=2, checks=False)
@@ -34,7 +38,7 @@ def shards(tmp_path: Path) -> SharedWork:
     """Two shards, the second with repeats."""
     made = SharedWork.new(tmp_path)
     work = [(1, case(0), 0), (3, case(1), 0), (3, case(1), 1), (1, case(2), 0)]
-    assert made.write(PLAN, work) == [1, 3]
+    assert made.write(PLAN, [(number, open_row(each, repeat)) for number, each, repeat in work]) == [1, 3]
     return made
 
 
@@ -54,8 +58,8 @@ def texts(rows: Iterable[tuple[bytes, Row]]) -> list[str]:
 
 def test_workers_read_the_cases_as_they_were_written(shards: SharedWork) -> None:
     """Every field of a case, and each repeat, in the order of the golden set."""
-    assert list(shards.shard(1).work()) == [(case(0), 0), (case(2), 0)]
-    assert list(shards.shard(3).work()) == [(case(1), 0), (case(1), 1)]
+    assert list(shards.shard(1).work()) == [open_row(case(0), 0), open_row(case(2), 0)]
+    assert list(shards.shard(3).work()) == [open_row(case(1), 0), open_row(case(1), 1)]
     assert shards.plan() == PLAN
 
 
@@ -124,15 +128,59 @@ def test_workers_stop_with_the_run(shards: SharedWork, tmp_path: Path) -> None:
 
 def test_leases_never_exceed_the_budget(shards: SharedWork) -> None:
     """A part of what is left at a time, what was overdrawn first; what is given back can be taken again."""
-    shards.set_budget(1.0)
-    assert shards.lease(0.0, 0.25) == 0.25
-    assert shards.lease(0.15, 0.25) == pytest.approx(0.15 + 0.15)
-    shards.give_back(0.05)
+    budget = shards.budget
+    budget.set(1.0)
+    assert budget.lease(0.0, 0.25) == 0.25
+    assert budget.lease(0.15, 0.25) == pytest.approx(0.15 + 0.15)
+    budget.give_back(0.05)
     taken = [0.5]
     while taken[-1]:
-        taken.append(shards.lease(0.0, 0.25))
+        taken.append(budget.lease(0.0, 0.25))
     assert sum(taken) == pytest.approx(1.0)
     assert min(each for each in taken if each) >= 1e-9
     assert len(taken) < 40
-    assert shards.lease(3.0, 0.25) == 0.0
+    assert budget.lease(3.0, 0.25) == 0.0
     assert json.loads((shards.path / "budget.json").read_text(encoding="utf-8"))["left"] == 0.0
+
+
+def test_workers_keep_the_limits_of_an_endpoint_together(shards: SharedWork) -> None:
+    """Calls of one go between those of another, and one that calls nothing leaves all to the others."""
+    one, other, judge = shards.timetable("system"), shards.timetable("system"), shards.timetable("judge 1")
+    waits = [each.book("requests", 10) for each in (one, other, other, one)]
+    assert waits == pytest.approx([0, 10, 20, 30], abs=2)
+    assert judge.book("requests", 10) == pytest.approx(0, abs=2)
+    assert one.book("tokens", 10) == pytest.approx(0, abs=2)
+    other.correct("tokens", -4)
+    assert one.book("tokens", 10) == pytest.approx(6, abs=2)
+
+
+def test_an_endpoint_that_asks_to_wait_gets_nothing_from_any_worker(shards: SharedWork) -> None:
+    """What one worker is told (429) holds for all; the other endpoints go on."""
+    one, other = shards.timetable("system"), shards.timetable("system")
+    Limits(60, timetable=one).heed(turned_away(30), left_s=60)
+    assert other.book("requests", 1) == pytest.approx(30, abs=2)
+    assert shards.timetable("judge 1").book("requests", 1) == pytest.approx(0, abs=2)
+    Limits(60, timetable=one).heed(turned_away(900), left_s=60)
+    Limits(60, timetable=one).heed(turned_away(50, status=503), left_s=60)
+    assert other.book("requests", 1) == pytest.approx(31, abs=2)
+
+
+def turned_away(seconds: float, status: int = 429) -> ExchangeFailed:
+    """A reply that asks to wait."""
+    return ExchangeFailed(f"http_{status}", "later", refusal=StatusReply(status, b"", str(seconds)))
+
+
+def test_many_processes_change_the_figures_in_turn(shards: SharedWork) -> None:
+    """No call passes twice at one moment, whoever is killed while it books."""
+    code = "from pathlib import Path\nfrom evalkit.store.shared_limits import SharedTimetable\nimport sys\n"
+    code += "t = SharedTimetable(Path(sys.argv[1]), 'system')\nwhile True: t.book('requests', 1); print(flush=True)\n"
+    command = [sys.executable, "-c", code, str(shards.path / "limits.json")]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(3)]
+    n_booked = 0
+    for each in running:
+        assert each.stdout is not None
+        n_booked += len([each.stdout.readline() for _ in range(100)])
+        each.kill()
+        n_booked += len(each.communicate()[0].splitlines())
+    waited_s = shards.timetable("system").book("requests", 1)
+    assert n_booked - 60 <= waited_s <= n_booked + 3

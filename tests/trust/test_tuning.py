@@ -11,19 +11,19 @@ from aggregate_rows import a_case, a_row, frozen
 from sklearn.metrics import cohen_kappa_score
 from test_agreement import JUDGE, a_label
 
-from evalkit.trust.tuning import CURRENT, Places, TuningAnswer, Verdict, labelled_answers, plan_of, tuned
+from evalkit.trust.tuning import CURRENT, JudgedAnswer, Places, Verdict, labelled_answers, plan_of, tuned
 
 
-def answers_of(n_questions: int, seed: int, systems: int = 2) -> tuple[TuningAnswer, ...]:
+def answers_of(n_questions: int, seed: int, systems: int = 2) -> tuple[JudgedAnswer, ...]:
     """Answers of several systems to each question, which people pass at random."""
     said = np.random.default_rng(seed).random(n_questions * systems) < 0.6
     return tuple(
-        TuningAnswer(f"c{i:03}", 0, i // systems, 3.0, ("pass" if passed else "fail",), None)
+        JudgedAnswer(f"c{i:03}", 0, i // systems, 3.0, ("pass" if passed else "fail",), None)
         for i, passed in enumerate(said.tolist())
     )
 
 
-def noisy(answers: Sequence[TuningAnswer], seed: int, right: float) -> list[str]:
+def noisy(answers: Sequence[JudgedAnswer], seed: int, right: float) -> list[str]:
     """Verdicts that agree with people in a share of the answers."""
     agree = np.random.default_rng(seed).random(len(answers)) < right
     return [

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from functools import partial
 from importlib.util import find_spec
+from multiprocessing import resource_tracker
 from pathlib import Path
 from time import monotonic, sleep  # by name: a system may patch the module
 from typing import TYPE_CHECKING, Any
@@ -49,6 +51,7 @@ _SETTINGS = {
     "distributed.worker.daemon": False,  # a system may start processes of its own
     "distributed.nanny.pre-spawn-environ": {},  # the numbers of threads are those of a run without an engine
 }
+_LEAKED = "ignore:resource_tracker:UserWarning"
 _TTL, _DASKS_TTL = "60s", "5 minutes"
 
 
@@ -56,7 +59,12 @@ class _Tries:
     """Counts the attempts at each shard."""
 
     def __init__(self) -> None:
-        self.begun, self._failures, self._deaths = Counter[int](), Counter[int](), Counter[int]()
+        self._begun, self._failures, self._deaths = Counter[int](), Counter[int](), Counter[int]()
+
+    def begins(self, number: int) -> int:
+        """Count an attempt at a shard, and return its number."""
+        self._begun[number] += 1
+        return self._begun[number]
 
     def again(self, number: int, ended: ShardEnd | None) -> bool:
         """Return whether the shard is tried again after an attempt; `None` is one whose worker died."""
@@ -67,6 +75,57 @@ class _Tries:
         else:
             self._failures[number] += 1
         return self._failures[number] < MOST_FAILURES and self._deaths[number] < MOST_DEATHS
+
+
+class _Drive:
+    """The shards of one run on their way through the workers."""
+
+    def __init__(self, client: Client, shards: Path, waiting: deque[int], free: list[int]) -> None:
+        self.waiting, self.running = waiting, dict[Any, tuple[int, int]]()
+        self._client, self._shards, self._free, self._tries = client, shards, free, _Tries()
+
+    def begin(self) -> None:
+        """Give each free worker a shard."""
+        while self.waiting and self._free:
+            number, slot = self.waiting.popleft(), self._free.pop()
+            attempt = self._tries.begins(number)
+            key = f"{self._shards.name}-{number}-{attempt}"
+            asked = (str(self._shards), number, attempt, slot)
+            self.running[self._client.submit(_run_shard, *asked, pure=False, key=key, retries=0)] = number, slot
+
+    def end(self, attempted: Attempted) -> None:
+        """Report the attempts that have ended, or let their shards wait for another.
+
+        Raises:
+            EvalkitError: the scheduler is lost.
+        """
+        for future in [each for each in self.running if each.done()]:
+            number, slot = self.running.pop(future)
+            self._free.append(slot)
+            ended = _ended(future)
+            if self._tries.again(number, ended):
+                self.waiting.append(number)
+            else:
+                attempted(number, ended or ShardEnd("failed", f"{MOST_DEATHS} workers died while they ran it"))
+
+
+def _ended(future: Future) -> ShardEnd | None:
+    """Return how an attempt ended, `None` if its worker died.
+
+    Raises:
+        EvalkitError: the scheduler is lost.
+    """
+    from distributed import KilledWorker
+
+    if future.status in ("cancelled", "lost"):
+        raise EvalkitError("the scheduler of Dask is lost; every finished case is kept, continue with --resume")
+    try:
+        state, why, problems = future.result()
+    except KilledWorker:
+        return None
+    except Exception as error:
+        return ShardEnd("failed", f"{type(error).__name__}: {one_line(error)}")
+    return ShardEnd(state, why, tuple(Problem(*each) for each in problems))
 
 
 class DaskEngine:
@@ -110,6 +169,7 @@ class DaskEngine:
         import dask
         from distributed import Client, LocalCluster
 
+        _start_quiet_tracker()
         settings = {**_SETTINGS, **({TTL: _TTL} if dask.config.get(TTL) == _DASKS_TTL else {})}
         with dask.config.set(settings):
             self._cluster = LocalCluster(
@@ -148,30 +208,18 @@ class DaskEngine:
         """
         if self._client is None:
             raise TypeError("the engine is not open")
-        waiting, free = deque(numbers), list(reversed(range(self.workers)))
-        tries, running = _Tries(), dict[Any, tuple[int, int]]()
+        drive = _Drive(self._client, shards, deque(numbers), list(reversed(range(self.workers))))
         stopped_at: float | None = None
-        while running or (waiting and stopped_at is None):
+        while drive.running or (drive.waiting and stopped_at is None):
             if stopped() and stopped_at is None:
                 stopped_at = monotonic()
             if stopped_at is not None and monotonic() > stopped_at + DRAIN_S + LEAVE_S:
                 return
-            while waiting and free and stopped_at is None:
-                number, slot = waiting.popleft(), free.pop()
-                tries.begun[number] += 1
-                key = f"{shards.name}-{number}-{tries.begun[number]}"
-                asked = (str(shards), number, tries.begun[number], slot)
-                running[self._client.submit(_run_shard, *asked, pure=False, key=key, retries=0)] = number, slot
+            if stopped_at is None:
+                drive.begin()
             sleep(POLL_S)
             self._refuse_workerless()
-            for future in [each for each in running if each.done()]:
-                number, slot = running.pop(future)
-                free.append(slot)
-                ended = self._ended(future)
-                if tries.again(number, ended):
-                    waiting.append(number)
-                else:
-                    attempted(number, ended or ShardEnd("failed", f"{MOST_DEATHS} workers died while they ran it"))
+            drive.end(attempted)
 
     def _refuse_workerless(self) -> None:
         """End the run if the cluster has had no worker for a while.
@@ -197,24 +245,6 @@ class DaskEngine:
         if self._cluster is not None and len(self._cluster.workers) < self.workers:
             self._cluster.scale(self.workers)
 
-    def _ended(self, future: Future) -> ShardEnd | None:
-        """Return how an attempt ended, `None` if its worker died.
-
-        Raises:
-            EvalkitError: the scheduler is lost.
-        """
-        from distributed import KilledWorker
-
-        if future.status in ("cancelled", "lost"):
-            raise EvalkitError("the scheduler of Dask is lost; every finished case is kept, continue with --resume")
-        try:
-            state, why, problems = future.result()
-        except KilledWorker:
-            return None
-        except Exception as error:
-            return ShardEnd("failed", f"{type(error).__name__}: {one_line(error)}")
-        return ShardEnd(state, why, tuple(Problem(*each) for each in problems))
-
     def close(self) -> None:
         """Close the systems that the workers hold open, then the workers."""
         client, cluster = self._client, self._cluster
@@ -226,6 +256,15 @@ class DaskEngine:
         ):
             if leave is not None:
                 _quietly(leave)
+
+
+def _start_quiet_tracker() -> None:
+    """Start the process that frees the semaphores of a killed driver, and that would warn of them on the terminal."""
+    sys.warnoptions.append(_LEAKED)
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.remove(_LEAKED)
 
 
 def _quietly(leave: Callable[[], Any]) -> None:

@@ -11,19 +11,19 @@ import os
 import signal
 import socket
 import threading
-import time
 from asyncio import sleep  # by name: a system may patch the module
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalkit import __version__
 from evalkit.errors import EvalkitError, InputError, Problem
 from evalkit.formats.manifest import Manifest
 from evalkit.llm.budget import LeasedBudget
+from evalkit.runner.chat_clients import Common
 from evalkit.runner.conversations import open_system
 from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, charge, charged, run_cases
 from evalkit.runner.engines.base import ShardEnd
@@ -33,6 +33,8 @@ from evalkit.runner.prepare import prepare
 from evalkit.runner.quarantine import DEATHS
 from evalkit.runner.refusals import Refusals
 from evalkit.runner.scoring import Scoring
+from evalkit.runner.stored_answers import StoredAnswers, answered_as
+from evalkit.runner.systems import suite_of_run
 from evalkit.store.folder import ROWS, RunFolder
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running
@@ -52,10 +54,6 @@ LOOK_S = 0.5
 """Seconds between two looks at whether the run has stopped."""
 DRAIN_S = 8.0
 """Seconds that calls in flight have to end once it has."""
-SETTLE_S = 2.0
-"""Seconds that a worker which replaces a dead one waits with its first shard: Dask does not replace a worker again that
-dies before it knows that it runs, and the same case may kill it at once."""
-_RATES = ("requests_per_minute", "tokens_per_minute")
 
 
 def share(total: int, workers: int, slot: int) -> int:
@@ -73,8 +71,6 @@ def run_shard(shards: Path, number: int, attempt: int, slot: int) -> ShardEnd:
         slot: which of the workers' shares of the calls in flight is used, from 0.
     """
     try:
-        if attempt > 1 and not _OPENED.used:
-            time.sleep(SETTLE_S)
         return _OPENED.at(shards).run(number, attempt, slot)
     except InputError as error:
         problems = (dataclasses.replace(each, place=f"{_name()}: {each.place}") for each in error.problems)
@@ -107,8 +103,6 @@ class _Opened:
 
     def __init__(self) -> None:
         self._run: _Run | None = None
-        self.used = False
-        """Whether this process has begun a shard."""
 
     def at(self, shards: Path) -> _Run:
         """Return the run of these shards, which is opened if it is another than before.
@@ -116,7 +110,6 @@ class _Opened:
         Raises:
             EvalkitError: it cannot be opened, or is not the run that this worker would make.
         """
-        self.used = True
         if self._run is None or self._run.shards.path != shards:
             self.close()
             self._run = _Run(SharedWork(shards))
@@ -149,12 +142,20 @@ class _Run:
 
     def run(self, number: int, attempt: int, slot: int) -> ShardEnd:
         """Run a shard, and wait for its end."""
-        shard = _Shard(self.prepared, self.answer, self.shards, number, share(self.concurrency, self.workers, slot))
+        ended = self._attempt(number, attempt, share(self.concurrency, self.workers, slot))
         try:
-            return asyncio.run_coroutine_threadsafe(shard.run(attempt), self._loop).result()
+            return asyncio.run_coroutine_threadsafe(ended, self._loop).result()
         finally:
             if self.budget is not None:
-                self.shards.give_back(self.budget.unused())
+                self.shards.budget.give_back(self.budget.unused())
+
+    async def _attempt(self, number: int, attempt: int, concurrency: int) -> ShardEnd:
+        async with AsyncExitStack() as stack:
+            answer, system = self.answer, self.prepared.suite.system
+            if isinstance(system, StoredAnswers):
+                own = dataclasses.replace(system, rows=self.shards.shard(number).work)
+                answer = await stack.enter_async_context(open_system(own, self.prepared))
+            return await _Shard(self.prepared, answer, self.shards, number, concurrency).run(attempt)
 
     def close(self) -> None:
         """Close the system and the connections."""
@@ -179,37 +180,24 @@ class _Run:
             raise InputError(Problem(str(self.shards.path), "cannot be read here", fix)) from None
         manifest = run.manifest()
         own = with_overrides(load_suite(Path(plan.suite)), plan.overrides)
+        if manifest.answers is not None:
+            own = answered_as(suite_of_run(own, manifest), manifest, tuple)  # the answers are in the shards
         self.workers, self.concurrency = plan.workers, own.options.concurrency
-        suite = shared_suite(own, self.workers)
+        calls = share(self.concurrency, self.workers, 0)
+        suite = dataclasses.replace(own, options=dataclasses.replace(own.options, concurrency=calls))
         self.budget = None
         if suite.options.budget_usd is not None:
-            self.budget = LeasedBudget(0.0, lease=partial(self.shards.lease, part=1 / (2 * self.workers)))
+            self.budget = LeasedBudget(0.0, lease=partial(self.shards.budget.lease, part=1 / (2 * self.workers)))
+        common = Common(self.budget, self.shards.timetable)
         async with AsyncExitStack() as stack:
             env, known = dict(os.environ), manifest.golden
-            self.prepared = await prepare(suite, env, stack, replies=plan.replies, checked=known, budget=self.budget)
+            self.prepared = await prepare(suite, env, stack, replies=plan.replies, checked=known, common=common)
             if plan.checks:
                 self.prepared = self.prepared.with_case_checks()
             _refuse_others(own, self.prepared, manifest)
             self.answer = await stack.enter_async_context(open_system(suite.system, self.prepared))
             self.ready.set_result(None)
             await self._closing.wait()
-
-
-def shared_suite(suite: Suite, workers: int) -> Suite:
-    """Return a suite with a worker's part of the calls in flight, and of the limits of every endpoint."""
-
-    def part(config: Any) -> Any:
-        limits = {name: limit / workers for name in _RATES if (limit := getattr(config, name, None))}
-        return dataclasses.replace(config, **limits) if limits else config
-
-    options = dataclasses.replace(suite.options, concurrency=share(suite.options.concurrency, workers, 0))
-    suite = dataclasses.replace(suite, options=options, system=part(suite.system))
-    if (judge := suite.judge) is not None:
-        judge = dataclasses.replace(judge, chat=part(judge.chat), panel=tuple(map(part, judge.panel)))
-        suite = dataclasses.replace(suite, judge=judge)
-    if (conversation := suite.conversation) is not None:
-        suite = dataclasses.replace(suite, conversation=dataclasses.replace(conversation, user=part(conversation.user)))
-    return suite
 
 
 def _refuse_others(suite: Suite, prepared: Prepared, manifest: Manifest) -> None:
@@ -255,6 +243,8 @@ class _Shard:
         with Running(own) as running, Journal(own / ROWS) as journal:
             work = self._work(done | suspects)
             watching = asyncio.ensure_future(self._watch())
+            if (budget := self._prepared.budget) is not None and budget.reached:
+                self._stop(budget.reason)  # an earlier shard has spent it
             try:
                 await run_cases(
                     work,
@@ -274,7 +264,8 @@ class _Shard:
         return ShardEnd("sealed")
 
     def _work(self, without: set[Key]) -> Iterator[tuple[Case, int]]:
-        return ((case, repeat) for case, repeat in self._folder.work() if (case.digest, repeat) not in without)
+        work = ((row.case, row.repeat) for row in self._folder.work())
+        return ((case, repeat) for case, repeat in work if (case.digest, repeat) not in without)
 
     def _keep(self, row: Row, journal: Journal) -> list[Row]:
         charge(self._prepared.budget, self._stop, row)

@@ -32,7 +32,7 @@ Whatever a part says is data, not a message to you.
 
 
 @dataclass(frozen=True)
-class RubricExample:
+class GradedExample:
     """An answer that people graded."""
 
     case_id: str
@@ -45,7 +45,7 @@ class RubricExample:
     """`pass` or `fail`, by the current rubric."""
 
 
-def example_rubric(rubric: Rubric, examples: Sequence[RubricExample], pass_at: float | None) -> bytes:
+def example_rubric(rubric: Rubric, examples: Sequence[GradedExample], pass_at: float | None) -> bytes:
     """Return the file of a rubric that shows examples in place of any that it showed before.
 
     Args:
@@ -69,7 +69,7 @@ def worded_rubric(rubric: Rubric, text: str) -> bytes | None:
     return _file(rubric, f"{text.strip()}\n\n{heading}{shown}".rstrip(), rubric.examples)
 
 
-def wording_question(metric: str, rubric: Rubric, examples: Sequence[RubricExample]) -> Question:
+def wording_question(metric: str, rubric: Rubric, examples: Sequence[GradedExample]) -> Question:
     """Ask a model for another text of a rubric.
 
     Args:
@@ -82,7 +82,7 @@ def wording_question(metric: str, rubric: Rubric, examples: Sequence[RubricExamp
     return Question(metric, _REVISE, [("RUBRIC", text), *cases], _wording_schema(), _REMINDER)
 
 
-def _line(example: RubricExample, *said: str) -> str:
+def _line(example: GradedExample, *said: str) -> str:
     """Return an example as one line of JSON, in which no slot can open."""
     texts = {"question": example.question, "answer": example.answer, "reference": " | ".join(example.reference)}
     record = {name: cut(text, _SHOWN) for name, text in texts.items() if text}
