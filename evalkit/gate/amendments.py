@@ -159,7 +159,10 @@ def _plain(before: Rules, after: Rules) -> Iterator[Amendment]:
         if was == now:
             continue
         if key == "cohorts":
-            loosens = not set(was) <= set(now)
+            reordered = (
+                bool(after.early_stop) and [*was][:1] != [*now][:1]
+            )  # a run that may stop early has another order
+            loosens = reordered or not set(was) <= set(now)
         elif key == "early_stop":
             loosens = (was or 0) < (now or 0)
         elif key == "repeat":

@@ -210,12 +210,12 @@ def _negated(key: str, was: Any, now: Any) -> bool:
 
 def _settings(before: Rules, after: Rules) -> Iterator[Amendment]:
     """Return single keys of the suite that matter less than rules but are shown."""
-    sampled = bool(before.sample or after.sample)
+    drawn = bool(before.sample or after.sample or after.early_stop)  # the seed decides which cases are run
     for key in ("name", "seed", "concurrency", "traffic_per_month", *_SPENDING):
         was, now = getattr(before, key), getattr(after, key)
         if was == now:
             continue
         less = now is None or not is_number(was) or not is_number(now) or now < was
-        looser = {"seed": sampled, "concurrency": less, "traffic_per_month": was is not None and less}
+        looser = {"seed": drawn, "concurrency": less, "traffic_per_month": was is not None and less}
         loosens = looser.get(key, False)
         yield Amendment(what=key, before=shown(was), after=shown(now), loosens=loosens)
