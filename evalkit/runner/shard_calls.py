@@ -104,6 +104,9 @@ def _unfit(own: DaskSettings, suite: Suite, fail_fast: int | None) -> Iterator[P
     if fail_fast is not None:
         what = "counts the failed cases of one process"
         yield Problem("--fail-fast", what, "leave it out, or add --engine none")
+    if suite.options.early_stop:
+        what = "it runs all cases at once, and the suite has `early_stop`"
+        yield Problem("--engine", what, "add --engine none, or remove `early_stop`")
     if any(config.batch for config in judges_of(suite)):
         what = "the suite's judge is asked in batches (`batch: true`), for which one process waits"
         yield Problem("--engine", what, "add --engine none, or remove `batch: true`")

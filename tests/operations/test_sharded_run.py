@@ -334,6 +334,14 @@ def test_what_an_engine_cannot_do_is_refused(
     assert not Path("out").exists()
 
 
+def test_a_run_that_may_stop_early_is_refused(engine: Threads) -> None:
+    """Its cases are run in parts; the key of the suite is refused too."""
+    replaced("gate:\n", "early_stop: true\ngate:\n  - no_regression: {baseline: main}\n")
+    with pytest.raises(InputError, match=r"--engine: it runs all cases at once.*`early_stop`; add --engine none"):
+        run("out")
+    assert not Path("out").exists()
+
+
 def test_several_systems_are_refused(engine: Threads) -> None:
     """They are called in turn on one machine."""
     replaced('system: {python: "sums_bot:answer"}', 'systems: {a: {python: "sums_bot:answer"}, b: {replay: golden}}')
