@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,21 +16,27 @@ from evalkit.errors import InputError, Problem, noting
 from evalkit.golden.fields import to_case
 from evalkit.golden.json_lines import read_jsonl
 from evalkit.golden.near_duplicates import nearest
-from evalkit.golden.synthetic import SYNTHETIC
+from evalkit.golden.synthetic import ORIGIN, SYNTHETIC
 from evalkit.monitor.deidentify import kinds_left
 from evalkit.operations.draft import bare_text
 from evalkit.operations.draft_plan import draftable_set
 from evalkit.operations.draft_replies import (
+    LEAST_QUOTE_CHARS,
     MOST_QUESTION_CHARS,
     MOST_REFERENCE_CHARS,
     is_quoted,
 )
 from evalkit.operations.new_case import NewCase, new_case, write_case
 from evalkit.suite.parse import load_suite
+from evalkit.text.escaping import visible
 from evalkit.types import Case
 
 _EDIT = "edit or drop the draft on the page, and export again"
 _AGAIN = "export the decisions from the page again"
+_HASH = re.compile("[0-9a-f]{16}")
+_KEPT = ("quote", "file", "lines", "by", "reviewed_by")
+"""Texts that join the set beside question and reference."""
+_SHOWN = ("question", "reference", *_KEPT)
 
 
 class ReviewedDraft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -124,12 +131,28 @@ def _faults(draft: ReviewedDraft, known: Sequence[Case]) -> Iterator[tuple[str, 
         yield "nobody reviewed it", "write your name on the page"
     if not draft.quote.strip() or not is_quoted(draft.quote, draft.passage):
         yield "the quote is not in the passage", _AGAIN
-    if kinds := kinds_left(draft.quote):
-        yield f"personal data or secrets in the quote: {', '.join(kinds)}", _EDIT
+    elif len(draft.quote.strip()) < LEAST_QUOTE_CHARS:
+        yield f"the quote has fewer than {LEAST_QUOTE_CHARS} characters", _EDIT
+    yield from _edited_faults(draft)
     case = to_case({"id": "draft", "input": draft.question}, "draft", lambda what, fix: None)
     for pair in nearest(bare_text(case), map(bare_text, known)) if case is not None else ():
         if pair.kind == "same":
             yield f"nearly the same as {pair.first.place} {pair.first.id} ({pair.jaccard:.2f})", _EDIT
+
+
+def _edited_faults(draft: ReviewedDraft) -> Iterator[tuple[str, str]]:
+    """Yield what and fix of everything that the page would not have exported."""
+    if not _HASH.fullmatch(draft.of):
+        yield "`of` is not the hash of a passage", _AGAIN
+    if ORIGIN in draft.cohorts:
+        yield f"a cohort {ORIGIN!r}, which a draft has as a field", _AGAIN
+    for name in _SHOWN:
+        text = getattr(draft, name)
+        if visible(text) != text:
+            yield f"characters in {name} that hide or reorder text", _EDIT
+    for name in _KEPT:
+        if kinds := kinds_left(getattr(draft, name)):
+            yield f"personal data or secrets in {name}: {', '.join(kinds)}", _EDIT
 
 
 def _repeated(wanted: Sequence[tuple[str, ReviewedDraft]]) -> Iterator[Problem]:

@@ -489,6 +489,13 @@ def test_drafts_have_every_cohort_of_the_set(tmp_path: Path) -> None:
         ({"decision": "maybe"}, "not a decision about a draft"),
         ({"origin": "expert"}, "not a decision about a draft"),
         ({"of": 3}, "not a decision about a draft"),
+        ({"of": ""}, "`of` is not the hash of a passage"),
+        ({"quote": "item", "passage": "An item."}, "the quote has fewer than 12 characters"),
+        ({"question": "What is \u202esaid\u200b of it?"}, "characters in question that hide or reorder text"),
+        ({"file": "docs/\u202ea.md"}, "characters in file that hide or reorder text"),
+        ({"by": "ana@bank.example"}, "personal data or secrets in by"),
+        ({"lines": "DE89370400440532013000"}, "personal data or secrets in lines"),
+        ({"cohorts": {"topic": "cards", "origin": "expert"}}, "a cohort 'origin', which a draft has as a field"),
     ],
 )
 def test_an_edited_draft_is_checked_again(tmp_path: Path, change: dict[str, Any], said: str) -> None:
