@@ -176,4 +176,6 @@ def _print_json(found: "DraftedCases") -> None:
     import dataclasses
     from json import dumps
 
-    typer.echo(dumps(dataclasses.asdict(found), indent=1, ensure_ascii=False))
+    record = dumps(dataclasses.asdict(found), indent=1, ensure_ascii=False)
+    # A file name that is not UTF-8 has lone surrogates, which become escapes of JSON.
+    typer.echo(record.encode("utf-8", "backslashreplace").decode("utf-8"))

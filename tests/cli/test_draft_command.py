@@ -101,6 +101,15 @@ def test_drafts_are_written_and_accepted(drafting: Project) -> None:
     assert "no passage to draft from" in again.stderr
 
 
+def test_a_file_name_that_is_not_utf8_leaves_the_json_readable(drafting: Project) -> None:
+    """The name is escaped, and every byte that is printed is UTF-8."""
+    docs = os.fsencode(drafting.root / "docs")
+    os.rename(docs + b"/fees.md", docs + b"/f\xfces.md")
+    ran = drafting.run("golden", "draft", "suite.yaml", "--corpus", "docs", "-n", "1", "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["queue"]["items"][0]["file"] == "docs/f\udcfces.md"
+
+
 def test_a_killed_command_loses_no_paid_draft(drafting: Project, server: FakeModel) -> None:
     """After kill -9 only the question in flight is asked again, and the page is that of a command nobody killed."""
     words = ("golden", "draft", "suite.yaml", "--corpus", "docs", "--seed", "3")
