@@ -20,6 +20,8 @@ _KEYS = {"case_id", "answer_sha256", "scorer", "label", "rater", "rater_kind", *
 MOST_SEARCHED = 5_000
 """Maximum number of ids that are searched for the intended one."""
 RATER_KINDS = ("person", "author", "program")
+LEAST_CHANCE = 1e-12
+"""Smallest probability of a draw: that of one among a trillion answers."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -166,8 +168,8 @@ def _faults(raw: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if near:
             yield f"unknown key `{key}`", f"did you mean `{near[0]}`?"
     chance = raw.get("inclusion_probability")
-    if chance is not None and not (_is_number(chance) and 0 < chance <= 1):
-        yield f"`inclusion_probability` is {chance!r}", "write a number above 0, up to 1, or remove the key"
+    if chance is not None and not (_is_number(chance) and LEAST_CHANCE <= chance <= 1):
+        yield f"`inclusion_probability` is {chance!r}", f"write a number from {LEAST_CHANCE:g} to 1, or remove the key"
     if value not in ("pass", "fail") and not number:
         yield f"`label` is {value!r}", 'write "pass", "fail" or a number on the scale'
 

@@ -40,6 +40,7 @@ def test_words_and_grades_are_read(tmp_path: Path) -> None:
         pytest.param({"label": True}, "`label` is True", id="bool"),
         pytest.param({"rater": " "}, "`rater` is missing or not text", id="no rater"),
         pytest.param({"rater_kind": "robot"}, "choose from person, author, program", id="kind"),
+        pytest.param({"inclusion_probability": 1e-300}, "write a number from 1e-12 to 1", id="chance"),
         pytest.param({"answer_sha256": "abc"}, "`answer_sha256` is not the SHA-256", id="hash"),
     ],
 )
