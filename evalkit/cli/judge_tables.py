@@ -66,6 +66,8 @@ def print_proposal(found: TunedJudge, console: Console) -> None:
     labelled = f"{plural(found.n_labels, 'labelled answer')} to {plural(found.n_questions, 'question')}"
     console.print(Text(one_line(f"{found.metric} · {labelled}", 200)), style="bold", soft_wrap=True)
     console.print(Text(f"  tried: {', '.join(found.versions)}"), soft_wrap=True)
+    for version, n in found.n_unusable.items():
+        console.print(f"  {version}: {plural(n, 'grade')} missing: no usable reply, or no new rubric", soft_wrap=True)
     p_value = "" if found.p_value is None else f", p = {found.p_value:.4f}"
     for name, kappa, more in (("now", found.before, ""), ("tuned, on held-out answers", found.after, p_value)):
         console.print(Text(f"  kappa with people, {name}: {estimated(kappa, _KAPPA)}{more}"), soft_wrap=True)

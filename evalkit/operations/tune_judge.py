@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -69,6 +70,8 @@ class TunedJudge:
     """Held-out kappa of the chosen versions."""
     p_value: float | None
     n_missing: int
+    n_unusable: Mapping[str, int] = field(default_factory=dict)
+    """Version -> number of grades that are missing, because a reply or the new rubric could not be used."""
     place: str = ""
     """The line of the suite to change; empty if nothing is proposed."""
     line: str = ""
@@ -118,6 +121,7 @@ async def tune_judge(
         after=found.after,
         p_value=found.p_value,
         n_missing=found.n_missing,
+        n_unusable=tuning.unusable,
     )
     return _proposed(tuning, found, proposal) if found.is_better else proposal
 
@@ -147,6 +151,12 @@ class _Tuning:
             return []
         low, high = self.rubric.scale
         return [float(mark) for mark in range(low + 1, high + 1) if mark != self.metric.pass_at]
+
+    @property
+    def unusable(self) -> dict[str, int]:
+        """The versions with missing grades, and their number."""
+        counts = Counter(version for (version, _, _), said in self.asked.items() for each in said if each is None)
+        return {version: counts[version] for version in (EXAMPLES, WORDING) if counts[version]}
 
     def verdicts(self, version: str, train: Places, test: Places) -> Sequence[Verdict]:
         """Return the verdicts of a version that learned from `train`."""

@@ -130,3 +130,13 @@ def test_asking_writes_a_rubric_with_examples_beside_the_old_one(judged: Project
     suite.write_text(suite.read_text(encoding="utf-8").replace("sums.md", "sums-2.md"), encoding="utf-8")
     told = judged.run("judge", "calibrate", "first", "--labels", "other.jsonl", "--json")
     assert json.loads(told.stdout)[0]["kappa"]["n"] == 116
+
+
+def test_replies_that_cannot_be_used_are_counted(judged: Project) -> None:
+    """A version that nobody could measure is not only one that is not better."""
+    with at_one_address(lambda request: "neither one nor the other") as server:
+        write_own_suite(judged, server)
+        ran = judged.run("judge", "tune", "first", "--labels", "labels-ana.jsonl", "--ask")
+    assert ran.returncode == 0, ran.stderr
+    assert "examples: 720 grades missing: no usable reply" in " ".join(ran.stdout.split())
+    assert "another wording: 720 grades missing: no usable reply" in " ".join(ran.stdout.split())
