@@ -41,10 +41,7 @@ def sample(  # noqa: PLR0913 - typer reads the flags from the signature
     With --both, cases are drawn at random, and the answers of both runs to them. Their labels correct the difference of
     the two runs for the judge's errors.
 
-    Examples:
-        evalkit labels sample latest --answers 60
-
-        evalkit labels sample latest --both main --answers 100
+    Example: evalkit labels sample latest --both main --answers 100
 
     Exit codes: 0, or 2 if the run has no judge or no answer left to label.
     """
