@@ -114,7 +114,7 @@ def golden_items(suite_file: Path, n_runs: int = MOST_RUNS) -> ItemReport:
         notes.append(f"{plural(seen.n_edited, 'row')} of cases that have changed since {_are(seen.n_edited)} left out")
     systems = {name for name in seen.systems if name}
     if len(systems) < 3:
-        notes.append("no reference can be called doubtful: that takes runs of at least 3 systems")
+        notes.append("references were not checked: that needs runs of at least 3 systems")
     return ItemReport(
         file=suite.golden_file,
         items=tuple(_items(histories, seen)),
