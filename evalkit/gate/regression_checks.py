@@ -15,7 +15,7 @@ from evalkit.gate.words import SHOWN_CASES, about, number, worst_first
 from evalkit.results import OVERALL, Check, Estimate
 from evalkit.stats import intervals
 from evalkit.stats.power import chance_to_find, one_by_one, smallest_drop
-from evalkit.text.numbers import change, difference, plural, style_of
+from evalkit.text.numbers import change, difference, p_value, plural, style_of
 from evalkit.types import Metric
 
 SHOWN_DROPS = (0.05, 0.10)
@@ -97,7 +97,7 @@ def sight(tested: Sequence[Tested]) -> str:
 
 
 def four_stored(tested: Sequence[Tested], better: Sequence[Tested], command: str) -> str:
-    """Compare the chance to find a small drop overall with that against a baseline of four runs.
+    """Compare the chance to find a small drop overall with that against a baseline of four runs; empty if it is equal.
 
     Args:
         tested: the gates.
@@ -109,7 +109,10 @@ def four_stored(tested: Sequence[Tested], better: Sequence[Tested], command: str
         return f"a baseline of {RUNS} runs of each case finds smaller drops: {command}"
     drop = SHOWN_DROPS[0]
     size = _sized(now[0], drop * _reach(now[0].gate))
-    chances = f"{_power(then[0], drop):.0%} of runs instead of {_power(now[0], drop):.0%}"
+    found, found_now = (f"{_power(each[0], drop):.0%}" for each in (then, now))
+    if found == found_now:
+        return ""
+    chances = f"{found} of runs instead of {found_now}"
     return f"a baseline of {RUNS} runs of each case would show a drop of {size} in {chances}: {command}"
 
 
@@ -185,7 +188,7 @@ def _sentence(tested: Tested) -> str:
     worse, better = int((gate.drops > 0).sum()), int((gate.drops < 0).sum())
     fell, rose = _MOVES[_measure(gate)]
     moved = f"{worse} of {len(gate.cases)} cases {fell[worse != 1]}, {better} {rose[better != 1]}"
-    counts = f"{moved}, p = {tested.p_value:.4f}"
+    counts = f"{moved}, {p_value(tested.p_value)}"
     start = about(gate.metric.name, gate.cohort)
     if tested.outcome == "pass":
         return f"{start} {levels}: no drop beyond noise ({counts})"
