@@ -23,7 +23,7 @@ from evalkit.scorers.base import Asking, CallsProject, Resampling
 from evalkit.store.stored_run import empty_frame
 from evalkit.suite.model import Suite
 from evalkit.systems.secrets import without_secrets
-from evalkit.types import Case, Row
+from evalkit.types import Case, Row, Unscored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,8 +116,9 @@ async def grade_in_batches(session: Session, journal: Journal) -> None:
             for sender in senders:
                 sender.batches.begin_row()
             row = await make_row(case, repeat)
+            lacks_grade = any(isinstance(grade, Unscored) for grade in row.scores.values())
             for sender in senders:
-                sender.batches.end_row()
+                sender.batches.end_row(lacks_grade=lacks_grade)
             stored.close(row)
             return row
 

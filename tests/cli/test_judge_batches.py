@@ -197,6 +197,30 @@ def test_lines_without_a_reply_are_asked_once_more(dialect: str, project: Projec
             assert len(server.batches.answered) + len(server.requests) == 12
 
 
+def test_replies_that_gave_no_grade_are_asked_for_again(project: Project) -> None:
+    """`--retry-errors` does not read them a second time; grades that are there cost nothing more."""
+    project.cases(6)
+    sound = False
+
+    def unsteady(request: dict[str, Any]) -> Any:
+        of_left = json.dumps(request["messages"]).count("left") or "no idea" in json.dumps(request["messages"])
+        return reply(request) if sound or not of_left else "cannot be read"
+
+    with FakeModel(unsteady, usage=USAGE) as server:
+        write(project, server)
+        words = ["run", "suite.yaml", "--out", "out", "--no-cache", "--no-report"]
+        ran = project.run(*words)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert kinds(project, "out") == ["judge_bad_reply"] * 3
+        sound, asked = True, len(server.requests) + len(server.batches.answered)
+        ran = project.run(*words, "--resume", "--retry-errors")
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert kinds(project, "out") == []
+        assert len(server.requests) + len(server.batches.answered) == asked + 3
+        again = [row["scores"]["correctness"]["usage"] for row in rows(project, "out").values()]
+        assert not any(usage.get("cached") for usage in again), "the new replies are paid for"
+
+
 @pytest.mark.parametrize("ending", ["failed", "expired", "cancelled"])
 def test_a_batch_that_ends_badly_is_sent_once_more(ending: Any, project: Project) -> None:
     """Replies that came before its end are kept; after a second one, what is left is unscored."""
