@@ -66,6 +66,7 @@ class BatchNote:
         file: Id of the uploaded requests; empty if the endpoint has no such files.
         id: Id of the batch at its endpoint; empty until it is known.
         status: The endpoint's last word about it.
+        most_usd: Cost if every reply is as long as it may be.
     """
 
     number: int
@@ -75,6 +76,7 @@ class BatchNote:
     file: str = ""
     id: str = ""
     status: str = ""
+    most_usd: float = 0.0
 
 
 @dataclass

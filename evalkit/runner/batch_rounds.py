@@ -128,10 +128,15 @@ async def grade_in_batches(session: Session, journal: Journal) -> None:
             await session.grade_stored(stored.ungraded(), graded, journal, concurrency=1)
             if not stored.n_open or session.stop.reason is not None:
                 return
-            await session.stop.bound(_ask(senders))
+            await session.stop.bound(_ask(session, senders))
 
 
-async def _ask(senders: Sequence[BatchSender]) -> None:
+async def _ask(session: Session, senders: Sequence[BatchSender]) -> None:
+    from evalkit.llm.batch_sending import beyond_budget
+
+    budget = session.prepared.budget
+    if budget is not None and (reason := beyond_budget(budget, [sender.batches for sender in senders])):
+        session.stop(reason)
     await asyncio.gather(*(sender.ask() for sender in senders))
 
 
@@ -169,7 +174,7 @@ def _sender(session: Session, number: int, client: ChatClient, stack: ExitStack)
     stack.enter_context(client.in_batches(batches))
     stop = session.stop
     watch = BatchWatch(is_stopping=lambda: stop.reason is not None, stop=stop, tell=session.watcher.note)
-    return BatchSender(client.batch_endpoint(), batches, prepared.budget, watch)
+    return BatchSender(client.batch_endpoint(), batches, watch)
 
 
 def first_graders(prepared: Prepared) -> list[Grader]:

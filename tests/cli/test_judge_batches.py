@@ -351,6 +351,34 @@ def test_a_batch_beyond_the_budget_is_not_sent(project: Project) -> None:
     assert len(project.calls()) == 8
 
 
+def test_a_budget_is_one_for_the_batches_of_a_panel(project: Project) -> None:
+    """Of two batches each fits alone: neither is sent, nor the second beside one that an earlier process sent."""
+    project.cases(11)
+    prices = "max_tokens: 100, prices: {input_usd_per_million: 0, output_usd_per_million: 100}"
+    judge = 'judge: {chat: {model: grader, base_url: "BASE_URL", dialect: DIALECT, batch: true, PRICES}}'
+    with FakeModel(reply, usage={"prompt_tokens": 100, "completion_tokens": 100}) as server:
+        one = f"{{model: MODEL, base_url: '{server.base_url}', batch: true, {prices}}}"
+        panel = f"judge: {{chat: {one.replace('MODEL', 'a')}, panel: [{one.replace('MODEL', 'b')}]}}"
+        text = SUITE.replace(judge, panel).replace("EXTRA", "").replace("BUDGET", "budget_usd: 0.09")
+        project.suite(text=text.replace("pass: 4,", "pass: 4, panel: true,"))
+        words = ["run", "suite.yaml", "--out", "out", "--no-cache", "--no-report"]
+        ran = project.run(*words)
+        assert ran.returncode == 3, ran.stdout + ran.stderr
+        assert "a batch of 20 questions costs up to $0.1" in ran.stdout + ran.stderr
+        assert server.batches.batches == []
+        server.batches.looks = 10_000
+        running = subprocess.Popen(project.command(*words, "--resume", "--budget", "1"), cwd=project.root)
+        waited(lambda: len(server.batches.batches) == 2)
+        running.kill()
+        running.wait()
+        note = project.root / "out" / "batches" / "judge-2" / "0001.json"
+        note.unlink()  # as if the second had never been sent
+        ran = project.run(*words, "--resume", "--budget", "0.12")
+        assert ran.returncode == 3, ran.stdout + ran.stderr
+        assert "questions costs up to" in ran.stdout + ran.stderr
+        assert len(server.batches.batches) == 2
+
+
 @pytest.mark.parametrize(("path", "status"), [("POST /v1/files", 403), ("POST /v1/batches", 404)])
 def test_a_refused_batch_stops_the_run(path: str, status: int, project: Project) -> None:
     """An endpoint without batches, or a key that may not use them: no decision, and nothing is lost."""
