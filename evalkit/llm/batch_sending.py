@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -39,18 +39,37 @@ class BatchWatch:
     """Shows a sentence."""
 
 
+def beyond_budget(budget: Budget, judges: Sequence[Batches]) -> str:
+    """Say why the drafts of all judges are not sent: the budget does not allow them besides the batches under way.
+
+    Args:
+        budget: Limit of the cost.
+        judges: The requests of each judge.
+
+    Returns:
+        Empty if it allows them.
+    """
+    drafts = [draft for each in judges for draft in each.drafts]
+    most_usd = sum(draft.most_usd for draft in drafts)
+    left_usd = max(0.0, budget.left_usd - sum(note.most_usd for each in judges for note in each.open_notes()))
+    if not drafts or most_usd <= left_usd:
+        return ""
+    cost = f"up to ${most_usd:.4g}, and ${left_usd:.4g} of the budget is left"
+    what = f"a batch of {plural(sum(len(draft.names) for draft in drafts), 'question')} costs {cost}"
+    return f"{what}; raise --budget, or lower max_tokens, and continue with --resume"
+
+
 class BatchSender:
     """Sends and awaits the batches of one judge.
 
     Args:
         endpoint: Where they are sent.
         batches: The requests and replies.
-        budget: Limit of the cost, `None` if there is none.
         watch: The run.
     """
 
-    def __init__(self, endpoint: BatchEndpoint, batches: Batches, budget: Budget | None, watch: BatchWatch) -> None:
-        self._endpoint, self.batches, self._budget, self._watch = endpoint, batches, budget, watch
+    def __init__(self, endpoint: BatchEndpoint, batches: Batches, watch: BatchWatch) -> None:
+        self._endpoint, self.batches, self._watch = endpoint, batches, watch
 
     async def ask(self) -> None:
         """Send what waits, and return once every batch has ended, or the run stops.
@@ -81,18 +100,12 @@ class BatchSender:
                 self.batches.drop(note.number)
 
     async def _send(self) -> None:
-        """Send the drafts, if the budget allows all of them.
+        """Send the drafts.
 
         Raises:
             BatchRefused: One was not created.
         """
-        drafts = [*self.batches.drafts]
-        most_usd = sum(draft.most_usd for draft in drafts)
-        if drafts and self._budget is not None and most_usd > self._budget.left_usd:
-            cost = f"up to ${most_usd:.4g}, and ${self._budget.left_usd:.4g} of the budget is left"
-            what = f"a batch of {plural(sum(len(draft.names) for draft in drafts), 'question')} costs {cost}"
-            self._watch.stop(f"{what}; raise --budget, or lower max_tokens, and continue with --resume")
-        for draft in drafts:
+        for draft in [*self.batches.drafts]:
             if self._watch.is_stopping():
                 return
             await self._send_one(draft)
@@ -100,7 +113,9 @@ class BatchSender:
     async def _send_one(self, draft: BatchDraft) -> None:
         requests = self.batches.requests_file(draft.number).read_bytes()
         file = await self._endpoint.upload(requests) if self._endpoint.has_files else ""
-        note = self.batches.write(BatchNote(draft.number, "creating", len(draft.names), time.time(), file))
+        note = self.batches.write(
+            BatchNote(draft.number, "creating", len(draft.names), time.time(), file, most_usd=draft.most_usd)
+        )
         self.batches.drafts.remove(draft)
         for attempt in range(1, MOST_CREATIONS + 1):
             try:

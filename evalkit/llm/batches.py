@@ -66,6 +66,7 @@ class BatchNote:
         file: Id of the uploaded requests; empty if the endpoint has no such files.
         id: Id of the batch at its endpoint; empty until it is known.
         status: The endpoint's last word about it.
+        most_usd: Cost if every reply is as long as it may be.
     """
 
     number: int
@@ -75,6 +76,7 @@ class BatchNote:
     file: str = ""
     id: str = ""
     status: str = ""
+    most_usd: float = 0.0
 
 
 @dataclass
@@ -97,7 +99,7 @@ class Batches:
         scope: The run and the endpoint; replies of others are not used.
         dialect: The wire format.
         most_usd: Returns the highest cost of a request in a batch, `None` if its price is unknown.
-        again: Ask once more what failed in an earlier process.
+        again: Ask once more what failed in an earlier process, or had a reply that gave no grade.
 
     Raises:
         InputError: A note cannot be read.
@@ -120,6 +122,8 @@ class Batches:
         self._used_by_row: set[str] = set()
         self._failures: dict[str, int] = {}
         """Form of a question -> its failures when this process met it first."""
+        self._versions: dict[str, str] = {}
+        """Name of a question -> name of its reply that counts in this process."""
         self._waiting: set[str] = set()
         self.drafts: list[BatchDraft] = []
         self.is_closed = False
@@ -146,9 +150,10 @@ class Batches:
             ExchangeFailed: The endpoint refused the request, or failed to answer it in two batches.
         """
         name = self._name(question)
-        reply = self._replies.get(self._key("reply", name))
+        version = self._version(name)
+        reply = self._replies.get(self._key("reply", version))
         if reply is not None:
-            is_shared = name in self._used_by_row or self._replies.get(self._key("paid", name)) is not None
+            is_shared = name in self._used_by_row or self._replies.get(self._key("paid", version)) is not None
             is_new = name not in self._used and not is_shared
             self._used.add(name)
             self._used_by_row.add(name)
@@ -204,17 +209,23 @@ class Batches:
         with suppress(ValueError, RecursionError):
             decoded = json.loads(body)
             if isinstance(decoded, dict):
-                self._put(self._key("reply", name), {"body": decoded, "share": 1.0})
+                self._put(self._key("reply", self._version(name)), {"body": decoded, "share": 1.0})
         return BatchedReply(body, share=1.0, is_new=True)
 
     def begin_row(self) -> None:
         """Begin the grades of one answer; answers are graded one after the other."""
         self._used_by_row = set()
 
-    def end_row(self) -> None:
-        """Note that the answer has all its grades, which name the cost of the replies that they used."""
+    def end_row(self, *, lacks_grade: bool) -> None:
+        """Note that the answer has all its grades, which name the cost of the replies that they used.
+
+        Args:
+            lacks_grade: Whether a grade is missing, so that its question may be asked again.
+        """
         for name in self._used_by_row:
-            self._replies.put(self._key("paid", name), {"paid": True})
+            self._replies.put(self._key("paid", self._version(name)), {"paid": True})
+            if lacks_grade:
+                self._replies.put(self._key("in vain", self._version(name)), {"in vain": True})
 
     def note_own(self, key: str) -> None:
         """Note that this run paid for the reply to a question, so that a cached copy of it is not taken for free."""
@@ -274,7 +285,7 @@ class Batches:
                 continue
             n_replies += line.body is not None
             if line.body is not None:
-                self._put(self._key("reply", name), {"body": dict(line.body), "share": BATCH_SHARE})
+                self._put(self._key("reply", self._version(name)), {"body": dict(line.body), "share": BATCH_SHARE})
             else:
                 self._put_failure(form, note, line.kind, line.status, line.said)
         said = state.problem or f"the batch {state.id} is {state.status} and has no line for the request"
@@ -311,6 +322,19 @@ class Batches:
 
     def _name(self, question: str) -> str:
         return self._key("question", question)[:_NAME_HEX]
+
+    def _version(self, name: str) -> str:
+        """Return the name of the reply that counts, which is another one once replies were asked for again."""
+        if name not in self._versions:
+            version, count = name, 0
+            while self._replies.get(self._key("in vain", version)) is not None:
+                count += 1
+                newer = f"{name} {count}"
+                if not self._again and self._replies.get(self._key("reply", newer)) is None:
+                    break
+                version = newer
+            self._versions[name] = version
+        return self._versions[name]
 
     def _form(self, name: str, payload: Mapping[str, Any]) -> str:
         """Return the name of one form of a question."""

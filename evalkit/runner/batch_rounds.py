@@ -23,7 +23,7 @@ from evalkit.scorers.base import Asking, CallsProject, Resampling
 from evalkit.store.stored_run import empty_frame
 from evalkit.suite.model import Suite
 from evalkit.systems.secrets import without_secrets
-from evalkit.types import Case, Row
+from evalkit.types import Case, Row, Unscored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,8 +116,9 @@ async def grade_in_batches(session: Session, journal: Journal) -> None:
             for sender in senders:
                 sender.batches.begin_row()
             row = await make_row(case, repeat)
+            lacks_grade = any(isinstance(grade, Unscored) for grade in row.scores.values())
             for sender in senders:
-                sender.batches.end_row()
+                sender.batches.end_row(lacks_grade=lacks_grade)
             stored.close(row)
             return row
 
@@ -127,10 +128,15 @@ async def grade_in_batches(session: Session, journal: Journal) -> None:
             await session.grade_stored(stored.ungraded(), graded, journal, concurrency=1)
             if not stored.n_open or session.stop.reason is not None:
                 return
-            await session.stop.bound(_ask(senders))
+            await session.stop.bound(_ask(session, senders))
 
 
-async def _ask(senders: Sequence[BatchSender]) -> None:
+async def _ask(session: Session, senders: Sequence[BatchSender]) -> None:
+    from evalkit.llm.batch_sending import beyond_budget
+
+    budget = session.prepared.budget
+    if budget is not None and (reason := beyond_budget(budget, [sender.batches for sender in senders])):
+        session.stop(reason)
     await asyncio.gather(*(sender.ask() for sender in senders))
 
 
@@ -168,7 +174,7 @@ def _sender(session: Session, number: int, client: ChatClient, stack: ExitStack)
     stack.enter_context(client.in_batches(batches))
     stop = session.stop
     watch = BatchWatch(is_stopping=lambda: stop.reason is not None, stop=stop, tell=session.watcher.note)
-    return BatchSender(client.batch_endpoint(), batches, prepared.budget, watch)
+    return BatchSender(client.batch_endpoint(), batches, watch)
 
 
 def first_graders(prepared: Prepared) -> list[Grader]:

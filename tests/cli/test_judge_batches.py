@@ -197,6 +197,30 @@ def test_lines_without_a_reply_are_asked_once_more(dialect: str, project: Projec
             assert len(server.batches.answered) + len(server.requests) == 12
 
 
+def test_replies_that_gave_no_grade_are_asked_for_again(project: Project) -> None:
+    """`--retry-errors` does not read them a second time; grades that are there cost nothing more."""
+    project.cases(6)
+    sound = False
+
+    def unsteady(request: dict[str, Any]) -> Any:
+        of_left = json.dumps(request["messages"]).count("left") or "no idea" in json.dumps(request["messages"])
+        return reply(request) if sound or not of_left else "cannot be read"
+
+    with FakeModel(unsteady, usage=USAGE) as server:
+        write(project, server)
+        words = ["run", "suite.yaml", "--out", "out", "--no-cache", "--no-report"]
+        ran = project.run(*words)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert kinds(project, "out") == ["judge_bad_reply"] * 3
+        sound, asked = True, len(server.requests) + len(server.batches.answered)
+        ran = project.run(*words, "--resume", "--retry-errors")
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert kinds(project, "out") == []
+        assert len(server.requests) + len(server.batches.answered) == asked + 3
+        again = [row["scores"]["correctness"]["usage"] for row in rows(project, "out").values()]
+        assert not any(usage.get("cached") for usage in again), "the new replies are paid for"
+
+
 @pytest.mark.parametrize("ending", ["failed", "expired", "cancelled"])
 def test_a_batch_that_ends_badly_is_sent_once_more(ending: Any, project: Project) -> None:
     """Replies that came before its end are kept; after a second one, what is left is unscored."""
@@ -325,6 +349,34 @@ def test_a_batch_beyond_the_budget_is_not_sent(project: Project) -> None:
         assert len(server.batches.answered) == 6
         assert len(server.requests) == 2, "the first question of each process is asked at once"
     assert len(project.calls()) == 8
+
+
+def test_a_budget_is_one_for_the_batches_of_a_panel(project: Project) -> None:
+    """Of two batches each fits alone: neither is sent, nor the second beside one that an earlier process sent."""
+    project.cases(11)
+    prices = "max_tokens: 100, prices: {input_usd_per_million: 0, output_usd_per_million: 100}"
+    judge = 'judge: {chat: {model: grader, base_url: "BASE_URL", dialect: DIALECT, batch: true, PRICES}}'
+    with FakeModel(reply, usage={"prompt_tokens": 100, "completion_tokens": 100}) as server:
+        one = f"{{model: MODEL, base_url: '{server.base_url}', batch: true, {prices}}}"
+        panel = f"judge: {{chat: {one.replace('MODEL', 'a')}, panel: [{one.replace('MODEL', 'b')}]}}"
+        text = SUITE.replace(judge, panel).replace("EXTRA", "").replace("BUDGET", "budget_usd: 0.09")
+        project.suite(text=text.replace("pass: 4,", "pass: 4, panel: true,"))
+        words = ["run", "suite.yaml", "--out", "out", "--no-cache", "--no-report"]
+        ran = project.run(*words)
+        assert ran.returncode == 3, ran.stdout + ran.stderr
+        assert "a batch of 20 questions costs up to $0.1" in ran.stdout + ran.stderr
+        assert server.batches.batches == []
+        server.batches.looks = 10_000
+        running = subprocess.Popen(project.command(*words, "--resume", "--budget", "1"), cwd=project.root)
+        waited(lambda: len(server.batches.batches) == 2)
+        running.kill()
+        running.wait()
+        note = project.root / "out" / "batches" / "judge-2" / "0001.json"
+        note.unlink()  # as if the second had never been sent
+        ran = project.run(*words, "--resume", "--budget", "0.12")
+        assert ran.returncode == 3, ran.stdout + ran.stderr
+        assert "questions costs up to" in ran.stdout + ran.stderr
+        assert len(server.batches.batches) == 2
 
 
 @pytest.mark.parametrize(("path", "status"), [("POST /v1/files", 403), ("POST /v1/batches", 404)])
