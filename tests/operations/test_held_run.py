@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -210,3 +211,33 @@ def test_several_systems_leave_the_split_alone(project: Path) -> None:
     ran = CliRunner().invoke(_app(), ["suite.yaml", "--out", "two", "--no-report"])
     assert "held-out cases are not run with several systems" in ran.output
     assert not list(project.glob("two/**/held*"))
+
+
+@pytest.mark.parametrize("committed", [False, True])
+@pytest.mark.parametrize("present", [False, True])
+def test_cases_that_are_held_out_since_the_base_are_not_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, committed: bool, present: bool
+) -> None:
+    """Neither as removed cases of the baseline, nor as cases in their old form; the gate lost them, which it says."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "bot.py").write_text(BOT, encoding="utf-8")
+    (tmp_path / "suite.yaml").write_text(
+        SUITE.replace("0.01}]", "0.01}, no_regression: {baseline: reports/before}]"), encoding="utf-8"
+    )
+    lines = "".join(f"{json.dumps(row(at))}\n" for at in range(60))
+    (tmp_path / "cases.jsonl").write_text(lines, encoding="utf-8")
+    if committed:
+        for command in ("init -q", "add -A", "-c user.name=a -c user.email=a@example.com commit -qm base"):
+            subprocess.run(["git", *command.split()], check=True)
+    evalkit.run("suite.yaml", out="reports/before", baseline="none", reports=False)
+    CliRunner().invoke(golden, ["lock", "cases.jsonl", "--held-out", "0.34"])
+    ids = {case.id for case in read_held(tmp_path / "cases.jsonl") or ()}
+    if not present:
+        held_file(tmp_path / "cases.jsonl").unlink()
+    ran = evalkit.run("suite.yaml", out="reports/now")
+    decide_again(RunFolder(Path("reports/now")), None, None)
+    texts = [file.read_text(encoding="utf-8") for file in Path("reports/now").iterdir() if file.is_file()]
+    assert not ids & set(re.findall(r"\bc-\d+\b", "".join(texts)))
+    assert ran.decision is not None
+    assert any("20 cases held out (no check counts them)" in reason for reason in ran.decision.reasons)
