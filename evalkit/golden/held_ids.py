@@ -7,6 +7,7 @@ from pathlib import Path
 from evalkit.errors import InputError
 from evalkit.golden.held_out import read_held
 from evalkit.golden.lock import id_hash, is_locked, lockable, read_lock
+from evalkit.text.numbers import plural
 
 
 def held_ids(file: Path | None) -> frozenset[str]:
@@ -27,3 +28,14 @@ def held_ids(file: Path | None) -> frozenset[str]:
     except InputError:
         pass
     return frozenset(found)
+
+
+def held_notice(file: Path | None, why: str) -> str:
+    """Say how many held-out cases a run leaves out; empty if the set has none.
+
+    Args:
+        file: the set; `None` if it is not a file.
+        why: why the run leaves them out, `several systems are run`.
+    """
+    n = len(held_ids(file))
+    return f"{plural(n, 'held-out case')} left out: {why}" if n else ""

@@ -25,6 +25,7 @@ from evalkit.gate.earlier_decisions import (
     of_stored_rows,
     write_decision,
 )
+from evalkit.golden.held_ids import held_notice
 from evalkit.golden.lock import lock_problems
 from evalkit.golden.shards import Shard, read_shard
 from evalkit.operations.one_system import refuse_several
@@ -357,6 +358,14 @@ def lock_problems_of(suite: Suite, selection: Selection) -> tuple[Problem, ...]:
     return tuple(lock_problems(suite.golden_file, suite.golden_shown))
 
 
+def _without_held(request: Request) -> str:
+    """Return why a run of one system leaves the held-out cases out; empty if it runs them."""
+    if request.answers is not None:
+        return "the answers are stored ones"
+    partial = "" if request.selection.partial is None else "the run is partial"
+    return partial if request.selection.shard is None else "shards do not run them"
+
+
 async def ready(
     suite: Suite, request: Request, env: Mapping[str, str], stack: AsyncExitStack
 ) -> tuple[Prepared, Terms]:
@@ -370,6 +379,8 @@ async def ready(
     try:
         checked = checked_golden(request.out, suite) if request.resume else None
         prepared = await prepare(suite, env, stack, replies=request.replies, checked=checked)
+        if why := _without_held(request):
+            prepared = dataclasses.replace(prepared, held_back=held_notice(suite.golden_file, why))
         asks = request.answers is None and request.asks_further
         terms = terms_of_run(prepared, env, baseline=request.baseline, selection=request.selection, asks=asks)
         prepared = prepared.with_checks(terms.former)

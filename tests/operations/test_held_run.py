@@ -17,6 +17,7 @@ from evalkit.cli.golden import golden
 from evalkit.cli.run import run as run_command
 from evalkit.errors import InputError
 from evalkit.golden.held_out import held_file, read_held
+from evalkit.operations.merge import merge_shards
 from evalkit.operations.run import decide_again
 from evalkit.store.folder import RunFolder
 
@@ -189,6 +190,30 @@ def test_without_the_file_the_run_says_so(project: Path) -> None:
     assert ran.decision.outcome == "approved"
 
 
+def notes_of(folder: str) -> list[str]:
+    """Notes of a run."""
+    return list(json.loads(Path(folder, "summary.json").read_text(encoding="utf-8"))["notes"])
+
+
+def test_a_partial_run_says_what_it_leaves_out(project: Path) -> None:
+    """Also when it is decided again, and in the run that is made of shards."""
+    evalkit.run("suite.yaml", out="part", limit=5, reports=False)
+    assert "20 held-out cases left out: the run is partial" in notes_of("part")
+    decide_again(RunFolder(Path("part")), None, "none")
+    assert "20 held-out cases left out: the run is partial" in notes_of("part")
+    for at in (1, 2):
+        CliRunner().invoke(_app(), ["suite.yaml", "--shard", f"{at}/2", "--out", f"shard{at}", "--no-report"])
+    merge_shards(["shard1", "shard2"], Path("merged"), {})
+    assert "20 held-out cases left out: shards do not run them" in notes_of("merged")
+
+
+def test_stored_answers_have_none_of_the_split(project: Path) -> None:
+    """The run that scores them says so."""
+    evalkit.run("suite.yaml", out="one", baseline="none", reports=False)
+    evalkit.score("one", "suite.yaml", out="again", reports=False)
+    assert "20 held-out cases left out: the answers are stored ones" in notes_of("again")
+
+
 def test_a_split_that_is_not_finished_has_no_figures(project: Path) -> None:
     """And the notes say why; the open cases go on."""
     suite = (project / "suite.yaml").read_text(encoding="utf-8")
@@ -210,6 +235,8 @@ def test_several_systems_leave_the_split_alone(project: Path) -> None:
     (project / "suite.yaml").write_text(text, encoding="utf-8")
     ran = CliRunner().invoke(_app(), ["suite.yaml", "--out", "two", "--no-report"])
     assert "held-out cases are not run with several systems" in ran.output
+    for summary in project.glob("two/*/summary.json"):
+        assert "20 held-out cases left out: several systems are run" in json.loads(summary.read_bytes())["notes"]
     assert not list(project.glob("two/**/held*"))
 
 
