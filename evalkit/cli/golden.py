@@ -8,6 +8,7 @@ import typer
 from evalkit.cli.golden_draft import accept, draft
 from evalkit.cli.golden_items import items
 from evalkit.cli.golden_lock import lock
+from evalkit.cli.golden_report import report
 from evalkit.cli.golden_rotate import rotate
 from evalkit.cli.suite_file import SuiteFile, named_or_nearest
 from evalkit.text.escaping import visible
@@ -225,6 +226,7 @@ def variants(
 
 golden.command()(lock)
 golden.command()(items)
+golden.command()(report)
 golden.command()(rotate)
 golden.command()(draft)
 golden.command()(accept)

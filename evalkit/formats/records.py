@@ -66,6 +66,8 @@ def decision_record(decision: Decision) -> dict[str, Any]:
     for key in _LATER_KEYS if decision.comparison is not None else ():
         if not record["comparison"][key]:
             del record["comparison"][key]
+    if decision.stopped_early is None:
+        del record["stopped_early"]
     return record
 
 

@@ -97,7 +97,7 @@ def sight(tested: Sequence[Tested]) -> str:
 
 
 def four_stored(tested: Sequence[Tested], better: Sequence[Tested], command: str) -> str:
-    """Compare the chance to find a small drop overall with that against a baseline of four runs.
+    """Compare the chance to find a small drop overall with that against a baseline of four runs; empty if it is equal.
 
     Args:
         tested: the gates.
@@ -109,7 +109,10 @@ def four_stored(tested: Sequence[Tested], better: Sequence[Tested], command: str
         return f"a baseline of {RUNS} runs of each case finds smaller drops: {command}"
     drop = SHOWN_DROPS[0]
     size = _sized(now[0], drop * _reach(now[0].gate))
-    chances = f"{_power(then[0], drop):.0%} of runs instead of {_power(now[0], drop):.0%}"
+    found, found_now = (f"{_power(each[0], drop):.0%}" for each in (then, now))
+    if found == found_now:
+        return ""
+    chances = f"{found} of runs instead of {found_now}"
     return f"a baseline of {RUNS} runs of each case would show a drop of {size} in {chances}: {command}"
 
 
