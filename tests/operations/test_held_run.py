@@ -214,6 +214,14 @@ def test_stored_answers_have_none_of_the_split(project: Path) -> None:
     assert "20 held-out cases left out: the answers are stored ones" in notes_of("again")
 
 
+def test_a_dry_run_names_the_calls_for_the_split(project: Path) -> None:
+    """They are not in its figures; a partial run makes none."""
+    dry = CliRunner().invoke(_app(), ["suite.yaml", "--dry-run"])
+    assert "Not counted: 20 held-out cases, run first." in " ".join(dry.output.split())
+    dry = CliRunner().invoke(_app(), ["suite.yaml", "--dry-run", "--limit", "5"])
+    assert "held-out cases, run first" not in " ".join(dry.output.split())
+
+
 def test_a_split_that_is_not_finished_has_no_figures(project: Path) -> None:
     """And the notes say why; the open cases go on."""
     suite = (project / "suite.yaml").read_text(encoding="utf-8")
