@@ -31,11 +31,11 @@ def held_ids(file: Path | None) -> frozenset[str]:
 
 
 def held_notice(file: Path | None, why: str) -> str:
-    """Say how many held-out cases a run leaves out; empty if the set has none.
+    """Say how many held-out cases a run leaves out; empty if it leaves out none.
 
     Args:
         file: the set; `None` if it is not a file.
-        why: why the run leaves them out, `several systems are run`.
+        why: why the run leaves them out, `several systems are run`; empty if it does not.
     """
-    n = len(held_ids(file))
+    n = len(held_ids(file)) if why else 0
     return f"{plural(n, 'held-out case')} left out: {why}" if n else ""

@@ -96,7 +96,7 @@ class Request:
     engine: EngineFlags | None = None
     """The flags that choose an engine; `None` if the cases are run in this process, whatever the suite says."""
     asks_further: bool = True
-    """Whether removed or edited cases of the base, and variants, are run too."""
+    """Whether removed or edited cases of the base, held-out cases and variants are run too."""
     replies: Replies = "taken"
     """Use of cached judge replies."""
     written: tuple[Path, ...] = ()
@@ -362,8 +362,11 @@ def _without_held(request: Request) -> str:
     """Return why a run of one system leaves the held-out cases out; empty if it runs them."""
     if request.answers is not None:
         return "the answers are stored ones"
-    partial = "" if request.selection.partial is None else "the run is partial"
-    return partial if request.selection.shard is None else "shards do not run them"
+    if request.selection.shard is not None:
+        return "shards do not run them"
+    if request.selection.partial is not None:
+        return "the run is partial"
+    return "" if request.asks_further else "the run is compared with itself"
 
 
 async def ready(
@@ -379,8 +382,7 @@ async def ready(
     try:
         checked = checked_golden(request.out, suite) if request.resume else None
         prepared = await prepare(suite, env, stack, replies=request.replies, checked=checked)
-        if why := _without_held(request):
-            prepared = dataclasses.replace(prepared, held_back=held_notice(suite.golden_file, why))
+        prepared = dataclasses.replace(prepared, held_back=held_notice(suite.golden_file, _without_held(request)))
         asks = request.answers is None and request.asks_further
         terms = terms_of_run(prepared, env, baseline=request.baseline, selection=request.selection, asks=asks)
         prepared = prepared.with_checks(terms.former)

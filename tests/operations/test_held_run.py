@@ -222,6 +222,16 @@ def test_a_dry_run_names_the_calls_for_the_split(project: Path) -> None:
     assert "held-out cases, run first" not in " ".join(dry.output.split())
 
 
+def test_noise_does_not_use_the_split(project: Path) -> None:
+    """It shows no figures of it, so its calls would be wasted, and it is no look."""
+    from evalkit.cli.app import app
+
+    ran = CliRunner().invoke(app, ["noise", "suite.yaml", "--repeat", "2", "--out", "noise"])
+    assert ran.exit_code == 0, ran.output
+    assert not Path("noise/held").exists()
+    assert not Path(".evalkit/looks.json").exists()
+
+
 def test_a_split_that_is_not_finished_has_no_figures(project: Path) -> None:
     """And the notes say why; the open cases go on."""
     suite = (project / "suite.yaml").read_text(encoding="utf-8")
