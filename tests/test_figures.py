@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evalkit.results import Estimate
-from evalkit.text.numbers import Style, change, dropped, duration, estimated, figure, needed, plural, style_of
+from evalkit.text.numbers import Style, change, dropped, duration, estimated, figure, needed, p_value, plural, style_of
 from evalkit.types import Metric
 
 RATE, SECONDS, USD, NUMBER = Style("rate"), Style("seconds"), Style("usd"), Style("number")
@@ -144,3 +144,11 @@ def test_times_and_counts_in_words() -> None:
 def test_small_costs_are_not_rounded_away(usd: float, text: str) -> None:
     """An amount below a cent has at least two digits."""
     assert figure(usd, USD) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0134, "p = 0.0134"), (0.00005, "p = 0.0001"), (0.00004, "p < 0.0001"), (0.0, "p < 0.0001")]
+)
+def test_a_p_value_is_never_zero(value: float, text: str) -> None:
+    """A p value that four decimals would round to zero is shown as below the smallest of them."""
+    assert p_value(value) == text

@@ -1,4 +1,4 @@
-"""Hold the ids of rows in the memory of their bytes."""
+"""Hold the ids of rows compactly, as their bytes."""
 
 from __future__ import annotations
 

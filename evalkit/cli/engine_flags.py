@@ -1,4 +1,4 @@
-"""The flags that choose an engine."""
+"""Define the flags that choose an engine."""
 
 import enum
 from typing import TYPE_CHECKING, Annotated

@@ -107,6 +107,7 @@ def accept(
     """
     from datetime import UTC, datetime
 
+    from evalkit.disk.paths import shown_path
     from evalkit.operations.accept_drafts import accept_drafts
     from evalkit.text.numbers import plural
 
@@ -115,7 +116,9 @@ def accept(
         typer.echo(visible(case.id))
     known = f", {found.n_known} were there already" if found.n_known else ""
     dropped = f", {found.n_dropped} dropped" if found.n_dropped else ""
-    typer.echo(visible(f"{plural(len(found.cases), 'case')} added to {found.file}{known}{dropped}"), err=True)
+    typer.echo(
+        visible(f"{plural(len(found.cases), 'case')} added to {shown_path(found.file)}{known}{dropped}"), err=True
+    )
 
 
 def _print_plan(plan: "DraftPlan") -> None:
@@ -126,10 +129,10 @@ def _print_plan(plan: "DraftPlan") -> None:
     lines = [
         f"asks {plan.judge.model} about {len(plan.questions)} of {plural(plan.n_passages, 'passage')}",
         f"cost {price}, without repairs of replies{budget}",
-        f"the set has {plural(len(plan.known), 'case')} and takes at most {plural(plan.room, 'synthetic one')} more",
+        f"the set has {plural(len(plan.known), 'case')}; at most {plural(plan.room, 'synthetic one')} can be added",
     ]
     if plan.names:
-        lines.append(f"cases that lack: {_listed([f'{label} {n}' for label, n in plan.lacking.items()])}")
+        lines.append(f"kinds that lack cases: {_listed([f'{label} {n}' for label, n in plan.lacking.items()])}")
     if plan.empty:
         lines.append(f"not drafted, write a first case by hand: {_listed(plan.empty)}")
     if plan.replaced:
@@ -160,7 +163,7 @@ def _print(found: "DraftedCases") -> None:
         left = f"budget reached: {plural(found.n_unasked, 'passage')} not asked about"
         typer.echo(f"{left}; raise --budget and repeat the command, which reuses the replies", err=True)
     if found.n_cached:
-        typer.echo(f"{found.n_cached} replies reused", err=True)
+        typer.echo(f"{found.n_cached} {'reply' if found.n_cached == 1 else 'replies'} reused", err=True)
     for note in found.notes:
         typer.echo(visible(note), err=True)
 

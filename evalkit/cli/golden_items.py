@@ -26,10 +26,10 @@ def items(
 ) -> None:
     """Find cases that say nothing, from the stored runs of a suite.
 
-    Cases are listed that never failed, always failed, pass by chance, repeat or contradict another, or whose reference
-    several systems agree against. With --write, the first cases of the golden set that are flaky, have a doubtful
-    reference or always failed get `quarantine: reason`: they are run and shown, and no gate counts them. At most 5 %
-    of the set can be in quarantine, and never a canary or a critical case.
+    Lists cases that never failed, always failed, pass by chance, or repeat or contradict another, and cases whose
+    reference several systems agree against. With --write, the first cases of the golden set that are flaky, have a
+    doubtful reference or always failed get `quarantine: reason`: they are run and shown, and no gate counts them.
+    At most 5 % of the set can be in quarantine, and never a canary or a critical case.
 
     Example: evalkit golden items suites/compliance.yaml --runs 40
 

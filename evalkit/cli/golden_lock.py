@@ -17,7 +17,9 @@ def lock(
         float | None, typer.Option("--held-out", metavar="SHARE", help="Share of the cases to hold out.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 1,
-    commit: Annotated[bool, typer.Option("--commit", help="Let git have the file of held-out cases.")] = False,
+    commit: Annotated[
+        bool, typer.Option("--commit", help="Do not name the file of held-out cases in .gitignore.")
+    ] = False,
 ) -> None:
     """Record the digest of every case in SET.lock.json.
 

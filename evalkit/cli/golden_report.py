@@ -8,6 +8,8 @@ import typer
 from evalkit.cli.suite_file import SuiteFile, named_or_nearest
 from evalkit.text.escaping import on_one_line, visible
 
+_WIDTH = 80
+
 
 def report(
     suite: SuiteFile = None,
@@ -27,6 +29,7 @@ def report(
 
     Exit codes: 0, 2 if suite, set or calls cannot be used, 4 if the page cannot be written.
     """
+    import textwrap
     from datetime import UTC, datetime
 
     from evalkit.operations.golden_report import CallShares, golden_report, write_report
@@ -34,6 +37,8 @@ def report(
 
     found = golden_report(named_or_nearest(suite), CallShares(by=by, production=production, mix=mix), runs)
     for part in found.parts:
-        typer.echo(on_one_line(f"{part.name:17}{WORDS[part.tone]:12}{part.finding}"))
+        start = f"{part.name:17}{WORDS[part.tone]:12}"
+        text = on_one_line(f"{start}{part.finding}")
+        typer.echo(textwrap.fill(text, _WIDTH, subsequent_indent=" " * len(start), break_on_hyphens=False))
     write_report(found, out, datetime.now(UTC).date())
     typer.echo(visible(f"wrote {out}"), err=True)

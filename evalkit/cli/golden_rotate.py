@@ -14,9 +14,12 @@ def rotate(
     share: Annotated[float, typer.Option(metavar="SHARE", help="Share of the cases to replace.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Seed that breaks ties.")] = 1,
     suite: Annotated[
-        Path | None, typer.Option(help="Suite whose runs name dead cases, and whose `production:` names needs.")
+        Path | None,
+        typer.Option(help="Suite whose runs show dead cases, and whose `production:` shows the kinds needed."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show who goes and comes, and write nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show which cases would be retired and added; write nothing.")
+    ] = False,
 ) -> None:
     """Retire dead and old cases of a locked set, and add candidates.
 

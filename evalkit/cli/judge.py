@@ -141,8 +141,8 @@ def tune(
 ) -> None:
     """Propose another pass mark or rubric, from people's labels.
 
-    Each version is measured on answers to questions that it was not chosen by. Without --ask, only pass marks are tried
-    and nothing is called. A better rubric is written beside the old one; the suite is not changed.
+    Each version is measured on answers to questions that did not help to choose it. Without --ask, only pass marks
+    are tried and nothing is called. A better rubric is written beside the old one; the suite is not changed.
 
     Example: evalkit judge tune latest --labels labels/people.jsonl --ask
 

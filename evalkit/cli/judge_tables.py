@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from evalkit.report.judges import counted, needed
 from evalkit.results import OVERALL, Agreement, Estimate
-from evalkit.text.numbers import Style, estimated, figure, plural
+from evalkit.text.numbers import Style, estimated, figure, p_value, plural
 from evalkit.text.printable import one_line
 
 _RATE, _KAPPA = Style("rate"), Style("number", 2)
@@ -66,8 +66,8 @@ def print_proposal(found: TunedJudge, console: Console) -> None:
     labelled = f"{plural(found.n_labels, 'labelled answer')} to {plural(found.n_questions, 'question')}"
     console.print(Text(one_line(f"{found.metric} · {labelled}", 200)), style="bold", soft_wrap=True)
     console.print(Text(f"  tried: {', '.join(found.versions)}"), soft_wrap=True)
-    p_value = "" if found.p_value is None else f", p = {found.p_value:.4f}"
-    for name, kappa, more in (("now", found.before, ""), ("tuned, on held-out answers", found.after, p_value)):
+    certain = "" if found.p_value is None else f", {p_value(found.p_value)}"
+    for name, kappa, more in (("now", found.before, ""), ("tuned, on held-out answers", found.after, certain)):
         console.print(Text(f"  kappa with people, {name}: {estimated(kappa, _KAPPA)}{more}"), soft_wrap=True)
     if found.n_missing:
         console.print(f"  {plural(found.n_missing, 'answer')} left out: no usable reply", soft_wrap=True)

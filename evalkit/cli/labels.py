@@ -38,13 +38,10 @@ def sample(  # noqa: PLR0913 - typer reads the flags from the signature
     cohort, and the page records each answer's probability of being drawn. The page is a single file that works from
     disk and sends nothing. Give it to as many raters as you like.
 
-    With --both, cases are drawn at random, and the answers of both runs to them. Their labels correct the difference of
-    the two runs for the judge's errors.
+    With --both, cases are drawn at random, and the page shows the answers of both runs to them. Their labels correct
+    the difference between the two runs for the judge's errors.
 
-    Examples:
-        evalkit labels sample latest --answers 60
-
-        evalkit labels sample latest --both main --answers 100
+    Example: evalkit labels sample latest --both main --answers 100
 
     Exit codes: 0, or 2 if the run has no judge or no answer left to label.
     """

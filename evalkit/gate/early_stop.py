@@ -1,4 +1,4 @@
-"""Tell whether the comparison of a run that is under way is certain, so that the run may stop."""
+"""Check whether the comparison of a run that is under way is certain, so that the run may stop."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def certainty(frame: FrozenFrame, summary: Summary, policy: Policy, baseline: Ba
 
 
 def confirms(decision: Decision, why: Why) -> bool:
-    """Return whether the decision on the cases so far is the certain one; otherwise the run goes on.
+    """Return whether the decision on the cases so far is the certain one; otherwise the run continues.
 
     A drop must block after its second look, if there is one. Without a drop every other check must pass, because it
     might not with more cases.

@@ -249,7 +249,9 @@ def _unproven(
     drops: Sequence[CorrectedDrop],
 ) -> list[Check]:
     """Refuse the metrics of judges that are not trusted; labels that show no drop do not make them pass."""
-    both = "; label both runs with `evalkit labels sample RUN --both BASELINE`, and a drop by people's labels blocks"
+    both = (
+        "; or label both runs with `evalkit labels sample RUN --both BASELINE`, so that a drop by their labels blocks"
+    )
     labelled = dict.fromkeys(metrics, both if policy.corrected else "")
     labelled |= {each.metric: f"; {sentence_of(frame, each)}" for each in drops}
     return [

@@ -15,7 +15,7 @@ from evalkit.gate.words import SHOWN_CASES, about, number, worst_first
 from evalkit.results import OVERALL, Check, Estimate
 from evalkit.stats import intervals
 from evalkit.stats.power import chance_to_find, one_by_one, smallest_drop
-from evalkit.text.numbers import change, difference, plural, style_of
+from evalkit.text.numbers import change, difference, p_value, plural, style_of
 from evalkit.types import Metric
 
 SHOWN_DROPS = (0.05, 0.10)
@@ -188,7 +188,7 @@ def _sentence(tested: Tested) -> str:
     worse, better = int((gate.drops > 0).sum()), int((gate.drops < 0).sum())
     fell, rose = _MOVES[_measure(gate)]
     moved = f"{worse} of {len(gate.cases)} cases {fell[worse != 1]}, {better} {rose[better != 1]}"
-    counts = f"{moved}, p = {tested.p_value:.4f}"
+    counts = f"{moved}, {p_value(tested.p_value)}"
     start = about(gate.metric.name, gate.cohort)
     if tested.outcome == "pass":
         return f"{start} {levels}: no drop beyond noise ({counts})"

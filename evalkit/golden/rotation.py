@@ -1,4 +1,4 @@
-"""Rotate a golden set: retire dead and old cases, and let candidates of what production needs come in their place."""
+"""Rotate a golden set: retire dead and old cases, and replace them by candidates of the kinds it lacks."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def choose_rotation(  # noqa: PLR0913 - what a choice depends on
     n = int(share * len(cases) + _SLACK)
     going = going[:n]
     added = _choose(pool, cases, going, production or {}, seed)
-    # Cases go only for others that come, so that the set keeps its size, and the gate what it can find.
+    # Each case is replaced by one candidate, so that the set keeps its size and the gate its power.
     while len(added) < len(going):
         going = going[: len(added)]
         added = _choose(pool, cases, going, production or {}, seed)

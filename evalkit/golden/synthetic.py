@@ -1,4 +1,4 @@
-"""Limits of synthetic cases: their share of a set, and the cohorts that they may not make up alone."""
+"""Limit synthetic cases: their share of a set, and the cohorts that they may not make up alone."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def state_of(dialect: Dialect, body: Mapping[str, Any]) -> BatchState:
     """Read a batch.
 
     Raises:
-        ValueError: It is no batch.
+        ValueError: It is not a batch.
     """
     batch_id, counts = body.get("id"), body.get("request_counts")
     status = body.get("processing_status" if dialect == "anthropic" else "status")

@@ -121,8 +121,8 @@ class BatchSender:
     def _sent(self, note: BatchNote, state: BatchState) -> None:
         self.batches.write(replace(note, state="sent", id=state.id, status=state.status))
         asked = plural(note.n_requests, "question")
-        told = f"{self._endpoint.model}: {asked} in batch {state.id}, at half the price; waiting, up to a day"
-        self._watch.tell(f"{told}. Ctrl-C ends the wait, --resume goes on with it")
+        told = f"{self._endpoint.model}: {asked} in batch {state.id}, at half the price; waiting for up to a day"
+        self._watch.tell(f"{told}. Ctrl-C ends the wait, --resume continues it")
 
     async def _is_found(self, note: BatchNote) -> bool:
         """Look for a batch that was perhaps created, and note its id.

@@ -1,8 +1,9 @@
-"""Analyse the cases of a golden set by the stored runs of a suite, and put doubtful ones in quarantine."""
+"""Analyse the cases of a golden set from the stored runs of a suite, and put doubtful ones in quarantine."""
 
 from __future__ import annotations
 
 import math
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
 from evalkit.formats.labelled_text import labelled_text
 from evalkit.golden.fields import NEVER_QUARANTINED
@@ -112,7 +114,7 @@ def golden_items(suite_file: Path, n_runs: int = MOST_RUNS) -> ItemReport:
         notes.append(f"{plural(seen.n_edited, 'row')} of cases that have changed since {_are(seen.n_edited)} left out")
     systems = {name for name in seen.systems if name}
     if len(systems) < 3:
-        notes.append("no reference can be called doubtful: that takes runs of at least 3 systems")
+        notes.append("references were not checked: that needs runs of at least 3 systems")
     return ItemReport(
         file=suite.golden_file,
         items=tuple(_items(histories, seen)),
@@ -166,7 +168,7 @@ def _comparable(suite: Suite, n_runs: int) -> tuple[Sequence[PastRun], list[str]
     distinct = {past.run_id + past.folder: past for past in found if past.outcome != UNFINISHED}
     finished = by_time(distinct.values())
     if not finished:
-        fix = f"run it with `evalkit run {suite.path.name}`"
+        fix = f"run it with `evalkit run {shlex.quote(shown_path(suite.path))}`"
         raise InputError(Problem(f"suite {suite.name}", f"no finished run in {folder.name}", fix))
     notes = []
     graded = [past for past in finished if _scorers(past) == _scorers(finished[-1])]

@@ -101,7 +101,7 @@ def _coverage(suite: Suite, suite_file: Path, shares: CallShares) -> GoldenPart:
     if shares.production is None and mix is None:
         if not suite.options.production:
             step = NextStep("name calls of production, or declare their shares", "evalkit golden report --help")
-            what = "nothing says what production asks."
+            what = "neither calls nor shares of production are given."
             return GoldenPart(name="Coverage", tone="no decision", finding=what, next=(step,))
         names = {cohort.partition("=")[0] for cohort in suite.options.production}
         by = sorted(names)

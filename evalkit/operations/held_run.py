@@ -1,4 +1,4 @@
-"""Run the held-out cases of a golden set in a private folder, and keep nothing but figures of them."""
+"""Run the held-out cases of a golden set in a private folder, and publish only their figures."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ async def _differences(request: Request, stored: StoredRun, env: Mapping[str, st
         what = f"the {in_words(parts)} differs from that of the run{differing_files(before, now)}"
         return [Problem(place, what, fix)]
     if before.system.fingerprint is None:
-        what = "its system has no fingerprint, so nobody can say whether it is still the same"
+        what = "its system has no fingerprint, so it cannot be checked for changes"
         return [Problem(place, what, f"set `system.version`, and {fix}")]
     return []
 

@@ -72,7 +72,7 @@ def _robustness(found: VariantFigures) -> VariantTable:
     whole, *each = found.transforms
     note = (
         "Gap: pass rate of the originals minus that of their variants. Consistent: originals whose variants all have "
-        "their verdict; beside it the same share for plain repeats, without which nobody can tell flips from effects."
+        "their verdict; beside it the same share for plain repeats, without which flips cannot be told from effects."
     )
     missing = [f"{name} {sum(why.values()):,} ({', '.join(why)})" for name, why in found.left_out.items()]
     worst = max(each, key=lambda one: one.gap.value if one.gap.value is not None else -1.0)
@@ -145,7 +145,7 @@ def _parity(found: ParityFigures) -> VariantTable:
         told += f" between {' and '.join(found.between)}" if found.gap.value else ""
     return VariantTable(
         title=f"Parity of {found.attribute}",
-        note=f"{told}. Values with fewer than 30 originals are not seen. No result: {found.n_unknown:,}.",
+        note=f"{told}. Values with fewer than 30 originals are left out. No result: {found.n_unknown:,}.",
         name=found.attribute,
         columns=_PARITY,
         rows=tuple(rows),

@@ -34,7 +34,7 @@ class Looks:
         """Run the cases up to the look at which the decision is certain, or all of them.
 
         Sets `session.stopped` if the run ends before its last case. A look that an earlier process has passed is not
-        taken again, so that a resumed run goes on as the first one would have.
+        taken again, so that a resumed run continues as the first one would have.
         """
         for end in self.ends:
             session.cases = lambda end=end: self.cases[:end]  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Check the golden set of a suite, or take the index of an earlier check that depended on the same."""
+"""Check the golden set of a suite, or reuse the index of an earlier check with the same inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Item analysis: how the result of one case goes with the results of the others, over versions of a system."""
+"""Item analysis: how the result of one case correlates with the results of the others, over versions of a system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold the names of rows with their checksums, in about 55 bytes each and the bytes of the case's id."""
+"""Map rows to their checksums, in about 55 bytes a row plus the bytes of the case's id."""
 
 from __future__ import annotations
 

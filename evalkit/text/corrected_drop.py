@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evalkit.results import CorrectedDrop
-from evalkit.text.numbers import Style, bounds, difference, plural
+from evalkit.text.numbers import Style, bounds, difference, p_value, plural
 
 _LABELS_ASKED = 50
 _CARRIED = {"baseline": ("the baseline", "this run"), "candidate": ("this run", "the baseline")}
@@ -13,7 +13,7 @@ _CARRIED = {"baseline": ("the baseline", "this run"), "candidate": ("this run", 
 def corrected_drop_sentence(found: CorrectedDrop, style: Style) -> str:
     """Describe the drop by people's labels, the drop by the judge alone, and why it cannot block.
 
-    `correctness by people's labels of 100 cases in both runs: baseline minus candidate 9.8 pts [1.2, 18.4], p = 0.0134;
+    `correctness by people's labels of 100 cases in both runs: drop 9.8 pts [1.2, 18.4], p = 0.0134;
     by the judge alone 4.2 pts`
     """
     drop = found.drop
@@ -29,9 +29,9 @@ def corrected_drop_sentence(found: CorrectedDrop, style: Style) -> str:
             f"{alone}; it cannot gate: label {_LABELS_ASKED} answers of {other} with `evalkit labels sample RUN --both "
             "BASELINE`"
         )
-    p_value = "" if found.p_value is None else f", p = {found.p_value:.4f}"
+    certain = "" if found.p_value is None else f", {p_value(found.p_value)}"
     why = f"; it cannot gate: {found.not_gated}" if found.not_gated else ""
-    return f"{found.metric} by people's labels of {_cases(found)}: {figures}{p_value}; {alone}{why}"
+    return f"{found.metric} by people's labels of {_cases(found)}: {figures}{certain}; {alone}{why}"
 
 
 def _cases(found: CorrectedDrop) -> str:

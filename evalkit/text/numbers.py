@@ -17,6 +17,8 @@ DECIMAL_FROM_N = 200
 """Number of cases from which percentages get a decimal, because one case weighs half a point or less."""
 UNKNOWN = "unknown"
 MINUS = "−"
+_SMALLEST_P = 0.0001
+"""p values that round to less are shown as below it."""
 SMALLEST_USD = 1e-12
 """Amounts below this are shown as $0.00."""
 _RATES = (
@@ -175,6 +177,11 @@ def signed(value: float, decimals: int) -> str:
 def plural(count: int, word: str) -> str:
     """Write `1 case` or `1,200 cases`."""
     return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def p_value(p: float) -> str:
+    """Write `p = 0.0134`, or `p < 0.0001` where four decimals would show zero; `p` from 0 to 1."""
+    return f"p = {p:.4f}" if p >= _SMALLEST_P / 2 else f"p < {_SMALLEST_P}"
 
 
 def duration(seconds: float) -> str:

@@ -67,8 +67,8 @@ def test_a_dry_run_says_what_would_be_asked_and_sends_nothing(drafting: Project,
     assert "asks m about 5 of 8 passages\ncost at most about $0.0" in ran.stderr
     assert "without repairs of replies; the budget is $0.50" in ran.stderr
     assert max(map(len, (ran.stdout + ran.stderr).splitlines())) <= 80
-    assert "the set has 40 cases and takes at most 10 synthetic ones more" in ran.stderr
-    assert "cases that lack: topic=loans 20" in ran.stderr
+    assert "the set has 40 cases; at most 10 synthetic ones can be added" in ran.stderr
+    assert "kinds that lack cases: topic=loans 20" in ran.stderr
     assert len([line for line in ran.stdout.splitlines() if line.startswith("docs/fees.md:")]) == 5
     assert server.requests == []
     assert not (drafting.root / "drafts.html").exists()
@@ -94,7 +94,7 @@ def test_drafts_are_written_and_accepted(drafting: Project) -> None:
     (drafting.root / "export.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     accepted = drafting.run("golden", "accept", "suite.yaml", "export.jsonl")
     assert accepted.returncode == 0, accepted.stderr
-    assert "8 cases added to" in accepted.stderr
+    assert "8 cases added to cases.jsonl" in accepted.stderr
     assert drafting.run("check", "suite.yaml").returncode == 0
     again = drafting.run("golden", "draft", "suite.yaml", "--corpus", "docs")
     assert again.returncode == 2

@@ -174,9 +174,11 @@ def test_runs_of_other_scorers_are_left_out(project: Items) -> None:
 
 
 def test_without_runs_there_is_nothing_to_say(project: Items) -> None:
-    """The message says what to do."""
+    """The message says what to do, with the path of the suite from the current folder."""
     project.golden()
-    (project.root / "suite.yaml").write_text(SUITE.replace("VERSION", "1"), encoding="utf-8")
-    found = project.items().exception
+    (project.root / "evals").mkdir()
+    text = SUITE.replace("VERSION", "1").replace("set.jsonl", "../set.jsonl")
+    (project.root / "evals" / "suite.yaml").write_text(text, encoding="utf-8")
+    found = CliRunner().invoke(golden, ["items", "evals/suite.yaml"]).exception
     assert isinstance(found, InputError)
-    assert "no finished run in reports; run it with `evalkit run suite.yaml`" in str(found)
+    assert "no finished run in reports; run it with `evalkit run evals/suite.yaml`" in str(found)

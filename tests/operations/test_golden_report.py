@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +47,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def report(*arguments: str) -> tuple[dict[str, str], Result]:
-    """Run the command: name of the part -> the line that is printed of it."""
+    """Run the command: name of the part -> what is printed of it, on one line."""
     ran = CliRunner().invoke(golden, ["report", "suite.yaml", *arguments])
-    return {line.split("  ")[0]: line for line in ran.output.splitlines() if "  " in line}, ran
+    whole = re.sub(r"\n {29}", " ", ran.output)
+    return {line.split("  ")[0]: line for line in whole.splitlines() if "  " in line}, ran
 
 
 def test_each_part_says_what_it_found_or_what_it_needs(project: Path) -> None:
     """Without a lock, runs or production nothing is guessed; with them each part is a sentence."""
     said, ran = report()
     assert ran.exit_code == 0, ran.output
+    assert max(map(len, ran.output.splitlines())) <= 80
     assert list(said) == ["Coverage", "Near-duplicates", "Leaks", "Items", "Lock", "Card", "Age"]
     assert [name for name, line in said.items() if "not known" in line] == ["Coverage", "Items", "Lock", "Age"]
     assert "1 pair of 52 cases: 1 likely the same, 0 likely another meaning." in said["Near-duplicates"]

@@ -112,7 +112,7 @@ def test_drafts_are_reviewed_by_keyboard_alone_and_join_the_set(tmp_path: Path) 
         assert await tab.value("document.getElementById('title').textContent") == "Draft 5 of 5"
         await tab.key("d")
         assert await tab.value(PROGRESS) == "All 5 reviewed: export them."
-        assert "3 accepted; the set takes at most 3" in await tab.value("document.getElementById('room').textContent")
+        assert "3 accepted; at most 3 can be added" in await tab.value("document.getElementById('room').textContent")
         await tab.key("x")
         text = await downloaded(tmp_path / "down" / "drafts-Ana-Ö-.jsonl")
         (tmp_path / "export.jsonl").write_text(text, encoding="utf-8")

@@ -172,10 +172,18 @@ def test_what_cannot_be_called_is_found_before_the_first_call(name, problem, tmp
 @pytest.mark.parametrize(
     ("file", "name", "fix"),
     [
-        ("evals/bot.py", "bot:answer", "write `evals.bot`, the path from the project's root, {root}"),
+        ("evals/lone_bot.py", "lone_bot:answer", "write `evals.lone_bot`, the path from the project's root, {root}"),
         ("evals/desk/bot.py", "desk.bot:answer", "write `evals.desk.bot`, the path from the project's root, {root}"),
-        ("my-evals/bot.py", "bot:answer", "see that `python -c 'import bot'` works in the project's root, {root}"),
-        (".venv/bot.py", "bot:answer", "see that `python -c 'import bot'` works in the project's root, {root}"),
+        (
+            "my-evals/lone_bot.py",
+            "lone_bot:answer",
+            "see that `python -c 'import lone_bot'` works in the project's root, {root}",
+        ),
+        (
+            ".venv/lone_bot.py",
+            "lone_bot:answer",
+            "see that `python -c 'import lone_bot'` works in the project's root, {root}",
+        ),
     ],
 )
 def test_a_module_beside_the_suite_is_named_from_the_root(file, name, fix, tmp_path):

@@ -1,4 +1,4 @@
-"""Attack a system: make it say a string that nobody would say by chance."""
+"""Make attacks: variants that try to make a system say a string that no answer holds by chance."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@
       : "This browser keeps nothing: export before you close the page.";
     $("progress").textContent = ready === items.length
       ? `All ${items.length} reviewed: export them.` : `${ready} of ${items.length} reviewed`;
-    $("room").textContent = `${accepted} accepted; the set takes at most ${queue.room}, because at most 20 % may be synthetic.`;
+    $("room").textContent = `${accepted} accepted; at most ${queue.room} can be added, because at most 20 % of a set may be synthetic.`;
     $("room").classList.toggle("alert", accepted > queue.room);
     $("bar").value = ready;
     $("undo").disabled = !state.done.length;
