@@ -71,6 +71,8 @@ class Terms:
     """What the data card of the golden set lacks; `None` if no check asked for it."""
     held: HeldOut | None = None
     """Figures of the held-out cases; `None` if the set has none."""
+    held_ids: frozenset[str] = frozenset()
+    """Hashes of the ids of held-out cases, which a comparison with an older run names by these alone."""
     stopped: StoppedEarly | None = None
     """Where the run ended before its last case, by a rule of its suite."""
     variants: tuple[VariantFacts, ...] = ()
@@ -100,6 +102,7 @@ def assess(
     """
     from evalkit.gate.amendments import amended, case_changes
     from evalkit.gate.decide import decide
+    from evalkit.gate.held_out import unnamed
 
     frozen, summary = _summarised(frame, terms, expected, wall_s)
     expected -= frame.n_quarantined
@@ -118,6 +121,8 @@ def assess(
         final=final,
     )
     if isinstance(decision, Decision):
+        comparison = decision.comparison and unnamed(decision.comparison, terms.held_ids)
+        decision = dataclasses.replace(decision, comparison=comparison)
         # If the old cases are known, their results are added to the decision later.
         told = terms.former is None and terms.partial is None
         cases = case_changes(decision.comparison) if told else ()

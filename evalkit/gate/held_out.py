@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Collection, Iterator
 
-from evalkit.results import OVERALL, HeldOut, Summary
+from evalkit.golden.lock import id_hash
+from evalkit.results import OVERALL, Comparison, HeldOut, Summary
 from evalkit.text.numbers import plural
 
 MANY_LOOKS = 20
@@ -44,3 +46,19 @@ def held_notes(summary: Summary, held: HeldOut | None) -> Iterator[str]:
         yield "how often the held-out cases were used cannot be counted: .evalkit/looks.json cannot be read or written"
     elif held.n_looks >= MANY_LOOKS:
         yield f"{held.n_looks} decisions have used these held-out cases, so they are fitted to by now: rotate the split"
+
+
+def unnamed(found: Comparison, held: Collection[str]) -> Comparison:
+    """Name cases that were held out since the baseline by the hashes of their ids.
+
+    Args:
+        found: the comparison, which lists them as removed.
+        held: the hashes of the ids of held-out cases.
+    """
+
+    def shown(ids: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(hashed if (hashed := id_hash(name)) in held else name for name in ids)
+
+    if not held:
+        return found
+    return dataclasses.replace(found, removed=shown(found.removed), removed_failing=shown(found.removed_failing))

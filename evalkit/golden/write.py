@@ -115,6 +115,8 @@ def replace_lines(
 ) -> None:
     """Move lines to the end of another file, and append lines of a third.
 
+    A line that the other file has already, since a process died before it wrote the set, comes in once.
+
     Args:
         file: the set, a JSON Lines file.
         shown: its name in messages.
@@ -133,7 +135,8 @@ def replace_lines(
     before = [_ended(line) for line in _lines(apart, str(apart))] if apart.exists() else []
     if kept:
         kept[-1] = kept[-1] if kept[-1].endswith(b"\n") else kept[-1] + b"\n"
-    _write(apart, [*before, *gone])
+    known = frozenset(before)
+    _write(apart, [*before, *(line for line in gone if line not in known)])
     _write(file, [*kept, *(_ended(others[number - 1]) for number in new[1])])
 
 

@@ -48,7 +48,9 @@ async def run_held(
         Interrupted: the user stopped the run.
     """
     file = suite.golden_file
-    if file is None or not lockable(file.name) or request.answers is not None or request.selection.partial is not None:
+    if file is None or not lockable(file.name) or not request.asks_further:
+        return None
+    if request.answers is not None or request.selection.partial is not None:
         return None
     n_locked = read_lock(file).n_held if is_locked(file) else 0
     cases = read_held(file)

@@ -17,6 +17,7 @@ from evalkit.errors import InputError, Problem
 from evalkit.formats.build import choices
 from evalkit.formats.systems_run import SystemEntry, SystemsRun
 from evalkit.gate.policy import Best
+from evalkit.golden.held_ids import held_notice
 from evalkit.operations.run import Planned, Request, lock_problems_of, refuse_places
 from evalkit.runner.draw import chosen_cases
 from evalkit.runner.inputs import other_problems, refuse_unfit, warnings_of
@@ -118,6 +119,8 @@ async def ready_systems(
         folder = None if stored is None or request.out is None else request.out / stored.systems[0].folder
         checked = checked_golden(folder, suite)
         whole = await prepare(suite, env, stack, replies=request.replies, checked=checked)
+        notice = held_notice(suite.golden_file, "several systems are run")
+        whole = dataclasses.replace(whole, held_back=notice)
         _refuse_primary(whole)
         _refuse_wide(whole)
 

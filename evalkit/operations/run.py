@@ -25,6 +25,7 @@ from evalkit.gate.earlier_decisions import (
     of_stored_rows,
     write_decision,
 )
+from evalkit.golden.held_ids import held_notice
 from evalkit.golden.lock import lock_problems
 from evalkit.golden.shards import Shard, read_shard
 from evalkit.operations.one_system import refuse_several
@@ -95,7 +96,7 @@ class Request:
     engine: EngineFlags | None = None
     """The flags that choose an engine; `None` if the cases are run in this process, whatever the suite says."""
     asks_further: bool = True
-    """Whether removed or edited cases of the base, and variants, are run too."""
+    """Whether removed or edited cases of the base, held-out cases and variants are run too."""
     replies: Replies = "taken"
     """Use of cached judge replies."""
     written: tuple[Path, ...] = ()
@@ -357,6 +358,17 @@ def lock_problems_of(suite: Suite, selection: Selection) -> tuple[Problem, ...]:
     return tuple(lock_problems(suite.golden_file, suite.golden_shown))
 
 
+def _without_held(request: Request) -> str:
+    """Return why a run of one system leaves the held-out cases out; empty if it runs them."""
+    if request.answers is not None:
+        return "the answers are stored ones"
+    if request.selection.shard is not None:
+        return "shards do not run them"
+    if request.selection.partial is not None:
+        return "the run is partial"
+    return "" if request.asks_further else "the run is compared with itself"
+
+
 async def ready(
     suite: Suite, request: Request, env: Mapping[str, str], stack: AsyncExitStack
 ) -> tuple[Prepared, Terms]:
@@ -370,6 +382,7 @@ async def ready(
     try:
         checked = checked_golden(request.out, suite) if request.resume else None
         prepared = await prepare(suite, env, stack, replies=request.replies, checked=checked)
+        prepared = dataclasses.replace(prepared, held_back=held_notice(suite.golden_file, _without_held(request)))
         asks = request.answers is None and request.asks_further
         terms = terms_of_run(prepared, env, baseline=request.baseline, selection=request.selection, asks=asks)
         prepared = prepared.with_checks(terms.former)

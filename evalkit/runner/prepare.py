@@ -76,6 +76,8 @@ class Prepared:
     """Warnings about checks that cover fewer cases than they seem to."""
     warnings: tuple[Problem, ...] = ()
     """Warnings about what is allowed but probably not intended."""
+    held_back: str = ""
+    """Why the held-out cases of the set are not run; empty if they are, or if it has none."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -123,7 +125,7 @@ class Prepared:
         """Notes shown with the figures: of scorers, of the cache, and of cases in training data and prompts."""
         found = [grader.scorer.notice for grader in self.graders if isinstance(grader.scorer, Noted)]
         found += [self.cache.problem] if self.cache else []
-        found += [batch_notice(self.suite)]
+        found += [batch_notice(self.suite), self.held_back]
         found += [problem.what for problem in self.golden.learnt]
         return tuple(dict.fromkeys(notice for notice in found if notice))
 

@@ -18,6 +18,8 @@ from evalkit.baselines.rules_before import cases_before, state_before
 from evalkit.formats.manifest import Manifest, ScoreKeys
 from evalkit.gate.amendments import amendments
 from evalkit.gate.assess import Terms
+from evalkit.golden.held_ids import held_ids
+from evalkit.golden.lock import id_hash
 from evalkit.results import Amendment
 from evalkit.runner.case_checks import METRIC, checks_grader
 from evalkit.runner.conversation_key import conversation_key
@@ -78,10 +80,11 @@ def terms_of_run(
     drawing = None if sample is None else _drawing(sample, suite.options.seed)
     former = cases_before(before, suite, prepared.golden, drawing)
     crowded = _crowded_out(former, drawing(prepared.golden.outlines())) if drawing is not None and former.drawn else ()
-    found = tuple(each for each in (*former.found, *crowded) if each not in terms.amendments)
+    cases, held = _without_held(former.cases, prepared)
+    found = tuple(each for each in (*former.found, *crowded, *held) if each not in terms.amendments)
     return dataclasses.replace(
         terms,
-        former=former.cases if shard is None or former.cases is None else tuple(filter(shard.holds, former.cases)),
+        former=cases if shard is None or cases is None else tuple(filter(shard.holds, cases)),
         former_blocks=former.of_commit,
         amendments=(*terms.amendments, *found),
         case_changes=found,
@@ -96,6 +99,20 @@ def _drawing(sample: Sample, seed: int) -> Draw:
             return frozenset()
 
     return drawn
+
+
+def _without_held(
+    cases: tuple[Case, ...] | None, prepared: Prepared
+) -> tuple[tuple[Case, ...] | None, tuple[Amendment, ...]]:
+    """Leave out the cases of the base that are held out now: their rows would show them. Their number is reported."""
+    hidden = held_ids(prepared.suite.golden_file) if cases else frozenset[str]()
+    if not hidden or cases is None:
+        return cases, ()
+    hidden -= {id_hash(case.id) for case in prepared.golden.outlines()}
+    kept = tuple(case for case in cases if id_hash(case.id) not in hidden)
+    n = len(cases) - len(kept)
+    found = Amendment(what=f"{plural(n, 'case')} held out", note="no check counts them", loosens=True)
+    return kept, (found,) if n else ()
 
 
 def _crowded_out(former: Former, now: Collection[str]) -> tuple[Amendment, ...]:
@@ -168,6 +185,7 @@ def _terms(suite: Suite, baseline: str | None, before: RulesBefore, made: _Made,
     return Terms(
         suite=suite.name,
         policy=policy,
+        held_ids=held_ids(suite.golden_file) if compared is not None else frozenset(),
         baseline=load_baseline(compared, made.score_keys, run if escalates else None, made.conversation_key),
         baseline_folder=compared,
         baseline_title=baseline_title(name, compared),

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+import evalkit.golden.write as write_module
 from evalkit.cli.golden import golden
 from evalkit.errors import InputError
 from evalkit.golden.lock import lock_changes, make_lock, read_lock
@@ -178,3 +179,20 @@ def test_a_cohort_that_falls_under_its_floor_is_refused() -> None:
         chosen(cases, pool)
     with pytest.raises(InputError, match="topic=loans falls from 5 to 0 cases"):
         chosen(cases[:5], pool, share=1.0)
+
+
+def test_a_rotation_that_was_killed_half_way_can_be_made_again(cases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the retired cases were written, and before the set was: each is retired once."""
+    write_file = write_module._write
+
+    def dies(file: Path, lines: list[bytes]) -> None:
+        if file == cases:
+            raise KeyboardInterrupt
+        write_file(file, lines)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(write_module, "_write", dies)
+        rotate_set(cases, Path("pool.jsonl"), today=NEW)
+    rotate_set(cases, Path("pool.jsonl"), today=NEW)
+    assert len(read_all(cases.with_name("cases.retired.jsonl"), "r")) == 10
+    assert not lock_changes(cases)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from evalkit.cli.golden import golden
 from evalkit.cli.run import run as run_command
 from evalkit.errors import InputError
 from evalkit.golden.held_out import held_file, read_held
+from evalkit.operations.merge import merge_shards
 from evalkit.operations.run import decide_again
 from evalkit.store.folder import RunFolder
 
@@ -188,6 +190,48 @@ def test_without_the_file_the_run_says_so(project: Path) -> None:
     assert ran.decision.outcome == "approved"
 
 
+def notes_of(folder: str) -> list[str]:
+    """Notes of a run."""
+    return list(json.loads(Path(folder, "summary.json").read_text(encoding="utf-8"))["notes"])
+
+
+def test_a_partial_run_says_what_it_leaves_out(project: Path) -> None:
+    """Also when it is decided again, and in the run that is made of shards."""
+    evalkit.run("suite.yaml", out="part", limit=5, reports=False)
+    assert "20 held-out cases left out: the run is partial" in notes_of("part")
+    decide_again(RunFolder(Path("part")), None, "none")
+    assert "20 held-out cases left out: the run is partial" in notes_of("part")
+    for at in (1, 2):
+        CliRunner().invoke(_app(), ["suite.yaml", "--shard", f"{at}/2", "--out", f"shard{at}", "--no-report"])
+    merge_shards(["shard1", "shard2"], Path("merged"), {})
+    assert "20 held-out cases left out: shards do not run them" in notes_of("merged")
+
+
+def test_stored_answers_have_none_of_the_split(project: Path) -> None:
+    """The run that scores them says so."""
+    evalkit.run("suite.yaml", out="one", baseline="none", reports=False)
+    evalkit.score("one", "suite.yaml", out="again", reports=False)
+    assert "20 held-out cases left out: the answers are stored ones" in notes_of("again")
+
+
+def test_a_dry_run_names_the_calls_for_the_split(project: Path) -> None:
+    """They are not in its figures; a partial run makes none."""
+    dry = CliRunner().invoke(_app(), ["suite.yaml", "--dry-run"])
+    assert "Not counted: 20 held-out cases, run first." in " ".join(dry.output.split())
+    dry = CliRunner().invoke(_app(), ["suite.yaml", "--dry-run", "--limit", "5"])
+    assert "held-out cases, run first" not in " ".join(dry.output.split())
+
+
+def test_noise_does_not_use_the_split(project: Path) -> None:
+    """It shows no figures of it, so its calls would be wasted, and it is no look."""
+    from evalkit.cli.app import app
+
+    ran = CliRunner().invoke(app, ["noise", "suite.yaml", "--repeat", "2", "--out", "noise"])
+    assert ran.exit_code == 0, ran.output
+    assert not Path("noise/held").exists()
+    assert not Path(".evalkit/looks.json").exists()
+
+
 def test_a_split_that_is_not_finished_has_no_figures(project: Path) -> None:
     """And the notes say why; the open cases go on."""
     suite = (project / "suite.yaml").read_text(encoding="utf-8")
@@ -209,4 +253,36 @@ def test_several_systems_leave_the_split_alone(project: Path) -> None:
     (project / "suite.yaml").write_text(text, encoding="utf-8")
     ran = CliRunner().invoke(_app(), ["suite.yaml", "--out", "two", "--no-report"])
     assert "held-out cases are not run with several systems" in ran.output
+    for summary in project.glob("two/*/summary.json"):
+        assert "20 held-out cases left out: several systems are run" in json.loads(summary.read_bytes())["notes"]
     assert not list(project.glob("two/**/held*"))
+
+
+@pytest.mark.parametrize("committed", [False, True])
+@pytest.mark.parametrize("present", [False, True])
+def test_cases_that_are_held_out_since_the_base_are_not_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, committed: bool, present: bool
+) -> None:
+    """Neither as removed cases of the baseline, nor as cases in their old form; the gate lost them, which it says."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "bot.py").write_text(BOT, encoding="utf-8")
+    (tmp_path / "suite.yaml").write_text(
+        SUITE.replace("0.01}]", "0.01}, no_regression: {baseline: reports/before}]"), encoding="utf-8"
+    )
+    lines = "".join(f"{json.dumps(row(at))}\n" for at in range(60))
+    (tmp_path / "cases.jsonl").write_text(lines, encoding="utf-8")
+    if committed:
+        for command in ("init -q", "add -A", "-c user.name=a -c user.email=a@example.com commit -qm base"):
+            subprocess.run(["git", *command.split()], check=True)
+    evalkit.run("suite.yaml", out="reports/before", baseline="none", reports=False)
+    CliRunner().invoke(golden, ["lock", "cases.jsonl", "--held-out", "0.34"])
+    ids = {case.id for case in read_held(tmp_path / "cases.jsonl") or ()}
+    if not present:
+        held_file(tmp_path / "cases.jsonl").unlink()
+    ran = evalkit.run("suite.yaml", out="reports/now")
+    decide_again(RunFolder(Path("reports/now")), None, None)
+    texts = [file.read_text(encoding="utf-8") for file in Path("reports/now").iterdir() if file.is_file()]
+    assert not ids & set(re.findall(r"\bc-\d+\b", "".join(texts)))
+    assert ran.decision is not None
+    assert any("20 cases held out (no check counts them)" in reason for reason in ran.decision.reasons)
