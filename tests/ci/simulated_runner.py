@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -89,9 +90,16 @@ class Job:
 
     def _upload(self, step: Mapping[str, Any], known: Mapping[str, Any]) -> None:
         assert re.fullmatch(r"actions/upload-artifact@[0-9a-f]{40}", step["uses"])
-        path = Path(filled(step["with"]["path"], known))
+        lines = filled(step["with"]["path"], known).splitlines()
+        (path,) = (Path(line) for line in lines if not line.startswith("!"))
+        left_out = [Path(line[1:]) for line in lines if line.startswith("!")]
+        name = filled(step["with"]["name"], known)
+        if any(each.exists() for each in left_out):
+            kept = self.temp / "artifacts" / name
+            shutil.copytree(path, kept, ignore=lambda at, names: [each for each in names if Path(at, each) in left_out])
+            path = kept
         if path.exists():
-            self.uploads[filled(step["with"]["name"], known)] = path
+            self.uploads[name] = path
 
 
 def value_of(expression: str, known: Mapping[str, Any]) -> str:

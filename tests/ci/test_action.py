@@ -52,6 +52,17 @@ def test_a_green_run_gives_summary_outputs_and_artifacts(project: Project, job: 
     assert read_page(job.uploads["evalkit-report-comment"].read_bytes()).suite == "sums"
 
 
+def test_held_out_cases_stay_on_the_runner(project: Project, job: Job) -> None:
+    """Their rows are in the run folder, and not in the artifact, which everybody may download."""
+    ran = project.run("golden", "lock", "cases.jsonl", "--held-out", "0.2", "--commit")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    job.use(ACTION, GATE)
+    folder = Path(job.outputs["report-path"]).parent
+    assert (folder / "held").is_dir()
+    assert not (job.uploads["evalkit-report"] / "held").exists()
+    assert (job.uploads["evalkit-report"] / "rows.jsonl").exists()
+
+
 def test_a_red_run_fails_the_job_and_still_keeps_its_report(project: Project, job: Job) -> None:
     """Blocked: exit 1 after the upload; the annotation stands on the gate's line of the suite."""
     regress(project)
