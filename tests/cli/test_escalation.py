@@ -227,7 +227,7 @@ def test_saving_a_single_run_recommends_four(project: Project) -> None:
     """One stored run finds half as much as four; the line to run is printed."""
     saved = project.run("baseline", "save", "first", "--name", "main")
     assert saved.returncode == 0, saved.stderr
-    assert "evalkit run suite.yaml --repeat 4" in saved.stdout
+    assert "evalkit baseline save main --name main --repeat 4" in saved.stdout
 
 
 @pytest.mark.parametrize(("flag", "condition"), [((), False), (("--repeat", "1"), True)], ids=["flag", "suite"])
