@@ -80,7 +80,8 @@ def _histories(
     at_weekend = weekend[repeated]
     n = np.floor(sizes[:, repeated] + rng.random((len(sizes), length)))
     # A reference without a failure does not show that there are none.
-    mean = np.where(streams.rates, smoothed_rate(level.mean, level.n), level.mean)
+    certain = streams.rates & ((level.mean <= 0) | (level.mean >= 1))
+    mean = np.where(certain, smoothed_rate(level.mean, level.n), level.mean)
     centre = mean[:, None] + level.weekend[:, None] * (at_weekend - level.weekend_share[:, None])
     shape = (count, *n.shape)
     moved = level.day_sd > 0
