@@ -428,7 +428,11 @@ REFUSED = {
     ),
     "library": ("EXTRA", "  - ragas: {use: [faithfulness]}", "ragas decides what to ask next"),
     "resampling": ("EXTRA", "  - consistency: {advisory: true}", "asks the system for more answers"),
-    "early stop": ("EXTRA", "early_stop: true", "batches give them at its end"),
+    "early stop": (
+        "  - pass_rate: {min: 0.3}",
+        "  - pass_rate: {min: 0.3}\n  - no_regression: {baseline: main}\nearly_stop: true",
+        "batches give them at its end",
+    ),
     "several": (
         'system: {python: "bot:answer", arguments: {broken: "left"}}',
         'systems: {a: {python: "bot:answer"}, b: {python: "bot:answer"}}\nreference: a',
