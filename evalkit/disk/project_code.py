@@ -148,7 +148,8 @@ def _import(name: str, project: Path, place: str) -> ModuleType:
     except BaseException as error:  # also what an extension raises when it panics, and `pytest.skip`
         at = raised_at(error, project)
         what = f"importing {name} failed: {f'{at}: ' if at else ''}{type(error).__name__}: {one_line(error)}"
-        near = _elsewhere(name, project) if isinstance(error, ModuleNotFoundError) else None
+        is_missing = isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}.")
+        near = _elsewhere(name, project) if is_missing else None
         hint = (
             f"write `{near}`, the path from" if near else f"see that `python -c '{_import_statement(name)}'` works in"
         )
@@ -165,7 +166,7 @@ def _import(name: str, project: Path, place: str) -> ModuleType:
 def _elsewhere(name: str, project: Path) -> str | None:
     """Return the name, from the project's root, of a module that is called `name` from one of its folders."""
     file = Path(*name.split(".")).with_suffix(".py")
-    folders = sorted(each for each in project.iterdir() if each.name.isidentifier() and (each / file).is_file())
+    folders = sorted(each for each in project.iterdir() if each.name.isidentifier() and os.path.isfile(each / file))
     return f"{folders[0].name}.{name}" if folders else None
 
 

@@ -92,7 +92,11 @@ def _known(name: str, part: Callable[[], GoldenPart]) -> GoldenPart:
     except InputError as error:
         first = error.problems[0]
         return GoldenPart(
-            name=name, tone="no decision", finding=f"{first.place}: {first.what}.", next=(NextStep(first.fix),)
+            name=name,
+            tone="no decision",
+            finding=f"{first.place}: {first.what}.",
+            notes=tuple(str(each) for each in error.problems[1:]),
+            next=(NextStep(first.fix),),
         )
 
 

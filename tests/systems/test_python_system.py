@@ -194,6 +194,16 @@ def test_a_module_beside_the_suite_is_named_from_the_root(file, name, fix, tmp_p
     assert fix.format(root=tmp_path) in str(problem)
 
 
+def test_a_package_that_is_missing_is_no_module_beside_the_suite(tmp_path):
+    """A module that is found, and whose own import fails, is not said to be another one of the same name."""
+    (tmp_path / "old").mkdir()
+    for place in ("lacking_bot.py", "old/lacking_bot.py"):
+        (tmp_path / place).write_text("import a_package_that_is_missing", encoding="utf-8")
+    (problem,) = PythonSystem(python="lacking_bot:answer").problems(Shared(root=tmp_path, project=tmp_path))
+    assert "a_package_that_is_missing" in str(problem)
+    assert "old.lacking_bot" not in str(problem)
+
+
 def test_unknown_arguments_are_a_problem(apps):
     """An argument that the callable does not take is named with those it takes."""
     (problem,) = system("echo", arguments={"temprature": 0}).problems(apps)
