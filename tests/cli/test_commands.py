@@ -333,12 +333,12 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_the_first_call_waits_for_no_library_of_the_decision(project: Project) -> None:
-    """What only the aggregate, the gate and stored rows need is imported while calls are in flight, or never."""
+    """What only the aggregate and the gate need is imported while calls are in flight, or never."""
     code = (
         "import sys, evalkit.cli.app, evalkit.runner.engine as engine\n"
         "called = engine.run_cases\n"
         "def first(*given, **named):\n"
-        "    found = [name for name in ('numpy', 'scipy', 'msgspec', 'pydantic') if name in sys.modules]\n"
+        "    found = [name for name in ('numpy', 'scipy', 'pydantic') if name in sys.modules]\n"
         "    print(found, file=sys.__stdout__)\n"
         "    raise SystemExit\n"
         "engine.run_cases = first\n"
