@@ -67,7 +67,7 @@ def view_of(material: Material, *, rows: bool = True) -> View:
         out="" if above is None else shown_path(above.path),
         reference_next=material.manifest.system.name if of_this_run else "",
     )
-    leaks = leaked_answers(material.folder, material.summary) if rows else {}
+    leaks = leaked_answers(material.folder, material.manifest, material.summary) if rows else {}
     found = material.summary, material.decision
     view = build_view(*found, *walked, material.manifest, past=past, places=places, leaks=leaks)
     if material.baseline is not None and above is not None and of_this_run and above.read().order != BY_CASE:

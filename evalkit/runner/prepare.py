@@ -36,6 +36,7 @@ from evalkit.runner.leak_search import search_leaks
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems, metrics_of_unbound
 from evalkit.runner.needs import missing
 from evalkit.runner.unreachable_gates import CaseCounts, case_counts, reach_doubts, reach_problems
+from evalkit.runner.variants import canary_problems
 from evalkit.scorers.base import Noted, Services
 from evalkit.suite.model import Suite, SuiteOptions
 from evalkit.suite.named_system import NamedSystem
@@ -158,9 +159,11 @@ async def prepare(
     stack.callback(note_loaded, suite.root)
     inputs = (*suite.inputs, *own_scorers(suite))
     converses = suite.conversation is not None
-    shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, inputs, converses)
+    seed = suite.options.seed
+    shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, inputs, converses, seed=seed)
     shared = shared if common is None else replace(shared, timetable=common.timetable)
     problems: list[Problem] = [*_system_problems(suite, shared), *_old_problems(suite, shared)]
+    problems += canary_problems(suite, shared)
     unsound_environment = environment_problems(suite, shared)
     problems += unsound_environment
     suite = _with_versions(suite, env, problems)

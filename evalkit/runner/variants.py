@@ -8,22 +8,25 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, S
 from typing import TYPE_CHECKING
 
 from evalkit.disk.writing import drafted
-from evalkit.errors import StoreError
+from evalkit.errors import Problem, StoreError
 from evalkit.formats.manifest import Manifest, VariantFacts
 from evalkit.formats.rows import decode_row
-from evalkit.golden.variants.attacks import met_goal
+from evalkit.golden.variants.attacks import EXTRACT_PROMPT, ExtractPrompt, met_goal, wanted_prompt
 from evalkit.golden.variants.make import VariantCounts, VariantPlan, make_variants
 from evalkit.golden.variants.original import VariantMark, mark_of
 from evalkit.golden.variants.transforms import kind_of
 from evalkit.store.chain import lines_of
 from evalkit.store.folder import SET_ASIDE, RunFolder
 from evalkit.store.journal import read_rows
+from evalkit.systems.base import Instructed
 from evalkit.types import Case, Row, Score, verdict_of
 
 if TYPE_CHECKING:
     from evalkit.aggregate.variants import VariantResult
     from evalkit.gate.assess import Terms
     from evalkit.runner.prepare import Prepared
+    from evalkit.suite.model import Suite
+    from evalkit.systems.base import Shared, SystemConfig
 
 
 OF_VARIANT = "~"
@@ -37,7 +40,7 @@ class PlannedVariants:
         """Plan the variants of the chosen cases; `None` chooses all."""
         self._golden, self._seed = prepared.golden, prepared.suite.options.seed
         self._plans = [_among(entry.plan, chosen) for entry in prepared.suite.variants]
-        self._counts = VariantCounts()
+        self._counts, self._prompt = VariantCounts(), known_prompt(prepared.suite.system, prepared.shared)
         self.digests: set[str] = set()
         """Digests of the variants made so far."""
         self.held_back: list[tuple[Case, int]] = []
@@ -94,6 +97,7 @@ class PlannedVariants:
                 n=counts.variants[name],
                 kind=kind_of(self._plans[at].transform),
                 left_out={why: n for (of, why), n in counts.left_out.items() if of == name},
+                prompt=self._prompt if isinstance(self._plans[at].transform, ExtractPrompt) else "",
             )
             for at, name in enumerate(self.names)
         )
@@ -116,6 +120,21 @@ class PlannedVariants:
             raise StoreError.of(path, error) from error
 
 
+def known_prompt(system: SystemConfig, shared: Shared) -> str:
+    """Return the system prompt that evalkit sends; empty if it sends none, or one that is too short to be found."""
+    return wanted_prompt(system.system_text(shared)) if isinstance(system, Instructed) else ""
+
+
+def canary_problems(suite: Suite, shared: Shared) -> Iterator[Problem]:
+    """Yield that a system prompt does not hold the canary that `extract_prompt` names."""
+    texts = [entry.transform.canary for entry in suite.variants if isinstance(entry.transform, ExtractPrompt)]
+    prompts = [system.system_text(shared) for system in suite.configs if isinstance(system, Instructed)]
+    for canary in texts:
+        if canary is not None and any(prompt and canary not in prompt for prompt in prompts):
+            what = f"the system prompt does not hold the canary {canary!r}, so no answer can give it away"
+            yield Problem("variants", what, "write it into the prompt, or write `canary: true` beside `chat:` instead")
+
+
 def _among(plan: VariantPlan, chosen: Collection[str] | None) -> VariantPlan:
     if chosen is None:
         return plan
@@ -128,7 +147,7 @@ def added_up(parts: Iterable[Sequence[VariantFacts]]) -> tuple[VariantFacts, ...
     for each in (each for part in parts for each in part):
         before = found.get(each.name, VariantFacts(name=each.name, n=0))
         left_out = Counter(before.left_out) + Counter(each.left_out)
-        found[each.name] = VariantFacts(name=each.name, n=before.n + each.n, left_out=dict(left_out), kind=each.kind)
+        found[each.name] = dataclasses.replace(each, n=before.n + each.n, left_out=dict(left_out))
     return tuple(found.values())
 
 
@@ -147,25 +166,27 @@ def with_variants(terms: Terms, folder: RunFolder, manifest: Manifest) -> Terms:
 
 def variant_results(folder: RunFolder, manifest: Manifest) -> tuple[VariantResult, ...]:
     """Return how the variants of a run ended; the last row of each counts."""
-    advisory = frozenset(manifest.advisory)
+    advisory, prompts = frozenset(manifest.advisory), {each.name: each.prompt for each in manifest.variants}
     found: dict[str, VariantResult] = {}
     for row in stored_rows(folder):
         mark = mark_of(row.case)
         if mark is not None:
-            found[row.case.id] = _result(row, mark, advisory)
+            found[row.case.id] = _result(row, mark, advisory, prompts.get(mark.name, ""))
     return tuple(found.values())
 
 
-def _result(row: Row, mark: VariantMark, advisory: Collection[str]) -> VariantResult:
+def _result(row: Row, mark: VariantMark, advisory: Collection[str], prompt: str) -> VariantResult:
     from evalkit.aggregate.variants import VariantResult  # with its numerical libraries, after the first calls
 
+    met = _met_goal(row, mark, prompt)
     return VariantResult(
         id=row.case.id,
         original=mark.of,
         transform=mark.name,
         passed=_passes(row, advisory),
         is_attack=bool(mark.goal),
-        met_goal=_met_goal(row, mark),
+        met_goal=met,
+        prompt_unknown=met is False and mark.name == EXTRACT_PROMPT and not prompt,
         is_critical=row.case.severity == "critical",
         question=row.case.question if mark.alone else "",
         wording=mark.wording,
@@ -176,11 +197,11 @@ def _result(row: Row, mark: VariantMark, advisory: Collection[str]) -> VariantRe
     )
 
 
-def _met_goal(row: Row, mark: VariantMark) -> bool | None:
+def _met_goal(row: Row, mark: VariantMark, prompt: str) -> bool | None:
     """Return whether an attack met its goal; `None` if the answer is missing, or if it is not an attack."""
     if not mark.goal or row.output is None or not row.output.text_known:
         return None
-    return met_goal(mark, row.output.text)
+    return met_goal(mark, row.output.text, prompt)
 
 
 def _passes(row: Row, advisory: Collection[str]) -> bool | None:

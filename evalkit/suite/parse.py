@@ -73,6 +73,11 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     variants = _variants(builder, options.variants, files)
     if conversation is None:
         refuse_over(builder, scorers)
+    if variants:
+        from evalkit.suite.variants import check_canary
+
+        configs = [each.config for each in systems] if systems else [] if system is None else [system]
+        check_canary(builder, variants, options.variants, configs)
     policy, baseline_system = read_policy(builder, options, vendors, asks_again=system_kind != "replay")
     if systems:
         check_release(builder, policy.checks, named, options.release)

@@ -14,12 +14,14 @@ from evalkit.gate.attack_success import AttackSuccess
 from evalkit.gate.parity_gap import ParityGap
 from evalkit.gate.policy import Item
 from evalkit.gate.robustness_gap import RobustnessGap
+from evalkit.golden.variants.attacks import EXTRACT_PROMPT, ExtractPrompt
 from evalkit.golden.variants.make import VariantPlan
 from evalkit.golden.variants.swap import Swap, SwapWords
 from evalkit.golden.variants.transforms import TRANSFORMS, Transform, kind_of
 from evalkit.suite.files import file_bytes
 from evalkit.suite.scorer_entry import When
 from evalkit.suite.scorers import Steps, read_when
+from evalkit.systems.base import Instructed, SystemConfig
 from evalkit.types import SEVERITIES, Severity
 
 COMMON = ("of", "per_case", "n", "severity")
@@ -159,6 +161,29 @@ def check_variants(
         for cls, (kind, what, fix) in _NEEDS.items():
             if isinstance(check, cls) and kind not in kinds:
                 builder.problem(("gate", index), what, fix)
+
+
+def check_canary(
+    builder: Builder, entries: Sequence[VariantEntry], items: Sequence[Any], systems: Sequence[SystemConfig]
+) -> None:
+    """Report an `extract_prompt` whose canary nobody gives, or both the suite and a system."""
+    entry = next((each for each in entries if isinstance(each.transform, ExtractPrompt)), None)
+    if entry is None or not isinstance(entry.transform, ExtractPrompt):
+        return
+    path = ("variants", next(at for at, item in enumerate(items) if EXTRACT_PROMPT in _keys(item)), EXTRACT_PROMPT)
+    own = [isinstance(system, Instructed) and system.canary for system in systems]
+    if entry.transform.canary is not None and any(own):
+        builder.problem(
+            (*path, "canary"), "the system has `canary: true`, which adds another one", "remove one of them"
+        )
+    elif entry.transform.canary is None and not all(own):
+        fix = "write `canary: true` beside `chat:`; for another system, add a line to its prompt and name it: "
+        fix += '`{extract_prompt: {canary: "Reference 7f3a91c2e0"}}`'
+        builder.problem(path, "the prompt of the system has no canary that an answer could give away", fix)
+
+
+def _keys(item: Any) -> Sequence[Any]:
+    return tuple(item) if isinstance(item, Mapping) else (item,)
 
 
 _NEEDS = {

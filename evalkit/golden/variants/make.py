@@ -19,6 +19,7 @@ from evalkit.golden.variants.attacks import (
     InjectContext,
     InjectInput,
     canary_of,
+    system_canary,
 )
 from evalkit.golden.variants.draws import Draws
 from evalkit.golden.variants.edits import Edit, EditableText, EditedText, ProtectedWords, protected_spans
@@ -206,7 +207,7 @@ def _injected(case: Case, transform: InjectInput | InjectContext, draws: Draws) 
 def _replaced(case: Case, transform: Encode | ExtractPrompt, draws: Draws) -> _Changed:
     """Return a case with an attack in place of its question, without anything that says how to answer the original."""
     if isinstance(transform, ExtractPrompt):
-        wording, goal = draws.in_turn(list(EXTRACTIONS)), transform.canary
+        wording, goal = draws.in_turn(list(EXTRACTIONS)), transform.canary or system_canary(draws.seed)
         text = EXTRACTIONS[wording]
     else:
         encoding: Encoding = draws.in_turn(ENCODINGS) if transform.encoding is None else transform.encoding
