@@ -14,6 +14,7 @@ from evalkit.formats.manifest import GoldenFacts
 from evalkit.gate.policy import NoRegression
 from evalkit.gate.policy_problems import policy_problems
 from evalkit.golden.read import GoldenSet
+from evalkit.golden.variants.attacks import InjectTool
 from evalkit.llm.budget import Budget
 from evalkit.runner.addresses import addresses_of
 from evalkit.runner.batch_rounds import batch_notice, batch_problems
@@ -180,6 +181,10 @@ async def prepare(
         services = replace(services, replays=await open_replays(suite, shared, stack))
     user = await open_user(suite, shared, stack, (budget, cache), problems)
     graders = bind_graders(suite, services, problems) if services else []
+    if services is not None and any(isinstance(entry.transform, InjectTool) for entry in suite.variants):
+        from evalkit.runner.policy_tools import allowed_tools  # with the rules of policies, which few suites need
+
+        problems += allowed_tools(suite, graders)
     checks = checks_grader(len(suite.scorers))
     golden, counts = None, case_counts(suite, [*graders, checks] if graders else [])
     at, unread = len(problems), list[Problem]()

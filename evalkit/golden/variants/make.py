@@ -12,12 +12,16 @@ from evalkit.golden.fields import row_of, to_case
 from evalkit.golden.variants.attacks import (
     ENCODINGS,
     EXTRACTIONS,
+    ROLE_PLAYS,
+    TOOL_WISHES,
     WORDINGS,
     Encode,
     Encoding,
     ExtractPrompt,
     InjectContext,
     InjectInput,
+    InjectTool,
+    RolePlay,
     canary_of,
     system_canary,
 )
@@ -184,13 +188,26 @@ def _swapped(case: Case, words: SwapWords, number: int) -> _Changed:
     return changed, {"changed": [{"in": "input", "span": span} for span in spans], **mark}
 
 
-def _injected(case: Case, transform: InjectInput | InjectContext, draws: Draws) -> _Changed:
-    """Return the case with an instruction after its question, or at the end of one of its contexts."""
+def _order(transform: InjectInput | InjectContext | InjectTool | RolePlay, draws: Draws) -> tuple[str, dict[str, str]]:
+    """Return the instruction of an attack, and what its mark says about it."""
+    if isinstance(transform, InjectTool):
+        wording = draws.in_turn(list(TOOL_WISHES))
+        return TOOL_WISHES[wording].format(tool=transform.tool), {"tool": transform.tool, "wording": wording}
     wording, goal = draws.in_turn(list(WORDINGS)), canary_of(draws)
     order = WORDINGS[wording].format(goal=goal)
-    mark = {"goal": goal, "wording": wording}
+    if isinstance(transform, RolePlay):
+        order = draws.one_of(ROLE_PLAYS).format(order=order)
+    return order, {"goal": goal, "wording": wording}
+
+
+def _injected(case: Case, transform: InjectInput | InjectContext | InjectTool | RolePlay, draws: Draws) -> _Changed:
+    """Return the case with an instruction after its question, or at the end of one of its contexts."""
+    order, mark = _order(transform, draws)
     attacked = replace(case, kind="adversarial")
-    if isinstance(transform, InjectInput):
+    of_contexts = isinstance(transform, InjectContext) or (
+        isinstance(transform, InjectTool) and transform.place == "contexts"
+    )
+    if not of_contexts:
         end = len(case.question)
         edited = EditableText(case.question).edited([Edit(end, end, f"\n\n{order}")])
         spans = [{"in": "input", "span": list(span)} for span in edited.changed]

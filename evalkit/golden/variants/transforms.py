@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-from evalkit.golden.variants.attacks import Encode, ExtractPrompt, InjectContext, InjectInput
+from evalkit.golden.variants.attacks import Encode, ExtractPrompt, InjectContext, InjectInput, InjectTool, RolePlay
 from evalkit.golden.variants.letters import Confusables, Lower, Typos, Upper
 from evalkit.golden.variants.marks import Punctuation, Spaces
 from evalkit.golden.variants.passages import ContextOrder, Distractor
@@ -17,7 +17,7 @@ OfLetters = Typos | Lower | Upper | Spaces | Punctuation | Confusables | Prefix
 OfWording = Courtesy | Terse | Forward | LanguageTag
 """Transforms with templates in some languages."""
 OfContexts = ContextOrder | Distractor
-Attack = InjectInput | InjectContext | Encode | ExtractPrompt
+Attack = InjectInput | InjectContext | InjectTool | RolePlay | Encode | ExtractPrompt
 """Attacks, whose variants are of kind `adversarial`."""
 Transform = OfLetters | OfWording | OfContexts | Attack | SwapWords
 Options = OfLetters | OfWording | OfContexts | Attack | Swap
