@@ -256,6 +256,8 @@ class Suite:
     lines: Mapping[str, str] = field(default_factory=dict)
     """Dotted key -> `file:line:column`, for problems found after reading."""
     variants: tuple[VariantEntry, ...] = ()
+    slots: Mapping[str, str] = field(default_factory=dict)
+    """Slot of the cases, such as `person` of `{{person}}` -> word that fills it."""
     conversation: SuiteConversation | None = None
     """Settings of conversations, if the suite has them."""
     led_by: Mapping[str, str] = field(default_factory=dict)
@@ -301,7 +303,7 @@ class Suite:
         """How the suite reads the columns of its golden set, which all its systems share."""
         found = [reading_of(self.options, config) for config in self.configs]
         replays, plays = any(each.replays for each in found), any(each.plays_user for each in found)
-        return replace(found[0], replays=replays, plays_user=plays)
+        return replace(found[0], replays=replays, plays_user=plays, slots=self.slots)
 
     @property
     def inputs(self) -> tuple[Path, ...]:

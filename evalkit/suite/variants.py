@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from evalkit.gate.policy import Item
 from evalkit.gate.robustness_gap import RobustnessGap
 from evalkit.golden.variants.attacks import EXTRACT_PROMPT, ExtractPrompt
 from evalkit.golden.variants.make import VariantPlan
-from evalkit.golden.variants.swap import Swap, SwapWords
+from evalkit.golden.variants.swap import SlotWords, Swap, SwapWords
 from evalkit.golden.variants.transforms import TRANSFORMS, Transform, kind_of
 from evalkit.suite.files import file_bytes
 from evalkit.suite.scorer_entry import When
@@ -74,7 +74,7 @@ def read_variants(builder: Builder, items: Sequence[Any], resolve: Resolve) -> t
             builder.problem(("variants", index), f"{entry.name} is listed twice", fix)
             continue
         entries.append(entry)
-    return tuple(entries)
+    return _with_others(builder, entries)
 
 
 def _entry(builder: Builder, item: Any, path: Steps, resolve: Resolve) -> VariantEntry | None:
@@ -107,7 +107,7 @@ def _entry(builder: Builder, item: Any, path: Steps, resolve: Resolve) -> Varian
     if severity is not None and severity not in SEVERITIES:
         fix = choices(str(severity), SEVERITIES)
         builder.problem((*path, "severity"), f"no severity called {show(severity)}", fix)
-    if isinstance(transform, SwapWords):
+    if isinstance(transform, SwapWords | SlotWords):
         if "per_case" in given:
             builder.problem((*path, "per_case"), "a swap makes a variant for each value", "remove it")
         per_case = len(transform.values)
@@ -116,7 +116,7 @@ def _entry(builder: Builder, item: Any, path: Steps, resolve: Resolve) -> Varian
     return VariantEntry(name=name, transform=transform, of=of, per_case=per_case, n=n, severity=severity)
 
 
-def _words(builder: Builder, swap: Swap, path: Steps, resolve: Resolve) -> SwapWords | None:
+def _words(builder: Builder, swap: Swap, path: Steps, resolve: Resolve) -> SwapWords | SlotWords | None:
     """Return the words of an attribute; `None` after noting the problems of their file."""
     file = resolve(swap.file, (*path, "file"))
     if file is None:
@@ -135,15 +135,45 @@ def _words(builder: Builder, swap: Swap, path: Steps, resolve: Resolve) -> SwapW
         what = f"{swap.file} does not say that the right answer never depends on {swap.attribute}"
         builder.problem((*path, "attribute"), what, "check the cases, then write `irrelevant: true` beside `values`")
     values = entry.get("values")
-    if not isinstance(values, Mapping) or not all(_are_words(each) for each in values.values()):
+    words: SwapWords | SlotWords
+    if isinstance(values, Mapping) and values and all(map(_are_slots, values.values())):
+        words = SlotWords(swap.attribute, {str(name): dict(each) for name, each in values.items()}, {})
+    elif isinstance(values, Mapping) and all(map(_are_words, values.values())):
+        words = SwapWords(swap.attribute, {str(name): tuple(each) for name, each in values.items()})
+    else:
         fix = "write `values: {woman: [Anna, she], man: [Jonas, he]}`"
         builder.problem((*path, "file"), f"{swap.file}: {swap.attribute} has no lists of words", fix)
         return None
-    words = SwapWords(swap.attribute, {str(name): tuple(each) for name, each in values.items()})
     if found := words.problem():
         what, fix = found
         builder.problem((*path, "file"), f"{swap.file}: {swap.attribute}: {what}", fix)
     return words
+
+
+def slots_of(entries: Sequence[VariantEntry]) -> dict[str, str]:
+    """Return the word of the first value for each slot that the transforms fill."""
+    swaps = [entry.transform for entry in entries if isinstance(entry.transform, SlotWords)]
+    return {name: word for swap in swaps for name, word in swap.values[swap.first].items()}
+
+
+def _with_others(builder: Builder, entries: Sequence[VariantEntry]) -> tuple[VariantEntry, ...]:
+    """Give each swap the slots of the others, and report a slot of two attributes."""
+    slots, filled_by, found = slots_of(entries), dict[str, str](), list[VariantEntry]()
+    for entry in entries:
+        if isinstance(entry.transform, SlotWords):
+            own = entry.transform.values[entry.transform.first]
+            for name in filled_by.keys() & own.keys():
+                what = f"{{{{{name}}}}} is filled by {filled_by[name]} and by {entry.transform.attribute}"
+                builder.problem(("variants",), what, "rename it for one of them, in the file and in the cases")
+            filled_by |= dict.fromkeys(own, entry.transform.attribute)
+            others = {name: word for name, word in slots.items() if name not in own}
+            entry = replace(entry, transform=replace(entry.transform, others=others))
+        found.append(entry)
+    return tuple(found)
+
+
+def _are_slots(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(each, str) for pair in value.items() for each in pair)
 
 
 def _are_words(value: Any) -> bool:

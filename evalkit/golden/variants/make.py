@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evalkit.golden.fields import row_of, to_case
+from evalkit.golden.slots import TEXTS as SLOT_TEXTS
+from evalkit.golden.slots import in_all
 from evalkit.golden.variants.attacks import (
     ENCODINGS,
     EXTRACTIONS,
@@ -29,7 +31,7 @@ from evalkit.golden.variants.draws import Draws
 from evalkit.golden.variants.edits import Edit, EditableText, EditedText, ProtectedWords, protected_spans
 from evalkit.golden.variants.original import VARIANT
 from evalkit.golden.variants.passages import ContextOrder, Distractor, PassagePool, expected_words
-from evalkit.golden.variants.swap import SwapWords
+from evalkit.golden.variants.swap import SlotWords, SwapWords
 from evalkit.golden.variants.transforms import Attack, OfContexts, OfWording, Transform
 from evalkit.golden.variants.wording import LANGUAGE_TAG, Language
 from evalkit.types import Case, Origin, Severity
@@ -162,6 +164,8 @@ def _changed(case: Case, transform: Transform, draws: Draws, passages: PassagePo
         return _injected(case, transform, draws)
     if isinstance(transform, SwapWords):
         return _swapped(case, transform, draws.number)
+    if isinstance(transform, SlotWords):
+        return _refilled(case, transform, draws.number)
     if isinstance(transform, OfContexts):
         return _other_contexts(case, transform, draws, passages)
     draft = EditableText(case.question, protected_spans(case.question, ProtectedWords.of(case)))
@@ -185,6 +189,25 @@ def _swapped(case: Case, words: SwapWords, number: int) -> _Changed:
     text, spans = words.swapped(case.question, value)
     changed = words.in_case(_asking(case, EditedText(text, ())), value)
     mark = {"attribute": words.attribute, "value": value, "original_value": original}
+    return changed, {"changed": [{"in": "input", "span": span} for span in spans], **mark}
+
+
+def _refilled(case: Case, words: SlotWords, number: int) -> _Changed:
+    """Return the case with its slots filled by the value of this number."""
+    values, texts = list(words.values), case.fields.get(SLOT_TEXTS)
+    if not isinstance(texts, Mapping) or not words.has_slots(texts):
+        raise _LeftOut(f"no slots of {words.attribute}")
+    value = values[(number - 1) % len(values)]
+    if value == words.first:
+        raise _LeftOut
+    row = {**row_of(case), **in_all(dict(texts), lambda text: words.filled(text, value)[0])}
+    changed = to_case({name: each for name, each in row.items() if name != SLOT_TEXTS}, case.place, _unsound)
+    assert changed is not None  # noqa: S101 - `_unsound` raises before
+    asked = texts.get("input")
+    turns = asked if isinstance(asked, list | tuple) else [{"role": "user", "content": asked}]
+    last = [turn["content"] for turn in turns if isinstance(turn, Mapping) and turn.get("role") == "user"][-1:]
+    spans = [span for text in last if isinstance(text, str) for span in words.filled(text, value)[1]]
+    mark = {"attribute": words.attribute, "value": value, "original_value": words.first}
     return changed, {"changed": [{"in": "input", "span": span} for span in spans], **mark}
 
 

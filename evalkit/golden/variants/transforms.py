@@ -9,7 +9,7 @@ from evalkit.golden.variants.attacks import Encode, ExtractPrompt, InjectContext
 from evalkit.golden.variants.letters import Confusables, Lower, Typos, Upper
 from evalkit.golden.variants.marks import Punctuation, Spaces
 from evalkit.golden.variants.passages import ContextOrder, Distractor
-from evalkit.golden.variants.swap import Swap, SwapWords
+from evalkit.golden.variants.swap import SlotWords, Swap, SwapWords
 from evalkit.golden.variants.wording import Courtesy, Forward, LanguageTag, Prefix, Terse
 
 OfLetters = Typos | Lower | Upper | Spaces | Punctuation | Confusables | Prefix
@@ -19,7 +19,7 @@ OfWording = Courtesy | Terse | Forward | LanguageTag
 OfContexts = ContextOrder | Distractor
 Attack = InjectInput | InjectContext | InjectTool | RolePlay | Encode | ExtractPrompt
 """Attacks, whose variants are of kind `adversarial`."""
-Transform = OfLetters | OfWording | OfContexts | Attack | SwapWords
+Transform = OfLetters | OfWording | OfContexts | Attack | SwapWords | SlotWords
 Options = OfLetters | OfWording | OfContexts | Attack | Swap
 """Transforms as a suite names them; the words of `swap` are in a file."""
 _CLASSES: tuple[type[Options], ...] = get_args(Options)
@@ -32,4 +32,10 @@ TRANSFORMS: Mapping[str, type[Options]] = {
 
 def kind_of(transform: Transform) -> Literal["change", "attack", "swap"]:
     """Return what the variants of a transform are compared for."""
-    return "swap" if isinstance(transform, SwapWords) else "attack" if isinstance(transform, Attack) else "change"
+    return (
+        "swap"
+        if isinstance(transform, SwapWords | SlotWords)
+        else "attack"
+        if isinstance(transform, Attack)
+        else "change"
+    )
