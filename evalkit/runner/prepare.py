@@ -37,7 +37,7 @@ from evalkit.runner.leak_search import search_leaks
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems, metrics_of_unbound
 from evalkit.runner.needs import missing
 from evalkit.runner.unreachable_gates import CaseCounts, case_counts, reach_doubts, reach_problems
-from evalkit.runner.variants import canary_problems
+from evalkit.runner.variants import canary_problems, written_problems
 from evalkit.scorers.base import Noted, Services
 from evalkit.suite.model import Suite, SuiteOptions
 from evalkit.suite.named_system import NamedSystem
@@ -191,6 +191,7 @@ async def prepare(
     try:
         stores = services is not None
         golden = read_golden(suite, [*graders, checks], shared, counts, unread, checked=checked, stores=stores)
+        problems += written_problems(suite, golden)
         problems += [*missing(suite, graders, golden), *foreign_cohorts(suite, golden), *foreign_values(suite, golden)]
         golden = replace(search_leaks(suite, golden), card_gaps=card_gaps(suite))
         problems += metric_name_problems(graders)

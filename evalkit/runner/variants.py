@@ -11,10 +11,12 @@ from evalkit.disk.writing import drafted
 from evalkit.errors import Problem, StoreError
 from evalkit.formats.manifest import Manifest, VariantFacts
 from evalkit.formats.rows import decode_row
+from evalkit.golden.held_ids import held_ids
 from evalkit.golden.variants.attacks import EXTRACT_PROMPT, ExtractPrompt, met_goal, wanted_prompt
 from evalkit.golden.variants.make import VariantCounts, VariantPlan, make_variants
 from evalkit.golden.variants.original import VariantMark, mark_of
 from evalkit.golden.variants.transforms import kind_of
+from evalkit.golden.variants.written import WrittenVariants
 from evalkit.store.chain import lines_of
 from evalkit.store.folder import SET_ASIDE, RunFolder
 from evalkit.store.journal import read_rows
@@ -24,6 +26,7 @@ from evalkit.types import Case, Row, Score, verdict_of
 if TYPE_CHECKING:
     from evalkit.aggregate.variants import VariantResult
     from evalkit.gate.assess import Terms
+    from evalkit.golden.read import GoldenSet
     from evalkit.runner.prepare import Prepared
     from evalkit.suite.model import Suite
     from evalkit.systems.base import Shared, SystemConfig
@@ -133,6 +136,15 @@ def canary_problems(suite: Suite, shared: Shared) -> Iterator[Problem]:
         if canary is not None and any(prompt and canary not in prompt for prompt in prompts):
             what = f"the system prompt does not hold the canary {canary!r}, so no answer can give it away"
             yield Problem("variants", what, "write it into the prompt, or write `canary: true` beside `chat:` instead")
+
+
+def written_problems(suite: Suite, golden: GoldenSet) -> Iterator[Problem]:
+    """Yield the variants that people wrote of a case that the set does not have, or that is held out."""
+    written = [entry.transform for entry in suite.variants if isinstance(entry.transform, WrittenVariants)]
+    if written:
+        ids, held = {case.id for case in golden.outlines()}, held_ids(suite.golden_file)
+        for each in written:
+            yield from each.problems(ids, held)
 
 
 def _among(plan: VariantPlan, chosen: Collection[str] | None) -> VariantPlan:

@@ -256,6 +256,8 @@ class Suite:
     lines: Mapping[str, str] = field(default_factory=dict)
     """Dotted key -> `file:line:column`, for problems found after reading."""
     variants: tuple[VariantEntry, ...] = ()
+    variant_files: tuple[Path, ...] = ()
+    """Files with variants that people wrote."""
     slots: Mapping[str, str] = field(default_factory=dict)
     """Slot of the cases, such as `person` of `{{person}}` -> word that fills it."""
     conversation: SuiteConversation | None = None
@@ -311,7 +313,8 @@ class Suite:
         golden = (self.golden_file,) if self.golden_file is not None else ()
         mocks = self.conversation.mocks_file if self.conversation is not None else None
         own = (*golden, *((mocks,) if mocks is not None else ()))
-        return (self.path, *own, *self.label_files, *self.calibration_files, *self.learnt_files)
+        given = (*self.label_files, *self.calibration_files, *self.learnt_files, *self.variant_files)
+        return (self.path, *own, *given)
 
     @property
     def name(self) -> str:

@@ -74,10 +74,11 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     if conversation is None:
         refuse_over(builder, scorers)
     slots: Mapping[str, str] = {}
+    written: tuple[Path, ...] = ()
     if variants:
-        from evalkit.suite.variants import check_canary, slots_of
+        from evalkit.suite.variants import check_canary, slots_of, written_files
 
-        slots = slots_of(variants)
+        slots, written = slots_of(variants), written_files(variants)
         configs = [each.config for each in systems] if systems else [] if system is None else [system]
         check_canary(builder, variants, options.variants, configs)
     policy, baseline_system = read_policy(builder, options, vendors, asks_again=system_kind != "replay")
@@ -126,6 +127,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         searched=searched,
         conversation=conversation,
         variants=variants,
+        variant_files=written,
         slots=slots,
         lines=lines_of_keys(builder.document),
         variables=tuple(dict.fromkeys((*variables_of(builder.document.value), *keys))),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evalkit.errors import InputError
+from evalkit.errors import InputError, noting
 from evalkit.formats.build import Builder, choices, show
 from evalkit.formats.yaml_text import parse
 from evalkit.gate.attack_success import AttackSuccess
@@ -18,6 +18,7 @@ from evalkit.golden.variants.attacks import EXTRACT_PROMPT, ExtractPrompt
 from evalkit.golden.variants.make import VariantPlan
 from evalkit.golden.variants.swap import SlotWords, Swap, SwapWords
 from evalkit.golden.variants.transforms import TRANSFORMS, Transform, kind_of
+from evalkit.golden.variants.written import File, WrittenVariants, read_written
 from evalkit.suite.files import file_bytes
 from evalkit.suite.scorer_entry import When
 from evalkit.suite.scorers import Steps, read_when
@@ -89,17 +90,10 @@ def _entry(builder: Builder, item: Any, path: Steps, resolve: Resolve) -> Varian
         builder.problem(path, f"no transform called {show(names[0])}", choices(name, list(TRANSFORMS)))
         return None
     before = len(builder.problems)
-    value = given[name]
-    transform = builder.build(TRANSFORMS[name], {} if value is None else value, (*path, name))
-    if isinstance(transform, Swap):
-        transform = _words(builder, transform, (*path, name), resolve)
-        name = name if transform is None else f"{name}_{transform.attribute}"
-    of = read_when(builder, given.get("of", {"kind": "golden"}), (*path, "of"))
-    per_case = builder.value(given.get("per_case", 1), int, (*path, "per_case"))
-    if isinstance(per_case, int) and not 1 <= per_case <= MOST_PER_CASE:
-        builder.problem(
-            (*path, "per_case"), f"expected 1 to {MOST_PER_CASE}, got {per_case}", "write 1 for a single one"
-        )
+    name, transform = _transform(builder, name, given[name], (*path, name), resolve)
+    everything = isinstance(transform, WrittenVariants)
+    of = read_when(builder, given.get("of", {} if everything else {"kind": "golden"}), (*path, "of"))
+    per_case = _per_case(builder, given, transform, (*path, "per_case"))
     n = builder.value(given.get("n"), int | None, (*path, "n"))
     if isinstance(n, int) and n < 1:
         builder.problem((*path, "n"), f"expected 1 or more, got {n}", "write the number of cases, or remove it")
@@ -107,13 +101,49 @@ def _entry(builder: Builder, item: Any, path: Steps, resolve: Resolve) -> Varian
     if severity is not None and severity not in SEVERITIES:
         fix = choices(str(severity), SEVERITIES)
         builder.problem((*path, "severity"), f"no severity called {show(severity)}", fix)
-    if isinstance(transform, SwapWords | SlotWords):
-        if "per_case" in given:
-            builder.problem((*path, "per_case"), "a swap makes a variant for each value", "remove it")
-        per_case = len(transform.values)
     if of is None or len(builder.problems) > before:
         return None
     return VariantEntry(name=name, transform=transform, of=of, per_case=per_case, n=n, severity=severity)
+
+
+def _transform(builder: Builder, name: str, value: Any, path: Steps, resolve: Resolve) -> tuple[str, Any]:
+    """Return a transform with its name in the run; `None` in its place after noting its problems."""
+    if name == "file" and isinstance(value, str):
+        value = {File.shorthand: value}
+    built = builder.build(TRANSFORMS[name], {} if value is None else value, path)
+    if isinstance(built, Swap):
+        return f"{name}_{built.attribute}", _words(builder, built, path, resolve)
+    if isinstance(built, File):
+        return built.name, _written(builder, built, path, resolve)
+    return name, built
+
+
+def _per_case(builder: Builder, given: Mapping[str, Any], transform: Any, path: Steps) -> Any:
+    """Return the number of variants of each case, after noting a wrong one."""
+    own = "a variant for each value" if isinstance(transform, SwapWords | SlotWords) else "a variant of each line"
+    if isinstance(transform, SwapWords | SlotWords | WrittenVariants):
+        if "per_case" in given:
+            builder.problem(path, f"the transform makes {own}", "remove it")
+        return transform.most
+    per_case = builder.value(given.get("per_case", 1), int, path)
+    if isinstance(per_case, int) and not 1 <= per_case <= MOST_PER_CASE:
+        builder.problem(path, f"expected 1 to {MOST_PER_CASE}, got {per_case}", "write 1 for a single one")
+    return per_case
+
+
+def _written(builder: Builder, given: File, path: Steps, resolve: Resolve) -> WrittenVariants | None:
+    """Return the variants in a file; `None` after noting its problems."""
+    if given.name in TRANSFORMS:
+        builder.problem(path, f"{given.name} is a transform of evalkit", "give the file another name")
+        return None
+    file = resolve(given.path, path)
+    if file is None:
+        return None
+    before = len(builder.problems)
+    found = read_written(file, given.path, noting(builder.problems))
+    if not found.rows and len(builder.problems) == before:
+        builder.problem(path, f"{given.path} has no line", 'write lines such as `{"of": "case-1", "input": "..."}`')
+    return found if len(builder.problems) == before else None
 
 
 def _words(builder: Builder, swap: Swap, path: Steps, resolve: Resolve) -> SwapWords | SlotWords | None:
@@ -148,6 +178,11 @@ def _words(builder: Builder, swap: Swap, path: Steps, resolve: Resolve) -> SwapW
         what, fix = found
         builder.problem((*path, "file"), f"{swap.file}: {swap.attribute}: {what}", fix)
     return words
+
+
+def written_files(entries: Sequence[VariantEntry]) -> tuple[Path, ...]:
+    """Return the files with variants that people wrote."""
+    return tuple(entry.transform.file for entry in entries if isinstance(entry.transform, WrittenVariants))
 
 
 def slots_of(entries: Sequence[VariantEntry]) -> dict[str, str]:

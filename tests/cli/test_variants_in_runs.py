@@ -383,3 +383,67 @@ def test_slots_without_words_are_refused_before_any_call(project: Project, slots
     assert ran.returncode == 2
     assert message in " ".join(ran.stderr.split()), ran.stderr
     assert project.calls() == []
+
+
+OWN = """\
+name: own
+golden: cases.jsonl
+system: {python: "bot:answer"}
+scorers: [exact]
+variants:
+  - {file: paraphrases.jsonl}
+  - lower
+gate:
+  - robustness_gap: {max: 0.05, by: variant}
+"""
+
+
+def test_variants_of_a_file_are_run_like_others(project: Project) -> None:
+    """60 originals pass, half of their paraphrases fail: a gap of 50 points, in its own row; the file is no output."""
+    (project.root / "bot.py").write_text(SUMS.replace("A customer asks", "Sum"), encoding="utf-8")
+    project.cases(60)
+    rows = [json.loads(line) for line in (project.root / "cases.jsonl").read_text(encoding="utf-8").splitlines()]
+    lines = [json.dumps({"of": row["id"], "input": f"Sum: {row['input']}"}) + "\n" for row in rows]
+    (project.root / "paraphrases.jsonl").write_text("".join(lines), encoding="utf-8")
+    project.suite(text=OWN)
+    ran = run(project, "--out", "one")
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    assert by_name(summary(project, "one"))["paraphrases"]["gap"]["value"] == pytest.approx(0.5)
+    stored = (project.root / "one" / "variant_rows.jsonl").read_text(encoding="utf-8").splitlines()
+    (case,) = [case for line in stored if (case := json.loads(line)["row"]["case"])["id"] == "left-001~paraphrases~1"]
+    assert (case["cluster"], case["cohorts"]["variant"]) == ("left-001", "paraphrases")
+    written = project.run("golden", "variants", "suite.yaml", "--out", "paraphrases.jsonl")
+    assert written.returncode == 2
+    assert "is an input of the suite" in written.stderr
+    assert project.run("golden", "variants", "suite.yaml", "--out", "out.jsonl").returncode == 0
+    assert (project.root / "out.jsonl").read_text(encoding="utf-8").count("~paraphrases~1") == 60
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"of": "nobody", "input": "a"}', "paraphrases.jsonl:1: of: no case has the id 'nobody'"),
+        ('{"of": "left-001"}', "paraphrases.jsonl:1: input: missing"),
+        ("", "paraphrases.jsonl has no line"),
+    ],
+)
+def test_variants_that_fit_no_case_are_refused(project: Project, line: str, message: str) -> None:
+    """Exit 2 with the place, before any call, in a run and where they are written."""
+    (project.root / "paraphrases.jsonl").write_text(line, encoding="utf-8")
+    project.suite(text=OWN)
+    for ran in (run(project, "--out", "one"), project.run("golden", "variants", "suite.yaml", "--out", "out.jsonl")):
+        assert ran.returncode == 2
+        assert message in " ".join(ran.stderr.split()), ran.stderr
+    assert project.calls() == []
+
+
+def test_a_variant_of_a_held_out_case_is_refused(project: Project) -> None:
+    """Nobody may work on such a case."""
+    assert project.run("golden", "lock", "cases.jsonl", "--held-out", "0.3").returncode == 0
+    (held,) = project.root.glob("*held*.jsonl")
+    id_ = json.loads(held.read_text(encoding="utf-8").splitlines()[-1])["id"]
+    (project.root / "paraphrases.jsonl").write_text(json.dumps({"of": id_, "input": "a"}), encoding="utf-8")
+    project.suite(text=OWN)
+    ran = run(project, "--out", "one")
+    assert ran.returncode == 2
+    assert f"paraphrases.jsonl:1: of: the case '{id_}' is held out" in " ".join(ran.stderr.split()), ran.stderr

@@ -34,6 +34,7 @@ from evalkit.golden.variants.passages import ContextOrder, Distractor, PassagePo
 from evalkit.golden.variants.swap import SlotWords, SwapWords
 from evalkit.golden.variants.transforms import Attack, OfContexts, OfWording, Transform
 from evalkit.golden.variants.wording import LANGUAGE_TAG, Language
+from evalkit.golden.variants.written import WrittenVariants
 from evalkit.types import Case, Origin, Severity
 
 SEPARATOR = "~"
@@ -164,6 +165,8 @@ def _changed(case: Case, transform: Transform, draws: Draws, passages: PassagePo
         return _injected(case, transform, draws)
     if isinstance(transform, SwapWords):
         return _swapped(case, transform, draws.number)
+    if isinstance(transform, WrittenVariants):
+        return _written(case, transform, draws.number)
     if isinstance(transform, SlotWords):
         return _refilled(case, transform, draws.number)
     if isinstance(transform, OfContexts):
@@ -190,6 +193,17 @@ def _swapped(case: Case, words: SwapWords, number: int) -> _Changed:
     changed = words.in_case(_asking(case, EditedText(text, ())), value)
     mark = {"attribute": words.attribute, "value": value, "original_value": original}
     return changed, {"changed": [{"in": "input", "span": span} for span in spans], **mark}
+
+
+def _written(case: Case, variants: WrittenVariants, number: int) -> _Changed:
+    """Return the case as the line of this number has it."""
+    rows = variants.rows.get(case.id, ())
+    if number > len(rows):
+        raise _LeftOut
+    _, fields = rows[number - 1]
+    changed = to_case({**row_of(case), **fields}, case.place, _unsound)
+    assert changed is not None  # noqa: S101 - `_unsound` raises before
+    return changed, {"changed": [{"in": "input", "span": [0, len(changed.question)]}]}
 
 
 def _refilled(case: Case, words: SlotWords, number: int) -> _Changed:

@@ -41,6 +41,11 @@ class SwapWords:
     attribute: str
     values: Mapping[str, tuple[str, ...]]
 
+    @property
+    def most(self) -> int:
+        """The largest number of variants of one case, with that of its own value."""
+        return len(self.values)
+
     def problem(self) -> tuple[str, str] | None:
         """Return what is wrong with the words, and the fix; `None` if they can be swapped."""
         if len(self.values) < 2:
@@ -106,6 +111,11 @@ class SlotWords:
     """Value -> slot -> word; a case itself has the words of the first value."""
     others: Mapping[str, str]
     """Slots of other attributes -> the words of their first values."""
+
+    @property
+    def most(self) -> int:
+        """The largest number of variants of one case, with that of its own value."""
+        return len(self.values)
 
     def problem(self) -> tuple[str, str] | None:
         """Return what is wrong with the words, and the fix; `None` if they can be filled in."""

@@ -11,6 +11,7 @@ from evalkit.golden.variants.marks import Punctuation, Spaces
 from evalkit.golden.variants.passages import ContextOrder, Distractor
 from evalkit.golden.variants.swap import SlotWords, Swap, SwapWords
 from evalkit.golden.variants.wording import Courtesy, Forward, LanguageTag, Prefix, Terse
+from evalkit.golden.variants.written import File, WrittenVariants
 
 OfLetters = Typos | Lower | Upper | Spaces | Punctuation | Confusables | Prefix
 """Transforms of any text."""
@@ -19,9 +20,9 @@ OfWording = Courtesy | Terse | Forward | LanguageTag
 OfContexts = ContextOrder | Distractor
 Attack = InjectInput | InjectContext | InjectTool | RolePlay | Encode | ExtractPrompt
 """Attacks, whose variants are of kind `adversarial`."""
-Transform = OfLetters | OfWording | OfContexts | Attack | SwapWords | SlotWords
-Options = OfLetters | OfWording | OfContexts | Attack | Swap
-"""Transforms as a suite names them; the words of `swap` are in a file."""
+Transform = OfLetters | OfWording | OfContexts | Attack | SwapWords | SlotWords | WrittenVariants
+Options = OfLetters | OfWording | OfContexts | Attack | Swap | File
+"""Transforms as a suite names them; the words of `swap` and the variants of `file` are in one."""
 _CLASSES: tuple[type[Options], ...] = get_args(Options)
 TRANSFORMS: Mapping[str, type[Options]] = {
     "".join(f"_{letter.lower()}" if letter.isupper() and at else letter.lower() for at, letter in enumerate(name)): cls
