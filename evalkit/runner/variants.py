@@ -19,6 +19,7 @@ from evalkit.golden.variants.transforms import kind_of
 from evalkit.golden.variants.written import WrittenVariants
 from evalkit.store.chain import lines_of
 from evalkit.store.folder import SET_ASIDE, RunFolder
+from evalkit.store.index import row_at
 from evalkit.store.journal import read_rows
 from evalkit.systems.base import Instructed
 from evalkit.types import Case, Row, Score, verdict_of
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from evalkit.aggregate.variants import VariantResult
     from evalkit.gate.assess import Terms
     from evalkit.golden.read import GoldenSet
+    from evalkit.runner.engine import MakeRow
     from evalkit.runner.prepare import Prepared
+    from evalkit.runner.scoring import Scoring
     from evalkit.suite.model import Suite
     from evalkit.systems.base import Shared, SystemConfig
 
@@ -48,6 +51,8 @@ class PlannedVariants:
         """Digests of the variants made so far."""
         self.held_back: list[tuple[Case, int]] = []
         """Variants to run one after the other, so that one of them that kills the process is known."""
+        self.ungraded: dict[str, int] = {}
+        """Digest of a variant whose stored answer is to be graded again -> place of its row."""
         self._fatal: Set[str] = frozenset()
         self._suspects: Set[str] = frozenset()
 
@@ -73,23 +78,30 @@ class PlannedVariants:
         self._suspects = counts.keys() - self._fatal
         return len(self._fatal)
 
-    def open(self, folder: RunFolder, scored_by: str, *, retry: bool) -> Iterator[tuple[Case, int]]:
-        """Yield the variants without a row that today's scorers graded; those that may kill a process are held back.
+    def open(self, folder: RunFolder, scoring: Scoring, *, retry: bool) -> Iterator[tuple[Case, int]]:
+        """Yield the variants to run; those that may kill a process, and those to grade again, are held back.
 
         Args:
             folder: folder of the run.
-            scored_by: id of today's scoring.
-            retry: whether a variant without a result is run again.
+            scoring: today's scorers.
+            retry: whether a variant without a result is run again, and a missing grade asked for again.
         """
-        done: dict[str, bool] = {}
-        for row in stored_rows(folder):
-            stands = row.output is not None and row.state == "scored"
-            done[row.case.digest] = row.scored_by == scored_by and (stands or not retry)
+        done: dict[str, int | None] = {}  # digest -> place of an answer to grade again
+        for place, row in _placed_rows(folder):
+            done.pop(row.case.digest, None)
+            if row.output is not None or not retry:
+                done[row.case.digest] = None if scoring.stands(row, retry=retry) else place
         for case in self.cases():
-            if case.digest in self._suspects and not done.get(case.digest):
+            if (ungraded := done.get(case.digest)) is not None:
+                self.ungraded[case.digest] = ungraded
+            elif case.digest in self._suspects and case.digest not in done:
                 self.held_back.append((case, 0))
-            elif not done.get(case.digest) and case.digest not in self._fatal:
+            elif case.digest not in done and case.digest not in self._fatal:
                 yield case, 0
+
+    def graded_again(self, folder: RunFolder) -> Iterator[Row]:
+        """Yield the stored answers to grade again, in the order of their variants."""
+        return (row_at(folder.variant_rows_file, place) for place in self.ungraded.values())
 
     def facts(self) -> tuple[VariantFacts, ...]:
         """Return the counts for the manifest, once every variant was made."""
@@ -167,6 +179,23 @@ def stored_rows(folder: RunFolder) -> Iterator[Row]:
     """Read the rows of the variants of a run, in the order written; none if it has none."""
     file = folder.variant_rows_file
     return read_rows(file) if file.exists() else iter(())
+
+
+def grading_again(rows: Iterable[Row], scoring: Scoring, *, retry: bool) -> tuple[Iterator[tuple[Case, int]], MakeRow]:
+    """Return the variants of stored rows, and the function that grades their answers without a call."""
+    stored = {row.case.digest: row for row in rows}
+    work = ((row.case, row.repeat) for row in stored.values())
+    return work, scoring.graded_again(lambda digest, repeat: stored[digest], retry=retry)
+
+
+def _placed_rows(folder: RunFolder) -> Iterator[tuple[int, Row]]:
+    """Read the rows of the variants of a run with the bytes at which they begin."""
+    file, place = folder.variant_rows_file, 0
+    for line in lines_of(file) if file.exists() else ():
+        row = decode_row(line)
+        if row is not None:
+            yield place, row
+        place += len(line)
 
 
 def with_variants(terms: Terms, folder: RunFolder, manifest: Manifest) -> Terms:

@@ -447,3 +447,28 @@ def test_a_variant_of_a_held_out_case_is_refused(project: Project) -> None:
     ran = run(project, "--out", "one")
     assert ran.returncode == 2
     assert f"paraphrases.jsonl:1: of: the case '{id_}' is held out" in " ".join(ran.stderr.split()), ran.stderr
+
+
+def test_changed_scorers_grade_the_stored_variants_again(varied: Project) -> None:
+    """As for the cases themselves, nothing is called; a dry run counts the grades, and the figures are the new ones."""
+    assert run(varied, "--out", "one").returncode == 0
+    n_calls = len(varied.calls())
+    suite = varied.root / "suite.yaml"
+    suite.write_text(
+        suite.read_text(encoding="utf-8").replace("- exact", "- exact\n  - exact: {name: again}"),
+        encoding="utf-8",
+    )
+    planned = json.loads(varied.run("run", "suite.yaml", "--out", "one", "--resume", "--dry-run", "--json").stdout)
+    assert (planned["n_rows"], planned["n_grades"]) == (0, 180)
+    ran = run(varied, "--out", "one", "--resume")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert len(varied.calls()) == n_calls
+    found = by_name(summary(varied, "one"))
+    assert found["forward"]["gap"]["value"] == pytest.approx(0.5)
+    assert found["forward"]["n_unknown"] == 0
+    lines = (varied.root / "one" / "variant_rows.jsonl").read_text(encoding="utf-8").splitlines()
+    last = {row["case"]["id"]: set(row["scores"]) for line in lines for row in [json.loads(line)["row"]]}
+    assert set(map(frozenset, last.values())) == {frozenset({"exact", "again"})}
+    assert varied.run("verify", "one").returncode == 0
+    assert run(varied, "--out", "one", "--resume").returncode == 0
+    assert len((varied.root / "one" / "variant_rows.jsonl").read_text(encoding="utf-8").splitlines()) == len(lines)
