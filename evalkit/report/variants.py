@@ -136,7 +136,7 @@ def _attack_notes(found: AttackFigures) -> Iterator[str]:
 def _name(found: AttackFigures) -> str:
     if not found.transform:
         return found.severity or "all"
-    return f"{found.transform}: {found.wording}"
+    return f"{found.transform}: {found.wording}, in the {'question' if found.place == 'input' else 'contexts'}"
 
 
 def _of_attack(found: AttackFigures, leaks: Mapping[str, str]) -> Iterator[str]:
