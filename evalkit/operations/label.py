@@ -57,16 +57,7 @@ def draw_queue(judged: Judged, scorer: str, n: int, *, by: str | None, seed: int
         raise InputError(Problem(str(judged.stored.folder.path), f"no answer without a label of {scorer}", "run again"))
     rubric = rubric_of(judged, scorer)
     parts = rubric.parts if rubric else frozenset[str]()
-    found = _items(judged, drawn, parts)
-    return Queue(
-        run_id=judged.stored.run_id,
-        scorer=scorer,
-        rubric=rubric.system_text() if rubric else "",
-        rubric_sha256=rubric.sha256 if rubric else None,
-        labels=scale_of(metric),
-        seed=seed,
-        items=tuple(found[place] for place in rng.permutation(len(found))),
-    )
+    return _queue(judged, metric, rubric, _items(judged, drawn, parts), rng, seed)
 
 
 def draw_both(judged: Judged, earlier: Judged, scorer: str, n: int, *, by: str | None, seed: int) -> Queue:
@@ -99,9 +90,16 @@ def draw_both(judged: Judged, earlier: Judged, scorer: str, n: int, *, by: str |
         what = f"no case is left whose answers to {scorer} have no label"
         raise InputError(Problem(str(judged.stored.folder.path), what, "the labels of all cases are there"))
     metric = next(each for each in judged.judges if each.name == scorer)
+    return _queue(judged, metric, rubric, items, rng, seed)
+
+
+def _queue(
+    judged: Judged, metric: Metric, rubric: Rubric | None, items: Sequence[Item], rng: np.random.Generator, seed: int
+) -> Queue:
+    """Return what the page shows, with its items in a random order."""
     return Queue(
         run_id=judged.stored.run_id,
-        scorer=scorer,
+        scorer=metric.name,
         rubric=rubric.system_text() if rubric else "",
         rubric_sha256=rubric.sha256 if rubric else None,
         labels=scale_of(metric),
