@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.aggregate.columns import Column, Floats, Ints
+from evalkit.aggregate.columns import Column, Floats, Ints, least_index
 from evalkit.aggregate.measured import CASE_AMOUNTS, PER_SUCCESS
 from evalkit.aggregate.repeats import fold
 from evalkit.aggregate.statuses import (
@@ -71,7 +71,7 @@ def read_amounts(
     """
     n_cases = int(row_case.max()) + 1 if len(row_case) else 0
     errored, skipped = states == STATES.index("system_error"), states == STATES.index("skipped")
-    fresh = np.where(flags & REPLAYED_BIT, np.nan, 1.0)
+    replayed = flags & REPLAYED_BIT != 0
     latency, ttft, spoken = (given[name] for name in ("latency_s", "ttft_s", "output_tokens"))
     speed = np.divide(spoken, latency, out=np.full(len(latency), np.nan), where=latency > 0)
 
@@ -85,7 +85,8 @@ def read_amounts(
         return Column(metric, values, status)
 
     def timed(name: str, unit: str, values: Floats, *, higher: bool = False) -> Column:
-        return column(Metric(name=name, high=np.inf, higher_is_better=higher, unit=unit), values * fresh)
+        fresh = np.where(replayed, np.nan, values) if replayed.any() else values
+        return column(Metric(name=name, high=np.inf, higher_is_better=higher, unit=unit), fresh)
 
     def paid(name: str, bit: int) -> Column:
         metric = Metric(name=name, high=np.inf, higher_is_better=False, unit="USD")
@@ -111,7 +112,7 @@ def _first(column: Column, row_case: Ints, n_cases: int) -> Column:
         return column
     places = np.flatnonzero(column.status == SCORED)
     owners, first = np.unique(row_case[places], return_index=True)
-    folded.values[owners] = column.values[places[first]]
+    folded.held[owners] = column.at(places[first])
     return folded
 
 
@@ -140,7 +141,7 @@ class PerSuccess:
         where = where[self.column.status[where] == SCORED]
         weight = np.ones(len(where)) if weights is None else weights[where]
         return total_per_success(
-            self.column.values[where] * weight,
+            self.column.at(where) * weight,
             self.passes[where] * weight,
             clusters[where],
             rng=np.random.default_rng(0),
@@ -161,10 +162,11 @@ def per_success(name: str, amount: Column, passed: Column, row_case: Ints, count
     n_cases = int(row_case.max()) + 1 if len(row_case) else 0
     ran = counts & (amount.status != ABSENT)
     known = ran & (amount.status == SCORED)
-    sums = np.bincount(row_case[known], amount.values[known], n_cases)
-    unknown = np.bincount(row_case[ran & ~known], minlength=n_cases)
-    passes = np.bincount(row_case[ran & (passed.status == SCORED) & (passed.values == 1)], minlength=n_cases)
-    status = np.where(np.bincount(row_case[ran], minlength=n_cases) > 0, SCORED, ABSENT)
+    sums = np.bincount(row_case[known], amount.at(known), n_cases)
+    unknown = np.bincount(row_case[ran & ~known], minlength=n_cases).astype(least_index(len(row_case)))
+    did_pass = ran & (passed.status == SCORED) & (passed.values == 1)
+    passes = np.bincount(row_case[did_pass], minlength=n_cases).astype(least_index(len(row_case)))
+    status = np.where(np.bincount(row_case[ran], minlength=n_cases) > 0, np.uint8(SCORED), np.uint8(ABSENT))
     for code in (UNSCORED, ERRORED):
         status[row_case[ran & (amount.status == code)]] = code
     metric = amount_metric(name, PER_SUCCESS[name], "success")

@@ -202,5 +202,5 @@ def _mean(frame: FrozenFrame, metric: str, rows: Ints) -> Floats:
     if column is None:
         return np.full(frame.n_cases, np.nan)
     return fold(
-        Column(column.metric, column.values[rows], column.status[rows]), frame.row_case[rows], frame.n_cases
+        Column(column.metric, column.at(rows), column.status[rows]), frame.row_case[rows], frame.n_cases
     ).values

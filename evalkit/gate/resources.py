@@ -81,9 +81,9 @@ def _measured(ours: FrozenFrame, theirs: FrozenFrame, measure: str) -> tuple[lis
         for case, key in enumerate(ours.keys)
         if key in place and second.status[case] == SCORED and first.status[place[key]] == SCORED
     ]
-    both = [(case, other) for case, other in both if second.values[case] > 0 and first.values[other] > 0]
+    both = [(case, other) for case, other in both if second.at(case) > 0 and first.at(other) > 0]
     cases = [case for case, _ in both]
-    return cases, first.values[[other for _, other in both]], second.values[cases]
+    return cases, first.at([other for _, other in both]), second.at(cases)
 
 
 def _blank(name: str, metric: str, margin: float) -> Check:
