@@ -139,10 +139,12 @@ class PerSuccess:
             reason = f"unknown for {plural(unknown, 'run')}"
             return Estimate(value=None, confidence_level=confidence_level, reason=reason)
         where = where[self.column.status[where] == SCORED]
-        weight = np.ones(len(where)) if weights is None else weights[where]
+        amounts, passes = self.column.at(where), self.passes[where]
+        if weights is not None:
+            amounts, passes = amounts * weights[where], passes * weights[where]
         return total_per_success(
-            self.column.at(where) * weight,
-            self.passes[where] * weight,
+            amounts,
+            passes,
             clusters[where],
             rng=np.random.default_rng(0),
             confidence_level=confidence_level,

@@ -129,8 +129,11 @@ def total_per_success(
     n, method = len(spent), "ratio of totals, bootstrap"
     if not won.sum() > 0:
         return Estimate(value=None, n=n, method=method, confidence_level=confidence_level, reason="no run passed")
-    _, codes = np.unique(np.asarray(clusters), return_inverse=True)
-    sums = np.stack([np.bincount(codes, spent), np.bincount(codes, won)]).astype(np.float64)
+    sums = np.stack([spent, won])
+    of_case = np.asarray(clusters)
+    if not (of_case[1:] > of_case[:-1]).all():
+        _, codes = np.unique(of_case, return_inverse=True)
+        sums = np.stack([np.bincount(codes, spent), np.bincount(codes, won)]).astype(np.float64)
     value = float(spent.sum() / won.sum())
     blank = Estimate(value=value, n=n, method=method, confidence_level=confidence_level)
     if sums.shape[1] < 2:
