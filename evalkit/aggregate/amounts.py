@@ -139,12 +139,10 @@ class PerSuccess:
             reason = f"unknown for {plural(unknown, 'run')}"
             return Estimate(value=None, confidence_level=confidence_level, reason=reason)
         where = where[self.column.status[where] == SCORED]
-        amounts, passes = self.column.at(where), self.passes[where]
-        if weights is not None:
-            amounts, passes = amounts * weights[where], passes * weights[where]
+        weight = 1 if weights is None else weights[where]
         return total_per_success(
-            amounts,
-            passes,
+            self.column.at(where) * weight,
+            self.passes[where] * weight,
             clusters[where],
             rng=np.random.default_rng(0),
             confidence_level=confidence_level,

@@ -33,7 +33,8 @@ class Column:
     @property
     def values(self) -> Floats:
         """All values; indices are looked up each time, so that `at` is better for some of them."""
-        return self.at(slice(None))
+        found: Floats = self.at(slice(None))
+        return found
 
     def at(self, places: Any) -> Any:
         """Return the values at some places, which are what an array can be indexed with."""
@@ -64,6 +65,6 @@ def sampled(sample: SampleFacts, strata: Ints) -> Sampled:
     return Sampled(counts[strata, 0] / counts[strata, 1], strata, counts[:, 1].astype(np.int64))
 
 
-def least_index(n: int) -> type[np.int32] | type[np.int64]:
+def least_index(n: int) -> np.dtype[np.signedinteger[Any]]:
     """Return the type of numbers up to n that takes the least memory and can be negative."""
-    return np.int32 if n < 1 << 31 else np.int64
+    return np.dtype(np.int32 if n < 1 << 31 else np.int64)

@@ -1,7 +1,7 @@
 """Collect a run as compact columns, row by row.
 
-Rows are not kept: each costs a few microseconds, and about 45 bytes plus its id and 8 bytes for each metric other than
-0 and 1, regardless of the length of its answer. `frozen.freeze` sorts the columns, so that any order of completion gives
+Rows are not kept: each costs a few microseconds, and about 50 bytes and its id, regardless of the length of its answer.
+Scores other than 0 and 1 take 8 bytes each. `frozen.freeze` sorts the columns, so that any order of completion gives
 the same figures.
 """
 

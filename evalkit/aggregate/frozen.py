@@ -241,7 +241,7 @@ def _differ(order: Ints, columns: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
 def _cases_of(frame: Frame, order: Ints) -> tuple[Ints, Ints]:
     """Return the case index of each row, and the position of each case's first row."""
     starts = np.ones(len(order), bool)
-    starts[1:] = _differ(order, _words(frame.content)) if len(order) else True
+    starts[1:] = _differ(order, [*_words(frame.content)]) if len(order) else True
     for i in np.flatnonzero(~starts).tolist():
         starts[i] = frame.ids[int(order[i])] != frame.ids[int(order[i - 1])]
     row_case = np.cumsum(starts, dtype=least_index(len(order)))
@@ -280,7 +280,11 @@ def _pass_rate(raw: Codes) -> Column:
     incomplete = (raw & STATUS_MASK == UNSCORED).any(axis=1) & (found.status == SCORED)
     if not incomplete.any():
         return found
-    return Column(PASS_RATE, np.where(incomplete, np.uint8(MISSING), found.held), np.where(incomplete, np.uint8(UNSCORED), found.status))
+    return Column(
+        PASS_RATE,
+        np.where(incomplete, np.uint8(MISSING), found.held),
+        np.where(incomplete, np.uint8(UNSCORED), found.status),
+    )
 
 
 def _passed(metric: Metric, raw: Codes, marked: NDArray[np.bool_]) -> Column:

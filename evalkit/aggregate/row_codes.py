@@ -79,7 +79,7 @@ class RowScores:
                 self._held.append(code)
                 return
             self._held = array("d", map(PLAIN_VALUES.__getitem__, self._held))
-        self._held.append(value)  # type: ignore[arg-type]
+        self._held.append(value)
 
     def view(self) -> NDArray[Any]:
         """Return float64 scores, or uint8 indices in `PLAIN_VALUES`, without a copy.

@@ -149,7 +149,7 @@ class ChosenNames(Sequence[str]):
         """Return one name, or some of them."""
         if isinstance(at, slice):
             return tuple(self._names[code] for code in self._codes[at].tolist())
-        return self._names[self._codes[at]]
+        return self._names[int(self._codes[at])]
 
     def __iter__(self) -> Iterator[str]:
         """Yield the names."""

@@ -62,4 +62,4 @@ def counted(verdicts: bytearray, verdict: Verdict, order: Ints, row_case: Ints, 
     """
     found = np.frombuffer(verdicts, np.uint8)[order] == VERDICTS.index(verdict)
     counts = np.bincount(row_case[found], minlength=n_cases)
-    return counts.astype(np.int8 if counts.max(initial=0) <= _MOST_IN_A_BYTE else least_index(len(order)))
+    return counts.astype(np.dtype(np.int8) if counts.max(initial=0) <= _MOST_IN_A_BYTE else least_index(len(order)))

@@ -201,6 +201,4 @@ def _mean(frame: FrozenFrame, metric: str, rows: Ints) -> Floats:
     column = frame.compared(metric)
     if column is None:
         return np.full(frame.n_cases, np.nan)
-    return fold(
-        Column(column.metric, column.at(rows), column.status[rows]), frame.row_case[rows], frame.n_cases
-    ).values
+    return fold(Column(column.metric, column.at(rows), column.status[rows]), frame.row_case[rows], frame.n_cases).values

@@ -126,7 +126,8 @@ def cluster_robust(values: ArrayLike, clusters: Sequence[Hashable], *, confidenc
         return Estimate(
             value=mean, n=sample.size, method="cluster-robust t", confidence_level=confidence_level, reason=reason
         )
-    squares = _exact_sum(np.bincount(codes, weights=sample - mean) ** 2)
+    sums = np.asarray(np.bincount(codes, weights=sample - mean), np.float64)
+    squares = _exact_sum(sums**2)
     error = math.sqrt(count / (count - 1) * squares) / sample.size
     return _t_interval(sample, mean, error, count - 1, confidence_level=confidence_level, method="cluster-robust t")
 
