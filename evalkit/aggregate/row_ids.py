@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_BLOCK_ROWS = 1 << 13
+_BLOCK_ROWS = 1 << 12
 _WORD_BYTES = 8
 
 
