@@ -49,7 +49,7 @@ class FrozenFrame:
     """Metrics that the scorers declare."""
     advisory: frozenset[str]
     case_ids: Sequence[str]
-    keys: Sequence[bytes]
+    keys: ChosenKeys
     """Per case: 16 bytes that identify the content of each case."""
     kinds: Sequence[str]
     severities: Sequence[str]

@@ -125,15 +125,11 @@ class ChosenKeys(Sequence[bytes]):
         """Yield the chosen keys."""
         return (self._key(int(each)) for each in self._places)
 
-    def places_of(self, keys: Sequence[bytes]) -> NDArray[np.int64]:
-        """Return the position here of each of other keys of 16 bytes, the last if it is there twice; -1 if it is not.
-
-        Args:
-            keys: the other keys.
-        """
+    def places_of(self, keys: ChosenKeys) -> NDArray[np.int64]:
+        """Return the position here of each of other keys of 16 bytes: the last one, or -1 if it is not here."""
         import numpy as np
 
-        mine, asked = self._words(), keys._words() if isinstance(keys, ChosenKeys) else _words(b"".join(keys))
+        mine, asked = self._words(), keys._words()
         order = np.lexsort(mine[::-1])
         first, second = mine[0][order], mine[1][order]
         found = np.full(len(keys), -1)
@@ -147,18 +143,14 @@ class ChosenKeys(Sequence[bytes]):
         return found
 
     def _words(self) -> NDArray[np.uint64]:
-        return _words(self._packed)[:, self._places]
+        """Return the two halves of the keys as numbers."""
+        import numpy as np
+
+        return np.frombuffer(self._packed, np.uint64).reshape(-1, 2).T[:, self._places]
 
     def _key(self, place: int) -> bytes:
         start = place * self._key_bytes
         return bytes(self._packed[start : start + self._key_bytes])
-
-
-def _words(packed: bytes | bytearray) -> NDArray[np.uint64]:
-    """Return the two halves of keys of 16 bytes as numbers."""
-    import numpy as np
-
-    return np.frombuffer(packed, np.uint64).reshape(-1, 2).T
 
 
 class ChosenNames(Sequence[str]):
