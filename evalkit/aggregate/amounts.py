@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.aggregate.columns import Column, Floats, Ints, least_index
+from evalkit.aggregate.columns import Column, Floats, Ints, narrow
 from evalkit.aggregate.measured import CASE_AMOUNTS, PER_SUCCESS
 from evalkit.aggregate.repeats import fold
 from evalkit.aggregate.statuses import (
@@ -163,9 +163,9 @@ def per_success(name: str, amount: Column, passed: Column, row_case: Ints, count
     ran = counts & (amount.status != ABSENT)
     known = ran & (amount.status == SCORED)
     sums = np.bincount(row_case[known], amount.at(known), n_cases)
-    unknown = np.bincount(row_case[ran & ~known], minlength=n_cases).astype(least_index(len(row_case)))
+    unknown = narrow(np.bincount(row_case[ran & ~known], minlength=n_cases))
     did_pass = ran & (passed.status == SCORED) & (passed.values == 1)
-    passes = np.bincount(row_case[did_pass], minlength=n_cases).astype(least_index(len(row_case)))
+    passes = narrow(np.bincount(row_case[did_pass], minlength=n_cases))
     status = np.where(np.bincount(row_case[ran], minlength=n_cases) > 0, np.uint8(SCORED), np.uint8(ABSENT))
     for code in (UNSCORED, ERRORED):
         status[row_case[ran & (amount.status == code)]] = code

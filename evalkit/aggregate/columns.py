@@ -19,6 +19,7 @@ Codes = NDArray[np.integer[Any]]
 
 
 _PLAIN = np.array(PLAIN_VALUES)
+_MOST_IN_A_BYTE = 63
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +64,12 @@ def sampled(sample: SampleFacts, strata: Ints) -> Sampled:
     """
     counts = np.array(list(sample.strata.values()), np.float64).reshape(-1, 2)
     return Sampled(counts[strata, 0] / counts[strata, 1], strata, counts[:, 1].astype(np.int64))
+
+
+def narrow(counts: Ints) -> Ints:
+    """Return counts in the least memory in which two of them can be added."""
+    most = int(counts.max(initial=0))
+    return counts.astype(np.int8 if most <= _MOST_IN_A_BYTE else least_index(2 * most))
 
 
 def least_index(n: int) -> np.dtype[np.signedinteger[Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evalkit.aggregate.columns import Codes, Column, Ints, least_index
+from evalkit.aggregate.columns import Codes, Column, Ints, narrow
 from evalkit.aggregate.row_codes import MISSING
 from evalkit.aggregate.statuses import (
     ABSENT,
@@ -18,8 +18,6 @@ from evalkit.aggregate.statuses import (
 )
 from evalkit.types import Metric, Verdict, verdict_from
 
-_MOST_IN_A_BYTE = 63
-"""Largest count whose sum with another fits an int8."""
 _BITS = (1, 2, 4, 8)
 _BY_BITS: tuple[Verdict, ...] = tuple(
     verdict_from(errored=bool(code & 1), failed=bool(code & 2), unscored=bool(code & 4), passed=bool(code & 8))
@@ -61,5 +59,4 @@ def counted(verdicts: bytearray, verdict: Verdict, order: Ints, row_case: Ints, 
         n_cases: length of the result.
     """
     found = np.frombuffer(verdicts, np.uint8)[order] == VERDICTS.index(verdict)
-    counts = np.bincount(row_case[found], minlength=n_cases)
-    return counts.astype(np.dtype(np.int8) if counts.max(initial=0) <= _MOST_IN_A_BYTE else least_index(len(order)))
+    return narrow(np.bincount(row_case[found], minlength=n_cases))
