@@ -10,13 +10,14 @@ from evalkit.formats.rows import key_of_name
 from evalkit.results import Decided
 from evalkit.store.chain import HEAD, Scan, head_of
 from evalkit.store.folder import DECISION, ROWS, SEAL, SUMMARY, TIMINGS, RunFolder
+from evalkit.store.row_keys import Key, RowKeys
 from evalkit.store.row_sums import RowSums, side_by_side
 from evalkit.store.seal import Seal, decided_of, file_sums, read_seal
 
 DECIDED_BEFORE = "decided_before"
 """Key of `decision.json` in every run with a seal; earlier versions wrote neither."""
 SHOWN_ROWS = 10
-Noted = frozenset[tuple[str, int]]
+Noted = RowKeys | frozenset[Key]
 """(digest of the case, repeat) of calls begun by processes that did not end normally."""
 
 

@@ -11,7 +11,7 @@ from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.frozen import FrozenFrame, freeze
 from evalkit.aggregate.statuses import ABSENT, ERRORED, SCORED, UNSCORED
 from evalkit.aggregate.summary import summarise
-from evalkit.runner.plan import RowKeys
+from evalkit.store.row_keys import RowKeys
 from evalkit.types import Failure, Message, Metric, Output, Row, Usage
 
 
