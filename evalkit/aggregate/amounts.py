@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.aggregate.columns import Column, Floats, Ints, narrow
-from evalkit.aggregate.measured import CASE_AMOUNTS, PER_SUCCESS
+from evalkit.aggregate.measured import CASE_AMOUNTS, COUNTED, MEASURED, PER_SUCCESS, USUAL
 from evalkit.aggregate.repeats import fold
 from evalkit.aggregate.statuses import (
     ABSENT,
@@ -26,6 +27,9 @@ from evalkit.results import Estimate
 from evalkit.stats.ratios import total_per_success
 from evalkit.text.numbers import plural
 from evalkit.types import Metric
+
+if TYPE_CHECKING:
+    from evalkit.aggregate.frame import Frame
 
 _UNITS = {"cost_usd": "USD", "tokens": "tokens", "tool_calls": "calls", "latency_s": "s"}
 
@@ -56,6 +60,29 @@ class Amounts:
     cases: Mapping[str, Column] = field(default_factory=dict)
     """Per case: `latency_s` and `ttft_s` (first measured repeat), `tokens_per_s`, `cost_usd`, `tokens`, `tool_calls`,
     `judge_cost_usd`, `user_cost_usd`."""
+
+
+def measurements(frame: Frame, order: Ints) -> dict[str, Floats]:
+    """Return the measurements of each row other than its scores, NaN where unknown."""
+    found = {MEASURED[0]: np.frombuffer(frame.latencies, np.float64)[order]}
+    found |= _sparse(MEASURED[1:], USUAL, frame.measured_rows, frame.measures, len(frame), order)
+    return found | _sparse(COUNTED, (np.nan,) * len(COUNTED), frame.counted_rows, frame.counted, len(frame), order)
+
+
+def _sparse(
+    names: Sequence[str], usual: Sequence[float], rows: Any, table: Any, n_rows: int, order: Ints
+) -> dict[str, Floats]:
+    """Return measurements that are kept for some rows; one that is as usual in all of them takes no memory."""
+    places, found = np.array(rows, np.int64), {}
+    values = np.array(table, np.float64).reshape(-1, len(names)).T
+    for name, common, given in zip(names, usual, values, strict=True):
+        if np.array_equal(given, np.full(len(given), common), equal_nan=True):
+            found[name] = np.broadcast_to(common, len(order))
+        else:
+            column = np.full(n_rows, common)
+            column[places] = given
+            found[name] = column[order]
+    return found
 
 
 def read_amounts(

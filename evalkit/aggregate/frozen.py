@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.aggregate.amounts import Amounts, read_amounts
-from evalkit.aggregate.columns import Codes, Column, Floats, Ints, Sampled, least_index, sampled
+from evalkit.aggregate.amounts import Amounts, measurements, read_amounts
+from evalkit.aggregate.columns import Codes, Column, Ints, Sampled, least_index, sampled
 from evalkit.aggregate.frame import Frame
-from evalkit.aggregate.measured import CASE_AMOUNTS, COUNTED, MEASURED, USUAL
+from evalkit.aggregate.measured import CASE_AMOUNTS
 from evalkit.aggregate.node_table import NodeCalls
 from evalkit.aggregate.outcome_groups import Outcomes
 from evalkit.aggregate.outcomes import OUTCOMES
@@ -189,7 +189,7 @@ def freeze(frame: Frame, *, planned: bool = False) -> FrozenFrame:
         rows=rows,
         cases=cases,
         amounts=read_amounts(
-            _measured(frame, order),
+            measurements(frame, order),
             flags,
             states,
             row_case,
@@ -299,29 +299,6 @@ def _covered(frame: Frame, raw: Codes, states: NDArray[np.uint8]) -> NDArray[np.
     answered = states < STATES.index("system_error")
     covered: NDArray[np.bool_] = answered & ~unscored
     return covered
-
-
-def _measured(frame: Frame, order: Ints) -> dict[str, Floats]:
-    """Return the measurements of each row other than its scores, NaN where unknown."""
-    found = {MEASURED[0]: np.frombuffer(frame.latencies, np.float64)[order]}
-    found |= _sparse(MEASURED[1:], USUAL, frame.measured_rows, frame.measures, len(frame), order)
-    return found | _sparse(COUNTED, (np.nan,) * len(COUNTED), frame.counted_rows, frame.counted, len(frame), order)
-
-
-def _sparse(
-    names: Sequence[str], usual: Sequence[float], rows: Any, table: Any, n_rows: int, order: Ints
-) -> dict[str, Floats]:
-    """Return measurements that are kept for some rows; one that is as usual in all of them takes no memory."""
-    places, found = np.array(rows, np.int64), {}
-    values = np.array(table, np.float64).reshape(-1, len(names)).T
-    for name, common, given in zip(names, usual, values, strict=True):
-        if np.array_equal(given, np.full(len(given), common), equal_nan=True):
-            found[name] = np.broadcast_to(common, len(order))
-        else:
-            column = np.full(n_rows, common)
-            column[places] = given
-            found[name] = column[order]
-    return found
 
 
 def _answers(frame: Frame, order: Ints) -> Sequence[bytes]:
