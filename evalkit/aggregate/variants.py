@@ -120,7 +120,7 @@ def _originals(frame: FrozenFrame) -> _Originals:
     passes = frame.rows.get(PASS_RATE.name)
     if passes is not None:
         known = planned & (passes.status == SCORED)
-        runs[frame.repeats[known], frame.row_case[known]] = passes.values[known]
+        runs[frame.repeats[known], frame.row_case[known]] = passes.at(known)
     counts = (~np.isnan(runs)).sum(axis=0)
     rates = np.divide(np.nansum(runs, axis=0), counts, out=np.full(frame.n_cases, np.nan), where=counts > 0)
     return _Originals({id_: at for at, id_ in enumerate(frame.case_ids)}, rates, runs, frame.clusters)

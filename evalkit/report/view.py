@@ -30,6 +30,7 @@ from evalkit.report.nodes import NodeLine, node_lines
 from evalkit.report.outcomes import OutcomeTable, outcome_table
 from evalkit.report.page import COMPARED_WORDS
 from evalkit.report.reasons import ErrorLine, error_lines, missing, unpaired_sentence, why_of
+from evalkit.report.shown_cases import ShownCases, draw_of
 from evalkit.report.survey import FailedCase, Rows, Tally, changes_of, walk
 from evalkit.report.trend import Trend, trends
 from evalkit.report.variant_examples import VariantExample
@@ -120,7 +121,9 @@ class View:
     n_unpaired: int
     """Failing cases that were added or edited."""
     failing_ids: frozenset[str]
-    """Number of failing cases, new or not."""
+    """Failing cases, new or not."""
+    shown: ShownCases | None
+    """The cases that the page holds; `None` for all."""
     tally: Tally
     """Counts of all cases and runs, and of the failing cases by group."""
     repeat_rule: str
@@ -190,7 +193,8 @@ def build_view(  # noqa: PLR0913 - what a view is made of
     decision = for_people(decision)
     styles, advisory = _styles(summary, decision), frozenset(manifest.advisory)
     repeat_rule = manifest.repeat_rule
-    found = walk(rows, baseline_rows, decision, summary.metrics, advisory, repeat_rule)
+    draw = draw_of(summary.n_cases, manifest.seed)
+    found = walk(rows, baseline_rows, decision, summary.metrics, advisory, repeat_rule, draw)
     checked = {check.metric for check in decision.checks}
     quality = quality_metrics(summary, styles)
     if manifest.imported is not None and "pass_rate" not in checked:  # it is the one column of pass or fail
@@ -252,6 +256,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         failing_are_new=found.is_new,
         n_unpaired=found.n_unpaired,
         failing_ids=frozenset(found.failing_ids),
+        shown=found.shown,
         repeat_rule=repeat_rule,
         tally=found.tally,
         histograms=found.histograms,

@@ -26,7 +26,7 @@ from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, charge, ch
 from evalkit.runner.fail_fast import FailFast
 from evalkit.runner.grading import GradeAll, Grader, grade_all
 from evalkit.runner.old_cases import open_former, with_former
-from evalkit.runner.plan import Key, drawn, plan
+from evalkit.runner.plan import drawn, plan
 from evalkit.runner.quarantine import DEATHS, Quarantine
 from evalkit.runner.refusals import Refusals
 from evalkit.runner.scoring import Scoring
@@ -34,6 +34,7 @@ from evalkit.runner.variants import OF_VARIANT, PlannedVariants, grading_again, 
 from evalkit.store.changes_since import ChangesSince
 from evalkit.store.folder import DECISION, RunFolder
 from evalkit.store.journal import Journal, read_rows
+from evalkit.store.row_keys import Key
 from evalkit.store.running import Running
 from evalkit.systems.secrets import without_secrets
 from evalkit.types import Case, Row
@@ -204,8 +205,8 @@ class Session:
 
     def _died(self) -> set[Key]:
         """Return the cases that were in flight when two processes died."""
-        died = self.running.deaths
-        suspects = {key for key, count in died.items() if count >= DEATHS and key not in self.done}
+        died = self.running.deaths(self.done)
+        suspects = {key for key, count in died.items() if count >= DEATHS}
         suspects -= {key for key in suspects if key[0].startswith(OF_VARIANT)}
         return suspects | self.earlier.quarantined
 
@@ -283,7 +284,7 @@ class Session:
             return
         variants = PlannedVariants(self.prepared, self.chosen)
         self.watcher.note(f"variants of the cases are run too: {', '.join(variants.names)}")
-        if fatal := variants.sort_out(self.running.deaths, at_least=DEATHS):
+        if fatal := variants.sort_out(self.running.deaths(self.done), at_least=DEATHS):
             self.watcher.note(f"variants that were in flight when the process died are left out: {fatal}")
         make_row = answered_and_graded(answer, self._grade(answer), self.earlier.scoring.id)
 
