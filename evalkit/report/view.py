@@ -32,6 +32,7 @@ from evalkit.report.page import COMPARED_WORDS
 from evalkit.report.reasons import ErrorLine, error_lines, missing, unpaired_sentence, why_of
 from evalkit.report.survey import FailedCase, Rows, Tally, changes_of, walk
 from evalkit.report.trend import Trend, trends
+from evalkit.report.variant_examples import VariantExample
 from evalkit.report.variants import VariantTable, variant_tables
 from evalkit.results import OVERALL, Amendment, Comparison, Decision, Outcome, Summary
 from evalkit.store.history import PastRun
@@ -110,6 +111,8 @@ class View:
     """Tokens, cost and time of each node of an agent; empty without trajectories."""
     variants: tuple[VariantTable, ...]
     """Robustness, attacks and parity; empty if no variants were run."""
+    failed_variants: tuple[VariantExample, ...]
+    """Some of each transform that failed, or met the goal of an attack."""
     failing: tuple[FailedCase, ...]
     """The worst of the failing cases, or of the newly failing ones; `n_failing` counts all of these."""
     n_failing: int
@@ -169,6 +172,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
     past: Sequence[PastRun] = (),
     places: Places | None = None,
     leaks: Mapping[str, str] | None = None,
+    failed_variants: tuple[VariantExample, ...] = (),
 ) -> View:
     """Build the view of a run; the rows are walked once.
 
@@ -181,6 +185,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         past: stored runs of the suite with this one, the oldest first.
         places: the paths in the commands of the next steps.
         leaks: id of a variant -> part of its answer; see `leaked_answers`.
+        failed_variants: examples of variants that failed.
     """
     decision = for_people(decision)
     styles, advisory = _styles(summary, decision), frozenset(manifest.advisory)
@@ -241,6 +246,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         outcomes=outcome_table(summary, styles),
         nodes=node_lines(summary),
         variants=variant_tables(summary, leaks or {}),
+        failed_variants=failed_variants,
         failing=tuple(found.failing),
         n_failing=found.n_failing,
         failing_are_new=found.is_new,

@@ -30,7 +30,7 @@ from evalkit.runner.plan import Key, drawn, plan
 from evalkit.runner.quarantine import DEATHS, Quarantine
 from evalkit.runner.refusals import Refusals
 from evalkit.runner.scoring import Scoring
-from evalkit.runner.variants import OF_VARIANT, PlannedVariants, with_variants
+from evalkit.runner.variants import OF_VARIANT, PlannedVariants, grading_again, with_variants
 from evalkit.store.changes_since import ChangesSince
 from evalkit.store.folder import DECISION, RunFolder
 from evalkit.store.journal import Journal, read_rows
@@ -291,20 +291,22 @@ class Session:
             self.running.begins(OF_VARIANT + case.digest, repeat)
             return await make_row(case, repeat)
 
-        work = variants.open(self.folder, self.earlier.scoring.id, retry=self.earlier.retry)
-        await self._call_beside(work, noted, self.folder.variant_rows_file)
-        await self._call_beside(iter(variants.held_back), noted, self.folder.variant_rows_file, concurrency=1)
+        scoring, retry = self.earlier.scoring, self.earlier.retry
+        await self._call_beside(variants.open(self.folder, scoring, retry=retry), noted, self.folder.variant_rows_file)
+        again = grading_again(variants.graded_again(self.folder), scoring, retry=retry)
+        await self._call_beside(*again, self.folder.variant_rows_file, paid=True)
+        await self._call_beside(iter(variants.held_back), noted, self.folder.variant_rows_file, solo=True)
         if self.stop.reason is None:
             variants.set_aside_others(self.folder)
             self.manifest = dataclasses.replace(self.manifest, variants=variants.facts())
 
     async def _call_beside(
-        self, work: Iterator[tuple[Case, int]], make_row: MakeRow, file: Path, concurrency: int | None = None
+        self, work: Iterator[tuple[Case, int]], make_row: MakeRow, file: Path, *, solo: bool = False, paid: bool = False
     ) -> None:
         """Run cases whose rows are kept in a file of their own."""
-        concurrency = self.prepared.suite.options.concurrency if concurrency is None else concurrency
+        concurrency = 1 if solo else self.prepared.suite.options.concurrency
         with Journal(file) as journal:
-            keep = partial(self._keep_old, journal=journal)
+            keep = partial(self._keep_old, journal=journal, paid=paid)
             await run_cases(work, make_row, keep, concurrency=concurrency, stop=self.stop)
         if self.stop.signal is not None:
             raise Interrupted(self.folder)
@@ -318,9 +320,9 @@ class Session:
             found = with_former(own, self.folder, self.manifest, terms, final=self.stop.reason is not None)
         return found
 
-    def _keep_old(self, row: Row, journal: Journal) -> list[Row]:
+    def _keep_old(self, row: Row, journal: Journal, *, paid: bool = False) -> list[Row]:
         journal.append(without_secrets(row, self.secrets))
-        charge(self.prepared.budget, self.stop, row)
+        charge(None if paid else self.prepared.budget, self.stop, row)
         return [row]
 
     def _with_old_rows(self, terms: Terms) -> Terms:
