@@ -18,7 +18,8 @@ from evalkit.disk.files import Unfit, read_file
 from evalkit.errors import InputError, Problem
 from evalkit.formats.build import Builder
 from evalkit.formats.yaml_text import parse
-from evalkit.golden.lock import LockedVersion, canary_of, is_locked, read_lock, stem_of
+from evalkit.golden.lock import canary_of
+from evalkit.golden.stored_lock import LockedVersion, is_locked, read_lock, stem_of
 from evalkit.types import Case
 
 _OPTIONAL = ("description", "languages", "known_gaps")

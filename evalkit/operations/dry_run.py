@@ -14,7 +14,7 @@ from evalkit.disk.paths import shown_path
 from evalkit.errors import EvalkitError
 from evalkit.gate.policy import Canary, NoRegression
 from evalkit.golden.held_out import read_held
-from evalkit.golden.lock import lockable
+from evalkit.golden.stored_lock import lockable
 from evalkit.operations.estimate import RunEstimate, Typical, Work, estimate
 from evalkit.operations.paid_calls import unlimited
 from evalkit.operations.plan_systems import plan_systems

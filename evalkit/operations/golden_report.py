@@ -11,7 +11,7 @@ from pathlib import Path
 
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
-from evalkit.golden.lock import Lock, read_lock
+from evalkit.golden.stored_lock import Lock, read_lock
 from evalkit.operations.coverage import golden_coverage
 from evalkit.operations.data_card import card_file, golden_card
 from evalkit.operations.dedup import find_duplicates, next_steps

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from evalkit.errors import InputError, Problem
 from evalkit.golden.held_out import read_held
-from evalkit.golden.lock import Lock, id_hash, lock_problems, make_lock, read_lock, stem_of
+from evalkit.golden.lock import id_hash, lock_problems, make_lock
 from evalkit.golden.near_duplicates import near_duplicates, near_text
 from evalkit.golden.read import read_all
 from evalkit.golden.rotation import Rotation, choose_rotation
+from evalkit.golden.stored_lock import Lock, read_lock, stem_of
 from evalkit.golden.write import refuse_other_kinds, replace_lines
 from evalkit.operations.golden_items import golden_items
 from evalkit.operations.new_case import EXPECTED

@@ -13,7 +13,7 @@ from evalkit.disk.json_files import read_json, to_json
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.gate.policy import Policy
 from evalkit.golden.held_out import ENOUGH, held_file, hidden, make_private, read_held
-from evalkit.golden.lock import is_locked, lockable, read_lock
+from evalkit.golden.stored_lock import is_locked, lockable, read_lock
 from evalkit.operations.run import Request, run_suite
 from evalkit.results import HeldOut, Summary
 from evalkit.runner.engine import Stop

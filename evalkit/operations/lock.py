@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit.golden.held_out import hold_out
-from evalkit.golden.lock import Lock, LockChanges, lock_changes, lock_file, make_lock
+from evalkit.golden.lock import LockChanges, lock_changes, make_lock
+from evalkit.golden.stored_lock import Lock, lock_file
 from evalkit.golden.write import refuse_other_kinds
 
 

@@ -16,8 +16,9 @@ from typer.testing import CliRunner, Result
 from evalkit.cli.golden import golden
 from evalkit.errors import InputError
 from evalkit.golden.held_out import draw_held, held_file, read_held
-from evalkit.golden.lock import canary_of, id_hash, lock_changes, make_lock, read_lock
+from evalkit.golden.lock import canary_of, id_hash, lock_changes, make_lock
 from evalkit.golden.read import read_all
+from evalkit.golden.stored_lock import read_lock
 from evalkit.types import Case
 
 DAY = datetime.date(2026, 11, 3)
