@@ -71,7 +71,7 @@ def _facts(found: SoundSuite) -> list[str]:
         f"  baseline   {found.baseline or _own_baseline(found)}",
         f"  a run {_work(found)}",
         *(f"  note       {notice}" for notice in prepared.notices),
-        *(f"  warning    {warning}" for warning in (*prepared.warnings, *found.unproven)),
+        *(f"  warning    {warning}" for warning in (*prepared.warnings, *found.overdue)),
     ]
 
 

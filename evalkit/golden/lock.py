@@ -12,11 +12,13 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypedDict
 
-from evalkit.errors import InputError, Problem
+from evalkit.errors import InputError, Problem, what_and_fix
 from evalkit.golden.held_out import held_file, read_held
 from evalkit.golden.json_lines import CANARY, read_jsonl
 from evalkit.golden.read import read_all
+from evalkit.golden.rotation_rule import RotationRule
 from evalkit.golden.rows import unheard
 from evalkit.golden.stored_lock import (
     HELD,
@@ -32,6 +34,52 @@ from evalkit.golden.stored_lock import (
 from evalkit.golden.survey import Lack
 from evalkit.golden.write import put_first, refuse_other_kinds
 from evalkit.types import Case
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockSettings:
+    """What a lock says besides its cases; what is not given stays as it was."""
+
+    every: str | None = None
+    """Period of the rotation, or `never` for none."""
+    share: float | None = None
+    anchor: float | None = None
+    owners: tuple[str, ...] = ()
+    readers_held: tuple[str, ...] = ()
+
+    def of(self, before: Lock | None) -> _Settings:
+        """Return the settings of a new lock.
+
+        Raises:
+            InputError: a value is out of range.
+        """
+        for name, given in (("--owner", self.owners), ("--reader-held", self.readers_held)):
+            if not all(each.strip() for each in given):
+                raise InputError(Problem(name, "is empty", "name a person or a team, such as @team"))
+        return _Settings(
+            rotation=self._rule(before.rotation if before is not None else None),
+            owners=self.owners or (before.owners if before is not None else ()),
+            readers_held=self.readers_held or (before.readers_held if before is not None else ()),
+        )
+
+    def _rule(self, before: RotationRule | None) -> RotationRule | None:
+        named = {"every": self.every, "share": self.share, "anchor": self.anchor}
+        given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+        if not given:
+            return before
+        if given == {"every": "never"}:
+            return None
+        try:
+            return replace(before or RotationRule(), **given)
+        except ValueError as error:
+            name, _, said = str(error).partition(": ")
+            raise InputError(Problem(f"--{name}", *what_and_fix(said))) from None
+
+
+class _Settings(TypedDict):
+    rotation: RotationRule | None
+    owners: tuple[str, ...]
+    readers_held: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +99,9 @@ class LockChanges:
         return bool(self.added or self.changed or self.removed or self.canary_lost)
 
 
+AS_BEFORE = LockSettings()
+
+
 def canary_of(file: Path | None) -> str:
     """Return the canary string of a set; empty if its first line is none."""
     if file is None or not lockable(file.name):
@@ -59,26 +110,34 @@ def canary_of(file: Path | None) -> str:
     return str(row[CANARY]) if set(row) == {CANARY} else ""
 
 
-def make_lock(file: Path, today: datetime.date) -> tuple[Lock, bool]:
+def make_lock(
+    file: Path, today: datetime.date, settings: LockSettings = AS_BEFORE, *, rotated: bool = False
+) -> tuple[Lock, bool]:
     """Lock a set as it is, and put a canary string into its first line if it has none.
 
     Args:
         file: the set, in JSON Lines.
         today: the day, which gives the version.
+        settings: what the lock says besides the cases; other settings make no new version.
+        rotated: whether the set was rotated.
 
     Returns:
-        The lock, and whether it is new; if the set did not change since its lock, nothing is written.
+        The lock, and whether it is new; if neither the set nor a setting changed since its lock, nothing is written.
 
     Raises:
-        InputError: reports every problem of the set, or of an earlier lock.
+        InputError: reports every problem of the set, or of an earlier lock, or a setting is out of range.
         StoreError: a file cannot be written.
     """
     refuse_other_kinds(file, str(file))
     splits = _read_splits(file)
     before = read_lock(file) if is_locked(file) else None
     canary = canary_of(file)
+    said = settings.of(before)
     if before is not None and not _changes(splits, canary, before):
-        return before, False
+        lock = replace(before, **said)
+        if lock != before:
+            write_lock(file, lock)
+        return lock, lock != before
     if not canary:
         canary = before.canary if before is not None else f"evalkit-canary {uuid.uuid4()}"
         put_first(file, str(file), {CANARY: canary})
@@ -105,14 +164,19 @@ def make_lock(file: Path, today: datetime.date) -> tuple[Lock, bool]:
         n=len(locked),
         canary=canary,
         cases=locked,
-        changelog=(*(before.changelog if before is not None else ()), _entry(version, today, known, locked)),
+        changelog=(*(before.changelog if before is not None else ()), _entry(version, today, known, locked, rotated)),
+        **said,
     )
     write_lock(file, lock)
     return lock, True
 
 
 def _entry(
-    version: str, today: datetime.date, before: Mapping[str, LockedCase], after: Mapping[str, LockedCase]
+    version: str,
+    today: datetime.date,
+    before: Mapping[str, LockedCase],
+    after: Mapping[str, LockedCase],
+    rotated: bool,
 ) -> LockedVersion:
     """Count what is new since the version before."""
     was, now = ({case.id: (key, case.kind, case.split) for key, case in side.items()} for side in (before, after))
@@ -123,6 +187,7 @@ def _entry(
         added=len(now.keys() - was.keys()),
         removed=len(was.keys() - now.keys()),
         changed=sum(was[name] != now[name] for name in was.keys() & now.keys()),
+        rotated=rotated,
     )
 
 

@@ -15,6 +15,7 @@ from evalkit.disk.files import sha256_of
 from evalkit.disk.json_files import read_json, to_json
 from evalkit.disk.writing import drafted
 from evalkit.errors import InputError, Problem, StoreError
+from evalkit.golden.rotation_rule import MONTHS, RotationRule, later
 from evalkit.types import Kind
 
 _FORMAT = 1
@@ -51,6 +52,8 @@ class LockedVersion:
     added: int
     removed: int
     changed: int
+    rotated: bool = False
+    """Whether `evalkit golden rotate` made it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +72,26 @@ class Lock:
     """First 16 hex digits of the digest -> case."""
     changelog: tuple[LockedVersion, ...] = ()
     """Every version, the oldest first; none in locks of earlier releases."""
+    rotation: RotationRule | None = None
+    """How the set is rotated; `None` if nobody said so."""
+    owners: tuple[str, ...] = ()
+    """Who answers for the set."""
+    readers_held: tuple[str, ...] = ()
+    """Who may read its held-out cases."""
 
     @property
     def n_held(self) -> int:
         """Number of held-out cases."""
-        return sum(case.split == "held" for case in self.cases.values())
+        return sum(case.split == HELD for case in self.cases.values())
+
+    @property
+    def next_rotation(self) -> datetime.date | None:
+        """The day from which a rotation is due: a period after the last one, else after the first lock."""
+        if self.rotation is None:
+            return None
+        rotated = [each.created for each in self.changelog if each.rotated]
+        first = [each.created for each in self.changelog[:1]] or [self.created]
+        return later(datetime.date.fromisoformat((rotated or first)[-1]), MONTHS[self.rotation.every])
 
 
 def lockable(name: str) -> bool:
@@ -139,7 +157,10 @@ def parse_lock(held: Path, shown: str) -> Lock:
             raise ValueError
         cases = {str(key): LockedCase(**case) for key, case in record.pop("cases").items()}
         changelog = tuple(LockedVersion(**each) for each in record.pop("changelog", ()))
-        lock = Lock(cases=cases, changelog=changelog, **record)
+        rule = record.pop("rotation", None)
+        owners, readers = (_names(record.pop(name, [])) for name in ("owners", "readers_held"))
+        rotation = None if rule is None else RotationRule(**rule)
+        lock = Lock(cases=cases, changelog=changelog, rotation=rotation, owners=owners, readers_held=readers, **record)
     except OSError as error:
         fix = "check its permissions, and where it leads if it is a link"
         raise InputError(Problem(shown, f"cannot be read: {error.strerror}", fix)) from None
@@ -148,6 +169,12 @@ def parse_lock(held: Path, shown: str) -> Lock:
     if wrong := ", ".join(islice(_wrong_values(lock), _SHOWN)):
         raise InputError(Problem(shown, f"{_NO_LOCK} (wrong: {wrong})", _RESTORE))
     return lock
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) and each.strip() for each in value):
+        raise ValueError
+    return tuple(value)
 
 
 def _wrong_values(lock: Lock) -> Iterator[str]:
@@ -170,7 +197,8 @@ def _wrong_values(lock: Lock) -> Iterator[str]:
 
 def _is_entry(each: LockedVersion) -> bool:
     counts = (each.n, each.added, each.removed, each.changed)
-    return _fits(_VERSION, each.version) and _is_day(each.created) and all(type(n) is int and n >= 0 for n in counts)
+    sound = all(type(n) is int and n >= 0 for n in counts) and type(each.rotated) is bool
+    return sound and _fits(_VERSION, each.version) and _is_day(each.created)
 
 
 def write_lock(file: Path, lock: Lock) -> None:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evalkit.disk.paths import shown_path
 from evalkit.errors import Problem
 from evalkit.golden.index import labelled
 from evalkit.golden.proofs import read_proofs, unproven
 from evalkit.golden.read import GoldenSet
+from evalkit.golden.rotation import late_rotation
 from evalkit.operations.conversation_calls import ConversationCalls, conversation_calls, single_calls
 from evalkit.operations.plan_systems import ready_systems
 from evalkit.operations.run import Request, ready
@@ -37,8 +39,8 @@ class SoundSuite:
     """Name of the baseline's folder, `None` before the first baseline is saved."""
     systems: tuple[Ready, ...] = ()
     """The systems of a suite with several, in its order."""
-    unproven: tuple[Problem, ...] = ()
-    """Warnings about regression cases that no two runs have proven in time."""
+    overdue: tuple[Problem, ...] = ()
+    """Warnings about regression cases that no two runs have proven in time, and about a rotation that is due."""
 
 
 async def check_suite(suite_file: Path, env: Mapping[str, str], today: datetime.date | None = None) -> SoundSuite:
@@ -47,7 +49,7 @@ async def check_suite(suite_file: Path, env: Mapping[str, str], today: datetime.
     Args:
         suite_file: the suite.
         env: the environment, for secrets and the base branch.
-        today: the day that the age of regression cases is counted to; `None` to leave it out.
+        today: the day that overdue work is counted to; `None` to leave it out.
 
     Raises:
         InputError: reports every problem of suite, golden set, system, scorers, gate, labels and baseline.
@@ -75,13 +77,14 @@ async def check_suite(suite_file: Path, env: Mapping[str, str], today: datetime.
     if today is not None and suite.golden_file is not None:
         added = _regressions(prepared.golden)
         late = tuple(unproven(prepared.golden.open(added), read_proofs(suite.golden_file), today)) if added else ()
+        late += tuple(late_rotation(Path(shown_path(suite.golden_file)), today))
     return SoundSuite(
         prepared=prepared,
         calls=calls,
         systems=tuple(systems),
         n_labels=len(terms.labels),
         baseline=terms.baseline_folder.path.name if terms.baseline_folder else None,
-        unproven=late,
+        overdue=late,
     )
 
 
