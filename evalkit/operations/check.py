@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,15 @@ from evalkit.golden.proofs import read_proofs, unproven
 from evalkit.golden.read import GoldenSet
 from evalkit.golden.rotation import late_rotation
 from evalkit.operations.conversation_calls import ConversationCalls, conversation_calls, single_calls
+from evalkit.operations.further_cases import further_cases
 from evalkit.operations.plan_systems import ready_systems
 from evalkit.operations.run import Request, ready
 from evalkit.runner.draw import chosen_cases
 from evalkit.runner.plan import Selection
 from evalkit.runner.systems import Ready
+from evalkit.runner.variants import PlannedVariants
 from evalkit.suite.parse import load_suite
+from evalkit.text.numbers import plural
 
 if TYPE_CHECKING:
     from evalkit.runner.prepare import Prepared
@@ -34,6 +37,8 @@ class SoundSuite:
     prepared: Prepared
     calls: ConversationCalls
     """Calls in a whole run."""
+    further: tuple[str, ...]
+    """Cases that a whole run calls besides: held-out cases, variants, those of the reference system."""
     n_labels: int
     baseline: str | None
     """Name of the baseline's folder, `None` before the first baseline is saved."""
@@ -82,10 +87,17 @@ async def check_suite(suite_file: Path, env: Mapping[str, str], today: datetime.
         prepared=prepared,
         calls=calls,
         systems=tuple(systems),
+        further=() if systems else tuple(_further(prepared, chosen)),
         n_labels=len(terms.labels),
         baseline=terms.baseline_folder.path.name if terms.baseline_folder else None,
         overdue=late,
     )
+
+
+def _further(prepared: Prepared, chosen: frozenset[str] | None) -> Iterator[str]:
+    yield from further_cases(prepared)
+    if n := sum(1 for _ in PlannedVariants(prepared, chosen).cases()):
+        yield plural(n, "variant")
 
 
 def _regressions(golden: GoldenSet) -> frozenset[str]:

@@ -125,7 +125,7 @@ async def _figures(suite: Suite, request: Request, inside: Path, stop: Stop, env
         process=request.process,
     )
     try:
-        return (await run_suite(asked, Watcher(), stop, env, own, held=True)).summary
+        return (await run_suite(asked, Watcher(), stop, env, own)).summary
     except InputError as error:
         raise hidden(file, error) from None
     except Interrupted:

@@ -29,7 +29,7 @@ _READ = (MANIFEST, DECISION, SUMMARY, TIMINGS)
 
 @dataclass(frozen=True, slots=True)
 class CohortRate:
-    """The pass rate of one cohort of a run."""
+    """The pass rate of one cohort of a run, or its difference from that of another system."""
 
     value: float
     low: float | None
@@ -63,6 +63,10 @@ class PastRun:
     """Metric -> 95 % interval of its overall value; values without one are left out."""
     cohorts: Mapping[str, CohortRate] = field(default_factory=dict)
     """`name=value` -> pass rate of the cohort; undefined rates are left out."""
+    reference_system: str = ""
+    """Version of the suite's reference system, if the run was compared with it."""
+    reference: CohortRate | None = None
+    """Pass rate minus that of the reference system on the same cases; `None` if undefined."""
 
 
 _FIELDS = frozenset(each.name for each in fields(PastRun))
@@ -151,7 +155,7 @@ def newest_run(folder: Path) -> Path | None:
     return Path(max(finished)[-1]) if finished else None
 
 
-def break_between(before: PastRun, run: PastRun, metric: str, *, own: bool) -> str:
+def break_between(before: PastRun, run: PastRun, metric: str, *, own: bool, one_set: bool = True) -> str:
     """Explain why a figure is not comparable with the previous run's; empty if it is.
 
     Args:
@@ -160,8 +164,9 @@ def break_between(before: PastRun, run: PastRun, metric: str, *, own: bool) -> s
         metric: metric of one scorer, which is cut where that scorer changed, or of all scorers, cut where any counting
             one changed.
         own: whether the metric is one scorer's.
+        one_set: whether the figures must be of the same golden set.
     """
-    if before.golden_sha256 != run.golden_sha256:
+    if one_set and before.golden_sha256 != run.golden_sha256:
         return "another golden set"
     scorer = metric.removesuffix(".passed")
     everyone = {*before.score_keys, *run.score_keys} - {*before.advisory, *run.advisory}
@@ -225,7 +230,8 @@ def _of_record(known: Mapping[str, Any]) -> PastRun | None:
     if past is None:
         return None
     figures = [*past.values.values(), *(end for ends in past.intervals.values() for end in ends)]
-    figures += [end for rate in past.cohorts.values() for end in (rate.value, rate.low or 0.0, rate.high or 0.0)]
+    rates = [*past.cohorts.values(), *([past.reference] if past.reference is not None else [])]
+    figures += [end for rate in rates for end in (rate.value, rate.low or 0.0, rate.high or 0.0)]
     return past if all(map(math.isfinite, figures)) else None
 
 
@@ -236,10 +242,11 @@ def read_past_run(folder: RunFolder) -> PastRun | None:
         if decision is None:
             return _past_run(folder, manifest, UNFINISHED, [])
         files = [file for file in (folder.file(SUMMARY), folder.file(TIMINGS)) if file.exists()]
-        cells = [cell for file in files for cell in read_json(file)["cells"]]
+        records = [read_json(file) for file in files]
         if not folder.file(SUMMARY).exists():
             return None
-        return _past_run(folder, manifest, decision["outcome"], cells)
+        past = _past_run(folder, manifest, decision["outcome"], [cell for each in records for cell in each["cells"]])
+        return _with_reference(past, records[0].get("reference"))
     except (InputError, OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -269,6 +276,14 @@ def _past_run(folder: RunFolder, manifest: Manifest, outcome: str, cells: Sequen
             if metric == _RATE and cohort != OVERALL
         },
     )
+
+
+def _with_reference(past: PastRun, found: Mapping[str, Any] | None) -> PastRun:
+    if found is None or found["difference"]["value"] is None:
+        return past
+    estimate = found["difference"]
+    rate = CohortRate(estimate["value"], estimate.get("low"), estimate.get("high"), estimate["n"])
+    return replace(past, reference_system=found["system"], reference=rate)
 
 
 def _has_ends(estimate: Mapping[str, Any]) -> bool:

@@ -30,7 +30,7 @@ from evalkit.suite.partial import ABSENT, usable
 from evalkit.suite.scorers import Steps, read_scorers, refuse_over
 from evalkit.suite.searched_files import check_leakage, searched_files
 from evalkit.suite.strings import check_strings, variables_of
-from evalkit.suite.system_options import placed_model, read_system, read_vendors
+from evalkit.suite.system_options import placed_model, read_reference, read_system, read_vendors
 from evalkit.suite.systems import check_best, check_release, check_times, read_systems, several
 from evalkit.trust.label_files import read_labels
 
@@ -74,6 +74,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     if conversation is None:
         refuse_over(builder, scorers)
     policy, baseline_system = read_policy(builder, options, vendors, asks_again=system_kind != "replay")
+    reference_kind, reference = read_reference(builder, options, vendors)
     if systems:
         check_release(builder, policy.checks, named, options.release)
         check_times(builder, policy.checks, options.order)
@@ -94,7 +95,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         with gathered(problems):
             read_labels(*with_relative_paths(labels, root))
         raise InputError(problems)
-    called = (system, *(each.config for each in systems))
+    called = (system, reference, *(each.config for each in systems))
     keys = _keys_of(judge, *called, conversation.user if conversation is not None else None)
     return Suite(
         path=path.resolve(),
@@ -112,6 +113,8 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         scorers=scorers,
         policy=policy,
         baseline_system=baseline_system,
+        reference_system=reference,
+        reference_kind=reference_kind,
         label_files=labels,
         calibration_files=tuple(file for file in records if file),
         learnt_files=tuple(file for file in learnt if file),
