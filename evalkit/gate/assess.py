@@ -72,6 +72,8 @@ class Terms:
     """What the data card of the golden set lacks; `None` if no check asked for it."""
     held: HeldOut | None = None
     """Figures of the held-out cases; `None` if the set has none."""
+    held_before: Baseline | None = None
+    """The open cases of the run since which the gain on held-out cases is known; `None` if there is none."""
     reference: ReferenceRun | None = None
     """The run of the suite's reference system on this version of the set; `None` if the run is not compared with it."""
     held_ids: frozenset[str] = frozenset()
@@ -192,7 +194,12 @@ def _summarised(frame: Frame, terms: Terms, expected: int, wall_s: float | None)
 
         difference = against_reference(frozen, terms.reference)
         summary, against = dataclasses.replace(summary, reference=difference), reference_notes(difference)
-    more = (*(check.reason for check in checks), *held_notes(summary, terms.held), *against, *terms.notes)
+    more = (
+        *(check.reason for check in checks),
+        *held_notes(summary, terms.held, frozen, terms.held_before),
+        *against,
+        *terms.notes,
+    )
     return frozen, dataclasses.replace(summary, notes=(*summary.notes, *more))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evalkit.results import OVERALL, Estimate, ReferenceDifference
+from evalkit.gate.paired_gain import paired_gain
+from evalkit.results import ReferenceDifference
 
 if TYPE_CHECKING:
     from evalkit.aggregate.frozen import FrozenFrame
@@ -25,40 +26,11 @@ class ReferenceRun:
 
 
 def against_reference(frame: FrozenFrame, run: ReferenceRun) -> ReferenceDifference:
-    """Return the pass rate minus that of the reference system, on the cases of which both have a result.
-
-    Newcombe's interval for single runs of independent cases, else t on the differences, as for a regression test.
-    """
-    import numpy as np
-
-    from evalkit.aggregate.frozen import PASS_RATE
-    from evalkit.gate.pairing import pair
-    from evalkit.gate.regression import Gate
-    from evalkit.gate.regression_checks import drop_of
-
-    pairing = pair(frame, run.answers.frame)
-    before, after = pairing.means(PASS_RATE.name)
-    cases = np.flatnonzero(~np.isnan(before))
-    drop = drop_of(
-        Gate(
-            metric=PASS_RATE,
-            cohort=OVERALL,
-            cases=cases,
-            before=before[cases],
-            after=after[cases],
-            clusters=frame.clusters[cases],
-            critical=False,
-            may_block=False,
-        )
+    """Return the pass rate minus that of the reference system, on the cases of which both have a result."""
+    gain = paired_gain(frame, run.answers.frame)
+    return ReferenceDifference(
+        system=run.system, folder=run.folder, difference=gain, n_missing=frame.n_cases - (gain.n or 0)
     )
-    n_missing = frame.n_cases - len(cases)
-    return ReferenceDifference(system=run.system, folder=run.folder, difference=_turned(drop), n_missing=n_missing)
-
-
-def _turned(drop: Estimate) -> Estimate:
-    """Return a gain: the drop with the other sign."""
-    value, low, high = (None if end is None else 0.0 - end for end in (drop.value, drop.high, drop.low))
-    return replace(drop, value=value, low=low, high=high)
 
 
 def reference_notes(found: ReferenceDifference) -> Iterator[str]:

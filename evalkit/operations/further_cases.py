@@ -10,7 +10,7 @@ from evalkit.formats.manifest import Manifest
 from evalkit.gate.assess import Terms
 from evalkit.golden.held_out import read_held
 from evalkit.golden.stored_lock import lockable
-from evalkit.operations.held_run import held_of, run_held
+from evalkit.operations.held_run import held_of, open_before, run_held
 from evalkit.operations.reference_run import reference_notice, reference_of, run_reference
 from evalkit.operations.run import Request
 from evalkit.runner.engine import Stop
@@ -38,7 +38,8 @@ async def run_further(  # noqa: PLR0913 - what a run depends on
     """
     held = await run_held(prepared.suite, request, folder, watcher, stop, env)
     reference = await run_reference(prepared, request, folder, watcher, stop, env)
-    return dataclasses.replace(terms, held=held, reference=reference)
+    before = open_before(held, prepared.suite.root, prepared.score_keys)
+    return dataclasses.replace(terms, held=held, held_before=before, reference=reference)
 
 
 def with_further(terms: Terms, folder: RunFolder, root: Path, manifest: Manifest) -> Terms:
@@ -47,7 +48,9 @@ def with_further(terms: Terms, folder: RunFolder, root: Path, manifest: Manifest
     Raises:
         InputError: it is damaged.
     """
-    return dataclasses.replace(terms, held=held_of(folder), reference=reference_of(folder, root, manifest))
+    held, reference = held_of(folder), reference_of(folder, root, manifest)
+    before = open_before(held, root, manifest.score_keys)
+    return dataclasses.replace(terms, held=held, held_before=before, reference=reference)
 
 
 def further_cases(prepared: Prepared) -> Iterator[str]:

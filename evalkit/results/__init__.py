@@ -175,6 +175,17 @@ class ReferenceDifference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldGain:
+    """The gain of the pass rate on the held-out cases since an earlier run."""
+
+    run_id: str
+    folder: str
+    """The run, relative to the project."""
+    gain: Estimate
+    """Pass rate now minus the earlier one, on the held-out cases of which both have a result."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOut:
     """Figures of the held-out cases of a golden set; nothing else of them is shown."""
 
@@ -185,6 +196,8 @@ class HeldOut:
     """Number of runs so far that used these cases, this one included; `None` if they cannot be counted."""
     missing: str = ""
     """Why there are no figures."""
+    since: HeldGain | None = None
+    """Gain on these cases since the first stored version of the system; `None` if there is none to compare with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,8 @@ from evalkit.disk.json_files import read_json
 from evalkit.disk.paths import is_project, project_of
 from evalkit.errors import InputError
 from evalkit.formats.manifest import Manifest
-from evalkit.results import OVERALL
-from evalkit.store.folder import DECISION, FOLDERS, MANIFEST, SUMMARY, SYSTEMS, TIMINGS, RunFolder
+from evalkit.results import OVERALL, Estimate
+from evalkit.store.folder import DECISION, FOLDERS, HELD_FIGURES, MANIFEST, SUMMARY, SYSTEMS, TIMINGS, RunFolder
 from evalkit.store.run_index import RunIndex
 from evalkit.store.systems_folder import SystemsFolder
 
@@ -22,9 +22,9 @@ UNFINISHED = "not finished"
 COMPARED = "compared"
 """Outcome of the run of a system that was compared with others, and on which no gate decided."""
 INDEX = ".evalkit/runs.sqlite"
-_MOST_READ = 500
+MOST_READ = 500
 _RATE = "pass_rate"
-_READ = (MANIFEST, DECISION, SUMMARY, TIMINGS)
+_READ = (MANIFEST, DECISION, SUMMARY, TIMINGS, HELD_FIGURES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,8 @@ class PastRun:
     """`name=value` -> pass rate of the cohort; undefined rates are left out."""
     reference_system: str = ""
     """Version of the suite's reference system, if the run was compared with it."""
+    held_gap: CohortRate | None = None
+    """Pass rate of the open cases minus that of the held-out ones; `None` if undefined."""
     reference: CohortRate | None = None
     """Pass rate minus that of the reference system on the same cases; `None` if undefined."""
 
@@ -189,7 +191,7 @@ def past_runs(run: RunFolder, baseline: RunFolder | None, suite: str) -> tuple[P
         baseline: its baseline, even if its suite has another name.
         suite: name of the suite.
     """
-    around = stored_runs(run.path.resolve().parent, suite=suite, most_read=_MOST_READ)
+    around = stored_runs(run.path.resolve().parent, suite=suite, most_read=MOST_READ)
     own = [past for folder in (run, baseline) if folder is not None and (past := read_past_run(folder)) is not None]
     newest_first = [past for past in (*own, *reversed(around)) if past.outcome != UNFINISHED and not past.partial]
     found = {past.run_id: past for past in reversed(newest_first)}
@@ -230,7 +232,7 @@ def _of_record(known: Mapping[str, Any]) -> PastRun | None:
     if past is None:
         return None
     figures = [*past.values.values(), *(end for ends in past.intervals.values() for end in ends)]
-    rates = [*past.cohorts.values(), *([past.reference] if past.reference is not None else [])]
+    rates = [*past.cohorts.values(), *(each for each in (past.reference, past.held_gap) if each is not None)]
     figures += [end for rate in rates for end in (rate.value, rate.low or 0.0, rate.high or 0.0)]
     return past if all(map(math.isfinite, figures)) else None
 
@@ -245,8 +247,10 @@ def read_past_run(folder: RunFolder) -> PastRun | None:
         records = [read_json(file) for file in files]
         if not folder.file(SUMMARY).exists():
             return None
-        past = _past_run(folder, manifest, decision["outcome"], [cell for each in records for cell in each["cells"]])
-        return _with_reference(past, records[0].get("reference"))
+        cells = [cell for each in records for cell in each["cells"]]
+        past = _past_run(folder, manifest, decision["outcome"], cells)
+        held = read_json(folder.file(HELD_FIGURES)) if folder.file(HELD_FIGURES).exists() else {"cells": []}
+        return replace(_with_reference(past, records[0].get("reference")), held_gap=_held_gap(cells, held["cells"]))
     except (InputError, OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -276,6 +280,23 @@ def _past_run(folder: RunFolder, manifest: Manifest, outcome: str, cells: Sequen
             if metric == _RATE and cohort != OVERALL
         },
     )
+
+
+def _held_gap(cells: Sequence[Mapping[str, Any]], held: Sequence[Mapping[str, Any]]) -> CohortRate | None:
+    """Return the pass rate of the open cases minus that of the held-out ones, with an interval."""
+    import msgspec
+
+    def rate(among: Sequence[Mapping[str, Any]]) -> Estimate | None:
+        found = [cell["estimate"] for cell in among if (cell["metric"], cell["cohort"]) == (_RATE, OVERALL)]
+        return msgspec.convert(found[0], Estimate) if found else None
+
+    ours, theirs = rate(cells), rate(held)
+    if ours is None or theirs is None:
+        return None
+    from evalkit.stats.intervals import independent_difference
+
+    gap = independent_difference(ours, theirs)
+    return None if gap.value is None else CohortRate(gap.value, gap.low, gap.high, gap.n)
 
 
 def _with_reference(past: PastRun, found: Mapping[str, Any] | None) -> PastRun:
