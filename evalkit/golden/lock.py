@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import shlex
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from evalkit.errors import InputError, Problem, what_and_fix
-from evalkit.golden.held_out import held_file, read_held
+from evalkit.golden.held_out import held_file, interrupted, read_held
 from evalkit.golden.json_lines import CANARY, read_jsonl
 from evalkit.golden.read import read_all
 from evalkit.golden.rotation_rule import RotationRule
@@ -249,7 +250,11 @@ def _read_splits(file: Path) -> Mapping[str, list[Case]]:
         return {"open": cases}
     ids = {case.id for case in held}
     if both := [case for case in cases if case.id in ids]:
-        what, fix = f"{len(both)} cases are held out too: {_few(both)}", "remove them from one of the two files"
+        what = f"{len(both)} cases are held out too"
+        fix = f"remove them from one of the two files: {_few([_shown(case, HELD) for case in both])}"
+        if interrupted(cases, held):
+            again = f"evalkit golden lock {shlex.quote(str(file))} --held-out SHARE"
+            fix = f"complete the split, which was interrupted: repeat `{again}`"
         raise InputError(Problem(str(file), what, fix))
     return {"open": cases, HELD: held}
 

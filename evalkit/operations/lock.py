@@ -25,6 +25,13 @@ class LockedSet:
     n_moved: int = 0
     """Number of cases that were held out now."""
 
+    @property
+    def needs_baseline(self) -> bool:
+        """Whether the cases left are too few for a decision against a baseline from before."""
+        from evalkit.gate.no_regression import MIN_OVERLAP
+
+        return 1 - self.n_moved / self.lock.n < MIN_OVERLAP
+
 
 @dataclass(frozen=True, kw_only=True)
 class LockReport:
