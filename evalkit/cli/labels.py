@@ -95,7 +95,7 @@ def import_(
     from evalkit.cli.output import CommandOutput
     from evalkit.operations.calibrate import calibrated, load_judged
     from evalkit.operations.find_run import find_run
-    from evalkit.operations.label import take_labels
+    from evalkit.operations.label import of_one_run, take_labels
     from evalkit.text.numbers import plural
 
     folder = find_run(run)
@@ -105,5 +105,5 @@ def import_(
         taken = take_labels(judged, file, into, earlier)
         known = f", {taken.known} were there already" if taken.known else ""
         typer.echo(f"{plural(taken.added, 'label')} of {file} added to {into}{known}", err=True)
-    judged = load_judged(folder, [into])
+    judged = of_one_run(load_judged(folder, [into]), earlier)
     print_calibration(calibrated(judged, None, judged.floors), CommandOutput().results)

@@ -7,9 +7,10 @@ Sources: https://platform.openai.com/docs/api-reference/batch, https://docs.clau
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from evalkit.net.vendors import Dialect
@@ -191,3 +192,22 @@ def _anthropic(custom_id: str, found: Mapping[str, Any]) -> BatchLine:
 
 def _said(body: Any) -> str:
     return body if isinstance(body, str) else json.dumps(body)
+
+
+def names_in(custom_id: str) -> tuple[str, str]:
+    """Return the names of question and form in the name of a request."""
+    _, name, form = custom_id.split("-") if custom_id.count("-") == 2 else ("", "", "")
+    return name, form
+
+
+def forms_in(file: Path) -> dict[str, str]:
+    """Return question -> form of each request in a file; empty if there is no file."""
+    if not file.exists():
+        return {}
+    with file.open("rb") as lines:
+        return dict(names_in(custom_id_of(line)) for line in lines)
+
+
+def is_of(custom_id: str, questions: Container[str]) -> bool:
+    """Return whether the name of a request is that of one of these questions."""
+    return names_in(custom_id)[0] in questions

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from evalkit.llm.batch_endpoint import BatchEndpoint, BatchRefused
-from evalkit.llm.batch_lines import QUEUE_FULL
-from evalkit.llm.batches import BatchDraft, Batches, BatchNote, is_of
+from evalkit.llm.batch_lines import QUEUE_FULL, is_of
+from evalkit.llm.batches import BatchDraft, Batches, BatchNote
 from evalkit.llm.budget import Budget
 from evalkit.text.numbers import plural
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,7 +22,8 @@ from evalkit.disk.writing import drafted
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.formats.completion import error_text
 from evalkit.formats.shapes import Faults, read
-from evalkit.llm.batch_lines import MOST_BYTES, MOST_REQUESTS, BatchLine, BatchState, custom_id_of, request_line
+from evalkit.llm.batch_lines import MOST_BYTES, MOST_REQUESTS, BatchLine, BatchState, forms_in, names_in, request_line
+from evalkit.llm.cache_key import KEY_VARIABLE
 from evalkit.llm.errors import Deferred
 from evalkit.llm.prices import BATCH_SHARE
 from evalkit.net.request_fields import REFUSING_STATUSES
@@ -102,7 +103,7 @@ class Batches:
         again: Ask once more what failed in an earlier process, or had a reply that gave no grade.
 
     Raises:
-        InputError: A note cannot be read.
+        InputError: A note cannot be read, or the replies belong to another endpoint or signing key.
         StoreError: The disk fails.
     """
 
@@ -130,11 +131,22 @@ class Batches:
         """Whether no more requests are taken, because the run has waited for too many batches."""
         self._batch_id = secrets.token_hex(4)
         self.notes = {note.number: note for note in self._read_notes()}
+        self._begin()
         for note in self.open_notes():
             self._waiting |= self.names_of(note)
         for file in folder.glob("*.requests.jsonl"):
             if int(file.name[:4]) not in self.notes:  # never sent: what is still wanted is written again
                 file.unlink(missing_ok=True)
+
+    def _begin(self) -> None:
+        """Make sure that the replies of earlier batches can be read, so that none is paid for twice."""
+        begun = self._key("begun", "")
+        if self.notes and self._replies.get(begun) is None:
+            what = "its batches are of another endpoint, or their replies were signed with another key"
+            fix = f"set the judge and {KEY_VARIABLE} as they were, or start the run again in another folder"
+            raise InputError(Problem(shown_path(self._folder), what, fix))
+        self._put(begun, {"begun": True})
+        self._replies.flush()
 
     def find(self, question: str, payload: Mapping[str, Any]) -> BatchedReply | None:
         """Return the reply to a question, `None` if it is to be asked.
@@ -262,7 +274,7 @@ class Batches:
     def drop(self, number: int) -> None:
         """Forget a batch that was not created; its requests may be added again."""
         file = self.requests_file(number)
-        self._waiting -= set(_forms_in(file))
+        self._waiting -= set(forms_in(file))
         self.notes.pop(number, None)
         self.drafts = [each for each in self.drafts if each.number != number]
         for each in (self._note_file(number), file):
@@ -277,10 +289,10 @@ class Batches:
         Raises:
             StoreError: A reply cannot be stored; the batch stays open.
         """
-        forms = _forms_in(self.requests_file(note.number))
+        forms = forms_in(self.requests_file(note.number))
         n_replies = 0
         for line in lines:
-            name, form = _names(line.custom_id)
+            name, form = names_in(line.custom_id)
             if forms.pop(name, None) is None:  # a second line, or another's
                 continue
             n_replies += line.body is not None
@@ -300,7 +312,7 @@ class Batches:
 
     def names_of(self, note: BatchNote) -> set[str]:
         """Return the names of the questions of a batch."""
-        return set(_forms_in(self.requests_file(note.number)))
+        return set(forms_in(self.requests_file(note.number)))
 
     def requests_file(self, number: int) -> Path:
         """Return the file with the requests of a batch that has not ended."""
@@ -366,25 +378,6 @@ class Batches:
         if self._replies.get(key) is None:
             why = self._replies.problem or "the reply of a batch cannot be stored"
             raise StoreError(f"{shown_path(self._folder)}: {why}; free the disk, then continue with --resume")
-
-
-def _names(custom_id: str) -> tuple[str, str]:
-    """Return the names of question and form in the name of a request."""
-    _, name, form = custom_id.split("-") if custom_id.count("-") == 2 else ("", "", "")
-    return name, form
-
-
-def _forms_in(file: Path) -> dict[str, str]:
-    """Return question -> form of each request in a file; empty if there is no file."""
-    if not file.exists():
-        return {}
-    with file.open("rb") as lines:
-        return dict(_names(custom_id_of(line)) for line in lines)
-
-
-def is_of(custom_id: str, questions: Container[str]) -> bool:
-    """Return whether the name of a request is that of one of these questions."""
-    return _names(custom_id)[0] in questions
 
 
 def _message(said: str) -> str:

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from evalkit.scorers.judges.transcript import Line, as_json, transcript_of
 from evalkit.store.stored_run import suite_file_of
 from evalkit.suite.parse import load_suite
 from evalkit.text.values import one_line
-from evalkit.trust.agreement import labelled_rows
+from evalkit.trust.agreement import answer_of, labelled_rows, rows_by_answer
 from evalkit.trust.label_files import half_drawn, read_labels
 from evalkit.trust.labels import Label
 from evalkit.trust.next_labels import Draw, next_labels
@@ -57,16 +57,7 @@ def draw_queue(judged: Judged, scorer: str, n: int, *, by: str | None, seed: int
         raise InputError(Problem(str(judged.stored.folder.path), f"no answer without a label of {scorer}", "run again"))
     rubric = rubric_of(judged, scorer)
     parts = rubric.parts if rubric else frozenset[str]()
-    found = _items(judged, drawn, parts)
-    return Queue(
-        run_id=judged.stored.run_id,
-        scorer=scorer,
-        rubric=rubric.system_text() if rubric else "",
-        rubric_sha256=rubric.sha256 if rubric else None,
-        labels=scale_of(metric),
-        seed=seed,
-        items=tuple(found[place] for place in rng.permutation(len(found))),
-    )
+    return _queue(judged, metric, rubric, _items(judged, drawn, parts), rng, seed)
 
 
 def draw_both(judged: Judged, earlier: Judged, scorer: str, n: int, *, by: str | None, seed: int) -> Queue:
@@ -99,9 +90,16 @@ def draw_both(judged: Judged, earlier: Judged, scorer: str, n: int, *, by: str |
         what = f"no case is left whose answers to {scorer} have no label"
         raise InputError(Problem(str(judged.stored.folder.path), what, "the labels of all cases are there"))
     metric = next(each for each in judged.judges if each.name == scorer)
+    return _queue(judged, metric, rubric, items, rng, seed)
+
+
+def _queue(
+    judged: Judged, metric: Metric, rubric: Rubric | None, items: Sequence[Item], rng: np.random.Generator, seed: int
+) -> Queue:
+    """Return what the page shows, with its items in a random order."""
     return Queue(
         run_id=judged.stored.run_id,
-        scorer=scorer,
+        scorer=metric.name,
         rubric=rubric.system_text() if rubric else "",
         rubric_sha256=rubric.sha256 if rubric else None,
         labels=scale_of(metric),
@@ -257,6 +255,15 @@ def take_labels(judged: Judged, export: Path, into: Path, earlier: Judged | None
         what = f"cannot be written ({error.strerror})"
         raise InputError(Problem(str(into), what, "name another with --into")) from None
     return Taken(len(added), known)
+
+
+def of_one_run(judged: Judged, other: Judged | None) -> Judged:
+    """Return a run without the labels of the other run's answers, which say nothing of its judge."""
+    if other is None:
+        return judged
+    own, others = (rows_by_answer(each.frame) for each in (judged, other))
+    kept = tuple(each for each in judged.labels if answer_of(each) in own or answer_of(each) not in others)
+    return replace(judged, labels=kept)
 
 
 def _ends_line(file: Path) -> bool:

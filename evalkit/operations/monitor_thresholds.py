@@ -127,7 +127,8 @@ def read_labelled(file: Path, shown: str, by: str | None) -> tuple[LabelledAnswe
     for _, case in read_cases(source, file, shown, note, reading=reading):
         first = places.setdefault(case.id, case.place)
         if first != case.place:
-            note(Problem(case.place, f"repeats the id {case.id!r} of {first}", "keep one of the two"))
+            what = f"repeats {first}: the same id or, without ids, the same row"
+            note(Problem(case.place, what, "keep one of the two"))
             continue
         one = _labelled(case, by)
         if isinstance(one, Problem):

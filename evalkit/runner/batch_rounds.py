@@ -166,7 +166,7 @@ def _sender(session: Session, number: int, client: ChatClient, stack: ExitStack)
     batches = Batches(
         folder,
         replies,
-        scope=json.dumps([session.manifest.run_id, config.base_url, dict(config.headers)], sort_keys=True),
+        scope=json.dumps([session.manifest.run_id, config.dialect, config.base_url, sorted(config.headers.items())]),
         dialect=config.dialect,
         most_usd=lambda payload: client.most_usd(payload, BATCH_SHARE),
         again=session.earlier.retry,

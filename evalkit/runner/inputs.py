@@ -18,6 +18,7 @@ from evalkit.gate.assess import Terms
 from evalkit.gate.policy import ADD_GATE, NO_GATE, NoRegression
 from evalkit.net.vendors import VENDORS
 from evalkit.runner.terms import read_labels_of
+from evalkit.stats.early_stop import LEAST_CASES, looks_of
 from evalkit.store.folder import DECISION, MANIFEST, ROWS, SUMMARY
 from evalkit.systems.chat import ChatSystem
 from evalkit.systems.package_conflicts import shadowed_packages
@@ -179,6 +180,7 @@ def warnings_of(prepared: Prepared, terms: Terms) -> tuple[Problem, ...]:
         *_misspelt_vendors(prepared),
         *_own_packages(prepared.suite),
         *_no_gate(prepared.suite),
+        *_no_look(prepared),
         *_led_differently(terms),
         *unknown_metrics(terms.labels, metrics),
     )
@@ -188,6 +190,14 @@ def _no_gate(suite: Suite) -> Iterator[Problem]:
     """Warn if a run of the suite can only end without a decision."""
     if not suite.policy.can_block and not suite.policy.ungated:
         yield Problem(suite.place("gate"), NO_GATE, ADD_GATE)
+
+
+def _no_look(prepared: Prepared) -> Iterator[Problem]:
+    """Warn if a set is too small for a run to stop early."""
+    n = prepared.golden.n_cases
+    if prepared.suite.policy.early_stop is not None and not looks_of(n):
+        what = f"every case is run: a look needs {LEAST_CASES} cases, and a set of {n} has none at three quarters"
+        yield Problem(prepared.suite.place("early_stop"), what, "remove it, or add cases")
 
 
 def _led_differently(terms: Terms) -> Iterator[Problem]:

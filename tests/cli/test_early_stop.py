@@ -260,6 +260,14 @@ def test_what_cannot_stop_early_is_refused(project: Project, more: str, said: st
     assert said.removeprefix("early_stop: ") in words(ran)
 
 
+def test_a_set_too_small_for_a_look_is_warned_of(project: Project) -> None:
+    """The key does nothing there, so it is said."""
+    cases(project.root, 40)
+    assert "every case is run" in words(project.run("check", "suite.yaml"))
+    cases(project.root)
+    assert "every case is run" not in words(project.run("check", "suite.yaml"))
+
+
 def test_a_gate_without_a_comparison_is_refused(project: Project) -> None:
     """Nothing could become certain."""
     write(project, text=SUITE.replace("  - no_regression: {baseline: main}\n", ""))

@@ -334,6 +334,28 @@ def test_ctrl_c_ends_the_wait_and_resume_goes_on(dialect: str, project: Project)
     assert sorted(costs) == pytest.approx([0.005] * 7 + [0.01])
 
 
+def test_another_signing_key_is_told_before_a_batch_is_paid_for_again(project: Project) -> None:
+    """The replies of the first process cannot be read, and the second one does not ask for them a second time."""
+    project.cases(8)
+    with FakeModel(reply, usage=USAGE) as server:
+        write(project, server)
+        words = ["run", "suite.yaml", "--out", "out", "--no-cache", "--no-report"]
+        target, when, nth = POINTS["taken"]
+        subprocess.run(
+            [*project.command()[:1], str(KILL_AT), target, when, str(nth), *words],
+            cwd=project.root,
+            capture_output=True,
+            check=False,
+        )
+        asked = len(server.batches.answered) + len(server.requests)
+        ran = project.run(*words, "--resume", env={"EVALKIT_CACHE_KEY": "other" * 8})
+        assert ran.returncode == 2, ran.stdout + ran.stderr
+        assert "EVALKIT_CACHE_KEY" in ran.stderr
+        assert len(server.batches.answered) + len(server.requests) == asked
+        assert project.run(*words, "--resume").returncode == 0
+        assert len(server.batches.answered) == 7, "with the right key the replies are there"
+
+
 def test_a_batch_beyond_the_budget_is_not_sent(project: Project) -> None:
     """The highest cost of its replies must fit; with a higher budget, `--resume` sends it."""
     project.cases(8)

@@ -51,6 +51,7 @@ def test_labels_of_both_runs_block_a_drop_that_the_judge_may_not(two_runs: Proje
     assert "--both BASELINE" in alone.stderr
     taken = two_runs.run("labels", "import", "new", file.name, "--into", "people.jsonl", "--both", "old")
     assert taken.returncode == 0, taken.stderr
+    assert "left out" not in taken.stdout
     again = two_runs.run("labels", "sample", "new", "--both", "old", "--labels", "people.jsonl", "--answers", "100")
     assert len({item["case_id"] for item in queue_of(two_runs.root / "new" / "labels.html")["items"]}) == 60, again
     suite = two_runs.root / "suite.yaml"

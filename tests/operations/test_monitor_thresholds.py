@@ -134,7 +134,7 @@ def test_a_judge_has_thresholds_of_its_own(tmp_path: Path) -> None:
         ({"answer": None}, "no answer"),
         ({"answer": {"text": 5}}, "labelled.jsonl:2"),
         ({"contexts": None}, "no contexts"),
-        ({"id": "a1"}, "repeats the id 'a1' of labelled.jsonl:1"),
+        ({"id": "a1"}, "repeats labelled.jsonl:1"),
         ({"question": None}, "input"),
     ],
 )
