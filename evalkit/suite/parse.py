@@ -28,7 +28,7 @@ from evalkit.suite.model import (
 )
 from evalkit.suite.partial import ABSENT, usable
 from evalkit.suite.scorers import Steps, read_scorers, refuse_over
-from evalkit.suite.searched_files import check_leakage, searched_files
+from evalkit.suite.searched_files import check_leakage, searched_files, with_rubrics
 from evalkit.suite.strings import check_strings, variables_of
 from evalkit.suite.system_options import placed_model, read_reference, read_system, read_vendors
 from evalkit.suite.systems import check_best, check_release, check_times, read_systems, several
@@ -70,6 +70,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         system_kind, system = read_system(builder, options.system, vendors)
     options = _few_entries(builder, options)
     scorers = read_scorers(builder, options.scorers, judge)
+    searched = with_rubrics(searched, scorers, files.base)
     variants = _variants(builder, options.variants, files)
     if conversation is None:
         refuse_over(builder, scorers)
