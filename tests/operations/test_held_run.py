@@ -222,6 +222,18 @@ def test_a_dry_run_names_the_calls_for_the_split(project: Path) -> None:
     assert "held-out cases, run first" not in " ".join(dry.output.split())
 
 
+def test_check_names_every_call_of_a_run(project: Path) -> None:
+    """The held-out cases and the variants, besides the open cases."""
+    from evalkit.cli.app import app
+
+    (project / "suite.yaml").write_text(f"{SUITE}variants: [upper]\n", encoding="utf-8")
+    lines = [" ".join(line.split()) for line in CliRunner().invoke(app, ["check", "suite.yaml"]).output.splitlines()]
+    assert lines[lines.index("a run makes 40 calls, 16 at once") + 1 :][:2] == [
+        "besides 20 held-out cases, run first",
+        "besides 40 variants",
+    ]
+
+
 def test_noise_does_not_use_the_split(project: Path) -> None:
     """It shows no figures of it, so its calls would be wasted, and it is no look."""
     from evalkit.cli.app import app
