@@ -96,7 +96,9 @@ async def check_suite(suite_file: Path, env: Mapping[str, str], today: datetime.
 
 def _further(prepared: Prepared, chosen: frozenset[str] | None) -> Iterator[str]:
     yield from further_cases(prepared)
-    if n := sum(1 for _ in PlannedVariants(prepared, chosen).cases()):
+    # A set with an index is read again only for variants, which are made of its rows.
+    variants = PlannedVariants(prepared, chosen).cases() if prepared.suite.variants else ()
+    if n := sum(1 for _ in variants):
         yield plural(n, "variant")
 
 
