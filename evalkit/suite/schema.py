@@ -45,6 +45,7 @@ def suite_schema() -> Schema:
         "additionalProperties": {"oneOf": [_options(cls, own) for cls in SYSTEMS.values()]},
     }
     properties["system"] = {"type": "object"}
+    properties["reference_system"] = {"oneOf": [object_schema(cls) for cls in SYSTEMS.values()]}
     properties["matrix"] = _matrix()
     properties |= grading_schemas()
     properties["scorers"] = {"type": "array", "minItems": 1, **properties["scorers"]}
