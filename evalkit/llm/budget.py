@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from evalkit.text.numbers import plural
 from evalkit.types import Usage
 
+RUN_FIX = "raise --budget and continue with --resume"
+
 
 class BudgetReached(BaseException):
     """The budget allows no more calls. This is not an `Exception`, because libraries catch those and ask again."""
@@ -26,6 +28,8 @@ class Budget:
     """Number of answers whose cost is unknown, and so not in `spent_usd`."""
     whole: Budget | None = None
     """The budget of all systems of a run, which counts the same calls; `None` if this is the only one."""
+    fix: str = RUN_FIX
+    """How to go on once the limit is reached."""
 
     @property
     def reached(self) -> bool:
@@ -44,7 +48,7 @@ class Budget:
         if self.whole is not None and self.whole.reached:
             return self.whole.reason
         reached = f"budget of ${self.limit_usd:g} reached after ${self.spent_usd:.4g}"
-        return f"{reached}; raise --budget and continue with --resume"
+        return f"{reached}; {self.fix}"
 
     @property
     def uncounted(self) -> str:
@@ -97,7 +101,7 @@ class LeasedBudget(Budget):
     @property
     def reason(self) -> str:
         """Why the run stopped, and how to continue."""
-        return "budget reached; raise --budget and continue with --resume"
+        return f"budget reached; {self.fix}"
 
     def unused(self) -> float:
         """Give up what is left of the leases, and return it."""

@@ -28,6 +28,7 @@ PASSED, SCORED = ".passed", ".scored"
 
 NOTHING_TO_GRADE = frozenset({"no_claims"})
 """Kinds of `Unscored` that say that an answer has nothing to grade, which is not the fault of its judge."""
+BUDGET_FIX = "raise `budget_usd_per_day` for further calls"
 _RATES = {ERROR, THUMB, BLOCKED}
 
 
@@ -88,7 +89,7 @@ async def open_graders(
     shared = Shared(monitor.path.parent, monitor.root, monitor.options.concurrency, dict(env), waits=reach)
     problems: list[Problem] = list(unpriced(suite))
     limit = monitor.options.sample.budget_usd_per_day
-    budget = None if limit is None else Budget(limit)
+    budget = None if limit is None else Budget(limit, fix=BUDGET_FIX)
     if common is not None:
         budget, shared = common.budget, replace(shared, timetable=common.timetable)
     async with AsyncExitStack() as stack:

@@ -16,7 +16,7 @@ from pathlib import Path
 from evalkit import __version__
 from evalkit.disk.files import sha256_of
 from evalkit.errors import EvalkitError, InputError, Problem, RunError
-from evalkit.monitor.grading import MonitorGraders, open_graders
+from evalkit.monitor.grading import BUDGET_FIX, MonitorGraders, open_graders
 from evalkit.monitor.settings import Monitor, load_monitor
 from evalkit.runner.chat_clients import Common
 from evalkit.runner.engine import Stop
@@ -99,7 +99,8 @@ async def open_judges(shards: SharedWork, stack: AsyncExitStack) -> OpenedShards
     concurrency = monitor.options.concurrency
     calls = share(concurrency, plan.workers, 0)
     own = dataclasses.replace(monitor, options=dataclasses.replace(monitor.options, concurrency=calls))
-    budget = None if monitor.options.sample.budget_usd_per_day is None else leased_budget(shards, plan.workers)
+    limit = monitor.options.sample.budget_usd_per_day
+    budget = None if limit is None else leased_budget(shards, plan.workers, BUDGET_FIX)
     env = dict(os.environ)
     graders = await stack.enter_async_context(open_graders(own, env, Common(budget, shards.timetable)))
     parts = _parts(own, graders)

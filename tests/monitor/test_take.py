@@ -488,6 +488,10 @@ def test_beyond_the_budget_calls_are_unscored_not_guessed(tmp_path: Path) -> Non
         lab.log([row(i, i * 80.0) for i in range(30)])
         taken = lab.take()
         assert taken.spent_usd == pytest.approx(0.105)
+        assert (
+            taken.unjudged.message
+            == "budget of $0.1 reached after $0.105; raise `budget_usd_per_day` for further calls"
+        )
         assert len(model.requests) == 7
         with Series(lab.folder / "series.sqlite") as series:
             (stream,) = [each for each in series.streams() if each.metric == "judge.scored"]

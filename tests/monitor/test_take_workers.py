@@ -176,6 +176,7 @@ def test_the_budget_of_a_day_is_one_for_all_workers(engine: Threads, tmp_path: P
         found = taken(lab)
         assert 0.1 <= found.spent_usd < 0.1 + 4 * 0.0011
         assert found.unjudged.kind == "budget"
+        assert found.unjudged.message == "budget reached; raise `budget_usd_per_day` for further calls"
         assert found.n_judged + found.unjudged.n == 300
         lab.log([row(i, i * 400.0) for i in range(300, 420)], "b.jsonl")
         assert taken(lab).n_judged == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from evalkit.errors import InputError, Problem
-from evalkit.llm.budget import LeasedBudget
+from evalkit.llm.budget import RUN_FIX, LeasedBudget
 from evalkit.runner.engine import MakeRow, Stop
 from evalkit.store.shards import ShardFolder, SharedWork
 from evalkit.types import Row
@@ -106,9 +106,9 @@ class EngineTask:
     """How to go on if the workers are lost."""
 
 
-def leased_budget(shards: SharedWork, workers: int) -> LeasedBudget:
-    """Return a worker's part of the budget that the workers share."""
-    return LeasedBudget(0.0, lease=partial(shards.budget.lease, part=1 / (2 * workers)))
+def leased_budget(shards: SharedWork, workers: int, fix: str = RUN_FIX) -> LeasedBudget:
+    """Return a worker's part of the budget that the workers share; `fix` says how to go on once it is spent."""
+    return LeasedBudget(0.0, fix=fix, lease=partial(shards.budget.lease, part=1 / (2 * workers)))
 
 
 def share(total: int, workers: int, slot: int) -> int:
