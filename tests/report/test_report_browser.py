@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import report_samples
 from chromium import Tab
 
+from evalkit.report import shown_cases
 from evalkit.report.html import write_html
 from evalkit.report.view import build_view
 from evalkit.results import Decision
@@ -388,5 +390,26 @@ def test_paper_has_everything_that_needs_no_script(tmp_path: Path, report_file: 
         assert await tab.value(f"['cases', 'decision', 'theme'].map({seen})") == [False] * 3
         texts = await tab.value("[...document.querySelectorAll('details.worst dd')].map((each) => each.offsetHeight)")
         assert min(texts) > 0
+
+    browse(tmp_path, visit)
+
+
+def test_the_filters_of_a_huge_run_count_the_cases_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A case that is not there is not on this page, which does not mean that the run lacks it."""
+    monkeypatch.setattr(shown_cases, "MOST_CASES", 24)
+    monkeypatch.setattr(shown_cases, "LISTED_CASES", 4)
+    rows, old = report_samples.candidate_rows, report_samples.baseline_rows
+    view = build_view(report_samples.summary(), report_samples.decision(), rows, old, report_samples.manifest())
+    write_html(tmp_path / "report.html", view, rows, old)
+    status = "document.getElementById('status').textContent"
+
+    async def visit(tab: Tab) -> None:
+        await tab.open(tmp_path / "report.html", "#/cases")
+        found = await tab.value(status)
+        assert re.fullmatch("2[0-4] cases on this page", found)
+        await tab.value("location.hash = '#/cases?q=nowhere'")
+        await tab.until(f"{status} === '0 of {found}'")
+        none = await tab.value("document.querySelector('#none-found:not([hidden])').textContent")
+        assert none.startswith("No case on this page matches.")
 
     browse(tmp_path, visit)

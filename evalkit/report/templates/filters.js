@@ -103,7 +103,7 @@ function applyFilters(parameters) {
   Object.assign(table, {found, key, focus: 0, page: 0, scorer: wanted.scorer,
     opinion: Object.fromEntries(OPINION.map((name) => [name, wanted[name]]))});
   const {length} = data.rows;
-  $("status").textContent = `${found.length === length ? count(length) : `${count(found.length)} of ${count(length)}`} cases${saidOf(wanted)}`;
+  $("status").textContent = `${found.length === length ? count(length) : `${count(found.length)} of ${count(length)}`} cases${$("shown") ? " on this page" : ""}${saidOf(wanted)}`;
   $("grid").setAttribute("aria-rowcount", found.length + 1);
   $("grid-scroll").scrollTop = 0;
 }
