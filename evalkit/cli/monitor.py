@@ -89,7 +89,11 @@ def take(  # noqa: PLR0913 - each is a flag
         engine=flags,
     )
     if not follow:
-        taken = asyncio.run(take_logs(request))
+        if flags.asks:  # the workers of a scheduler would go on
+            with until_stopped() as stopped:
+                taken = asyncio.run(stopped.cancels(take_logs(request)))
+        else:
+            taken = asyncio.run(take_logs(request))
         _show(taken, as_json=json)
         if not taken.is_enough:
             raise typer.Exit(ExitCode.NO_DECISION)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any, TypeVar
 
 import typer
 
 from evalkit.cli.child_process import SIGNALS, listen
+
+T = TypeVar("T")
+LOOK_S = 0.1
+"""Seconds between two looks at whether to end."""
 
 
 class Stopped:
@@ -28,6 +34,23 @@ class Stopped:
     def within(self, seconds: float | None) -> bool:
         """Wait so long, `None` for ever, and return whether the command was asked to end."""
         return self._event.wait(seconds)
+
+    async def cancels(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await work, and cancel it once the command is asked to end.
+
+        Raises:
+            typer.Exit: it was asked to end, and what the work has opened is closed.
+        """
+        task = asyncio.ensure_future(work)
+        while not task.done():
+            await asyncio.wait([task], timeout=LOOK_S)
+            if self._number is not None:
+                task.cancel()
+                await asyncio.wait([task])
+                if not task.cancelled():
+                    task.exception()  # of what was cut off
+                raise typer.Exit(128 + self._number)
+        return task.result()
 
     def leave(self) -> None:
         """Exit with 0 after Ctrl-C, else with the code of the signal."""

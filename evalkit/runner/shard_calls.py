@@ -273,9 +273,14 @@ async def run_shards(
     def attempted(number: int, how: ShardEnd) -> None:
         loop.call_soon_threadsafe(ended.put_nowait, (number, how))
 
+    def no_more(running: asyncio.Future[None]) -> None:
+        if not running.cancelled():
+            running.exception()  # nobody awaits it if this function is cancelled
+        ended.put_nowait(None)
+
     try:
         running = asyncio.ensure_future(asyncio.to_thread(engine.run, folder.path, numbers, attempted, stopped))
-        running.add_done_callback(lambda _: ended.put_nowait(None))
+        running.add_done_callback(no_more)
         while (found := await ended.get()) is not None:
             try:
                 take(*found)

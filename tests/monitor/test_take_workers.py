@@ -321,3 +321,30 @@ def test_a_killed_worker_of_take_loses_no_call(tmp_path: Path) -> None:
         assert "sampled 300 calls, 300 judged" in said
         assert n_asked <= len(model.requests) - n_asked <= n_asked + 8
     assert judged(lab) == figures
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs the signals of Unix")
+def test_ctrl_c_stops_the_workers_and_deletes_their_texts(tmp_path: Path) -> None:
+    """Workers of a scheduler would go on asking; no call counts, and nothing is said of the workers."""
+    words = [sys.executable, "-m", "evalkit", "monitor", "take", "monitor.yaml", "logs", "--engine", "dask"]
+    with FakeModel(verdict, latency_s=0.2) as model:
+        lab = lab_in(tmp_path / "lab", monitor(model.base_url), 0)
+        today = time.time() // DAY * DAY - START
+        lab.log([row(i, today - DAY + i * 200.0) for i in range(300)])
+        running = subprocess.Popen(
+            [*words, "--workers", "2"],
+            cwd=lab.root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        while running.poll() is None and len(model.requests) < 20:
+            time.sleep(0.02)
+        os.killpg(running.pid, signal.SIGINT)
+        said, _ = running.communicate(timeout=60)
+        assert (running.returncode, said) == (130, "")
+        assert len(model.requests) < 250
+    assert lab.ids() == []
+    assert not (lab.folder / SHARDS).exists()
