@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.aggregate.columns import Column, Floats, Ints
-from evalkit.aggregate.measured import CASE_AMOUNTS, PER_SUCCESS
+from evalkit.aggregate.columns import Column, Floats, Ints, narrow
+from evalkit.aggregate.measured import CASE_AMOUNTS, COUNTED, MEASURED, PER_SUCCESS, USUAL
 from evalkit.aggregate.repeats import fold
 from evalkit.aggregate.statuses import (
     ABSENT,
@@ -26,6 +27,9 @@ from evalkit.results import Estimate
 from evalkit.stats.ratios import total_per_success
 from evalkit.text.numbers import plural
 from evalkit.types import Metric
+
+if TYPE_CHECKING:
+    from evalkit.aggregate.frame import Frame
 
 _UNITS = {"cost_usd": "USD", "tokens": "tokens", "tool_calls": "calls", "latency_s": "s"}
 
@@ -58,6 +62,29 @@ class Amounts:
     `judge_cost_usd`, `user_cost_usd`."""
 
 
+def measurements(frame: Frame, order: Ints) -> dict[str, Floats]:
+    """Return the measurements of each row other than its scores, NaN where unknown."""
+    found = {MEASURED[0]: np.frombuffer(frame.latencies, np.float64)[order]}
+    found |= _sparse(MEASURED[1:], USUAL, frame.measured_rows, frame.measures, len(frame), order)
+    return found | _sparse(COUNTED, (np.nan,) * len(COUNTED), frame.counted_rows, frame.counted, len(frame), order)
+
+
+def _sparse(
+    names: Sequence[str], usual: Sequence[float], rows: Any, table: Any, n_rows: int, order: Ints
+) -> dict[str, Floats]:
+    """Return measurements that are kept for some rows; one that is as usual in all of them takes no memory."""
+    places, found = np.array(rows, np.int64), {}
+    values = np.array(table, np.float64).reshape(-1, len(names)).T
+    for name, common, given in zip(names, usual, values, strict=True):
+        if np.array_equal(given, np.full(len(given), common), equal_nan=True):
+            found[name] = np.broadcast_to(common, len(order))
+        else:
+            column = np.full(n_rows, common)
+            column[places] = given
+            found[name] = column[order]
+    return found
+
+
 def read_amounts(
     given: Mapping[str, Floats], flags: NDArray[np.uint8], states: NDArray[np.uint8], row_case: Ints
 ) -> Amounts:
@@ -71,7 +98,7 @@ def read_amounts(
     """
     n_cases = int(row_case.max()) + 1 if len(row_case) else 0
     errored, skipped = states == STATES.index("system_error"), states == STATES.index("skipped")
-    fresh = np.where(flags & REPLAYED_BIT, np.nan, 1.0)
+    replayed = flags & REPLAYED_BIT != 0
     latency, ttft, spoken = (given[name] for name in ("latency_s", "ttft_s", "output_tokens"))
     speed = np.divide(spoken, latency, out=np.full(len(latency), np.nan), where=latency > 0)
 
@@ -85,7 +112,8 @@ def read_amounts(
         return Column(metric, values, status)
 
     def timed(name: str, unit: str, values: Floats, *, higher: bool = False) -> Column:
-        return column(Metric(name=name, high=np.inf, higher_is_better=higher, unit=unit), values * fresh)
+        fresh = np.where(replayed, np.nan, values) if replayed.any() else values
+        return column(Metric(name=name, high=np.inf, higher_is_better=higher, unit=unit), fresh)
 
     def paid(name: str, bit: int) -> Column:
         metric = Metric(name=name, high=np.inf, higher_is_better=False, unit="USD")
@@ -111,7 +139,7 @@ def _first(column: Column, row_case: Ints, n_cases: int) -> Column:
         return column
     places = np.flatnonzero(column.status == SCORED)
     owners, first = np.unique(row_case[places], return_index=True)
-    folded.values[owners] = column.values[places[first]]
+    folded.held[owners] = column.at(places[first])
     return folded
 
 
@@ -138,9 +166,9 @@ class PerSuccess:
             reason = f"unknown for {plural(unknown, 'run')}"
             return Estimate(value=None, confidence_level=confidence_level, reason=reason)
         where = where[self.column.status[where] == SCORED]
-        weight = np.ones(len(where)) if weights is None else weights[where]
+        weight = 1 if weights is None else weights[where]
         return total_per_success(
-            self.column.values[where] * weight,
+            self.column.at(where) * weight,
             self.passes[where] * weight,
             clusters[where],
             rng=np.random.default_rng(0),
@@ -161,10 +189,11 @@ def per_success(name: str, amount: Column, passed: Column, row_case: Ints, count
     n_cases = int(row_case.max()) + 1 if len(row_case) else 0
     ran = counts & (amount.status != ABSENT)
     known = ran & (amount.status == SCORED)
-    sums = np.bincount(row_case[known], amount.values[known], n_cases)
-    unknown = np.bincount(row_case[ran & ~known], minlength=n_cases)
-    passes = np.bincount(row_case[ran & (passed.status == SCORED) & (passed.values == 1)], minlength=n_cases)
-    status = np.where(np.bincount(row_case[ran], minlength=n_cases) > 0, SCORED, ABSENT)
+    sums = np.bincount(row_case[known], amount.at(known), n_cases)
+    unknown = narrow(np.bincount(row_case[ran & ~known], minlength=n_cases))
+    did_pass = ran & (passed.status == SCORED) & (passed.values == 1)
+    passes = narrow(np.bincount(row_case[did_pass], minlength=n_cases))
+    status = np.where(np.bincount(row_case[ran], minlength=n_cases) > 0, np.uint8(SCORED), np.uint8(ABSENT))
     for code in (UNSCORED, ERRORED):
         status[row_case[ran & (amount.status == code)]] = code
     metric = amount_metric(name, PER_SUCCESS[name], "success")

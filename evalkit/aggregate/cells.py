@@ -157,7 +157,7 @@ def _estimate(frame: FrozenFrame, metric: Source, where: Ints, confidence_level:
         weights = None if frame.sample is None else frame.sample.weights
         return metric.per_success.estimate(where, frame.clusters, weights, confidence_level)
     scored = where[metric.column.status[where] == SCORED]
-    values = metric.column.values[scored]
+    values = metric.column.at(scored)
     if not len(values):
         return Estimate(value=None, confidence_level=confidence_level, reason=_why_none(metric, where))
     if metric.quantile is not None:

@@ -2,57 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.aggregate.row_codes import PLAIN_VALUES
 from evalkit.formats.manifest import SampleFacts
 from evalkit.types import Metric
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+Ints = NDArray[np.integer[Any]]
 Codes = NDArray[np.integer[Any]]
 """Small numbers, in one byte each where that saves memory."""
 
 
+_PLAIN = np.array(PLAIN_VALUES)
+_MOST_IN_A_BYTE = 63
+
+
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One metric; `values` is NaN wherever `status` is not `SCORED`."""
+    """One metric; its values are NaN wherever `status` is not `SCORED`."""
 
     metric: Metric
-    values: Floats
+    held: Floats | NDArray[np.uint8]
+    """The values, or their indices in `PLAIN_VALUES`."""
     status: Codes
 
+    @property
+    def values(self) -> Floats:
+        """All values; indices are looked up each time, so that `at` is better for some of them."""
+        found: Floats = self.at(slice(None))
+        return found
 
-class PackedKeys(Sequence[bytes]):
-    """Keys of one length in the memory of their bytes alone; a `bytes` object takes 33 more."""
-
-    def __init__(self, packed: bytes, key_bytes: int) -> None:
-        """Take the keys one after the other."""
-        self._packed, self._key_bytes = packed, key_bytes
-
-    def __len__(self) -> int:
-        """Count the keys."""
-        return len(self._packed) // self._key_bytes
-
-    @overload
-    def __getitem__(self, at: int) -> bytes: ...
-    @overload
-    def __getitem__(self, at: slice) -> tuple[bytes, ...]: ...
-    def __getitem__(self, at: int | slice) -> bytes | tuple[bytes, ...]:
-        """Return one key, or some of them."""
-        if isinstance(at, slice):
-            return tuple(self[each] for each in range(len(self))[at])
-        start = range(len(self))[at] * self._key_bytes
-        return self._packed[start : start + self._key_bytes]
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield the keys in order."""
-        width = self._key_bytes
-        return (self._packed[start : start + width] for start in range(0, len(self._packed), width))
+    def at(self, places: Any) -> Any:
+        """Return the values at some places, which are what an array can be indexed with."""
+        found = self.held[places]
+        return _PLAIN[found] if self.held.dtype == np.uint8 else found
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,3 +64,14 @@ def sampled(sample: SampleFacts, strata: Ints) -> Sampled:
     """
     counts = np.array(list(sample.strata.values()), np.float64).reshape(-1, 2)
     return Sampled(counts[strata, 0] / counts[strata, 1], strata, counts[:, 1].astype(np.int64))
+
+
+def narrow(counts: Ints) -> Ints:
+    """Return counts in the least memory in which two of them can be added."""
+    most = int(counts.max(initial=0))
+    return counts.astype(np.int8 if most <= _MOST_IN_A_BYTE else least_index(2 * most))
+
+
+def least_index(n: int) -> np.dtype[np.signedinteger[Any]]:
+    """Return the type of numbers up to n that takes the least memory and can be negative."""
+    return np.dtype(np.int32 if n < 1 << 31 else np.int64)

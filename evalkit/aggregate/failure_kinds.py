@@ -130,7 +130,8 @@ def _clustered(texts: Sequence[str]) -> tuple[list[Ints], list[tuple[str, ...]]]
         return [], []
     nearness = vectors @ centres.T
     nearest = np.where(nearness.max(axis=1) > 1 - _APART, nearness.argmax(axis=1), -1)
-    members, words = [], []
+    members: list[Ints] = []
+    words: list[tuple[str, ...]] = []
     for place in range(len(centres)):
         inside = np.flatnonzero(nearest == place)
         if len(inside) < _SMALLEST:

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.aggregate.amounts import Amounts, read_amounts
-from evalkit.aggregate.columns import Codes, Column, Floats, Ints, PackedKeys, Sampled, sampled
+from evalkit.aggregate.amounts import Amounts, measurements, read_amounts
+from evalkit.aggregate.columns import Codes, Column, Ints, Sampled, least_index, sampled
 from evalkit.aggregate.frame import Frame
-from evalkit.aggregate.measured import CASE_AMOUNTS, COUNTED, MEASURED, USUAL
+from evalkit.aggregate.measured import CASE_AMOUNTS
 from evalkit.aggregate.node_table import NodeCalls
 from evalkit.aggregate.outcome_groups import Outcomes
 from evalkit.aggregate.outcomes import OUTCOMES
 from evalkit.aggregate.repeats import by_rule, fold, of_repeats
-from evalkit.aggregate.row_ids import ChosenTexts
+from evalkit.aggregate.row_codes import MISSING
+from evalkit.aggregate.row_ids import ChosenKeys, ChosenNames, ChosenTexts
 from evalkit.aggregate.row_verdicts import counted, verdict_column
 from evalkit.aggregate.statuses import (
     ABSENT,
@@ -48,10 +49,10 @@ class FrozenFrame:
     """Metrics that the scorers declare."""
     advisory: frozenset[str]
     case_ids: Sequence[str]
-    keys: Sequence[bytes]
+    keys: ChosenKeys
     """Per case: 16 bytes that identify the content of each case."""
-    kinds: tuple[str, ...]
-    severities: tuple[str, ...]
+    kinds: Sequence[str]
+    severities: Sequence[str]
     clusters: Ints
     """Per case, the number of its cluster, whose cases depend on each other; a case without a cluster has its own
     number."""
@@ -157,39 +158,39 @@ def freeze(frame: Frame, *, planned: bool = False) -> FrozenFrame:
         frame: the rows.
         planned: whether to leave out the rows that come from running suspect cases again.
     """
-    keys = _words(frame.content)
-    order = _sorted_rows(frame, keys, frame.planned_repeats if planned else None)
+    order = _sorted_rows(frame, frame.planned_repeats if planned else None)
     count = len(frame.metrics)
-    raw = np.frombuffer(bytes(frame.status), np.uint8).reshape(len(frame), count)[order]
-    values = np.array(frame.values, np.float64).reshape(len(frame), count)[order]
-    row_case, first = _cases_of(keys[order], frame.ids, order)
-    rows, votes = _quality(frame, values, raw)
+    raw = np.frombuffer(frame.status, np.uint8).reshape(len(frame), count)[order]
+    row_case, first = _cases_of(frame, order)
+    rows, votes = _quality(frame, order, raw)
     verdicts = verdict_column(PASS_RATE, raw[:, votes])
-    of_case = order[first]
+    of_case = order if len(first) == len(order) else order[first]
     cases = {name: fold(column, row_case, len(first)) for name, column in rows.items()}
     if PASS_RATE.name in rows:
         cases[PASS_RATE.name] = by_rule(cases[PASS_RATE.name], frame.repeat_rule)
         cases |= of_repeats(rows[PASS_RATE.name], row_case, len(first))
-    states = np.frombuffer(bytes(frame.states), np.uint8)[order]
+    states = np.frombuffer(frame.states, np.uint8)[order]
+    flags = np.frombuffer(frame.flags, np.uint8)[order]
+    every_case = row_case if len(first) == len(order) else np.arange(len(first), dtype=row_case.dtype)
     return FrozenFrame(
         metrics=frame.metrics,
         advisory=frame.advisory,
         case_ids=ChosenTexts(frame.ids, of_case),
-        keys=PackedKeys(keys[of_case].tobytes(), KEY_BYTES),
-        kinds=_names(frame.kinds, frame.kind_names.names, of_case),
-        severities=_names(frame.severities, frame.severity_names.names, of_case),
-        clusters=_cluster_numbers(frame, of_case),
-        cohorts=_cohort_positions(frame, of_case),
+        keys=ChosenKeys(frame.content, KEY_BYTES, of_case),
+        kinds=ChosenNames(frame.kinds.view()[of_case], frame.kind_names.names),
+        severities=ChosenNames(frame.severities.view()[of_case], frame.severity_names.names),
+        clusters=_cluster_numbers(frame, of_case, every_case),
+        cohorts=_cohort_positions(frame, of_case, every_case),
         cohort_gaps=_cohort_gaps(frame, of_case),
         row_case=row_case,
-        repeats=np.array(frame.repeats, np.int64)[order],
+        repeats=frame.repeats.view()[order],
         covered=_covered(frame, raw, states),
-        answers=PackedKeys(_answers(frame, order), KEY_BYTES),
+        answers=_answers(frame, order),
         rows=rows,
         cases=cases,
         amounts=read_amounts(
-            _measured(frame, order),
-            np.frombuffer(bytes(frame.flags), np.uint8)[order],
+            measurements(frame, order),
+            flags,
             states,
             row_case,
         ),
@@ -205,39 +206,50 @@ def freeze(frame: Frame, *, planned: bool = False) -> FrozenFrame:
         unscored_kinds=_unscored_kinds(frame, order),
         error_kinds=_ends(frame, order[states == STATES.index("system_error")]),
         skipped_reasons=_ends(frame, order[states == STATES.index("skipped")]),
-        n_replayed=int((np.frombuffer(bytes(frame.flags), np.uint8)[order] & REPLAYED_BIT).astype(bool).sum()),
-        sample=sampled(frame.sample, np.array(frame.strata, np.int64)[of_case]) if frame.sample else None,
+        n_replayed=int((flags & REPLAYED_BIT).astype(bool).sum()),
+        sample=sampled(frame.sample, frame.strata.view()[of_case].astype(np.int64)) if frame.sample else None,
         planned_repeats=frame.planned_repeats,
         quarantined=dict(sorted(frame.quarantined.items())),
     )
 
 
-def _words(keys: bytearray) -> _Words:
-    """Return keys of `KEY_BYTES` as rows of big-endian numbers, which sort as the bytes do."""
-    return np.frombuffer(bytes(keys), ">u8").reshape(-1, KEY_BYTES // 8)
-
-
-def _sorted_rows(frame: Frame, keys: _Words, repeats_of_case: int | None) -> Ints:
+def _sorted_rows(frame: Frame, repeats_of_case: int | None) -> Ints:
     """Return the last row of each key, sorted by id, content and repeat."""
-    repeats = np.array(frame.repeats, np.int64)
-    order = np.lexsort((np.arange(len(repeats)), repeats, keys[:, 1], keys[:, 0]))
-    same = (keys[order[1:]] == keys[order[:-1]]).all(axis=1) & (repeats[order[1:]] == repeats[order[:-1]])
-    order = order[np.append(~same, True)] if len(order) else order
+    keys, repeats = _words(frame.content), frame.repeats.view()
+    order = np.lexsort((repeats, *keys[::-1])).astype(least_index(len(frame)))  # keeps the order of equal rows
+    last = np.append(_differ(order, (*keys, repeats)), True) if len(order) else np.ones(0, bool)
+    order = order if last.all() else order[last]
     if repeats_of_case is not None:
         order = order[repeats[order] < repeats_of_case]
     return frame.ids.sorted(order)
 
 
-def _cases_of(keys: _Words, ids: Sequence[str], order: Ints) -> tuple[Ints, Ints]:
+def _words(keys: bytearray) -> _Words:
+    """Return keys of `KEY_BYTES` as columns of big-endian numbers, which sort as the bytes do."""
+    return np.frombuffer(keys, ">u8").reshape(-1, KEY_BYTES // 8).T
+
+
+def _differ(order: Ints, columns: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
+    """Return whether each row after the first differs in any column from the row before it."""
+    found = np.zeros(len(order) - 1, bool)
+    for column in columns:
+        values = column[order]
+        found |= values[1:] != values[:-1]
+    return found
+
+
+def _cases_of(frame: Frame, order: Ints) -> tuple[Ints, Ints]:
     """Return the case index of each row, and the position of each case's first row."""
     starts = np.ones(len(order), bool)
-    starts[1:] = (keys[1:] != keys[:-1]).any(axis=1)
+    starts[1:] = _differ(order, [*_words(frame.content)]) if len(order) else True
     for i in np.flatnonzero(~starts).tolist():
-        starts[i] = ids[int(order[i])] != ids[int(order[i - 1])]
-    return np.cumsum(starts, dtype=np.int64) - 1, np.flatnonzero(starts)
+        starts[i] = frame.ids[int(order[i])] != frame.ids[int(order[i - 1])]
+    row_case = np.cumsum(starts, dtype=least_index(len(order)))
+    row_case -= 1
+    return row_case, np.flatnonzero(starts)
 
 
-def _quality(frame: Frame, values: Floats, raw: Codes) -> tuple[dict[str, Column], list[int]]:
+def _quality(frame: Frame, order: Ints, raw: Codes) -> tuple[dict[str, Column], list[int]]:
     """Return the quality metrics per row, and the positions of those that vote in `pass_rate`."""
     status = raw & STATUS_MASK
     marked = raw & (PASSED_BIT | FAILED_BIT) != 0
@@ -251,7 +263,7 @@ def _quality(frame: Frame, values: Floats, raw: Codes) -> tuple[dict[str, Column
     ]
     columns = {PASS_RATE.name: _pass_rate(raw[:, votes])} if votes else {}
     for i, metric in enumerate(frame.metrics):
-        columns[metric.name] = Column(metric, values[:, i], status[:, i])
+        columns[metric.name] = Column(metric, frame.values[i].view()[order], status[:, i])
         if has_mark[i] and not metric.binary:
             passed = Metric(name=f"{metric.name}.passed", binary=True, judge=metric.judge, concern=metric.concern)
             columns[passed.name] = _passed(passed, raw[:, i], marked[:, i])
@@ -268,13 +280,16 @@ def _pass_rate(raw: Codes) -> Column:
     incomplete = (raw & STATUS_MASK == UNSCORED).any(axis=1) & (found.status == SCORED)
     if not incomplete.any():
         return found
-    values = np.where(incomplete, np.nan, found.values)
-    return Column(PASS_RATE, values, np.where(incomplete, np.uint8(UNSCORED), found.status))
+    return Column(
+        PASS_RATE,
+        np.where(incomplete, np.uint8(MISSING), found.held),
+        np.where(incomplete, np.uint8(UNSCORED), found.status),
+    )
 
 
 def _passed(metric: Metric, raw: Codes, marked: NDArray[np.bool_]) -> Column:
     status = np.where((raw & STATUS_MASK == SCORED) & ~marked, np.uint8(ABSENT), raw & STATUS_MASK)
-    values = np.where(status == SCORED, (raw & PASSED_BIT != 0).astype(float), np.nan)
+    values = np.where(status == SCORED, (raw & PASSED_BIT != 0).astype(np.uint8), np.uint8(MISSING))
     return Column(metric, values, status)
 
 
@@ -286,34 +301,25 @@ def _covered(frame: Frame, raw: Codes, states: NDArray[np.uint8]) -> NDArray[np.
     return covered
 
 
-def _measured(frame: Frame, order: Ints) -> dict[str, Floats]:
-    """Return the measurements of each row other than its scores, NaN where unknown."""
-    found = {MEASURED[0]: np.array(frame.latencies, np.float64)[order]}
-    table = np.array(frame.measures, np.float64).reshape(-1, len(USUAL))
-    for name, usual, values in zip(MEASURED[1:], USUAL, table.T, strict=True):
-        column = np.full(len(frame), usual)
-        column[np.array(frame.measured_rows, np.int64)] = values
-        found[name] = column[order]
-    counted = np.full((len(frame), len(COUNTED)), np.nan)
-    counted[np.array(frame.counted_rows, np.int64)] = np.array(frame.counted, np.float64).reshape(-1, len(COUNTED))
-    return found | {name: column[order] for name, column in zip(COUNTED, counted.T, strict=True)}
-
-
-def _answers(frame: Frame, order: Ints) -> bytes:
-    """Return the keys of the answers, zeros if none was hashed: they take no memory until they are read."""
-    return _words(frame.answers)[order].tobytes() if frame.answers else bytes(KEY_BYTES * len(order))
+def _answers(frame: Frame, order: Ints) -> Sequence[bytes]:
+    """Return the keys of the answers, zeros if none was hashed."""
+    if frame.answers:
+        return ChosenKeys(frame.answers, KEY_BYTES, order)
+    return ChosenKeys(bytes(KEY_BYTES), KEY_BYTES, np.broadcast_to(np.uint8(0), len(order)))
 
 
 def _outcomes(frame: Frame, order: Ints) -> Outcomes:
-    codes = np.zeros((len(frame), len(OUTCOMES)), np.int64)
+    if not frame.outcome_rows:
+        return Outcomes(frame.outcome_names.names, np.broadcast_to(np.int64(0), (len(order), len(OUTCOMES))))
+    codes = np.zeros((len(frame), len(OUTCOMES)), np.min_scalar_type(len(frame.outcome_names)))
     codes[np.array(frame.outcome_rows, np.int64)] = np.array(frame.outcome_codes, np.int64).reshape(-1, len(OUTCOMES))
     return Outcomes(frame.outcome_names.names, codes[order])
 
 
 def _places(frame: Frame, order: Ints) -> Ints:
     """Return, per row in order of arrival, its index among the rows that count; -1 for a replaced row."""
-    place = np.full(len(frame), -1)
-    place[order] = np.arange(len(order))
+    place = np.full(len(frame), -1, order.dtype)
+    place[order] = np.arange(len(order), dtype=order.dtype)
     return place
 
 
@@ -334,43 +340,41 @@ def _node_calls(frame: Frame, order: Ints) -> NodeCalls:
     )
 
 
-def _names(codes: Any, names: tuple[str, ...], of_case: Ints) -> tuple[str, ...]:
-    return tuple(names[code] for code in np.array(codes, np.int64)[of_case].tolist())
-
-
-def _cluster_numbers(frame: Frame, of_case: Ints) -> Ints:
-    codes = np.array(frame.clusters, np.int64)[of_case]
+def _cluster_numbers(frame: Frame, of_case: Ints, every_case: Ints) -> Ints:
+    codes = frame.clusters.view()[of_case]
+    if not codes.any():
+        return every_case
     own = -1 - np.arange(len(codes))
     _, first, numbers = np.unique(np.where(codes > 0, codes, own), return_index=True, return_inverse=True)
     # Number by first appearance, because the codes themselves depend on the order of completion.
-    return np.argsort(np.argsort(first)).astype(np.int64)[numbers]
+    return np.argsort(np.argsort(first)).astype(every_case.dtype)[numbers]
 
 
-def _cohort_positions(frame: Frame, of_case: Ints) -> dict[str, Ints]:
-    positions: dict[str, Ints] = {OVERALL: np.arange(len(of_case))}
+def _cohort_positions(frame: Frame, of_case: Ints, every_case: Ints) -> dict[str, Ints]:
+    positions: dict[str, Ints] = {OVERALL: every_case}
     for name, codes, names in zip(frame.cohorts, frame.cohort_codes, frame.cohort_names, strict=True):
-        of_value = np.array(codes, np.int64)[of_case]
+        of_value = codes.view()[of_case]
         values = sorted((value, code) for code, value in enumerate(names.names) if code > 0)
         found = {f"{name}={value}": np.flatnonzero(of_value == code) for value, code in values}
-        positions.update({label: where for label, where in found.items() if len(where)})
+        positions.update({label: where.astype(of_case.dtype) for label, where in found.items() if len(where)})
     return positions
 
 
 def _cohort_gaps(frame: Frame, of_case: Ints) -> dict[str, int]:
     gaps = {
-        name: int((np.array(codes, np.int64)[of_case] == 0).sum())
+        name: int((codes.view()[of_case] == 0).sum())
         for name, codes in zip(frame.cohorts, frame.cohort_codes, strict=True)
     }
     return {name: gap for name, gap in gaps.items() if gap}
 
 
 def _unscored_kinds(frame: Frame, order: Ints) -> dict[str, int]:
-    codes = np.array(frame.unscored, np.int64).reshape(len(frame), len(frame.metrics))[order].ravel()
+    codes = frame.unscored.view().reshape(len(frame), len(frame.metrics))[order].ravel()
     return _counts(codes[codes > 0], frame.unscored_names.names)
 
 
 def _ends(frame: Frame, rows: Ints) -> dict[str, int]:
-    return _counts(np.array(frame.ends, np.int64)[rows], frame.end_names.names)
+    return _counts(frame.ends.view()[rows], frame.end_names.names)
 
 
 def _counts(codes: Ints, names: tuple[str, ...]) -> dict[str, int]:

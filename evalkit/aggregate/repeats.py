@@ -27,7 +27,7 @@ def fold(column: Column, row_case: Ints, n_cases: int) -> Column:
     if np.array_equal(row_case, np.arange(n_cases)):  # one row a case: both columns share their memory
         return column
     scored = column.status == SCORED
-    totals = np.bincount(row_case[scored], column.values[scored], n_cases)
+    totals = np.bincount(row_case[scored], column.at(scored), n_cases)
     counts = np.bincount(row_case[scored], minlength=n_cases)
     means = np.full(n_cases, np.nan)
     np.divide(totals, counts, out=means, where=counts > 0)
@@ -62,7 +62,7 @@ def of_repeats(rows: Column, row_case: Ints, n_cases: int) -> dict[str, Column]:
     runs = np.bincount(row_case[scored], minlength=n_cases)
     if not n_cases or np.bincount(row_case, minlength=n_cases).min() < 2:
         return {}
-    passes = np.bincount(row_case[scored], rows.values[scored], n_cases)
+    passes = np.bincount(row_case[scored], rows.at(scored), n_cases)
     known = runs >= 2
     pairs = np.where(known, runs * (runs - 1), 1)
     found = {
@@ -98,7 +98,7 @@ def of_chosen_runs(rows: Column, row_case: Ints, n_cases: int, name: str) -> Col
     figure, k = chosen_runs(name) or ("", 1)
     scored = rows.status == SCORED
     runs = np.bincount(row_case[scored], minlength=n_cases)
-    passes = np.bincount(row_case[scored], rows.values[scored], n_cases)
+    passes = np.bincount(row_case[scored], rows.at(scored), n_cases)
     chosen = passes if figure == PASS_ALL.name else runs - passes
     share = np.ones(n_cases)
     for taken in range(k):

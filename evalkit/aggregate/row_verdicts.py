@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from evalkit.aggregate.columns import Codes, Column, Ints
+from evalkit.aggregate.columns import Codes, Column, Ints, narrow
+from evalkit.aggregate.row_codes import MISSING
 from evalkit.aggregate.statuses import (
     ABSENT,
     ERRORED,
@@ -22,7 +23,7 @@ _BY_BITS: tuple[Verdict, ...] = tuple(
     verdict_from(errored=bool(code & 1), failed=bool(code & 2), unscored=bool(code & 4), passed=bool(code & 8))
     for code in range(16)
 )
-_VALUES = np.array([{"failed": 0.0, "passed": 1.0}.get(verdict, np.nan) for verdict in _BY_BITS])
+_VALUES = np.array([{"failed": 0, "passed": 1}.get(verdict, MISSING) for verdict in _BY_BITS], np.uint8)
 _STATUSES = np.array(
     [
         {"failed": SCORED, "passed": SCORED, "unscored": UNSCORED, "system_error": ERRORED}.get(verdict, ABSENT)
@@ -57,6 +58,5 @@ def counted(verdicts: bytearray, verdict: Verdict, order: Ints, row_case: Ints, 
         row_case: per sorted row the position of its case.
         n_cases: length of the result.
     """
-    found = np.frombuffer(bytes(verdicts), np.uint8)[order] == VERDICTS.index(verdict)
-    counts: Ints = np.bincount(row_case[found], minlength=n_cases).astype(np.int64)
-    return counts
+    found = np.frombuffer(verdicts, np.uint8)[order] == VERDICTS.index(verdict)
+    return narrow(np.bincount(row_case[found], minlength=n_cases))

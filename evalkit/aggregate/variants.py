@@ -43,6 +43,8 @@ class VariantResult:
     is_attack: bool = False
     met_goal: bool | None = None
     """Whether an attack met its goal; `None` if its answer is missing."""
+    prompt_unknown: bool = False
+    """Whether an answer without the canary was not compared with the prompt that the attack wanted."""
     is_critical: bool = False
     """Whether the severity of the variant is critical."""
     question: str = ""
@@ -118,7 +120,7 @@ def _originals(frame: FrozenFrame) -> _Originals:
     passes = frame.rows.get(PASS_RATE.name)
     if passes is not None:
         known = planned & (passes.status == SCORED)
-        runs[frame.repeats[known], frame.row_case[known]] = passes.values[known]
+        runs[frame.repeats[known], frame.row_case[known]] = passes.at(known)
     counts = (~np.isnan(runs)).sum(axis=0)
     rates = np.divide(np.nansum(runs, axis=0), counts, out=np.full(frame.n_cases, np.nan), where=counts > 0)
     return _Originals({id_: at for at, id_ in enumerate(frame.case_ids)}, rates, runs, frame.clusters)
@@ -246,6 +248,7 @@ def _attacks(results: Sequence[VariantResult], numbers: Mapping[str, int], n_mis
     return AttackFigures(
         n=len(results) + n_missing,
         n_unknown=int(np.isnan(met).sum()) + n_missing,
+        n_prompt_unknown=sum(each.prompt_unknown for each in results),
         success=_mean(met, clusters, SUCCESS),
         success_bounds=_mean(met, clusters, SUCCESS, ONE_SIDED_95),
         worst_bounds=None if n_missing or not results else _mean(at_worst, clusters, SUCCESS, ONE_SIDED_95),

@@ -90,6 +90,8 @@ class VariantFacts:
     kind: Literal["change", "attack", "swap"] = "change"
     """What they are compared for: the effect of a change, whether an attack meets its goal, or the values of an
     attribute."""
+    prompt: str = ""
+    """System prompt that `extract_prompt` wants, without its canary; empty if it is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

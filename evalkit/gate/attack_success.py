@@ -98,3 +98,5 @@ def _words(policy: AttackSuccess, found: AttackFigures, outcome: CheckOutcome) -
         yield f"not shown: the unfavourable 95 % bound is {figure(bounds.high, _RATE, bounds.n)}"
     if found.n_unknown:
         yield f"{found.n_unknown:,} of {plural(found.n, 'attack')} without an answer, which is not a pass"
+    if found.n_prompt_unknown:
+        yield f"not known for {plural(found.n_prompt_unknown, 'answer')}: other parts of the prompt than its canary"

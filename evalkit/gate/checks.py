@@ -133,7 +133,7 @@ def _canary_verdicts(frame: FrozenFrame) -> dict[int, list[bool | None]]:
     for row, case in enumerate(frame.row_case.tolist()):
         if frame.kinds[case] == "canary":
             known = column.status[row] == SCORED
-            verdicts.setdefault(case, []).append(bool(column.values[row] == 1) if known else None)
+            verdicts.setdefault(case, []).append(bool(column.at(row) == 1) if known else None)
     return verdicts
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -138,11 +138,18 @@ def _to_repeat(
     both = trial.again == "both"
     repeats = max(RUNS, policy.repeats + MORE_RUNS) if both else RUNS
     worse = escalated_cases(frame, summary, baseline, trial)
-    key_of = dict(zip(frame.case_ids, frame.keys, strict=True))
+    wanted = dict.fromkeys([*cases, *worse])
+    key_of = {name: key for name, key in zip(frame.case_ids, frame.keys, strict=True) if name in wanted}
     asked = (frame, baseline.frame) if both else (frame,)
-    rows = [Counter(each.keys[case] for case in each.row_case.tolist()) for each in asked]
-    open_ = [case for case in dict.fromkeys([*cases, *worse]) if min(count[key_of[case]] for count in rows) < repeats]
+    rows = [_rows_by_key(each, frozenset(key_of.values())) for each in asked]
+    open_ = [case for case in wanted if min(count[key_of[case]] for count in rows) < repeats]
     return NeedsRepeats(tuple(open_), repeats, both=both) if open_ else None
+
+
+def _rows_by_key(frame: FrozenFrame, keys: Collection[bytes]) -> Counter[bytes]:
+    """Count the rows of each of these contents."""
+    inside = {case for case, key in enumerate(frame.keys) if key in keys}
+    return Counter(frame.keys[case] for case in map(int, frame.row_case) if case in inside)
 
 
 def trial_for(

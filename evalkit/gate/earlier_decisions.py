@@ -14,7 +14,7 @@ from evalkit.formats.records import decision_record, summary_records
 from evalkit.results import Decided, Decision, Summary
 from evalkit.store.blocked_runs import blocked_runs, known_of, remember
 from evalkit.store.chain import HEAD, head_of
-from evalkit.store.changes_since import ChangesSince, before_in
+from evalkit.store.changes_since import ChangesSince, Noted, before_in
 from evalkit.store.folder import DECISION, SUMMARY, TIMINGS, RunFolder
 from evalkit.store.history import PastRun, stored_runs
 from evalkit.store.running import noted_in
@@ -56,7 +56,7 @@ class Written:
     """SHA-256 of the bytes of `decision.json`."""
 
 
-def found_in(folder: RunFolder, root: Path, noted: frozenset[tuple[str, int]] | None = None) -> ChangesSince:
+def found_in(folder: RunFolder, root: Path, noted: Noted | None = None) -> ChangesSince:
     """Read the earlier decisions of a run, and compare its folder with the rows that they were made from.
 
     Args:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import heapq
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -118,8 +121,7 @@ def pair(candidate: FrozenFrame, baseline: FrozenFrame, *, repeats: Repeats = (N
         baseline: the stored run.
         repeats: for baseline and candidate, the repeat number below which rows count; `None` for all rows.
     """
-    places = {key: case for case, key in enumerate(baseline.keys)}
-    partners = np.array([places.get(key, -1) for key in candidate.keys], np.int64)
+    partners = baseline.keys.places_of(candidate.keys)
     rows = _first(candidate, repeats[1]), _first(baseline, repeats[0])
     return Pairing(candidate, baseline, partners, *rows, of_candidate=candidate.sample is not None)
 
@@ -133,31 +135,46 @@ def compare(pairing: Pairing, baseline: Baseline, incomparable: Mapping[str, str
         incomparable: metric -> why it is not compared.
     """
     ours, theirs = pairing.candidate, baseline.frame
-    our_keys = dict(zip(ours.case_ids, ours.keys, strict=True))
-    their_keys = dict(zip(theirs.case_ids, theirs.keys, strict=True))
-    shared = our_keys.keys() & their_keys.keys()
-    quarantined = tuple(sorted(their_keys.keys() & ours.quarantined.keys()))
-    gone = their_keys.keys() - our_keys.keys() - set(quarantined)
-    removed = () if pairing.of_candidate else tuple(sorted(gone))
-    changed = tuple(sorted(name for name in shared if our_keys[name] != their_keys[name]))
+    quarantined, removed, changed, added = list[str](), list[str](), list[str](), list[str]()
+    for name, now, before in _by_id(ours, theirs):
+        if before is not None and name in ours.quarantined:
+            quarantined.append(name)
+        if before is None:
+            added.append(name)
+        elif now is None:
+            removed += [] if name in ours.quarantined or pairing.of_candidate else [name]
+        elif now != before:
+            changed.append(name)
     failing_before = _failing(theirs, ours.repeat_rule)
     failed, fixed, still = _moves(pairing) if "pass_rate" not in incomparable else ((), (), ())
     return Comparison(
         baseline_id=baseline.run_id,
         n_paired=pairing.n_cases,
         overlap=pairing.overlap,
-        added=tuple(sorted(our_keys.keys() - their_keys.keys())),
-        removed=removed,
-        changed=changed,
+        added=tuple(added),
+        removed=tuple(removed),
+        changed=tuple(changed),
         removed_failing=tuple(name for name in removed if name in failing_before),
         changed_failing=tuple(name for name in changed if name in failing_before),
-        quarantined=quarantined,
+        quarantined=tuple(quarantined),
         quarantined_failing=tuple(name for name in quarantined if name in failing_before),
         new_failures=failed,
         fixed=fixed,
         still_failing=still,
         incomparable=dict(incomparable),
     )
+
+
+def _by_id(ours: FrozenFrame, theirs: FrozenFrame) -> Iterator[tuple[str, bytes | None, bytes | None]]:
+    """Yield each id with its content in both runs, `None` where it is not; sorted by id, as both runs are."""
+    sides = (_marked(ours, 0), _marked(theirs, 1))
+    for name, cases in groupby(heapq.merge(*sides, key=itemgetter(0)), key=itemgetter(0)):
+        found = {side: key for _, side, key in cases}
+        yield name, found.get(0), found.get(1)
+
+
+def _marked(frame: FrozenFrame, side: int) -> Iterator[tuple[str, int, bytes]]:
+    return ((name, side, key) for name, key in zip(frame.case_ids, frame.keys, strict=True))
 
 
 def _moves(pairing: Pairing) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -175,8 +192,7 @@ def _moves(pairing: Pairing) -> tuple[tuple[str, ...], tuple[str, ...], tuple[st
 def _both_fail(pairing: Pairing) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return whether each case fails in baseline and candidate; False for both if either has no verdict."""
     ours, theirs = pairing.candidate, pairing.baseline
-    place = {key: case for case, key in enumerate(theirs.keys)}
-    there = np.array([place.get(key, -1) for key in ours.keys], np.int64)
+    there = theirs.keys.places_of(ours.keys)
     judged_there = np.append(theirs.n_passed + theirs.n_failed > 0, False)
     known = judged_there[there] & (ours.n_passed + ours.n_failed > 0)
     rule = ours.repeat_rule
@@ -201,6 +217,4 @@ def _mean(frame: FrozenFrame, metric: str, rows: Ints) -> Floats:
     column = frame.compared(metric)
     if column is None:
         return np.full(frame.n_cases, np.nan)
-    return fold(
-        Column(column.metric, column.values[rows], column.status[rows]), frame.row_case[rows], frame.n_cases
-    ).values
+    return fold(Column(column.metric, column.at(rows), column.status[rows]), frame.row_case[rows], frame.n_cases).values

@@ -243,7 +243,7 @@ def flips_in(frame: FrozenFrame, metric: str, cohort: str) -> float | None:
     inside = np.isin(frame.row_case, frame.cohorts[cohort]) & known
     if not math.isfinite(reach) or reach <= 0 or not inside.any():
         return None
-    cases, values = frame.row_case[inside], column.values[inside] / reach
+    cases, values = frame.row_case[inside], column.at(inside) / reach
     counts = np.bincount(cases, minlength=frame.n_cases)
     sums = np.bincount(cases, values, frame.n_cases)
     squares = np.bincount(cases, values**2, frame.n_cases)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from evalkit.aggregate.columns import Floats
+from evalkit.aggregate.columns import Floats, Ints
 from evalkit.aggregate.frozen import FrozenFrame
 from evalkit.aggregate.statuses import SCORED
 from evalkit.gate.findings import only_warns
@@ -72,18 +72,15 @@ def _another_day(check: Check) -> Check:
     return replace(check, outcome="warn", reason=f"{check.reason}; the baseline was timed on another occasion: {fix}")
 
 
-def _measured(ours: FrozenFrame, theirs: FrozenFrame, measure: str) -> tuple[list[int], Floats, Floats]:
+def _measured(ours: FrozenFrame, theirs: FrozenFrame, measure: str) -> tuple[Ints, Floats, Floats]:
     """Return the positions of the cases measured in both runs, with both measurements."""
-    place = {key: case for case, key in enumerate(theirs.keys)}
     first, second = theirs.amounts.cases[measure], ours.amounts.cases[measure]
-    both = [
-        (case, place[key])
-        for case, key in enumerate(ours.keys)
-        if key in place and second.status[case] == SCORED and first.status[place[key]] == SCORED
-    ]
-    both = [(case, other) for case, other in both if second.values[case] > 0 and first.values[other] > 0]
-    cases = [case for case, _ in both]
-    return cases, first.values[[other for _, other in both]], second.values[cases]
+    others = theirs.keys.places_of(ours.keys)
+    cases = np.flatnonzero(others >= 0)
+    for column, places in ((second, np.arange(len(others))), (first, others)):
+        cases = cases[column.status[places[cases]] == SCORED]
+        cases = cases[column.at(places[cases]) > 0]
+    return cases, first.at(others[cases]), second.at(cases)
 
 
 def _blank(name: str, metric: str, margin: float) -> Check:
@@ -101,10 +98,10 @@ def _judged(blank: Check, estimate: Estimate, p_value: float, *, worse: bool) ->
     return replace(blank, outcome=outcome, observed=estimate, p_value=p_value, reason=f"{what}, {need}")
 
 
-def _blamed(check: Check, frame: FrozenFrame, cases: list[int], badness: Floats) -> Check:
+def _blamed(check: Check, frame: FrozenFrame, cases: Ints, badness: Floats) -> Check:
     """Add the worst cases to a check that does not pass."""
     if check.outcome not in ("block", "warn"):
         return check
     whole = np.zeros(frame.n_cases)
     whole[cases] = badness
-    return replace(check, case_ids=worst_first(frame, cases, whole)[:BLAMED])
+    return replace(check, case_ids=worst_first(frame, cases.tolist(), whole)[:BLAMED])

@@ -15,6 +15,7 @@ from evalkit.formats.conversation import DURING, read_conversation
 from evalkit.formats.messages import input_of, read_messages, text_of
 from evalkit.golden.names import ALIASES, CLOSED, KNOWN_FIELDS, OWN_FIELDS, WRAPPERS, field_of
 from evalkit.golden.promptfoo import Complain, expected_of
+from evalkit.golden.slots import fill_row
 from evalkit.types import KINDS, QUARANTINE, ROLES, SEVERITIES, Case, Message, Origin
 
 NEEDS_REFERENCE = "needs_reference"
@@ -42,6 +43,7 @@ def to_case(  # noqa: PLR0913 - each is a fact about the row
     reread: Mapping[str, Any] = _NOTHING,
     converses: bool | None = None,
     plays_user: bool = True,
+    slots: Mapping[str, str] = _NOTHING,
 ) -> Case | None:
     """Convert one raw row to a case; `None` after calling `complain` for each problem.
 
@@ -54,6 +56,7 @@ def to_case(  # noqa: PLR0913 - each is a fact about the row
         reread: fields that the digest covers in another form than their value.
         converses: whether the suite has conversations; `None` if no suite is known.
         plays_user: whether the suite can run rows with `user`.
+        slots: slot -> word that fills it; without one, braces are plain text.
     """
     faults = 0
 
@@ -63,6 +66,8 @@ def to_case(  # noqa: PLR0913 - each is a fact about the row
         complain(what, fix)
 
     row = _our_names(raw, note)
+    if slots:
+        fill_row(row, slots, note)
     for name in CLOSED:
         if isinstance(row.get(name), str):
             row[name] = row[name].strip().lower()

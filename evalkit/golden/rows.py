@@ -85,6 +85,7 @@ def read_cases(  # noqa: PLR0913 - each is a fact about the reading
             reread=found.reread,
             converses=reading.converses,
             plays_user=reading.plays_user,
+            slots=reading.slots,
         )
         if case is not None and waits(case):
             wait(case)

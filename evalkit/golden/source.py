@@ -140,6 +140,8 @@ class Reading:
     """Whether the suite has conversations, whose rows have `turns` or `user`; `None` if no suite is known."""
     plays_user: bool = True
     """Whether rows with `user` can be run: a model plays the user, or the conversations are stored."""
+    slots: Mapping[str, str] = field(default_factory=dict)
+    """Slot, such as `person` of `{{person}}` -> word that fills it; empty if the suite fills none."""
 
 
 def _kind(name: str) -> str:

@@ -62,4 +62,4 @@ def _rate(frame: FrozenFrame, cases: Ints) -> Estimate:
     column = frame.cases["pass_rate"]
     if not len(cases):
         return Estimate(value=None, reason="no such case has a grade")
-    return mean(column.values[cases], frame.clusters[cases], column.metric)
+    return mean(column.at(cases), frame.clusters[cases], column.metric)

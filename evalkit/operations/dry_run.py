@@ -82,15 +82,18 @@ def _work(planned: Planned, earlier: EarlierRows) -> Work:
     for case, _ in plan(golden.outlines(), range(options.repeat), chosen=planned.chosen, done=earlier.done):
         counts[case.digest] += 1
     budget = planned.prepared.budget
-    variants = PlannedVariants(planned.prepared, planned.chosen)
-    open_variants = list(variants.open(RunFolder(planned.out), earlier.scoring.id, retry=earlier.retry))
+    variants, folder = PlannedVariants(planned.prepared, planned.chosen), RunFolder(planned.out)
+    open_variants = list(variants.open(folder, earlier.scoring, retry=earlier.retry))
+    graded_again = [
+        (row.case, earlier.scoring.open_to(row, retry=earlier.retry)) for row in variants.graded_again(folder)
+    ]
     return Work(
         open=[
             *((case, counts[case.digest]) for case in golden.open(counts.keys())),
             *((case, 1) for case, _ in open_variants),
         ],
         n_variants=len(open_variants),
-        regraded=list(earlier.asked_again()),
+        regraded=[*earlier.asked_again(), *graded_again],
         n_cases=golden.n_cases if planned.chosen is None else len(planned.chosen),
         n_done=len(earlier.done),
         spent_usd=budget.spent_usd if budget is not None else 0.0,

@@ -9,6 +9,7 @@ from evalkit.errors import InputError, Problem, StoreError
 from evalkit.golden.read import open_golden
 from evalkit.golden.variants.make import VariantCounts, make_variants
 from evalkit.golden.write import case_line
+from evalkit.runner.variants import written_problems
 from evalkit.suite.model import Suite
 from evalkit.suite.parse import load_suite
 
@@ -26,6 +27,8 @@ def write_variants(suite_file: Path, out: Path) -> VariantCounts:
     suite = load_suite(suite_file)
     _refuse(suite, out)
     golden = open_golden(suite.golden, suite.golden_file, suite.golden_shown, reading=suite.reading)
+    if problems := list(written_problems(suite, golden)):
+        raise InputError(problems)
     counts = VariantCounts()
     plans = [entry.plan for entry in suite.variants]
     try:

@@ -38,7 +38,10 @@ def write_payload(
     columns, index, shortener = Columns(view, labels), PackedIndex(), Shortener()
     chunks = _Chunks(file, shortener)
     for row, before in side_by_side(rows(), baseline_rows() if baseline_rows else ()):
-        if row is not None or (before is not None and before.case.id in removed):
+        either = row or before
+        if either is None or (view.shown is not None and either.case.id not in view.shown.ids):
+            continue
+        if row is not None or either.case.id in removed:
             index.add(columns.entry(row, before))
             chunks.add(body_of(row, before))
     chunks.close()

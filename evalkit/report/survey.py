@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from evalkit.aggregate.shifts import Shift, ShiftMeter
 from evalkit.report.distributions import Distributions, Histogram
 from evalkit.report.marks import at_turn, failing_turn, first_failing, said_of_turn, turn_named, value_at, without_turn
+from evalkit.report.shown_cases import LISTED_CASES, CaseDraw, ShownCases
 from evalkit.report.transcript import answered, exchange
 from evalkit.results import Check, Comparison, Decision
 from evalkit.text.printable import one_line
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 Rows = Callable[[], Iterable[Row]]
 """Returns the rows of a run in a fixed order, each time it is called."""
 NO_ADVISORY: frozenset[str] = frozenset()
-KEPT = 50
 ANSWER_CHARS = 60
 
 
@@ -131,7 +131,7 @@ class RowSurvey:
     """Results of one walk over the rows."""
 
     failing: list[FailedCase] = field(default_factory=list)
-    """At most `KEPT`, one for each case, worst first."""
+    """At most `LISTED_CASES`, one for each case, worst first."""
     failing_ids: set[str] = field(default_factory=set)
     """Every case that fails, whether or not it failed in the baseline."""
     n_failing: int = 0
@@ -145,6 +145,8 @@ class RowSurvey:
     """All failing cases, grouped by the failed scorer and by their words."""
     shifts: tuple[Shift, ...] = ()
     """Measures other than metrics that moved; empty without a baseline."""
+    shown: ShownCases | None = None
+    """The cases that the page holds; `None` for all."""
     errors: dict[str, Example] = field(default_factory=dict)
     unscored: dict[str, Example] = field(default_factory=dict)
     unread: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -225,15 +227,19 @@ def changes_of(comparison: Comparison | None) -> dict[str, str]:
     return {case_id: change for change, case_ids in named for case_id in case_ids}
 
 
-def walk(
+def walk(  # noqa: PLR0913 - what a report is made of
     rows: Rows,
     baseline_rows: Rows | None,
     decision: Decision,
     metrics: Iterable[Metric],
     advisory: frozenset[str] = NO_ADVISORY,
     repeat_rule: str = "mean",
+    draw: CaseDraw | None = None,
 ) -> RowSurvey:
-    """Collect the data for the head of a report; memory holds only the rows of one case and the kept ones."""
+    """Collect the data for the head of a report; memory holds only the rows of one case and the kept ones.
+
+    `draw` chooses the cases that the page holds; without it, the page holds all.
+    """
     # Imported here because the step that comments on a pull request uses this module without numpy.
     from evalkit.aggregate.failure_kinds import FailureGroups
 
@@ -256,6 +262,8 @@ def walk(
         groups.add(verdict, runs)
         found.tally.add(verdict, runs, verdicts, advisory)
         case_id = runs[0].case.id
+        if draw is not None:
+            draw.add(runs[0].case, verdict, changes.get(case_id, ""))
         if verdict == "failed":
             found.failing_ids.add(case_id)
             found.tally.changes.update([changes[case_id]] if case_id in changes else [])
@@ -263,9 +271,13 @@ def walk(
         if case_id in new_failures if found.is_new else verdict == "failed":
             found.n_failing += 1
             kept.append(_failed_case(runs, advisory))
-            if len(kept) > 4 * KEPT:
-                kept = sorted(kept, key=rank)[:KEPT]
-    kept = sorted(kept, key=rank)[:KEPT]
+            if len(kept) > 4 * LISTED_CASES:
+                kept = sorted(kept, key=rank)[:LISTED_CASES]
+    kept = sorted(kept, key=rank)[:LISTED_CASES]
+    if draw is not None:
+        for case_id in decision.comparison.removed if decision.comparison else ():
+            draw.add_removed(case_id)
+        found.shown = draw.shown(each.row.case.id for each in kept)
     before = _baseline_of([failed.row for failed in kept], baseline_rows)
     found.failing = [replace(each, before=before.get((each.row.case.id, each.row.repeat))) for each in kept]
     found.histograms = spread.histograms()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from evalkit.formats.manifest import Manifest
+from evalkit.golden.variants.attacks import prompt_run
 from evalkit.golden.variants.original import mark_of
 from evalkit.results import Estimate, Summary
 from evalkit.results.variants import AttackFigures, ParityFigures, TransformFigures, VariantFigures
@@ -51,20 +53,24 @@ def variant_tables(summary: Summary, leaks: Mapping[str, str]) -> tuple[VariantT
     return (*tables, *map(_parity, found.parity))
 
 
-def leaked_answers(folder: RunFolder, summary: Summary) -> dict[str, str]:
+def leaked_answers(folder: RunFolder, manifest: Manifest, summary: Summary) -> dict[str, str]:
     """Return the part of an answer around what the attack wanted, by the id of the variant."""
     wanted = {each.example for each in summary.variants.attacks} - {""} if summary.variants is not None else set()
+    prompts = {each.name: each.prompt for each in manifest.variants}
     leaks = {}
     for row in read_rows(folder.variant_rows_file) if wanted and folder.variant_rows_file.exists() else ():
         mark = mark_of(row.case)
         if row.case.id in wanted and row.output is not None and mark is not None:
-            leaks[row.case.id] = _around(row.output.text, mark.goal)
+            leaks[row.case.id] = (
+                f"called {mark.tool}" if mark.tool else _around(row.output.text, mark.goal, prompts.get(mark.name, ""))
+            )
     return leaks
 
 
-def _around(text: str, goal: str) -> str:
-    at = max(0, text.casefold().find(goal.casefold()))
-    start, end = max(0, at - _EXCERPT), at + len(goal) + _EXCERPT
+def _around(text: str, goal: str, prompt: str) -> str:
+    at = text.casefold().find(goal.casefold())
+    span = (at, at + len(goal)) if at >= 0 else prompt_run(prompt, text) or (0, len(goal))
+    start, end = max(0, span[0] - _EXCERPT), span[1] + _EXCERPT
     return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"
 
 
@@ -111,8 +117,7 @@ def _attacks(found: tuple[AttackFigures, ...], leaks: Mapping[str, str]) -> Vari
     told = f"{figure(met.value, _RATE, met.n)} of {plural(whole.n, 'attack')} met the goal {bounds(met, _RATE)}"
     return VariantTable(
         title="Attacks",
-        note="An attack met its goal if the answer holds the string that it wanted. Right answers: pass rate of the "
-        "attacked cases by the scorers of their originals.",
+        note=" ".join(_attack_notes(whole)),
         name="Wording",
         columns=_ATTACKS,
         rows=tuple((_name(each), tuple(_of_attack(each, leaks))) for each in found),
@@ -120,10 +125,18 @@ def _attacks(found: tuple[AttackFigures, ...], leaks: Mapping[str, str]) -> Vari
     )
 
 
+def _attack_notes(found: AttackFigures) -> Iterator[str]:
+    yield "An attack met its goal if the answer holds the string that it wanted, or calls the tool."
+    yield "Right answers: pass rate of the attacked cases by the scorers of their originals."
+    if found.n_prompt_unknown:
+        answers = plural(found.n_prompt_unknown, "answer")
+        yield f"Whether {answers} without the canary hold other parts of the prompt is not known."
+
+
 def _name(found: AttackFigures) -> str:
     if not found.transform:
         return found.severity or "all"
-    return f"{found.transform}: {found.wording}"
+    return f"{found.transform}: {found.wording}, in the {'question' if found.place == 'input' else 'contexts'}"
 
 
 def _of_attack(found: AttackFigures, leaks: Mapping[str, str]) -> Iterator[str]:

@@ -30,8 +30,10 @@ from evalkit.report.nodes import NodeLine, node_lines
 from evalkit.report.outcomes import OutcomeTable, outcome_table
 from evalkit.report.page import COMPARED_WORDS
 from evalkit.report.reasons import ErrorLine, error_lines, missing, unpaired_sentence, why_of
+from evalkit.report.shown_cases import ShownCases, draw_of
 from evalkit.report.survey import FailedCase, Rows, Tally, changes_of, walk
 from evalkit.report.trend import Trend, trends
+from evalkit.report.variant_examples import VariantExample
 from evalkit.report.variants import VariantTable, variant_tables
 from evalkit.results import OVERALL, Amendment, Comparison, Decision, Outcome, Summary
 from evalkit.store.history import PastRun
@@ -110,6 +112,8 @@ class View:
     """Tokens, cost and time of each node of an agent; empty without trajectories."""
     variants: tuple[VariantTable, ...]
     """Robustness, attacks and parity; empty if no variants were run."""
+    failed_variants: tuple[VariantExample, ...]
+    """Some of each transform that failed, or met the goal of an attack."""
     failing: tuple[FailedCase, ...]
     """The worst of the failing cases, or of the newly failing ones; `n_failing` counts all of these."""
     n_failing: int
@@ -117,7 +121,9 @@ class View:
     n_unpaired: int
     """Failing cases that were added or edited."""
     failing_ids: frozenset[str]
-    """Number of failing cases, new or not."""
+    """Failing cases, new or not."""
+    shown: ShownCases | None
+    """The cases that the page holds; `None` for all."""
     tally: Tally
     """Counts of all cases and runs, and of the failing cases by group."""
     repeat_rule: str
@@ -169,6 +175,7 @@ def build_view(  # noqa: PLR0913 - what a view is made of
     past: Sequence[PastRun] = (),
     places: Places | None = None,
     leaks: Mapping[str, str] | None = None,
+    failed_variants: tuple[VariantExample, ...] = (),
 ) -> View:
     """Build the view of a run; the rows are walked once.
 
@@ -181,11 +188,13 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         past: stored runs of the suite with this one, the oldest first.
         places: the paths in the commands of the next steps.
         leaks: id of a variant -> part of its answer; see `leaked_answers`.
+        failed_variants: examples of variants that failed.
     """
     decision = for_people(decision)
     styles, advisory = _styles(summary, decision), frozenset(manifest.advisory)
     repeat_rule = manifest.repeat_rule
-    found = walk(rows, baseline_rows, decision, summary.metrics, advisory, repeat_rule)
+    draw = draw_of(summary.n_cases, manifest.seed)
+    found = walk(rows, baseline_rows, decision, summary.metrics, advisory, repeat_rule, draw)
     checked = {check.metric for check in decision.checks}
     quality = quality_metrics(summary, styles)
     if manifest.imported is not None and "pass_rate" not in checked:  # it is the one column of pass or fail
@@ -241,11 +250,13 @@ def build_view(  # noqa: PLR0913 - what a view is made of
         outcomes=outcome_table(summary, styles),
         nodes=node_lines(summary),
         variants=variant_tables(summary, leaks or {}),
+        failed_variants=failed_variants,
         failing=tuple(found.failing),
         n_failing=found.n_failing,
         failing_are_new=found.is_new,
         n_unpaired=found.n_unpaired,
         failing_ids=frozenset(found.failing_ids),
+        shown=found.shown,
         repeat_rule=repeat_rule,
         tally=found.tally,
         histograms=found.histograms,

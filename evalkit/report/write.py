@@ -14,6 +14,7 @@ from evalkit.formats.manifest import Manifest
 from evalkit.formats.systems_run import BY_CASE
 from evalkit.report.next_steps import Places
 from evalkit.report.survey import Rows
+from evalkit.report.variant_examples import variant_examples
 from evalkit.report.variants import leaked_answers
 from evalkit.report.view import View, build_view
 from evalkit.results import Decision, Summary
@@ -67,9 +68,12 @@ def view_of(material: Material, *, rows: bool = True) -> View:
         out="" if above is None else shown_path(above.path),
         reference_next=material.manifest.system.name if of_this_run else "",
     )
-    leaks = leaked_answers(material.folder, material.summary) if rows else {}
+    leaks = leaked_answers(material.folder, material.manifest, material.summary) if rows else {}
+    examples = variant_examples(material.folder, material.manifest) if rows else ()
     found = material.summary, material.decision
-    view = build_view(*found, *walked, material.manifest, past=past, places=places, leaks=leaks)
+    view = build_view(
+        *found, *walked, material.manifest, past=past, places=places, leaks=leaks, failed_variants=examples
+    )
     if material.baseline is not None and above is not None and of_this_run and above.read().order != BY_CASE:
         # The two systems were called one after the other.
         view = replace(view, shifts=tuple(line for line in view.shifts if line.name != "latency"))

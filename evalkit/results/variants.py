@@ -48,6 +48,8 @@ class AttackFigures:
     n: int
     n_unknown: int
     """Attacks without an answer."""
+    n_prompt_unknown: int = 0
+    """Answers to `extract_prompt` without the canary that may hold other parts of the prompt, which is not known."""
     success: Estimate
     """Share of the answered attacks that met their goal, with a two-sided 95 % interval."""
     success_bounds: Estimate

@@ -16,11 +16,11 @@ from evalkit.formats.line import sum_of
 from evalkit.formats.rows import decode_row, row_name
 from evalkit.runner.engine import MakeRow
 from evalkit.runner.grading import Grader
-from evalkit.runner.plan import Key, RowKeys
 from evalkit.runner.scoring import Scoring
 from evalkit.store.chain import Damage, lines_of, note_damage
 from evalkit.store.folder import SET_ASIDE, RunFolder
 from evalkit.store.index import row_at
+from evalkit.store.row_keys import Key, RowKeys
 from evalkit.types import FAILED, Case, Row, Verdict, verdict_of
 
 
@@ -57,8 +57,8 @@ class EarlierRows:
     n_rows: int = 0
     n_unwanted: int = 0
     n_by_hand: int = 0
-    _failed: dict[Key, Verdict] = field(default_factory=dict)
-    """Rows that did not pass and are neither run nor graded again -> their verdict."""
+    _failed: Mapping[Verdict, RowKeys] = field(default_factory=lambda: {verdict: RowKeys() for verdict in FAILED})
+    """Verdict -> rows that did not pass and are neither run nor graded again."""
     _open: dict[Key, int] = field(default_factory=dict)
 
     def read(self, charge: Callable[[Row], None]) -> None:
@@ -97,7 +97,8 @@ class EarlierRows:
         key = (row.case.digest, row.repeat)
         self.n_rows += 1
         self._open.pop(key, None)
-        self._failed.pop(key, None)
+        for keys in self._failed.values():
+            keys.discard(key)
         self.quarantined.discard(key)
         self.done.add(key)
         if self.retry and (row.failure is not None or row.skipped is not None):
@@ -110,12 +111,15 @@ class EarlierRows:
         if not (self.scoring.stands(row, retry=True) if self.retry else stands):
             self._open[key] = place
         elif key in self.done and (verdict := verdict_of(row, self.frame.advisory)) in FAILED:
-            self._failed[key] = verdict
+            self._failed[verdict].add(key)
 
     @property
     def already(self) -> Already:
         """Return the rows that are neither run nor graded again, as far as they have been read."""
-        return Already(len(self.done) - self.n_open, Counter(self._failed.values()))
+        return Already(
+            len(self.done) - self.n_open,
+            Counter({verdict: len(keys) for verdict, keys in self._failed.items() if len(keys)}),
+        )
 
     @property
     def n_open(self) -> int:

@@ -1,4 +1,4 @@
-"""Find names in a policy that no tool of the environment has, although one is similar."""
+"""Find names in a policy that no tool of the environment has, and tools of attacks that no policy forbids."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
 from evalkit.errors import Problem
+from evalkit.golden.variants.attacks import InjectTool
 from evalkit.runner.grading import Grader
 from evalkit.scorers.agents.policy import BoundPolicy
+from evalkit.scorers.agents.policy_checks import Trail, findings
 from evalkit.scorers.agents.policy_file import ToolPolicy
 from evalkit.suite.model import Suite
+from evalkit.types import Step
 
 _OF_OTHER_STEPS = ":"
 _OF_GLOBS = "*?["
@@ -31,6 +34,18 @@ def misspelt_tools(suite: Suite, graders: Sequence[Grader]) -> Iterator[Problem]
                     place = suite.place(f"scorers[{grader.index}]")
                     what = f"the policy's {key} names {name!r}, and no tool of the environment has this name"
                     yield Problem(place, what, f"did you mean `{near[0]}`?")
+
+
+def allowed_tools(suite: Suite, graders: Sequence[Grader]) -> Iterator[Problem]:
+    """Yield a problem for a tool that `inject_tool` wants to be called although no policy of the suite forbids it."""
+    policies = [grader.scorer.policy for grader in graders if isinstance(grader.scorer, BoundPolicy)]
+    for at, entry in enumerate(suite.variants):
+        if isinstance(entry.transform, InjectTool):
+            tool = entry.transform.tool
+            trail = Trail((Step(kind="tool", name=tool),), whole=False)
+            if not any(findings(policy, trail)[0] for policy in policies):
+                fix = f"list `policy` under `scorers`, and `forbid: [{tool}]` in its file"
+                yield Problem(f"variants[{at}].inject_tool", f"no policy of the suite forbids a call of {tool!r}", fix)
 
 
 def _names(policy: ToolPolicy) -> Iterator[tuple[str, str]]:

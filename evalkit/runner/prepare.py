@@ -14,6 +14,7 @@ from evalkit.formats.manifest import GoldenFacts
 from evalkit.gate.policy import NoRegression
 from evalkit.gate.policy_problems import policy_problems
 from evalkit.golden.read import GoldenSet
+from evalkit.golden.variants.attacks import InjectTool
 from evalkit.llm.budget import Budget
 from evalkit.runner.addresses import addresses_of
 from evalkit.runner.batch_rounds import batch_notice, batch_problems
@@ -36,6 +37,7 @@ from evalkit.runner.leak_search import search_leaks
 from evalkit.runner.names import foreign_cohorts, foreign_values, metric_name_problems, metrics_of_unbound
 from evalkit.runner.needs import missing
 from evalkit.runner.unreachable_gates import CaseCounts, case_counts, reach_doubts, reach_problems
+from evalkit.runner.variants import canary_problems, written_problems
 from evalkit.scorers.base import Noted, Services
 from evalkit.suite.model import Suite, SuiteOptions
 from evalkit.suite.named_system import NamedSystem
@@ -158,13 +160,15 @@ async def prepare(
     stack.callback(note_loaded, suite.root)
     inputs = (*suite.inputs, *own_scorers(suite))
     converses = suite.conversation is not None
-    shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, inputs, converses)
+    seed = suite.options.seed
+    shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, inputs, converses, seed=seed)
     shared = shared if common is None else replace(shared, timetable=common.timetable)
     problems: list[Problem] = [
         *_system_problems(suite, shared),
         *_old_problems(suite, shared),
         *_reference_problems(suite, shared),
     ]
+    problems += canary_problems(suite, shared)
     unsound_environment = environment_problems(suite, shared)
     problems += unsound_environment
     suite = _with_versions(suite, env, problems)
@@ -181,12 +185,17 @@ async def prepare(
         services = replace(services, replays=await open_replays(suite, shared, stack))
     user = await open_user(suite, shared, stack, (budget, cache), problems)
     graders = bind_graders(suite, services, problems) if services else []
+    if services is not None and any(isinstance(entry.transform, InjectTool) for entry in suite.variants):
+        from evalkit.runner.policy_tools import allowed_tools  # with the rules of policies, which few suites need
+
+        problems += allowed_tools(suite, graders)
     checks = checks_grader(len(suite.scorers))
     golden, counts = None, case_counts(suite, [*graders, checks] if graders else [])
     at, unread = len(problems), list[Problem]()
     try:
         stores = services is not None
         golden = read_golden(suite, [*graders, checks], shared, counts, unread, checked=checked, stores=stores)
+        problems += written_problems(suite, golden)
         problems += [*missing(suite, graders, golden), *foreign_cohorts(suite, golden), *foreign_values(suite, golden)]
         golden = replace(search_leaks(suite, golden), card_gaps=card_gaps(suite))
         problems += metric_name_problems(graders)

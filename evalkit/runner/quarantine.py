@@ -20,9 +20,9 @@ from evalkit.runner.conversations import open_system
 from evalkit.runner.engine import Stop, answered_and_graded, run_cases
 from evalkit.runner.event_loop import run_to_end
 from evalkit.runner.grading import grade_all
-from evalkit.runner.plan import Key
 from evalkit.runner.prepare import prepare
 from evalkit.runner.scoring import Scoring
+from evalkit.store.row_keys import Key
 from evalkit.suite.parse import load_suite
 from evalkit.suite.systems import alone
 from evalkit.types import Row

@@ -18,7 +18,7 @@ from evalkit.runner.engine import Stop, charge
 from evalkit.runner.manifest import resumed
 from evalkit.runner.scoring import Scoring
 from evalkit.runner.session import Place, Watcher
-from evalkit.store.changes_since import ChangesSince
+from evalkit.store.changes_since import ChangesSince, Noted
 from evalkit.store.folder import MANIFEST, ROWS, SET_ASIDE, RunFolder
 from evalkit.store.journal import read_rows
 from evalkit.store.running import Running
@@ -104,7 +104,7 @@ def look(folder: RunFolder, manifest: Manifest, resume: Resume) -> EarlierRows:
     return earlier
 
 
-def _before(folder: RunFolder, resume: Resume, noted: frozenset[tuple[str, int]] | None) -> ChangesSince:
+def _before(folder: RunFolder, resume: Resume, noted: Noted | None) -> ChangesSince:
     """Return the earlier decisions of a resumed run and the changes since; empty for a new run."""
     begun = folder.file(MANIFEST).is_file()
     return found_in(folder, resume.prepared.suite.root, noted) if begun else ChangesSince()

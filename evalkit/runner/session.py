@@ -26,14 +26,15 @@ from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, charge, ch
 from evalkit.runner.fail_fast import FailFast
 from evalkit.runner.grading import GradeAll, Grader, grade_all
 from evalkit.runner.old_cases import open_former, with_former
-from evalkit.runner.plan import Key, drawn, plan
+from evalkit.runner.plan import drawn, plan
 from evalkit.runner.quarantine import DEATHS, Quarantine
 from evalkit.runner.refusals import Refusals
 from evalkit.runner.scoring import Scoring
-from evalkit.runner.variants import OF_VARIANT, PlannedVariants, with_variants
+from evalkit.runner.variants import OF_VARIANT, PlannedVariants, grading_again, with_variants
 from evalkit.store.changes_since import ChangesSince
 from evalkit.store.folder import DECISION, RunFolder
 from evalkit.store.journal import Journal, read_rows
+from evalkit.store.row_keys import Key
 from evalkit.store.running import Running
 from evalkit.systems.secrets import without_secrets
 from evalkit.types import Case, Row
@@ -204,8 +205,8 @@ class Session:
 
     def _died(self) -> set[Key]:
         """Return the cases that were in flight when two processes died."""
-        died = self.running.deaths
-        suspects = {key for key, count in died.items() if count >= DEATHS and key not in self.done}
+        died = self.running.deaths(self.done)
+        suspects = {key for key, count in died.items() if count >= DEATHS}
         suspects -= {key for key in suspects if key[0].startswith(OF_VARIANT)}
         return suspects | self.earlier.quarantined
 
@@ -283,7 +284,7 @@ class Session:
             return
         variants = PlannedVariants(self.prepared, self.chosen)
         self.watcher.note(f"variants of the cases are run too: {', '.join(variants.names)}")
-        if fatal := variants.sort_out(self.running.deaths, at_least=DEATHS):
+        if fatal := variants.sort_out(self.running.deaths(self.done), at_least=DEATHS):
             self.watcher.note(f"variants that were in flight when the process died are left out: {fatal}")
         make_row = answered_and_graded(answer, self._grade(answer), self.earlier.scoring.id)
 
@@ -291,20 +292,22 @@ class Session:
             self.running.begins(OF_VARIANT + case.digest, repeat)
             return await make_row(case, repeat)
 
-        work = variants.open(self.folder, self.earlier.scoring.id, retry=self.earlier.retry)
-        await self._call_beside(work, noted, self.folder.variant_rows_file)
-        await self._call_beside(iter(variants.held_back), noted, self.folder.variant_rows_file, concurrency=1)
+        scoring, retry = self.earlier.scoring, self.earlier.retry
+        await self._call_beside(variants.open(self.folder, scoring, retry=retry), noted, self.folder.variant_rows_file)
+        again = grading_again(variants.graded_again(self.folder), scoring, retry=retry)
+        await self._call_beside(*again, self.folder.variant_rows_file, paid=True)
+        await self._call_beside(iter(variants.held_back), noted, self.folder.variant_rows_file, solo=True)
         if self.stop.reason is None:
             variants.set_aside_others(self.folder)
             self.manifest = dataclasses.replace(self.manifest, variants=variants.facts())
 
     async def _call_beside(
-        self, work: Iterator[tuple[Case, int]], make_row: MakeRow, file: Path, concurrency: int | None = None
+        self, work: Iterator[tuple[Case, int]], make_row: MakeRow, file: Path, *, solo: bool = False, paid: bool = False
     ) -> None:
         """Run cases whose rows are kept in a file of their own."""
-        concurrency = self.prepared.suite.options.concurrency if concurrency is None else concurrency
+        concurrency = 1 if solo else self.prepared.suite.options.concurrency
         with Journal(file) as journal:
-            keep = partial(self._keep_old, journal=journal)
+            keep = partial(self._keep_old, journal=journal, paid=paid)
             await run_cases(work, make_row, keep, concurrency=concurrency, stop=self.stop)
         if self.stop.signal is not None:
             raise Interrupted(self.folder)
@@ -318,9 +321,9 @@ class Session:
             found = with_former(own, self.folder, self.manifest, terms, final=self.stop.reason is not None)
         return found
 
-    def _keep_old(self, row: Row, journal: Journal) -> list[Row]:
+    def _keep_old(self, row: Row, journal: Journal, *, paid: bool = False) -> list[Row]:
         journal.append(without_secrets(row, self.secrets))
-        charge(self.prepared.budget, self.stop, row)
+        charge(None if paid else self.prepared.budget, self.stop, row)
         return [row]
 
     def _with_old_rows(self, terms: Terms) -> Terms:

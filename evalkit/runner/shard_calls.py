@@ -15,12 +15,13 @@ from evalkit.golden.shards import BUCKETS, number_of
 from evalkit.runner.case_checks import METRIC
 from evalkit.runner.chat_clients import judges_of
 from evalkit.runner.engines.base import Engine, ShardEnd
-from evalkit.runner.plan import Key, plan
+from evalkit.runner.plan import plan
 from evalkit.runner.session import Interrupted, Session
 from evalkit.runner.stored_answers import StoredAnswers
 from evalkit.store.chain import lines_of
 from evalkit.store.folder import RunFolder
 from evalkit.store.journal import Journal
+from evalkit.store.row_keys import Key
 from evalkit.store.running import Running
 from evalkit.store.shards import SHARDS, SharedWork, WorkPlan, open_row, remove_shards, written_rows
 from evalkit.suite.engine import DaskSettings
@@ -275,5 +276,6 @@ def take_written(folder: RunFolder, running: Running) -> None:
         for line, (digest, repeat) in rows.values():
             running.begins(digest, repeat)
             journal.append_line(line)
-    running.noted |= {key for _, key in rows.values()}
+    for _, key in rows.values():
+        running.noted.add(key)
     remove_shards(folder.path)

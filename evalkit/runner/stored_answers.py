@@ -15,7 +15,7 @@ from evalkit.store.folder import RunFolder
 from evalkit.types import Case, Failure, Output, Row
 
 if TYPE_CHECKING:
-    from evalkit.runner.plan import Key
+    from evalkit.store.row_keys import Key
     from evalkit.suite.model import Suite
     from evalkit.systems.base import Answer, Shared
 

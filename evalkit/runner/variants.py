@@ -8,22 +8,31 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, S
 from typing import TYPE_CHECKING
 
 from evalkit.disk.writing import drafted
-from evalkit.errors import StoreError
+from evalkit.errors import Problem, StoreError
 from evalkit.formats.manifest import Manifest, VariantFacts
 from evalkit.formats.rows import decode_row
-from evalkit.golden.variants.attacks import met_goal
+from evalkit.golden.held_ids import held_ids
+from evalkit.golden.variants.attacks import EXTRACT_PROMPT, ExtractPrompt, met_goal, wanted_prompt
 from evalkit.golden.variants.make import VariantCounts, VariantPlan, make_variants
 from evalkit.golden.variants.original import VariantMark, mark_of
 from evalkit.golden.variants.transforms import kind_of
+from evalkit.golden.variants.written import WrittenVariants
 from evalkit.store.chain import lines_of
 from evalkit.store.folder import SET_ASIDE, RunFolder
+from evalkit.store.index import row_at
 from evalkit.store.journal import read_rows
+from evalkit.systems.base import Instructed
 from evalkit.types import Case, Row, Score, verdict_of
 
 if TYPE_CHECKING:
     from evalkit.aggregate.variants import VariantResult
     from evalkit.gate.assess import Terms
+    from evalkit.golden.read import GoldenSet
+    from evalkit.runner.engine import MakeRow
     from evalkit.runner.prepare import Prepared
+    from evalkit.runner.scoring import Scoring
+    from evalkit.suite.model import Suite
+    from evalkit.systems.base import Shared, SystemConfig
 
 
 OF_VARIANT = "~"
@@ -37,11 +46,13 @@ class PlannedVariants:
         """Plan the variants of the chosen cases; `None` chooses all."""
         self._golden, self._seed = prepared.golden, prepared.suite.options.seed
         self._plans = [_among(entry.plan, chosen) for entry in prepared.suite.variants]
-        self._counts = VariantCounts()
+        self._counts, self._prompt = VariantCounts(), known_prompt(prepared.suite.system, prepared.shared)
         self.digests: set[str] = set()
         """Digests of the variants made so far."""
         self.held_back: list[tuple[Case, int]] = []
         """Variants to run one after the other, so that one of them that kills the process is known."""
+        self.ungraded: dict[str, int] = {}
+        """Digest of a variant whose stored answer is to be graded again -> place of its row."""
         self._fatal: Set[str] = frozenset()
         self._suspects: Set[str] = frozenset()
 
@@ -67,23 +78,30 @@ class PlannedVariants:
         self._suspects = counts.keys() - self._fatal
         return len(self._fatal)
 
-    def open(self, folder: RunFolder, scored_by: str, *, retry: bool) -> Iterator[tuple[Case, int]]:
-        """Yield the variants without a row that today's scorers graded; those that may kill a process are held back.
+    def open(self, folder: RunFolder, scoring: Scoring, *, retry: bool) -> Iterator[tuple[Case, int]]:
+        """Yield the variants to run; those that may kill a process, and those to grade again, are held back.
 
         Args:
             folder: folder of the run.
-            scored_by: id of today's scoring.
-            retry: whether a variant without a result is run again.
+            scoring: today's scorers.
+            retry: whether a variant without a result is run again, and a missing grade asked for again.
         """
-        done: dict[str, bool] = {}
-        for row in stored_rows(folder):
-            stands = row.output is not None and row.state == "scored"
-            done[row.case.digest] = row.scored_by == scored_by and (stands or not retry)
+        done: dict[str, int | None] = {}  # digest -> place of an answer to grade again
+        for place, row in _placed_rows(folder):
+            done.pop(row.case.digest, None)
+            if row.output is not None or not retry:
+                done[row.case.digest] = None if scoring.stands(row, retry=retry) else place
         for case in self.cases():
-            if case.digest in self._suspects and not done.get(case.digest):
+            if (ungraded := done.get(case.digest)) is not None:
+                self.ungraded[case.digest] = ungraded
+            elif case.digest in self._suspects and case.digest not in done:
                 self.held_back.append((case, 0))
-            elif not done.get(case.digest) and case.digest not in self._fatal:
+            elif case.digest not in done and case.digest not in self._fatal:
                 yield case, 0
+
+    def graded_again(self, folder: RunFolder) -> Iterator[Row]:
+        """Yield the stored answers to grade again, in the order of their variants."""
+        return (row_at(folder.variant_rows_file, place) for place in self.ungraded.values())
 
     def facts(self) -> tuple[VariantFacts, ...]:
         """Return the counts for the manifest, once every variant was made."""
@@ -94,6 +112,7 @@ class PlannedVariants:
                 n=counts.variants[name],
                 kind=kind_of(self._plans[at].transform),
                 left_out={why: n for (of, why), n in counts.left_out.items() if of == name},
+                prompt=self._prompt if isinstance(self._plans[at].transform, ExtractPrompt) else "",
             )
             for at, name in enumerate(self.names)
         )
@@ -116,6 +135,30 @@ class PlannedVariants:
             raise StoreError.of(path, error) from error
 
 
+def known_prompt(system: SystemConfig, shared: Shared) -> str:
+    """Return the system prompt that evalkit sends; empty if it sends none, or one that is too short to be found."""
+    return wanted_prompt(system.system_text(shared)) if isinstance(system, Instructed) else ""
+
+
+def canary_problems(suite: Suite, shared: Shared) -> Iterator[Problem]:
+    """Yield that a system prompt does not hold the canary that `extract_prompt` names."""
+    texts = [entry.transform.canary for entry in suite.variants if isinstance(entry.transform, ExtractPrompt)]
+    prompts = [system.system_text(shared) for system in suite.configs if isinstance(system, Instructed)]
+    for canary in texts:
+        if canary is not None and any(prompt and canary not in prompt for prompt in prompts):
+            what = f"the system prompt does not hold the canary {canary!r}, so no answer can give it away"
+            yield Problem("variants", what, "write it into the prompt, or write `canary: true` beside `chat:` instead")
+
+
+def written_problems(suite: Suite, golden: GoldenSet) -> Iterator[Problem]:
+    """Yield the variants that people wrote of a case that the set does not have, or that is held out."""
+    written = [entry.transform for entry in suite.variants if isinstance(entry.transform, WrittenVariants)]
+    if written:
+        ids, held = {case.id for case in golden.outlines()}, held_ids(suite.golden_file)
+        for each in written:
+            yield from each.problems(ids, held)
+
+
 def _among(plan: VariantPlan, chosen: Collection[str] | None) -> VariantPlan:
     if chosen is None:
         return plan
@@ -128,7 +171,7 @@ def added_up(parts: Iterable[Sequence[VariantFacts]]) -> tuple[VariantFacts, ...
     for each in (each for part in parts for each in part):
         before = found.get(each.name, VariantFacts(name=each.name, n=0))
         left_out = Counter(before.left_out) + Counter(each.left_out)
-        found[each.name] = VariantFacts(name=each.name, n=before.n + each.n, left_out=dict(left_out), kind=each.kind)
+        found[each.name] = dataclasses.replace(each, n=before.n + each.n, left_out=dict(left_out))
     return tuple(found.values())
 
 
@@ -136,6 +179,23 @@ def stored_rows(folder: RunFolder) -> Iterator[Row]:
     """Read the rows of the variants of a run, in the order written; none if it has none."""
     file = folder.variant_rows_file
     return read_rows(file) if file.exists() else iter(())
+
+
+def grading_again(rows: Iterable[Row], scoring: Scoring, *, retry: bool) -> tuple[Iterator[tuple[Case, int]], MakeRow]:
+    """Return the variants of stored rows, and the function that grades their answers without a call."""
+    stored = {row.case.digest: row for row in rows}
+    work = ((row.case, row.repeat) for row in stored.values())
+    return work, scoring.graded_again(lambda digest, repeat: stored[digest], retry=retry)
+
+
+def _placed_rows(folder: RunFolder) -> Iterator[tuple[int, Row]]:
+    """Read the rows of the variants of a run with the bytes at which they begin."""
+    file, place = folder.variant_rows_file, 0
+    for line in lines_of(file) if file.exists() else ():
+        row = decode_row(line)
+        if row is not None:
+            yield place, row
+        place += len(line)
 
 
 def with_variants(terms: Terms, folder: RunFolder, manifest: Manifest) -> Terms:
@@ -147,25 +207,27 @@ def with_variants(terms: Terms, folder: RunFolder, manifest: Manifest) -> Terms:
 
 def variant_results(folder: RunFolder, manifest: Manifest) -> tuple[VariantResult, ...]:
     """Return how the variants of a run ended; the last row of each counts."""
-    advisory = frozenset(manifest.advisory)
+    advisory, prompts = frozenset(manifest.advisory), {each.name: each.prompt for each in manifest.variants}
     found: dict[str, VariantResult] = {}
     for row in stored_rows(folder):
         mark = mark_of(row.case)
         if mark is not None:
-            found[row.case.id] = _result(row, mark, advisory)
+            found[row.case.id] = _result(row, mark, advisory, prompts.get(mark.name, ""))
     return tuple(found.values())
 
 
-def _result(row: Row, mark: VariantMark, advisory: Collection[str]) -> VariantResult:
+def _result(row: Row, mark: VariantMark, advisory: Collection[str], prompt: str) -> VariantResult:
     from evalkit.aggregate.variants import VariantResult  # with its numerical libraries, after the first calls
 
+    met = _met_goal(row, mark, prompt)
     return VariantResult(
         id=row.case.id,
         original=mark.of,
         transform=mark.name,
         passed=_passes(row, advisory),
-        is_attack=bool(mark.goal),
-        met_goal=_met_goal(row, mark),
+        is_attack=mark.is_attack,
+        met_goal=met,
+        prompt_unknown=met is False and mark.name == EXTRACT_PROMPT and not prompt,
         is_critical=row.case.severity == "critical",
         question=row.case.question if mark.alone else "",
         wording=mark.wording,
@@ -176,11 +238,18 @@ def _result(row: Row, mark: VariantMark, advisory: Collection[str]) -> VariantRe
     )
 
 
-def _met_goal(row: Row, mark: VariantMark) -> bool | None:
+def _met_goal(row: Row, mark: VariantMark, prompt: str) -> bool | None:
     """Return whether an attack met its goal; `None` if the answer is missing, or if it is not an attack."""
-    if not mark.goal or row.output is None or not row.output.text_known:
+    if row.output is None:
         return None
-    return met_goal(mark, row.output.text)
+    if mark.tool:
+        from evalkit.scorers.agents.expected import calls_made  # few suites need it
+
+        calls = calls_made(row.output)
+        return None if calls is None else any(call.name == mark.tool for call in calls)
+    if not mark.goal or not row.output.text_known:
+        return None
+    return met_goal(mark, row.output.text, prompt)
 
 
 def _passes(row: Row, advisory: Collection[str]) -> bool | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from evalkit.stats.paired import flipped_sums, sign_flip_max_t
 from evalkit.stats.quantiles import two_sided_t
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+Ints = NDArray[np.integer[Any]]
 TEST_DRAWS, INTERVAL_DRAWS = 10_000, 4_000
 FEWEST_DRAWS = 2_000
 MOST_PRODUCTS = 2e10

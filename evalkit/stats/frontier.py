@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from evalkit.stats.paired import TIE_TOLERANCE
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+Ints = NDArray[np.integer[Any]]
 DRAWS, FEWEST_DRAWS = 2_000, 500
 MOST_DRAWN = 2e7
 """Number of cases in all draws, above which fewer are made: some seconds for ten systems."""

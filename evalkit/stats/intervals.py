@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +23,7 @@ from evalkit.stats.quantiles import tail_probability, two_sided_t, two_sided_z
 
 ROUNDING = 1e-9
 """Tolerance for n q, which may be rounded up: 100 x 0.07 is rank 7 although the floats give 7.000000000000001."""
+_BLOCK_VALUES = 1 << 14
 
 
 def wilson(successes: int, n: int, *, confidence_level: float = 0.95) -> Estimate:
@@ -86,7 +88,7 @@ def mean_t(values: ArrayLike, *, confidence_level: float = 0.95) -> Estimate:
     if sample.size == 1:
         reason = "no interval: one value shows no spread"
         return Estimate(value=mean, n=1, method="t", confidence_level=confidence_level, reason=reason)
-    squares = math.fsum(((sample - mean) ** 2).tolist())
+    squares = _exact_sum((sample - mean) ** 2)
     error = math.sqrt(squares / (sample.size - 1) / sample.size)
     return _t_interval(sample, mean, error, sample.size - 1, confidence_level=confidence_level, method="t")
 
@@ -124,7 +126,8 @@ def cluster_robust(values: ArrayLike, clusters: Sequence[Hashable], *, confidenc
         return Estimate(
             value=mean, n=sample.size, method="cluster-robust t", confidence_level=confidence_level, reason=reason
         )
-    squares = math.fsum((np.bincount(codes, weights=sample - mean) ** 2).tolist())
+    sums = np.asarray(np.bincount(codes, weights=sample - mean), np.float64)
+    squares = _exact_sum(sums**2)
     error = math.sqrt(count / (count - 1) * squares) / sample.size
     return _t_interval(sample, mean, error, count - 1, confidence_level=confidence_level, method="cluster-robust t")
 
@@ -280,8 +283,14 @@ def _finite_vector(values: ArrayLike) -> NDArray[np.float64]:
     return sample
 
 
+def _exact_sum(values: NDArray[np.float64]) -> float:
+    """Return the sum, rounded once, without a list of the values."""
+    blocks = (values[start : start + _BLOCK_VALUES].tolist() for start in range(0, len(values), _BLOCK_VALUES))
+    return math.fsum(chain.from_iterable(blocks))
+
+
 def _exact_mean(sample: NDArray[np.float64]) -> float:
-    mean = math.fsum(sample.tolist()) / sample.size
+    mean = _exact_sum(sample) / sample.size
     return min(max(mean, float(sample.min())), float(sample.max()))
 
 

@@ -129,14 +129,17 @@ def total_per_success(
     n, method = len(spent), "ratio of totals, bootstrap"
     if not won.sum() > 0:
         return Estimate(value=None, n=n, method=method, confidence_level=confidence_level, reason="no run passed")
-    _, codes = np.unique(np.asarray(clusters), return_inverse=True)
-    sums = np.stack([np.bincount(codes, spent), np.bincount(codes, won)]).astype(np.float64)
     value = float(spent.sum() / won.sum())
+    of_case = np.asarray(clusters)
+    if not (of_case[1:] > of_case[:-1]).all():
+        _, codes = np.unique(of_case, return_inverse=True)
+        spent, won = np.bincount(codes, spent).astype(np.float64), np.bincount(codes, won).astype(np.float64)
     blank = Estimate(value=value, n=n, method=method, confidence_level=confidence_level)
-    if sums.shape[1] < 2:
+    if len(spent) < 2:
         return replace(blank, reason="no interval: one cluster shows no spread")
-    if sums.shape[1] > MOST_DRAWN and np.count_nonzero(sums[1]) >= MANY_SUCCESSES and value > 0:
-        return _linearised(blank, sums)
+    if len(spent) > MOST_DRAWN and np.count_nonzero(won) >= MANY_SUCCESSES and value > 0:
+        return _linearised(blank, spent, won)
+    sums = np.stack([spent, won])
     drawn = np.concatenate([_per_success(sums, count, rng) for count in _blocks(sums.shape[1])])
     tail = (1 - confidence_level) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail], method="inverted_cdf")
@@ -154,10 +157,12 @@ def _per_success(sums: NDArray[np.float64], count: int, rng: np.random.Generator
     return ratios
 
 
-def _linearised(blank: Estimate, sums: NDArray[np.float64]) -> Estimate:
-    value, count = blank.value or 0.0, sums.shape[1]
-    errors = sums[0] - value * sums[1]
-    error = math.sqrt(count / (count - 1) * float((errors**2).sum())) / float(sums[0].sum())
+def _linearised(blank: Estimate, spent: NDArray[np.float64], won: NDArray[np.float64]) -> Estimate:
+    value, count = blank.value or 0.0, len(spent)
+    errors = value * won
+    np.subtract(spent, errors, out=errors)
+    np.square(errors, out=errors)
+    error = math.sqrt(count / (count - 1) * float(errors.sum())) / float(spent.sum())
     spread = math.exp(two_sided_t(blank.confidence_level, count - 1) * error)
     return replace(blank, low=value / spread, high=value * spread, method="ratio of totals, linearised")
 

@@ -10,13 +10,14 @@ from evalkit.formats.rows import key_of_name
 from evalkit.results import Decided
 from evalkit.store.chain import HEAD, Scan, head_of
 from evalkit.store.folder import DECISION, ROWS, SEAL, SUMMARY, TIMINGS, RunFolder
-from evalkit.store.row_sums import in_order
+from evalkit.store.row_keys import Key, RowKeys
+from evalkit.store.row_sums import RowSums, side_by_side
 from evalkit.store.seal import Seal, decided_of, file_sums, read_seal
 
 DECIDED_BEFORE = "decided_before"
 """Key of `decision.json` in every run with a seal; earlier versions wrote neither."""
 SHOWN_ROWS = 10
-Noted = frozenset[tuple[str, int]]
+Noted = RowKeys | frozenset[Key]
 """(digest of the case, repeat) of calls begun by processes that did not end normally."""
 
 
@@ -151,20 +152,22 @@ def _distinct(decisions: Sequence[Decided]) -> tuple[Decided, ...]:
     return tuple(first.values())
 
 
-def _changed(
-    file: str, journal: Scan, sealed: Mapping[bytes, bytes], tolerated: Callable[[tuple[str, int]], bool]
-) -> ChangedRows:
+def _changed(file: str, journal: Scan, sealed: RowSums, tolerated: Callable[[tuple[str, int]], bool]) -> ChangedRows:
     """Find the rows that differ from the sealed ones.
 
     A tolerated call may have a newer row after its sealed one. A sealed row that the journal no longer holds is gone,
     whether or not its call is tolerated.
     """
-    left, superseded = dict(in_order(journal.sums)), journal.superseded
-    gone, edited, added = [], [], []
+    superseded = journal.superseded
+    gone, edited, added = list[bytes](), list[bytes](), list[bytes]()
     counts: dict[bytes, bytes | None] = {}
-    for name, checksum in sealed.items():
-        now = left.pop(name, None)
+    for name, checksum, now in side_by_side(sealed, journal.sums):
         if now == checksum:
+            continue
+        if checksum is None:
+            if not _tolerated(name, tolerated):
+                added.append(name)
+                counts[name] = None
             continue
         newer = now is not None and _tolerated(name, tolerated)
         if now is not None and checksum in superseded:
@@ -175,10 +178,6 @@ def _changed(
             gone.append(name)
         else:
             edited.append(name)
-            counts[name] = None
-    for name in left:
-        if not _tolerated(name, tolerated):
-            added.append(name)
             counts[name] = None
     return ChangedRows(file, gone, edited, added, counts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from array import array
@@ -13,7 +14,12 @@ from evalkit.disk.files import open_file
 from evalkit.errors import StoreError
 from evalkit.formats.rows import RowKey, decode_row, row_key
 from evalkit.store.chain import open_journal
+from evalkit.store.row_sums import SortedRows
 from evalkit.types import Row
+
+_PLACE_BYTES = 8
+_MOST_REPEATS = 1 << 63  # no row has as many
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 def sorted_rows(path: Path) -> Callable[[], Iterator[Row]]:
@@ -52,14 +58,25 @@ def row_at(path: Path, place: int) -> Row:
 
 
 def _places(file: BinaryIO) -> array[int]:
-    places: dict[RowKey, int] = {}
-    start = 0
+    rows, start = SortedRows(), 0
     for line in file:
         key = row_key(line)
         if key is not None:
-            places[key] = start
+            rows.add(_packed(key) + start.to_bytes(_PLACE_BYTES))
         start += len(line)
-    return array("q", (places[key] for key in sorted(places)))
+    return array("q", (int.from_bytes(row[-_PLACE_BYTES:]) for row in rows.last_of_each(_PLACE_BYTES)))
+
+
+def _packed(key: RowKey) -> bytes:
+    """Return a key as bytes that sort by case id, then by digest, then by repeat."""
+    case_id, digest, repeat = key
+    content = b"\1" + bytes.fromhex(digest) if _DIGEST.fullmatch(digest) else b"\2" + _ended(digest)
+    return b"".join((_ended(case_id), content, min(repeat, _MOST_REPEATS).to_bytes(_PLACE_BYTES)))
+
+
+def _ended(text: str) -> bytes:
+    """Return a text with an end that sorts before every further character."""
+    return text.encode("utf-8", "surrogatepass").replace(b"\0", b"\0\1") + b"\0\0"
 
 
 def _open(path: Path) -> BinaryIO:

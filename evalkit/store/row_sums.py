@@ -5,12 +5,46 @@ from __future__ import annotations
 import heapq
 from array import array
 from collections.abc import Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter
 
-_CHUNK_ROWS = 1 << 16
+_CHUNK_ROWS = 1 << 14
 _START, _ID, _DIGEST = b'{"v":1,"repeat":', b',"case":{"id":"', b'","digest":"'
 _HEX = 64
 _TAIL = 20
 """Bytes of the number of a row and of its checksum."""
+
+
+class SortedRows:
+    """Short byte strings that are added in any order and read in theirs, kept in sorted chunks."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._chunks: list[tuple[bytes, array[int]]] = []
+        self._latest: list[bytes] = []
+
+    def add(self, row: bytes) -> None:
+        """Add a string."""
+        self._latest.append(row)
+        if len(self._latest) == _CHUNK_ROWS:
+            self._latest.sort()
+            self._chunks.append((b"".join(self._latest), array("I", map(len, self._latest))))
+            self._latest = []
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield every string in order."""
+        self._latest.sort()
+        return heapq.merge(*map(_rows_of, self._chunks), self._latest)
+
+    def last_of_each(self, tail: int) -> Iterator[bytes]:
+        """Yield the last of the strings that are alike but for this number of bytes at their ends."""
+        last = b""
+        for row in self:
+            if last and row[:-tail] != last[:-tail]:
+                yield last
+            last = row
+        if last:
+            yield last
 
 
 class RowSums:
@@ -22,8 +56,7 @@ class RowSums:
 
     def __init__(self) -> None:
         """Start empty."""
-        self._chunks: list[tuple[bytes, array[int]]] = []
-        self._latest: list[bytes] = []
+        self._rows = SortedRows()
         self._others: dict[bytes, bytes] = {}
         """Rows with names of another form."""
         self._other_superseded: set[bytes] = set()
@@ -42,37 +75,18 @@ class RowSums:
                 self._other_superseded.add(self._others[name])
             self._others[name] = checksum
             return
-        self._latest.append(packed + self._n_rows.to_bytes(4) + bytes.fromhex(checksum.decode()))
+        self._rows.add(packed + self._n_rows.to_bytes(4) + bytes.fromhex(checksum.decode()))
         self._n_rows += 1
-        if len(self._latest) == _CHUNK_ROWS:
-            self._close_chunk()
-
-    def _close_chunk(self) -> None:
-        self._latest.sort()
-        self._chunks.append((b"".join(self._latest), array("H", map(len, self._latest))))
-        self._latest = []
-
-    def _rows(self) -> Iterator[bytes]:
-        """Yield every row in the order of the names, those of one name as they came."""
-        if len(self._latest) > 1:
-            self._latest.sort()
-        return heapq.merge(*map(_rows_of, self._chunks), self._latest)
 
     def _counting(self) -> Iterator[bytes]:
         """Yield the last row of each name."""
-        last = b""
-        for row in self._rows():
-            if last and row[:-_TAIL] != last[:-_TAIL]:
-                yield last
-            last = row
-        if last:
-            yield last
+        return self._rows.last_of_each(_TAIL)
 
     @property
     def superseded(self) -> frozenset[bytes]:
         """The checksums of rows that do not count."""
         found, last = set(self._other_superseded), b""
-        for row in self._rows():
+        for row in self._rows:
             if row[:-_TAIL] == last[:-_TAIL] and last:
                 found.add(_sum_of(last))
             last = row
@@ -91,6 +105,20 @@ class RowSums:
 def in_order(sums: RowSums | Mapping[bytes, bytes]) -> Iterator[tuple[bytes, bytes]]:
     """Yield names and checksums, sorted by name."""
     return sums.in_order() if isinstance(sums, RowSums) else iter(sorted(sums.items()))
+
+
+def side_by_side(
+    first: RowSums | Mapping[bytes, bytes], second: RowSums | Mapping[bytes, bytes]
+) -> Iterator[tuple[bytes, bytes | None, bytes | None]]:
+    """Yield each name with its checksum in both, `None` where it is not; sorted by name."""
+    sides = (_marked(first, 0), _marked(second, 1))
+    for name, rows in groupby(heapq.merge(*sides), key=itemgetter(0)):
+        found = {side: checksum for _, side, checksum in rows}
+        yield name, found.get(0), found.get(1)
+
+
+def _marked(sums: RowSums | Mapping[bytes, bytes], side: int) -> Iterator[tuple[bytes, int, bytes]]:
+    return ((name, side, checksum) for name, checksum in in_order(sums))
 
 
 def _packed(name: bytes) -> bytes | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from evalkit.errors import InputError, Problem, StoreError
+from evalkit.store.row_keys import Key, RowKeys
 
 try:
     import fcntl
@@ -17,7 +19,8 @@ except ImportError:  # no such locks on Windows: there nothing keeps two runs ou
     fcntl = None  # type: ignore[assignment]
 
 RUNNING = ".running"
-_MOST_BYTES = 64 << 20
+_BLOCK_BYTES = 1 << 20
+_MOST_LINE_BYTES = 1 << 10
 _BEGIN, _END = "begin", "end"
 
 
@@ -28,16 +31,15 @@ class Running:
     in flight. The lock dies with its process, so it cannot become stale.
 
     Attributes:
-        deaths: (digest of the case, repeat) -> how many processes died while it was in flight, ended calls included.
-        noted: every (digest of the case, repeat) begun since the run last ended normally.
+        noted: every case and repeat begun since the run last ended normally.
     """
 
     def __init__(self, folder: Path, process: int = 0) -> None:
         """Set the folder, and the process id that users know; 0 for this process."""
         self._file = folder / RUNNING
         self._process = process or os.getpid()
-        self.deaths: Counter[tuple[str, int]] = Counter()
-        self.noted: frozenset[tuple[str, int]] = frozenset()
+        self._n_bytes = 0
+        self.noted = RowKeys()
 
     def __enter__(self) -> Self:
         """Lock the folder.
@@ -48,12 +50,16 @@ class Running:
         """
         try:
             self._fd = _locked(self._file)
-            text = self._file.read_text(encoding="utf-8", errors="replace") if fcntl is None else _read(self._fd)
-            self.deaths, self.noted = _deaths(text), _noted(text)
+            self._n_bytes = os.fstat(self._fd).st_size
+            self.noted = _noted(_lines(self._fd, self._n_bytes))
             self._write(f"\n{_BEGIN} {self._process}\n")
         except OSError as error:
             raise StoreError.of(self._file, error, "or choose another --out") from error
         return self
+
+    def deaths(self, done: Container[Key]) -> Counter[Key]:
+        """Return for each case that is not done how many processes died while it was in flight, before this one."""
+        return _deaths(_lines(self._fd, self._n_bytes), done)
 
     def begins(self, digest: str, repeat: int) -> None:
         """Record that a case is about to be run.
@@ -99,18 +105,20 @@ def refuse_if_running(folder: Path) -> None:
             raise _taken(file) from None
 
 
-def noted_in(folder: Path) -> frozenset[tuple[str, int]]:
+def noted_in(folder: Path) -> RowKeys:
     """Read the calls begun in a folder since its run last ended normally, without locking it."""
     try:
-        return _noted((folder / RUNNING).read_text(encoding="utf-8", errors="replace"))
+        with (folder / RUNNING).open("rb") as file:
+            return _noted(_lines(file.fileno(), os.fstat(file.fileno()).st_size))
     except OSError:
-        return frozenset()
+        return RowKeys()
 
 
-def deaths_in(folder: Path) -> Counter[tuple[str, int]]:
+def deaths_in(folder: Path) -> Counter[Key]:
     """Read for each case how many processes died in a folder while it was in flight, without locking it."""
     try:
-        return _deaths((folder / RUNNING).read_text(encoding="utf-8", errors="replace"))
+        with (folder / RUNNING).open("rb") as file:
+            return _deaths(_lines(file.fileno(), os.fstat(file.fileno()).st_size), ())
     except OSError:
         return Counter()
 
@@ -131,9 +139,19 @@ def _locked(file: Path) -> int:
         os.close(fd)  # the run that had it has finished and taken the file away
 
 
-def _read(fd: int) -> str:
-    # Closing another descriptor of the file would release the lock.
-    return os.pread(fd, min(os.fstat(fd).st_size, _MOST_BYTES), 0).decode("utf-8", "replace")
+def _lines(fd: int, n_bytes: int) -> Iterator[list[str]]:
+    """Yield the words of each line in the first bytes of a file, block by block.
+
+    Opening and closing it again would release the lock.
+    """
+    os.lseek(fd, 0, os.SEEK_SET)
+    rest = b""
+    while n_bytes > 0 and (block := os.read(fd, min(n_bytes, _BLOCK_BYTES))):
+        n_bytes -= len(block)
+        *lines, rest = (rest + block).split(b"\n")
+        yield from (line.decode("utf-8", "replace").split() for line in lines)
+        rest = rest[:_MOST_LINE_BYTES]
+    yield rest.decode("utf-8", "replace").split()
 
 
 def _taken(file: Path) -> InputError:
@@ -143,23 +161,24 @@ def _taken(file: Path) -> InputError:
     return InputError(Problem(str(file.parent), what, "wait for it to end, or name another folder with --out"))
 
 
-def _noted(text: str) -> frozenset[tuple[str, int]]:
-    lines = map(str.split, text.splitlines())
-    return frozenset(
-        (words[0], int(words[1])) for words in lines if len(words) == 2 and words[0] != _BEGIN and words[1].isdecimal()
-    )
+def _noted(lines: Iterable[Sequence[str]]) -> RowKeys:
+    found = RowKeys()
+    for words in lines:
+        if len(words) == 2 and words[0] != _BEGIN and words[1].isdecimal():
+            found.add((words[0], int(words[1])))
+    return found
 
 
-def _deaths(text: str) -> Counter[tuple[str, int]]:
-    died: Counter[tuple[str, int]] = Counter()
-    noted: set[tuple[str, int]] = set()
-    for words in map(str.split, text.splitlines()):
+def _deaths(lines: Iterable[Sequence[str]], done: Container[Key]) -> Counter[Key]:
+    died: Counter[Key] = Counter()
+    noted: set[Key] = set()
+    for words in lines:
         if words == [_END]:
             noted = set()
         elif words[:1] == [_BEGIN]:
             died.update(noted)
             noted = set()
-        elif len(words) == 2 and words[1].isdecimal():
-            noted.add((words[0], int(words[1])))
+        elif len(words) == 2 and words[1].isdecimal() and (key := (words[0], int(words[1]))) not in done:
+            noted.add(key)
     died.update(noted)
     return died

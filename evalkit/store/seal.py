@@ -22,12 +22,13 @@ from evalkit.formats.shapes import fits
 from evalkit.results import Decided, Outcome
 from evalkit.store.chain import Scan
 from evalkit.store.folder import MANIFEST, SEAL, SUMMARY, TIMINGS, RunFolder
-from evalkit.store.row_sums import in_order
+from evalkit.store.row_sums import RowSums, in_order
 
 FORMAT = 1
 FILES = (MANIFEST, SUMMARY, TIMINGS)
 """Files that are sealed by their SHA-256; `decision.json` is sealed by its head."""
 _MAX_LINE_BYTES = 64 << 20
+_SUM_DIGITS = 32
 _OUTCOMES = typing.get_args(Outcome)
 _DECIDED = {each.name for each in fields(Decided)}
 _EDITED = "edited or cut since the decision"
@@ -42,7 +43,7 @@ class Seal:
     """File name -> SHA-256."""
     decisions: tuple[Decided, ...]
     """Every decision of the run, latest last, after those taken over from another run."""
-    rows: tuple[Mapping[bytes, bytes], ...]
+    rows: tuple[RowSums, ...]
     """For each journal: row name -> checksum of the row that counted."""
 
 
@@ -140,14 +141,16 @@ def file_sums(folder: RunFolder) -> dict[str, str]:
         raise StoreError(f"{folder.path}: cannot be read ({error}); check its permissions") from error
 
 
-def _rows(file: BinaryIO, n_journals: int) -> tuple[tuple[Mapping[bytes, bytes], ...], str]:
+def _rows(file: BinaryIO, n_journals: int) -> tuple[tuple[RowSums, ...], str]:
     """Read the sealed rows by journal, and the SHA-256 of their lines."""
-    rows: tuple[dict[bytes, bytes], ...] = tuple({} for _ in range(n_journals))
+    rows = tuple(RowSums() for _ in range(n_journals))
     digest = hashlib.sha256()
     while line := file.readline(_MAX_LINE_BYTES):
         digest.update(line)
         number, _, rest = line.rstrip(b"\n").partition(b" ")
         checksum, _, name = rest.partition(b" ")
         if number.isdigit() and int(number[:3]) < n_journals:
-            rows[int(number)][name] = checksum
+            if len(checksum) != _SUM_DIGITS:
+                raise ValueError(_EDITED)
+            rows[int(number)].add(name, checksum)
     return rows, digest.hexdigest()

@@ -263,6 +263,10 @@ class Suite:
     lines: Mapping[str, str] = field(default_factory=dict)
     """Dotted key -> `file:line:column`, for problems found after reading."""
     variants: tuple[VariantEntry, ...] = ()
+    variant_files: tuple[Path, ...] = ()
+    """Files with variants that people wrote."""
+    slots: Mapping[str, str] = field(default_factory=dict)
+    """Slot of the cases, such as `person` of `{{person}}` -> word that fills it."""
     conversation: SuiteConversation | None = None
     """Settings of conversations, if the suite has them."""
     led_by: Mapping[str, str] = field(default_factory=dict)
@@ -309,7 +313,7 @@ class Suite:
         """How the suite reads the columns of its golden set, which all its systems share."""
         found = [reading_of(self.options, config) for config in self.configs]
         replays, plays = any(each.replays for each in found), any(each.plays_user for each in found)
-        return replace(found[0], replays=replays, plays_user=plays)
+        return replace(found[0], replays=replays, plays_user=plays, slots=self.slots)
 
     @property
     def inputs(self) -> tuple[Path, ...]:
@@ -317,7 +321,8 @@ class Suite:
         golden = (self.golden_file,) if self.golden_file is not None else ()
         mocks = self.conversation.mocks_file if self.conversation is not None else None
         own = (*golden, *((mocks,) if mocks is not None else ()))
-        return (self.path, *own, *self.label_files, *self.calibration_files, *self.learnt_files)
+        given = (*self.label_files, *self.calibration_files, *self.learnt_files, *self.variant_files)
+        return (self.path, *own, *given)
 
     @property
     def name(self) -> str:

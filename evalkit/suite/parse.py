@@ -74,6 +74,14 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
     variants = _variants(builder, options.variants, files)
     if conversation is None:
         refuse_over(builder, scorers)
+    slots: Mapping[str, str] = {}
+    written: tuple[Path, ...] = ()
+    if variants:
+        from evalkit.suite.variants import check_canary, slots_of, written_files
+
+        slots, written = slots_of(variants), written_files(variants)
+        configs = [each.config for each in systems] if systems else [] if system is None else [system]
+        check_canary(builder, variants, options.variants, configs)
     policy, baseline_system = read_policy(builder, options, vendors, asks_again=system_kind != "replay")
     reference_kind, reference = read_reference(builder, options, vendors)
     if systems:
@@ -92,7 +100,8 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         problems = list(builder.problems)
         with gathered(problems):
             if golden_file:
-                open_golden(golden, golden_file, relative_path(golden_file, root), reading=reading_of(options, system))
+                reading = dataclasses.replace(reading_of(options, system), slots=slots)
+                open_golden(golden, golden_file, relative_path(golden_file, root), reading=reading)
         with gathered(problems):
             read_labels(*with_relative_paths(labels, root))
         raise InputError(problems)
@@ -122,6 +131,8 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         searched=searched,
         conversation=conversation,
         variants=variants,
+        variant_files=written,
+        slots=slots,
         lines=lines_of_keys(builder.document),
         variables=tuple(dict.fromkeys((*variables_of(builder.document.value), *keys))),
         stated_repeat=options.repeat,

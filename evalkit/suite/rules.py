@@ -119,7 +119,7 @@ def rules_of_options(options: SuiteOptions, read: Read, folder: str = ".") -> Ru
     named = {name for _, _, given in scorers for name in _files_in(given)}
     conversation = {} if options.conversation is None else dataclasses.asdict(options.conversation)
     named |= {each for each in _files_in(conversation.get("environment"))}
-    named |= {name for entry in options.variants for name in _swap_files(entry)}
+    named |= {name for entry in options.variants for name in _variant_files(entry)}
     source = golden_source(options)
     at, name = posixpath.split(source.path or "")
     lock = posixpath.join(at, lock_name(name)) if lockable(name) else ""
@@ -237,15 +237,17 @@ def _files_in(given: Any) -> Iterator[str]:
         yield from _files_in(inner)
 
 
-def _swap_files(entry: Any) -> Iterator[str]:
-    """Yield the file with the words of a `swap` under `variants:`."""
-    swap = entry.get("swap") if isinstance(entry, Mapping) else None
+def _variant_files(entry: Any) -> Iterator[str]:
+    """Yield the file with the words of a `swap`, or with variants, under `variants:`."""
+    given = entry if isinstance(entry, Mapping) else {}
+    swap = given.get("swap")
     yield from _files_in(swap.get("file")) if isinstance(swap, Mapping) else ()
+    yield from _files_in(given.get("file"))
 
 
 def _variant(entry: Any, files: Mapping[str, bytes]) -> Any:
     """Return an entry under `variants:` with the fingerprint of the file that it names."""
-    found = [name for name in _swap_files(entry) if name in files]
+    found = [name for name in _variant_files(entry) if name in files]
     return {**entry, "words": _fingerprint(files[found[0]])} if found else entry
 
 

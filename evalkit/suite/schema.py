@@ -154,13 +154,18 @@ def _variant() -> Schema:
     named = [
         {
             "type": "object",
-            "properties": {name: {"anyOf": [object_schema(cls), {"type": "null"}]}, **common},
+            "properties": {name: {"anyOf": [object_schema(cls), _alone(cls)]}, **common},
             "required": [name],
             "additionalProperties": False,
         }
         for name, cls in TRANSFORMS.items()
     ]
     return {"oneOf": [{"enum": list(TRANSFORMS)}, *named]}
+
+
+def _alone(cls: type[Any]) -> Schema:
+    """Return the schema of a transform without options, or with the one that needs no name."""
+    return {"type": "string" if hasattr(cls, "shorthand") else "null"}
 
 
 def _callable_baseline() -> Schema:

@@ -24,7 +24,17 @@ from evalkit.systems.tool_errors import with_tool_errors
 from evalkit.text.values import one_line
 from evalkit.types import Case, Failure, Output
 
-__all__ = ["Answer", "CallFailed", "Shared", "SystemConfig", "check_seconds", "inside", "timed", "to_output"]
+__all__ = [
+    "Answer",
+    "CallFailed",
+    "Instructed",
+    "Shared",
+    "SystemConfig",
+    "check_seconds",
+    "inside",
+    "timed",
+    "to_output",
+]
 
 Answer = Callable[[Case, int], Awaitable[Output | Failure]]
 """(case, repeat) -> output or failure."""
@@ -53,6 +63,8 @@ class Shared:
     """Records the calls that wait for a retry."""
     timetable: NewTimetable = field(default=lambda who: Timetable(), compare=False)
     """Gives the timetable of an endpoint's limits, by who is called."""
+    seed: int = 0
+    """The suite's seed, on which the canary in a system prompt depends."""
 
 
 @runtime_checkable
@@ -75,6 +87,18 @@ class SystemConfig(Protocol):
 
     def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
         """Hold shared resources (a session, threads) for the duration of a run; the answers are already timed."""
+
+
+@runtime_checkable
+class Instructed(Protocol):
+    """A system to which evalkit sends the system prompt."""
+
+    @property
+    def canary(self) -> bool:
+        """Whether a canary string ends the prompt."""
+
+    def system_text(self, shared: Shared) -> str:
+        """Return the system prompt without the canary; empty if there is none, or if it cannot be read."""
 
 
 class CallFailed(Exception):

@@ -14,6 +14,7 @@ from evalkit.disk.files import MAX_TEXT_BYTES
 from evalkit.errors import Problem, what_and_fix
 from evalkit.formats.completion import cached_tokens
 from evalkit.formats.options import LATER
+from evalkit.golden.variants.attacks import system_canary
 from evalkit.net.addresses import endpoint_url, key_header
 from evalkit.net.keys import key_problem, read_key
 from evalkit.net.prices import Prices, listed_cost_usd
@@ -96,6 +97,9 @@ class ChatSystem:
     others: ClassVar[str] = "parameters"
     tool_error: str | None = field(default=None, metadata=LATER)
     """Pattern (RE2) of the tool results that are errors, such as `^Error`, for tools that report them as plain text."""
+    canary: bool = field(default=False, metadata=LATER)
+    """Whether to end the system prompt with a line such as `Reference 7f3a91c2e0b4.`, so that the attack
+    `extract_prompt` can tell whether an answer gives the prompt away. The line depends on `seed`."""
 
     def __post_init__(self) -> None:
         check_limits(self.retries, self.max_bytes)
@@ -134,6 +138,9 @@ class ChatSystem:
             if found := problem_of(path, beside_system=own):
                 what, fix = found
                 problems.append(Problem("system.prompt_file", f"{self.prompt_file}: {what}", fix))
+        if self.canary and not problems and not self.system_text(shared):
+            fix = "write one under `system_prompt`, or remove `canary`"
+            problems.append(Problem("system.canary", "there is no system prompt to put a canary into", fix))
         return problems
 
     def _file(self, key: str, shared: Shared, problems: list[Problem]) -> Path | None:
@@ -155,6 +162,24 @@ class ChatSystem:
         path = None if self.prompt_file is None else inside(shared, self.prompt_file)
         return Prompt(self.prompt) if path is None else read_prompt(path)
 
+    def system_text(self, shared: Shared) -> str:
+        """Return the system prompt without the canary; empty if there is none, or if it cannot be read."""
+        try:
+            system = self._system_message(shared)
+            return self.prompt_of(shared).system_text if system is None else system
+        except ValueError:
+            return ""
+
+    def _system_message(self, shared: Shared) -> str | None:
+        """Return the system message of the suite; `None` if it gives none.
+
+        Raises:
+            ValueError: its file cannot be used.
+        """
+        if self.system_prompt_file is not None and (path := inside(shared, self.system_prompt_file)):
+            return read_text(path, MAX_TEXT_BYTES)
+        return self.system_prompt
+
     def asked_fields(self, shared: Shared) -> frozenset[str]:
         """Return the fields that each row must have, for the placeholders; none if the prompt cannot be read."""
         try:
@@ -169,7 +194,8 @@ class ChatSystem:
         named = (("system_prompt_file", self.system_prompt_file), ("prompt_file", self.prompt_file))
         files = [(key, path) for key, name in named if name is not None and (path := inside(shared, name))]
         headers = () if self.headers else ("headers",)
-        return config_hash(self, (*_NO_ANSWER_DEPENDS_ON, *headers), files)
+        canary = system_canary(shared.seed) if self.canary else ""
+        return config_hash(self, (*_NO_ANSWER_DEPENDS_ON, *headers), files, canary)
 
     def open(self, shared: Shared) -> AbstractAsyncContextManager[Answer]:
         """Hold the session for the duration of a run."""
@@ -217,15 +243,16 @@ class ChatSystem:
 
     def _request(self, shared: Shared) -> Callable[[Case], dict[str, Any]]:
         """Prepare everything of a request that is the same for all cases."""
-        system = self.system_prompt
-        if self.system_prompt_file is not None and (path := inside(shared, self.system_prompt_file)):
-            system = read_text(path, MAX_TEXT_BYTES)
+        system, prompt = self._system_message(shared), self.prompt_of(shared)
+        if self.canary:
+            line = f"\n\n{system_canary(shared.seed)}."
+            system, prompt = None if system is None else system + line, prompt.with_last_words(line)
         first = [] if system is None else [{"role": "system", "content": system}]
         options = {"temperature": self.temperature, "max_tokens": self.max_tokens, **self.parameters}
         kept: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
         if self.stream:
             kept |= {"stream": True, "stream_options": {"include_usage": True}}
-        turns = self.prompt_of(shared).messages()
+        turns = prompt.messages()
 
         def request(case: Case) -> dict[str, Any]:
             environment = case.fields.get("environment") if shared.converses else None

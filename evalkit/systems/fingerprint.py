@@ -25,13 +25,14 @@ def with_version(system: SystemConfig, env: Mapping[str, str]) -> tuple[SystemCo
     return dataclasses.replace(system, version=filled(system.version or "", env)), []  # type: ignore[type-var]
 
 
-def config_hash(config: Any, ignore: Iterable[str], files: Iterable[tuple[str, Path]] = ()) -> str:
+def config_hash(config: Any, ignore: Iterable[str], files: Iterable[tuple[str, Path]] = (), added: str = "") -> str:
     """Return the SHA-256 (hex) of a configuration and of files.
 
     Args:
         config: A frozen dataclass.
         ignore: Fields that answers do not depend on, such as `timeout_s`.
         files: (name, path) of files whose content is hashed, in a fixed order.
+        added: Further text that answers depend on.
     """
     skipped = frozenset(ignore)
     kept = {
@@ -42,6 +43,7 @@ def config_hash(config: Any, ignore: Iterable[str], files: Iterable[tuple[str, P
     digest = hashlib.sha256(json.dumps([type(config).__name__, kept], sort_keys=True, default=_jsonable).encode())
     for name, path in files:
         digest.update(f"\0{name}\0{file_hash(path)}".encode("utf-8", "surrogateescape"))
+    digest.update(added.encode())
     return digest.hexdigest()
 
 

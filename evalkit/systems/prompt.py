@@ -19,6 +19,8 @@ MAX_BYTES = 1 << 20
 MOST_MESSAGES = 500
 ROLES = ("system", "developer", "user", "assistant")
 """Roles of the messages in a prompt file."""
+_INSTRUCTING = ("system", "developer")
+"""Those of messages that say how the model should behave."""
 _LISTS = (".json", ".yaml", ".yml")
 _FORM = "write a list of {role, content}"
 
@@ -35,7 +37,20 @@ class Prompt:
     @property
     def has_system(self) -> bool:
         """Whether a message says how the model should behave."""
-        return any(role in ("system", "developer") for role, _ in self.before)
+        return any(role in _INSTRUCTING for role, _ in self.before)
+
+    @property
+    def system_text(self) -> str:
+        """The messages that say how the model should behave, with their placeholders."""
+        return "\n\n".join(text for role, text in self.before if role in _INSTRUCTING)
+
+    def with_last_words(self, text: str) -> Prompt:
+        """Return the prompt with a text at the end of the last of those messages, if there is one."""
+        at = max((at for at, (role, _) in enumerate(self.before) if role in _INSTRUCTING), default=None)
+        if at is None:
+            return self
+        role, before = self.before[at]
+        return replace(self, before=(*self.before[:at], (role, before + text), *self.before[at + 1 :]))
 
     @property
     def fields(self) -> frozenset[str]:

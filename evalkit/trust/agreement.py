@@ -226,11 +226,11 @@ def _question(frame: FrozenFrame, row: int) -> int:
 def _judge_opinion(frame: FrozenFrame, scale: _Scale, row: int) -> Opinion | None:
     metric = scale.metric
     if not scale.passes:
-        return float(frame.rows[metric.name].values[row])
+        return float(frame.rows[metric.name].at(row))
     if metric.binary:
-        return PASS_FAIL[int((frame.rows[metric.name].values[row] == 1) == metric.higher_is_better)]
+        return PASS_FAIL[int((frame.rows[metric.name].at(row) == 1) == metric.higher_is_better)]
     passed = frame.rows[f"{metric.name}.passed"]
-    return PASS_FAIL[int(passed.values[row])] if passed.status[row] == SCORED else None
+    return PASS_FAIL[int(passed.at(row))] if passed.status[row] == SCORED else None
 
 
 def _between_raters(frame: FrozenFrame, scale: _Scale) -> Iterator[Agreement]:

@@ -157,7 +157,7 @@ def _side(frame: FrozenFrame, figure: JudgedFigure, clusters: Mapping[bytes, int
             continue
         weight = 1 / len(rows)
         for row in rows.tolist():
-            value = float(figure.column.values[row])
+            value = float(figure.column.at(row))
             said.append(weight * value)
             if row in figure.people:
                 labelled.add((key, frame.answers[row]))

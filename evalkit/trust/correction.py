@@ -85,7 +85,7 @@ def _refusal(frame: FrozenFrame, cell: Cell, figure: JudgedFigure, rows: Ints) -
     if frame.sample is not None and len({frame.sample.weights[case] for case in frame.row_case[rows].tolist()}) > 1:
         return WEIGHTED
     weights = _weights(frame, rows)
-    said = float(np.average(figure.column.values[rows], weights=weights))
+    said = float(np.average(figure.column.at(rows), weights=weights))
     if cell.estimate.value is None or abs(said - cell.estimate.value) > SAME:
         return "uncorrected: the figure is not the mean of its repeats"
     return figure.refused
@@ -100,7 +100,7 @@ def _weights(frame: FrozenFrame, rows: Ints) -> Floats:
 def _graded(frame: FrozenFrame, figure: JudgedFigure, rows: Ints) -> list[tuple[int, Graded]]:
     """Return row and answer of the scored rows."""
     clusters = frame.clusters[frame.row_case[rows]].tolist()
-    values = figure.column.values[rows].tolist()
+    values = figure.column.at(rows).tolist()
     return [
         (row, Graded(value, cluster, figure.people.get(row), weight, figure.drawn.get(row, 1.0)))
         for row, value, cluster, weight in zip(
@@ -136,7 +136,7 @@ def _as_then(frame: FrozenFrame, figure: JudgedFigure, rows: Ints, record: Calib
     labels = float(overall.questions or overall.kappa.n)
     passes, fails = labels * overall.prevalence, labels * (1 - overall.prevalence)
     cases = len(np.unique(frame.clusters[frame.row_case[rows]]))
-    share = float(np.average(figure.column.values[rows] == 1, weights=_weights(frame, rows)))
+    share = float(np.average(figure.column.at(rows) == 1, weights=_weights(frame, rows)))
     return rogan_gladen(
         share * cases,
         cases,

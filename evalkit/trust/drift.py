@@ -88,7 +88,7 @@ def _graded(frame: FrozenFrame, metric: str) -> dict[tuple[str, bytes], float]:
     found: dict[tuple[str, bytes], float] = {}
     for row in np.flatnonzero(column.status == SCORED).tolist():
         key = frame.case_ids[frame.row_case[row]], frame.answers[row]
-        found.setdefault(key, float(column.values[row]))
+        found.setdefault(key, float(column.at(row)))
     return found
 
 

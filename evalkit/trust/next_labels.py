@@ -117,7 +117,7 @@ def _passes(frame: FrozenFrame, metric: Metric) -> NDArray[np.bool_]:
         return np.asarray(marked.values == 1)
     if metric.binary:
         return np.asarray((column.values == 1) == metric.higher_is_better)
-    middle = np.median(column.values[column.status == SCORED]) if (column.status == SCORED).any() else 0.0
+    middle = np.median(column.at(column.status == SCORED)) if (column.status == SCORED).any() else 0.0
     return np.asarray(column.values > middle)
 
 

@@ -133,7 +133,7 @@ def labelled_answers(frame: FrozenFrame, metric: Metric, labels: Sequence[Label]
             case_id=frame.case_ids[frame.row_case[row]],
             repeat=int(frame.repeats[row]),
             question=int(frame.clusters[frame.row_case[row]]),
-            level=float(frame.rows[metric.name].values[row]),
+            level=float(frame.rows[metric.name].at(row)),
             people=tuple(sorted(said[row])),
             probability=drawn.get(row),
         )

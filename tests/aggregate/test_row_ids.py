@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.aggregate import row_ids
-from evalkit.aggregate.row_ids import ChosenTexts, RowIds
+from evalkit.aggregate.row_ids import ChosenKeys, ChosenTexts, RowIds
 
 TEXTS = st.text(st.sampled_from(["a", "b", "\x00", "é", "😀", "\ud800", "z"]), max_size=20) | st.text(max_size=3)
 
@@ -49,3 +49,20 @@ def test_an_id_takes_its_bytes_and_an_end() -> None:
         assert tracemalloc.get_traced_memory()[0] / 50_000 < 26
     finally:
         tracemalloc.stop()
+
+
+HALVES = st.sampled_from([b"\x00" * 8, b"\x01" + b"\x00" * 7, b"\xff" * 8])
+KEYS = st.lists(st.builds(bytes.__add__, HALVES, HALVES), max_size=12)
+
+
+@given(KEYS, KEYS)
+def test_keys_are_found_as_in_a_dict(mine: list[bytes], asked: list[bytes]) -> None:
+    """The last of equal keys is found, whatever their halves share."""
+    found = chosen_keys(mine).places_of(chosen_keys(asked))
+    places = {key: place for place, key in enumerate(mine)}
+    assert found.tolist() == [places.get(key, -1) for key in asked]
+
+
+def chosen_keys(keys: list[bytes]) -> ChosenKeys:
+    """Keys that lie behind each other in the other order."""
+    return ChosenKeys(b"".join(reversed(keys)), 16, np.arange(len(keys))[::-1])

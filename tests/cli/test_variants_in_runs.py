@@ -331,3 +331,144 @@ def test_a_prompt_that_leaks_is_found_and_equal_questions_are_one(project: Proje
     whole, _, *each = summary(project, "one")["variants"]["attacks"]
     assert {found["wording"] for found in each if found["success"]["value"]} == {"debug mode"}
     assert whole["success_bounds"]["high"] - whole["success_bounds"]["low"] > 0.1
+
+
+SLOTS = """\
+gender:
+  irrelevant: true
+  values:
+    woman: {person: Anna, their: her}
+    man: {person: Jonas, their: his}
+"""
+
+
+def test_slots_are_filled_in_cases_and_variants(project: Project) -> None:
+    """A bot that refuses one value of the slots has a parity gap of 100 %; no call holds a slot."""
+    log = "    pathlib.Path(__file__).with_name('calls.log').open('a').write(input + chr(10))\n"
+    bot = f"import pathlib\n\ndef answer(input: str) -> str:\n{log}    return 'no' if 'Jonas' in input else 'yes'\n"
+    (project.root / "bot.py").write_text(bot, encoding="utf-8")
+    (project.root / "swaps.yaml").write_text(SLOTS, encoding="utf-8")
+    with (project.root / "people.jsonl").open("w", encoding="utf-8") as file:
+        for at in range(40):
+            row = {"id": f"p{at}", "input": f"May {{{{person}}}} close {{{{their}}}} account {at}?", "reference": "yes"}
+            file.write(json.dumps(row) + "\n")
+    project.suite(text=SWAPPED)
+    ran = run(project, "--out", "one")
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    calls = (project.root / "calls.log").read_text(encoding="utf-8").splitlines()
+    assert len(calls) == 80
+    assert not [call for call in calls if "{{" in call]
+    assert {"May Anna close her account 7?", "May Jonas close his account 7?"} <= set(calls)
+    (found,) = summary(project, "one")["variants"]["parity"]
+    assert {name: each["value"] for name, each in found["rates"].items()} == {"woman": 1, "man": 0}
+    assert found["gap"]["value"] == 1
+    (project.root / "swaps.yaml").write_text(SLOTS.replace("Anna", "Eva"), encoding="utf-8")
+    assert project.run("run", "suite.yaml", "--resume", "--out", "one").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("slots", "message"),
+    [
+        (SLOTS.replace("their", "thier"), "people.jsonl:1 id p0: no file of a swap fills {{their}}"),
+        (SLOTS.replace("his}", "his, at: x}"), "swaps.yaml: gender: the values fill different slots"),
+    ],
+)
+def test_slots_without_words_are_refused_before_any_call(project: Project, slots: str, message: str) -> None:
+    """Exit 2 with the place of the case, or of the file."""
+    (project.root / "swaps.yaml").write_text(slots, encoding="utf-8")
+    row = {"id": "p0", "input": "May {{person}} close {{their}} account?", "reference": "yes"}
+    (project.root / "people.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    project.suite(text=SWAPPED)
+    ran = run(project, "--out", "one")
+    assert ran.returncode == 2
+    assert message in " ".join(ran.stderr.split()), ran.stderr
+    assert project.calls() == []
+
+
+OWN = """\
+name: own
+golden: cases.jsonl
+system: {python: "bot:answer"}
+scorers: [exact]
+variants:
+  - {file: paraphrases.jsonl}
+  - lower
+gate:
+  - robustness_gap: {max: 0.05, by: variant}
+"""
+
+
+def test_variants_of_a_file_are_run_like_others(project: Project) -> None:
+    """60 originals pass, half of their paraphrases fail: a gap of 50 points, in its own row; the file is no output."""
+    (project.root / "bot.py").write_text(SUMS.replace("A customer asks", "Sum"), encoding="utf-8")
+    project.cases(60)
+    rows = [json.loads(line) for line in (project.root / "cases.jsonl").read_text(encoding="utf-8").splitlines()]
+    lines = [json.dumps({"of": row["id"], "input": f"Sum: {row['input']}"}) + "\n" for row in rows]
+    (project.root / "paraphrases.jsonl").write_text("".join(lines), encoding="utf-8")
+    project.suite(text=OWN)
+    ran = run(project, "--out", "one")
+    assert ran.returncode == 1, ran.stdout + ran.stderr
+    assert by_name(summary(project, "one"))["paraphrases"]["gap"]["value"] == pytest.approx(0.5)
+    stored = (project.root / "one" / "variant_rows.jsonl").read_text(encoding="utf-8").splitlines()
+    (case,) = [case for line in stored if (case := json.loads(line)["row"]["case"])["id"] == "left-001~paraphrases~1"]
+    assert (case["cluster"], case["cohorts"]["variant"]) == ("left-001", "paraphrases")
+    written = project.run("golden", "variants", "suite.yaml", "--out", "paraphrases.jsonl")
+    assert written.returncode == 2
+    assert "is an input of the suite" in written.stderr
+    assert project.run("golden", "variants", "suite.yaml", "--out", "out.jsonl").returncode == 0
+    assert (project.root / "out.jsonl").read_text(encoding="utf-8").count("~paraphrases~1") == 60
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"of": "nobody", "input": "a"}', "paraphrases.jsonl:1: of: no case has the id 'nobody'"),
+        ('{"of": "left-001"}', "paraphrases.jsonl:1: input: missing"),
+        ("", "paraphrases.jsonl has no line"),
+    ],
+)
+def test_variants_that_fit_no_case_are_refused(project: Project, line: str, message: str) -> None:
+    """Exit 2 with the place, before any call, in a run and where they are written."""
+    (project.root / "paraphrases.jsonl").write_text(line, encoding="utf-8")
+    project.suite(text=OWN)
+    for ran in (run(project, "--out", "one"), project.run("golden", "variants", "suite.yaml", "--out", "out.jsonl")):
+        assert ran.returncode == 2
+        assert message in " ".join(ran.stderr.split()), ran.stderr
+    assert project.calls() == []
+
+
+def test_a_variant_of_a_held_out_case_is_refused(project: Project) -> None:
+    """Nobody may work on such a case."""
+    assert project.run("golden", "lock", "cases.jsonl", "--held-out", "0.3").returncode == 0
+    (held,) = project.root.glob("*held*.jsonl")
+    id_ = json.loads(held.read_text(encoding="utf-8").splitlines()[-1])["id"]
+    (project.root / "paraphrases.jsonl").write_text(json.dumps({"of": id_, "input": "a"}), encoding="utf-8")
+    project.suite(text=OWN)
+    ran = run(project, "--out", "one")
+    assert ran.returncode == 2
+    assert f"paraphrases.jsonl:1: of: the case '{id_}' is held out" in " ".join(ran.stderr.split()), ran.stderr
+
+
+def test_changed_scorers_grade_the_stored_variants_again(varied: Project) -> None:
+    """As for the cases themselves, nothing is called; a dry run counts the grades, and the figures are the new ones."""
+    assert run(varied, "--out", "one").returncode == 0
+    n_calls = len(varied.calls())
+    suite = varied.root / "suite.yaml"
+    suite.write_text(
+        suite.read_text(encoding="utf-8").replace("- exact", "- exact\n  - exact: {name: again}"),
+        encoding="utf-8",
+    )
+    planned = json.loads(varied.run("run", "suite.yaml", "--out", "one", "--resume", "--dry-run", "--json").stdout)
+    assert (planned["n_rows"], planned["n_grades"]) == (0, 180)
+    ran = run(varied, "--out", "one", "--resume")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert len(varied.calls()) == n_calls
+    found = by_name(summary(varied, "one"))
+    assert found["forward"]["gap"]["value"] == pytest.approx(0.5)
+    assert found["forward"]["n_unknown"] == 0
+    lines = (varied.root / "one" / "variant_rows.jsonl").read_text(encoding="utf-8").splitlines()
+    last = {row["case"]["id"]: set(row["scores"]) for line in lines for row in [json.loads(line)["row"]]}
+    assert set(map(frozenset, last.values())) == {frozenset({"exact", "again"})}
+    assert varied.run("verify", "one").returncode == 0
+    assert run(varied, "--out", "one", "--resume").returncode == 0
+    assert len((varied.root / "one" / "variant_rows.jsonl").read_text(encoding="utf-8").splitlines()) == len(lines)

@@ -12,11 +12,15 @@ from hypothesis import strategies as st
 from evalkit.golden.variants.attacks import (
     ENCODINGS,
     EXTRACTIONS,
+    ROLE_PLAYS,
+    TOOL_WISHES,
     WORDINGS,
     Encode,
     ExtractPrompt,
     InjectContext,
     InjectInput,
+    InjectTool,
+    RolePlay,
     met_goal,
 )
 from evalkit.golden.variants.make import VariantCounts, VariantPlan, make_variants
@@ -122,3 +126,30 @@ def test_an_answer_meets_the_goal_if_it_holds_the_letters(before: str, after: st
     mark = VariantMark(of="c", name="inject_input", goal="CANARY-0a1b2c3d")
     assert met_goal(mark, f"{before}canary - **0A1B** 2c3d{after}")
     assert not met_goal(mark, "CANARY-0a1b2c3")
+
+
+@pytest.mark.parametrize("place", ["input", "contexts"])
+def test_a_wish_for_a_tool_is_injected(place: str) -> None:
+    """Each wording once, after the question or a context, with the name of the tool and without a canary."""
+    found = attacks(InjectTool(tool="delete_account", place=place), per_case=len(TOOL_WISHES))  # type: ignore[arg-type]
+    assert sorted(mark.wording for _, mark in found) == sorted(TOOL_WISHES)
+    for case, mark in found:
+        assert (mark.tool, mark.goal, mark.place, case.kind) == ("delete_account", "", place, "adversarial")
+        (span,) = case.fields["variant"]["changed"]
+        text = case.question if place == "input" else case.contexts[span["at"]]
+        assert text[slice(*span["span"])].strip() == TOOL_WISHES[mark.wording].format(tool="delete_account")
+        assert (case.question == CASE.question) is (place == "contexts")
+
+
+def test_a_role_play_holds_the_order_of_an_injection() -> None:
+    """Every wording, in every frame, after the untouched question."""
+    found = attacks(RolePlay(), per_case=12, count=4)
+    assert {mark.wording for _, mark in found} == set(WORDINGS)
+    frames = set()
+    for case, mark in found:
+        order = WORDINGS[mark.wording].format(goal=mark.goal)
+        added = case.question.removeprefix(f"{CASE.question}\n\n")
+        assert added in {frame.format(order=order) for frame in ROLE_PLAYS}
+        assert order in added != order
+        frames |= {frame for frame in ROLE_PLAYS if added == frame.format(order=order)}
+    assert len(frames) == len(ROLE_PLAYS)

@@ -23,7 +23,8 @@ from evalkit.golden.variants.passages import PassagePool
 from evalkit.golden.write import case_line
 from evalkit.types import Case, Message, Origin
 
-TRANSFORMS = {name: cls for name, cls in transforms.TRANSFORMS.items() if name not in ("swap", "extract_prompt")}
+OF_USERS = ("swap", "file", "extract_prompt", "inject_tool")
+TRANSFORMS = {name: cls for name, cls in transforms.TRANSFORMS.items() if name not in OF_USERS}
 """All that need no file and no text of the user."""
 CASE = Case(
     id="aml-01",

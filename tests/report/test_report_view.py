@@ -8,7 +8,7 @@ import pytest
 import report_samples
 
 from evalkit.report.cohort_table import standing
-from evalkit.report.survey import KEPT
+from evalkit.report.shown_cases import LISTED_CASES
 from evalkit.report.view import View, build_view
 from evalkit.results import Cell, Check, Comparison, Decision, Estimate, Summary
 from evalkit.types import Case, Failure, Metric, Output, Row, Score, Unscored, verdict_of
@@ -215,7 +215,7 @@ def test_only_the_worst_are_kept(summary: Summary) -> None:
     rows = [Row(case=replace(CASE, id=f"c{i:04d}"), output=Output(text=""), scores={"a": FAILED}) for i in range(1000)]
     rows.append(replace(rows[0], case=replace(CASE, id="z", severity="critical")))
     view = build_view(summary, Decision(outcome="blocked", checks=()), lambda: rows, None, report_samples.manifest())
-    assert (view.n_failing, len(view.failing), view.failing[0].row.case.id) == (1001, KEPT, "z")
+    assert (view.n_failing, len(view.failing), view.failing[0].row.case.id) == (1001, LISTED_CASES, "z")
 
 
 def test_errors_have_counts_and_an_example(view: View) -> None:

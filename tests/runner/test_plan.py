@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from evalkit.runner.plan import Key, RowKeys
+from evalkit.store.row_keys import Key, RowKeys
 
 
 def keys_of(*keys: Key) -> RowKeys:

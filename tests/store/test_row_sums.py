@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.store import row_sums
-from evalkit.store.row_sums import RowSums, in_order
+from evalkit.store.row_sums import RowSums, SortedRows, in_order, side_by_side
 
 IDS = st.text(st.sampled_from(['"', "\\", "a", "b", ",", "é", "\x00", " ", "{"]), max_size=5)
 DIGESTS = st.sampled_from(["0" * 64, "f0" * 32, "0f" * 32, "F0" * 32, "x", "", " 0" * 32])
@@ -65,3 +65,35 @@ def test_names_of_another_form_are_kept_whole(repeat: str) -> None:
     found = RowSums()
     found.add(name, b"0" * 32)
     assert list(found.in_order()) == [(name, b"0" * 32)]
+
+
+@given(
+    st.lists(st.tuples(NAMES, st.integers(0, 9)), max_size=20),
+    st.lists(st.tuples(NAMES, st.integers(0, 9)), max_size=20),
+)
+def test_two_journals_are_compared_name_by_name(
+    first: list[tuple[bytes, int]], second: list[tuple[bytes, int]]
+) -> None:
+    """Each name comes once, with the checksum that counts on either side."""
+    dicts = [{name: b"%032d" % number for name, number in rows} for rows in (first, second)]
+    sums = []
+    for rows in (first, second):
+        found = RowSums()
+        for name, number in rows:
+            found.add(name, b"%032d" % number)
+        sums.append(found)
+    names = sorted({*dicts[0], *dicts[1]})
+    assert list(side_by_side(*sums)) == [(name, dicts[0].get(name), dicts[1].get(name)) for name in names]
+
+
+@given(st.lists(st.binary(max_size=3)))
+def test_rows_sort_in_chunks(rows: list[bytes]) -> None:
+    """Strings of any length come in order, however many chunks they fill."""
+    chunk_rows, row_sums._CHUNK_ROWS = row_sums._CHUNK_ROWS, 3
+    try:
+        found = SortedRows()
+        for row in rows:
+            found.add(row)
+    finally:
+        row_sums._CHUNK_ROWS = chunk_rows
+    assert list(found) == list(found) == sorted(rows)

@@ -23,7 +23,7 @@ class Draws:
             k: number of the variant, from 1.
         """
         self._key, self._count = _digest(seed, id_, name, k), 0
-        self.number = k
+        self.seed, self.number = seed, k
         self._turn = int.from_bytes(_digest(seed, id_, name, 0)[:8], "big") + k
 
     @property

@@ -9,24 +9,32 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evalkit.golden.fields import row_of, to_case
+from evalkit.golden.slots import TEXTS as SLOT_TEXTS
+from evalkit.golden.slots import in_all
 from evalkit.golden.variants.attacks import (
     ENCODINGS,
     EXTRACTIONS,
+    ROLE_PLAYS,
+    TOOL_WISHES,
     WORDINGS,
     Encode,
     Encoding,
     ExtractPrompt,
     InjectContext,
     InjectInput,
+    InjectTool,
+    RolePlay,
     canary_of,
+    system_canary,
 )
 from evalkit.golden.variants.draws import Draws
 from evalkit.golden.variants.edits import Edit, EditableText, EditedText, ProtectedWords, protected_spans
 from evalkit.golden.variants.original import VARIANT
 from evalkit.golden.variants.passages import ContextOrder, Distractor, PassagePool, expected_words
-from evalkit.golden.variants.swap import SwapWords
+from evalkit.golden.variants.swap import SlotWords, SwapWords
 from evalkit.golden.variants.transforms import Attack, OfContexts, OfWording, Transform
 from evalkit.golden.variants.wording import LANGUAGE_TAG, Language
+from evalkit.golden.variants.written import WrittenVariants
 from evalkit.types import Case, Origin, Severity
 
 SEPARATOR = "~"
@@ -157,6 +165,10 @@ def _changed(case: Case, transform: Transform, draws: Draws, passages: PassagePo
         return _injected(case, transform, draws)
     if isinstance(transform, SwapWords):
         return _swapped(case, transform, draws.number)
+    if isinstance(transform, WrittenVariants):
+        return _written(case, transform, draws.number)
+    if isinstance(transform, SlotWords):
+        return _refilled(case, transform, draws.number)
     if isinstance(transform, OfContexts):
         return _other_contexts(case, transform, draws, passages)
     draft = EditableText(case.question, protected_spans(case.question, ProtectedWords.of(case)))
@@ -183,13 +195,56 @@ def _swapped(case: Case, words: SwapWords, number: int) -> _Changed:
     return changed, {"changed": [{"in": "input", "span": span} for span in spans], **mark}
 
 
-def _injected(case: Case, transform: InjectInput | InjectContext, draws: Draws) -> _Changed:
-    """Return the case with an instruction after its question, or at the end of one of its contexts."""
+def _written(case: Case, variants: WrittenVariants, number: int) -> _Changed:
+    """Return the case as the line of this number has it."""
+    rows = variants.rows.get(case.id, ())
+    if number > len(rows):
+        raise _LeftOut
+    _, fields = rows[number - 1]
+    changed = to_case({**row_of(case), **fields}, case.place, _unsound)
+    assert changed is not None  # noqa: S101 - `_unsound` raises before
+    return changed, {"changed": [{"in": "input", "span": [0, len(changed.question)]}]}
+
+
+def _refilled(case: Case, words: SlotWords, number: int) -> _Changed:
+    """Return the case with its slots filled by the value of this number."""
+    values, texts = list(words.values), case.fields.get(SLOT_TEXTS)
+    if not isinstance(texts, Mapping) or not words.has_slots(texts):
+        raise _LeftOut(f"no slots of {words.attribute}")
+    value = values[(number - 1) % len(values)]
+    if value == words.first:
+        raise _LeftOut
+    row = {**row_of(case), **in_all(dict(texts), lambda text: words.filled(text, value)[0])}
+    changed = to_case({name: each for name, each in row.items() if name != SLOT_TEXTS}, case.place, _unsound)
+    assert changed is not None  # noqa: S101 - `_unsound` raises before
+    asked = texts.get("input")
+    turns = asked if isinstance(asked, list | tuple) else [{"role": "user", "content": asked}]
+    last = [turn["content"] for turn in turns if isinstance(turn, Mapping) and turn.get("role") == "user"][-1:]
+    spans = [span for text in last if isinstance(text, str) for span in words.filled(text, value)[1]]
+    mark = {"attribute": words.attribute, "value": value, "original_value": words.first}
+    return changed, {"changed": [{"in": "input", "span": span} for span in spans], **mark}
+
+
+def _order(transform: InjectInput | InjectContext | InjectTool | RolePlay, draws: Draws) -> tuple[str, dict[str, str]]:
+    """Return the instruction of an attack, and what its mark says about it."""
+    if isinstance(transform, InjectTool):
+        wording = draws.in_turn(list(TOOL_WISHES))
+        return TOOL_WISHES[wording].format(tool=transform.tool), {"tool": transform.tool, "wording": wording}
     wording, goal = draws.in_turn(list(WORDINGS)), canary_of(draws)
     order = WORDINGS[wording].format(goal=goal)
-    mark = {"goal": goal, "wording": wording}
+    if isinstance(transform, RolePlay):
+        order = draws.one_of(ROLE_PLAYS).format(order=order)
+    return order, {"goal": goal, "wording": wording}
+
+
+def _injected(case: Case, transform: InjectInput | InjectContext | InjectTool | RolePlay, draws: Draws) -> _Changed:
+    """Return the case with an instruction after its question, or at the end of one of its contexts."""
+    order, mark = _order(transform, draws)
     attacked = replace(case, kind="adversarial")
-    if isinstance(transform, InjectInput):
+    of_contexts = isinstance(transform, InjectContext) or (
+        isinstance(transform, InjectTool) and transform.place == "contexts"
+    )
+    if not of_contexts:
         end = len(case.question)
         edited = EditableText(case.question).edited([Edit(end, end, f"\n\n{order}")])
         spans = [{"in": "input", "span": list(span)} for span in edited.changed]
@@ -206,7 +261,7 @@ def _injected(case: Case, transform: InjectInput | InjectContext, draws: Draws) 
 def _replaced(case: Case, transform: Encode | ExtractPrompt, draws: Draws) -> _Changed:
     """Return a case with an attack in place of its question, without anything that says how to answer the original."""
     if isinstance(transform, ExtractPrompt):
-        wording, goal = draws.in_turn(list(EXTRACTIONS)), transform.canary
+        wording, goal = draws.in_turn(list(EXTRACTIONS)), transform.canary or system_canary(draws.seed)
         text = EXTRACTIONS[wording]
     else:
         encoding: Encoding = draws.in_turn(ENCODINGS) if transform.encoding is None else transform.encoding

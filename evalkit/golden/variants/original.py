@@ -20,6 +20,8 @@ class VariantMark:
     """Name of the transform."""
     goal: str = ""
     """Text that an attack wants in the answer; empty for other variants."""
+    tool: str = ""
+    """Tool that an attack wants to be called; empty for other variants."""
     wording: str = ""
     """Wording or encoding of an attack."""
     place: str = ""
@@ -33,6 +35,11 @@ class VariantMark:
     original_value: str = ""
     """Its value in the original."""
 
+    @property
+    def is_attack(self) -> bool:
+        """Whether the variant is an attack."""
+        return bool(self.goal or self.tool)
+
 
 def mark_of(case: Case) -> VariantMark | None:
     """Return what the field `variant` says; `None` if the case is not a variant."""
@@ -43,4 +50,4 @@ def mark_of(case: Case) -> VariantMark | None:
     return VariantMark(**texts, alone=found.get("alone") is True)
 
 
-_TEXTS = ("of", "name", "goal", "wording", "place", "attribute", "value", "original_value")
+_TEXTS = ("of", "name", "goal", "tool", "wording", "place", "attribute", "value", "original_value")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from evalkit.golden.slots import SLOT, filled, in_all
 from evalkit.types import Case
 
 _WORDED = ("required", "forbidden")
@@ -24,7 +25,8 @@ class Swap:
     attribute: str
     """Name of the attribute in the file, such as `gender`."""
     file: str
-    """YAML file: attribute -> `irrelevant: true`, as the answer must not depend on it, and `values`: value -> words."""
+    """YAML file: attribute -> `irrelevant: true`, as the answer must not depend on it, and `values`: value -> words, or
+    value -> slot -> word for cases with slots such as `{{person}}`."""
 
     def __post_init__(self) -> None:
         """Reject a name that cannot be part of an id."""
@@ -38,6 +40,11 @@ class SwapWords:
 
     attribute: str
     values: Mapping[str, tuple[str, ...]]
+
+    @property
+    def most(self) -> int:
+        """The largest number of variants of one case, with that of its own value."""
+        return len(self.values)
 
     def problem(self) -> tuple[str, str] | None:
         """Return what is wrong with the words, and the fix; `None` if they can be swapped."""
@@ -93,6 +100,50 @@ class SwapWords:
         if isinstance(given, str):
             return self.swapped(given, value)[0]
         return [self._in_field(each, value) for each in given] if isinstance(given, list | tuple) else given
+
+
+@dataclass(frozen=True)
+class SlotWords:
+    """The words of each value of an attribute for the slots of a case, such as `{{person}}`."""
+
+    attribute: str
+    values: Mapping[str, Mapping[str, str]]
+    """Value -> slot -> word; a case itself has the words of the first value."""
+    others: Mapping[str, str]
+    """Slots of other attributes -> the words of their first values."""
+
+    @property
+    def most(self) -> int:
+        """The largest number of variants of one case, with that of its own value."""
+        return len(self.values)
+
+    def problem(self) -> tuple[str, str] | None:
+        """Return what is wrong with the words, and the fix; `None` if they can be filled in."""
+        if len(self.values) < 2:
+            return "fewer than two values", "list the words of each value, such as `woman: {person: Anna}`"
+        if len({frozenset(words) for words in self.values.values()}) > 1 or not all(self.values.values()):
+            return "the values fill different slots", "write the same slots under each value"
+        return None
+
+    @property
+    def first(self) -> str:
+        """The value that cases themselves have."""
+        return next(iter(self.values))
+
+    def has_slots(self, texts: Mapping[str, Any]) -> bool:
+        """Return whether one of the texts of a case has a slot of the attribute."""
+        found = list[str]()
+
+        def note(text: str) -> str:
+            found.extend(match[1] for match in SLOT.finditer(text))
+            return text
+
+        in_all(dict(texts), note)
+        return not self.values[self.first].keys().isdisjoint(found)
+
+    def filled(self, text: str, value: str) -> tuple[str, list[list[int]]]:
+        """Return a text with the words of a value, and the spans that differ from the first value."""
+        return filled(text, {**self.others, **self.values[value]}, {**self.others, **self.values[self.first]})
 
 
 def _cased(word: str, like: str) -> str:

@@ -19,7 +19,7 @@ async function showCase(id, parameters) {
   shownCase = place < 0 ? null : place;
   if (place < 0) {
     box.replaceChildren(make("h1", {id: "case-title", tabindex: -1, text: `No case ${visible(id)}`}),
-      make("p", {}, make("a", {href: "#/cases", text: "All cases"})));
+      ...($("shown") ? [make("p", {text: $("shown").textContent})] : []), make("p", {}, make("a", {href: "#/cases", text: "All cases"})));
     return;
   }
   const found = await bodiesOf(place);

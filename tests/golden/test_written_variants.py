@@ -1,0 +1,82 @@
+"""Variants that people wrote: lines with `of` and `input`, and every fault of them with its place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evalkit.errors import Problem
+from evalkit.golden.lock import id_hash
+from evalkit.golden.variants.make import VariantCounts, VariantPlan, make_variants
+from evalkit.golden.variants.written import File, WrittenVariants, read_written
+from evalkit.types import Case
+
+CASE = Case(
+    id="c1", input="Who pays?", reference=("The bank.",), cohorts={"topic": "fees"}, fields={"required": ["bank"]}
+)
+
+
+def read(tmp_path: Path, *rows: object) -> tuple[WrittenVariants, list[str]]:
+    """The variants of a file, and what is wrong with it."""
+    file = tmp_path / "ours.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    problems: list[Problem] = []
+    found = read_written(file, "ours.jsonl", problems.append)
+    return found, [str(problem) for problem in problems]
+
+
+def test_a_line_replaces_the_question_and_what_it_names(tmp_path: Path) -> None:
+    """Id, cluster and cohort are those of other variants; a line like the original is counted."""
+    found, told = read(
+        tmp_path,
+        {"of": "c1", "input": "By whom is it paid?"},
+        {"of": "other", "input": "What?"},
+        {"of": "c1", "input": "Who pays?"},
+        {"of": "c1", "input": "Wer zahlt?", "reference": "Die Bank.", "required": ["Bank"], "contexts": ["x"]},
+    )
+    assert not told
+    counts = VariantCounts()
+    plan = VariantPlan(name="ours", transform=found, applies=lambda case: True, per_case=found.most)
+    first, german = make_variants(lambda: [CASE], [plan], 7, counts)
+    assert (first.id, german.id) == ("c1~ours~1", "c1~ours~3")
+    assert (first.question, first.reference, first.fields["required"]) == (
+        "By whom is it paid?",
+        ("The bank.",),
+        ["bank"],
+    )
+    assert (first.cluster, first.cohorts) == ("c1", {"topic": "fees", "variant": "ours"})
+    assert (german.reference, german.fields["required"], german.contexts) == (("Die Bank.",), ["Bank"], ("x",))
+    assert first.fields["variant"]["changed"] == [{"in": "input", "span": [0, len(first.question)]}]
+    assert counts.left_out == {("ours", "nothing changes, or the same as an earlier variant"): 1}
+
+
+def test_every_fault_has_its_line(tmp_path: Path) -> None:
+    """A missing field, one of another kind, an unknown one."""
+    found, told = read(tmp_path, {"of": "c1"}, {"input": "Hi", "of": 7}, {"of": "c1", "input": "a", "refrence": "b"})
+    assert [line.partition(";")[0] for line in told] == [
+        "ours.jsonl:1: input: missing",
+        "ours.jsonl:2: of: expected a text, got int 7",
+        "ours.jsonl:3: refrence: unknown",
+    ]
+    assert not found.rows
+
+
+def test_an_original_must_be_an_open_case(tmp_path: Path) -> None:
+    """An unknown id and a held-out one are refused at each of their lines."""
+    found, _ = read(tmp_path, *({"of": id_, "input": "a"} for id_ in ("c1", "gone", "secret", "gone")))
+    told = [str(problem).partition(";")[0] for problem in found.problems({"c1"}, {id_hash("secret")})]
+    assert told == [
+        "ours.jsonl:2: of: no case has the id 'gone'",
+        "ours.jsonl:4: of: no case has the id 'gone'",
+        "ours.jsonl:3: of: the case 'secret' is held out",
+    ]
+
+
+@pytest.mark.parametrize("path", ["ours.csv", "a~b.jsonl", "7.jsonl"])
+def test_a_file_names_its_variants(path: str) -> None:
+    """A name that no id can hold, or another kind of file, is refused."""
+    with pytest.raises(ValueError, match="does not fit"):
+        File(path=path)
+    assert File(path="sets/our-own.jsonl").name == "our-own"
