@@ -39,8 +39,8 @@ def weighted(values: Floats, sample: Sampled, clusters: Ints, metric: Metric, *,
     share = (found.value - metric.low) / reach
     worth = effective_n(weights) * len(np.unique(clusters)) / len(clusters)
     error = (found.high - found.low) / 2 / two_sided_z(confidence_level) / reach
-    if error > 0:
-        worth = min(worth, share * (1 - share) / error**2)
+    if variance := error**2:  # 0 also of the rounding error in a huge range
+        worth = min(worth, share * (1 - share) / variance)
     low, high = wilson_bounds(share * worth, worth, two_sided_z(confidence_level))
     method = f"{found.method}, wilson on the effective n"
     return replace(found, low=metric.low + low * reach, high=metric.low + high * reach, method=method)

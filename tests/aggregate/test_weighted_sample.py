@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from aggregate_rows import a_case, a_row
 
+from evalkit.aggregate.columns import Sampled
 from evalkit.aggregate.frame import Frame
 from evalkit.aggregate.frozen import FrozenFrame, freeze
 from evalkit.aggregate.summary import summarise
+from evalkit.aggregate.weighted import weighted
 from evalkit.formats.manifest import SampleFacts
 from evalkit.results import Cell
 from evalkit.types import Metric, Output, Usage
@@ -138,3 +140,14 @@ def test_a_success_of_a_sample_costs_what_one_of_the_set_would() -> None:
     found = summarise(freeze(frame), suite="s", expected=100).cell("cost_usd_per_success")
     assert found is not None
     assert found.estimate.value == pytest.approx(1800 / 950)
+
+
+def test_equal_scores_of_a_huge_range_have_an_interval() -> None:
+    """The rounding error of their mean, as a share of the range, is so small that its square is 0."""
+    sample = Sampled(np.array([3.1, 7.7, 1.3, 2.9]), np.array([0, 0, 1, 1]), np.array([2, 2]))
+    metric = Metric(name="n", high=1e300)
+    found = weighted(np.full(4, 0.1), sample, np.arange(4), metric, confidence_level=0.95)
+    assert found.value == pytest.approx(0.1)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low <= 0.1 <= found.high
