@@ -24,6 +24,8 @@ import pathlib
 def answer(input, id, **fields):
     with open("calls.txt", "a") as file:
         file.write("new\\n")
+    if pathlib.Path("broken").exists() and int(id.split("-")[1]) % 2:
+        raise ConnectionError("the new version cannot be called")
     return "yes" if int(id.split("-")[1]) % 10 else "no"
 def old(input, id, **fields):
     with open("calls.txt", "a") as file:
@@ -148,6 +150,15 @@ def test_a_reference_that_cannot_be_called_gives_no_figure(project: Path) -> Non
     decision = found.decision()
     assert decision is not None
     assert decision["outcome"] == "approved"
+
+
+def test_an_outage_of_the_system_is_no_gap_of_the_reference(project: Path) -> None:
+    """Removing the stored run would buy the same answers again."""
+    (project / "broken").touch()
+    found = summary(run("one"))
+    assert found["reference"]["difference"]["n"] == 30
+    assert found["reference"]["n_missing"] == 0
+    assert "has no result" not in " ".join(found["notes"])
 
 
 def test_a_partial_run_does_not_call_it(project: Path) -> None:
