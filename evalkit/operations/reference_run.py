@@ -20,12 +20,9 @@ from evalkit.runner.conversation_key import conversation_key
 from evalkit.runner.engine import Stop
 from evalkit.runner.prepare import Prepared
 from evalkit.runner.session import Interrupted, Watcher
-from evalkit.store.folder import REFERENCE, RunFolder
+from evalkit.store.folder import REFERENCE, REFERENCES, RunFolder
 from evalkit.suite.model import Suite
 from evalkit.text.numbers import plural
-
-REFERENCES = Path("reports/reference")
-"""Where the runs of reference systems are kept, relative to the project; no list of runs shows them."""
 
 
 async def run_reference(
