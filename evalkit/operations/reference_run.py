@@ -21,6 +21,7 @@ from evalkit.runner.engine import Stop
 from evalkit.runner.prepare import Prepared
 from evalkit.runner.session import Interrupted, Watcher
 from evalkit.store.folder import REFERENCE, REFERENCES, RunFolder
+from evalkit.store.running import refuse_if_running
 from evalkit.suite.model import Suite
 from evalkit.text.numbers import plural
 
@@ -50,6 +51,7 @@ async def run_reference(
         return None
     place = _place(prepared)
     if RunFolder(place).decision() is None:
+        _refuse_if_running(place)
         watcher.note(f"{_notice(prepared)} are run first")
         part = stop.part(lambda: None)
         try:
@@ -97,6 +99,15 @@ def _notice(prepared: Prepared) -> str:
 
 def _is_compared(request: Request) -> bool:
     return request.asks_further and request.answers is None and request.selection.partial is None
+
+
+def _refuse_if_running(place: Path) -> None:
+    """Reject a run beside one that calls the reference system now: another `--out` would not help."""
+    try:
+        refuse_if_running(place)
+    except InputError as error:
+        what = f"{error.problems[0].what}, and calls the reference system"
+        raise InputError(Problem(shown_path(place), what, "wait for it to end, then continue with --resume")) from None
 
 
 def _place(prepared: Prepared) -> Path:

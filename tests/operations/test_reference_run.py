@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +161,25 @@ def test_an_outage_of_the_system_is_no_gap_of_the_reference(project: Path) -> No
     assert found["reference"]["difference"]["n"] == 30
     assert found["reference"]["n_missing"] == 0
     assert "has no result" not in " ".join(found["notes"])
+
+
+def test_a_run_waits_for_another_that_calls_the_reference(project: Path) -> None:
+    """Another --out would meet the same folder; the calls that were made are kept for --resume."""
+    place = Path(json.loads(run("one").file("reference.json").read_text(encoding="utf-8"))["folder"])
+    (place / "decision.json").unlink()
+    code = "import sys, time; from pathlib import Path; from evalkit.store.running import Running\n"
+    code += "with Running(Path(sys.argv[1])): print('locked', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code, str(place)], stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout is not None
+            other.stdout.readline()
+            with pytest.raises(InputError) as found:
+                run("two")
+        finally:
+            other.kill()
+    said = f"{place}: process {other.pid} is running in it, and calls the reference system"
+    assert str(found.value) == f"{said}; wait for it to end, then continue with --resume"
+    assert "reference" in summary(run("two", resume=True))
 
 
 def test_a_partial_run_does_not_call_it(project: Path) -> None:
