@@ -125,6 +125,7 @@ def test_the_trend_goes_on_over_versions_of_the_set(project: Path) -> None:
     folder = run("two", reports=True)
     page = folder.file("report.html").read_text(encoding="utf-8")
     assert "cut before: another golden set" in page
+    assert "cut: another golden set, scorer or reference system" in page
     assert "pass rate against the reference system" in page
     past = [read_past_run(RunFolder(Path("reports", name))) for name in ("one", "two")]
     from evalkit.report.trend import reference_trend
