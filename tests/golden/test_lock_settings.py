@@ -78,7 +78,9 @@ def test_settings_are_kept_until_they_are_given_again(cases: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--every", "day"], "choose from month, quarter, year, or never"),
+        (["--every", "day"], "--every: 'day' is not a period; choose from month, quarter, year, or never"),
+        (["--every", "never", "--share", "0.2"], "--share: does not go with --every never; leave one of the two out"),
+        (["--every", "never", "--anchor", "0.2"], "--anchor: does not go with --every never; leave one of the two out"),
         (["--share", "0"], "0 is not a share"),
         (["--anchor", "1"], "1.0 is not a share"),
         (["--anchor", "0.95", "--share", "0.1"], "no room"),
