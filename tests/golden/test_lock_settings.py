@@ -188,11 +188,11 @@ def test_check_and_report_say_that_a_rotation_is_due(cases: Path) -> None:
     before = asyncio.run(check_suite(Path("suite.yaml"), {}, datetime.date(2026, 2, 27)))
     assert before.overdue == ()
     (warning,) = asyncio.run(check_suite(Path("suite.yaml"), {}, datetime.date(2026, 2, 28))).overdue
-    assert str(warning).startswith("cases.jsonl: a rotation is due since 2026-02-28")
+    assert str(warning).startswith("cases.jsonl: a rotation has been due since 2026-02-28")
     assert "evalkit golden rotate cases.jsonl" in warning.fix
     parts = {part.name: part for part in golden_report(Path("suite.yaml"), CallShares()).parts}
     assert parts["Age"].tone == "warn"
-    assert "A rotation is due since 2026-02-28." in parts["Age"].finding
+    assert "A rotation has been due since 2026-02-28." in parts["Age"].finding
     assert "evalkit golden rotate cases.jsonl" in parts["Age"].next[0].command
 
 
