@@ -60,9 +60,9 @@ def lock(  # noqa: PLR0913 - each is a flag
     if made.n_moved:
         typer.echo(f"{plural(made.n_moved, 'case')} held out")
         if made.needs_baseline:
-            why = "more than a tenth of its cases are gone"
-            typer.echo(f"there is no decision against an older baseline, since {why}: commit the", err=True)
-            typer.echo("split, run the suite, and save a new one with `evalkit baseline save`", err=True)
+            typer.echo("more than a tenth of the cases are gone, so there is no decision against an", err=True)
+            typer.echo("older baseline; commit the split, run the suite, and save a new one with", err=True)
+            typer.echo("`evalkit baseline save`", err=True)
     done = "locked" if made.new else "unchanged since the lock"
     held = f" ({made.lock.n_held} held out)" if made.lock.n_held else ""
     typer.echo(visible(f"{plural(made.lock.n, 'case')}{held} {done}, version {made.lock.version}: {made.file}"))
