@@ -205,6 +205,8 @@ def test_people_of_the_lock_are_on_card_and_report(cases: Path) -> None:
     command("lock", "cases.jsonl", "--held-out", "0.3", "--owner", "@team")
     ran = command("card", "cases.jsonl")
     assert "| owner | @team |" in ran.stdout
+    held = read_lock(cases).n_held
+    assert f"| cases | {read_lock(cases).n - held} |\n| held-out cases, not counted below | {held} |\n" in ran.stdout
     assert "| readers of held-out cases | **missing** |" in ran.stdout
     assert ran.exit_code == 1
     assert "readers_held: name them with `evalkit golden lock cases.jsonl --reader-held NAME`" in ran.stderr
