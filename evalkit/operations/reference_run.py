@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from evalkit.baselines.load import load_baseline
@@ -69,16 +69,33 @@ def reference_of(folder: RunFolder, root: Path, manifest: Manifest) -> Reference
     Raises:
         InputError: it is damaged.
     """
+    found = _stored(folder, root)
+    if found is None or found[0].decision() is None:
+        return None
+    place, system = found
+    return _load(place, system, manifest.score_keys)
+
+
+def lost_reference(folder: RunFolder, root: Path) -> Iterator[str]:
+    """Yield a note if a stored run was compared with a run of the reference system that is not there any more."""
+    found = _stored(folder, root)
+    if found is not None and found[0].decision() is None:
+        place, system = found
+        what = f"the run is not compared with reference system {system}: {shown_path(place.path)} is gone"
+        yield f"{what}; restore it, or run the suite again"
+
+
+def _stored(folder: RunFolder, root: Path) -> tuple[RunFolder, str] | None:
+    """Return the run of the reference system that a run names, with the version; `None` if it names none."""
     file = folder.file(REFERENCE)
     if not file.exists():
         return None
     try:
         record = read_json(file)
-        place, system = RunFolder(inside_project(root, record["folder"])), str(record["system"])
+        return RunFolder(inside_project(root, record["folder"])), str(record["system"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         shown = folder.shown_file(REFERENCE)
         raise InputError(Problem(shown, f"cannot be read: {error}", "run the suite again")) from None
-    return None if place.decision() is None else _load(place, system, manifest.score_keys)
 
 
 def reference_notice(prepared: Prepared) -> str:

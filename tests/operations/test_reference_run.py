@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -181,6 +182,17 @@ def test_a_run_waits_for_another_that_calls_the_reference(project: Path) -> None
     said = f"{place}: process {other.pid} is running in it, and calls the reference system"
     assert str(found.value) == f"{said}; wait for it to end, then continue with --resume"
     assert "reference" in summary(run("two", resume=True))
+
+
+def test_a_lost_run_of_the_reference_is_said(project: Path) -> None:
+    """A decision made again without it has no difference, and says why."""
+    first = run("one")
+    place = json.loads(first.file("reference.json").read_text(encoding="utf-8"))["folder"]
+    shutil.rmtree(place)
+    again = decide_again(first, None, "none").summary
+    assert again.reference is None
+    said = f"the run is not compared with reference system 1.0: {place} is gone; restore it, or run the suite again"
+    assert said in again.notes
 
 
 def test_a_partial_run_does_not_call_it(project: Path) -> None:
