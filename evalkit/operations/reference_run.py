@@ -136,10 +136,16 @@ def _place(prepared: Prepared) -> Path:
         None if system is None else system.fingerprint(prepared.shared),
         prepared.score_keys,
         conversation_key(suite),
-        repr(suite.options.sample_of(None)),
+        _sampled(suite),
     ]
     text = json.dumps(parts, sort_keys=True, default=dict)
     return suite.root / REFERENCES / hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _sampled(suite: Suite) -> str:
+    """Return what decides which cases a suite's sample has; another seed draws others."""
+    sample = suite.options.sample_of(None)
+    return "" if sample is None else repr((sample, suite.options.seed))
 
 
 def _as_reference(suite: Suite) -> Suite:

@@ -119,6 +119,15 @@ def test_a_new_version_of_the_set_is_run_again(project: Path) -> None:
     assert calls("old") == 180
 
 
+def test_another_sample_is_run_again(project: Path) -> None:
+    """Another seed draws other cases, of which the stored run has no result."""
+    (project / "suite.yaml").write_text(f"{SUITE}sample: 20\n", encoding="utf-8")
+    assert summary(run("one"))["reference"]["n_missing"] == 0
+    (project / "suite.yaml").write_text(f"{SUITE}sample: 20\nseed: 2\n", encoding="utf-8")
+    assert summary(run("two"))["reference"]["n_missing"] == 0
+    assert calls("old") == 40
+
+
 def test_the_trend_goes_on_over_versions_of_the_set(project: Path) -> None:
     """The pass rate is cut there; the difference against the reference is not, only at another reference."""
     run("one")
