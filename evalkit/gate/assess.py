@@ -195,7 +195,7 @@ def _summarised(frame: Frame, terms: Terms, expected: int, wall_s: float | None)
         difference = against_reference(frozen, terms.reference)
         summary, against = (
             dataclasses.replace(summary, reference=difference),
-            reference_notes(difference, frozen.n_cases),
+            reference_notes(difference, frozen.n_cases, has_ended=terms.reference.has_ended),
         )
     more = (
         *(check.reason for check in checks),

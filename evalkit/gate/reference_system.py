@@ -23,6 +23,8 @@ class ReferenceRun:
     folder: str
     """Its folder, as messages name it."""
     answers: Baseline
+    has_ended: bool = True
+    """Whether it was run on every case, and not stopped by budget or deadline."""
 
 
 def against_reference(frame: FrozenFrame, run: ReferenceRun) -> ReferenceDifference:
@@ -43,7 +45,7 @@ def against_reference(frame: FrozenFrame, run: ReferenceRun) -> ReferenceDiffere
     )
 
 
-def reference_notes(found: ReferenceDifference, n_cases: int) -> Iterator[str]:
+def reference_notes(found: ReferenceDifference, n_cases: int, *, has_ended: bool) -> Iterator[str]:
     """Yield sentences about the difference, and about the cases of which the reference system has no result."""
     from evalkit.text.numbers import Style, bounds, difference, plural
 
@@ -55,4 +57,6 @@ def reference_notes(found: ReferenceDifference, n_cases: int) -> Iterator[str]:
         yield f"pass rate minus that of reference system {found.system} {same}: {gain}"
     if found.n_missing:
         what = f"reference system {found.system} has no result for {found.n_missing} of {plural(n_cases, 'case')}"
-        yield f"{what}; to run it again, remove {found.folder}"
+        yield f"{what}; " + (
+            f"to run it again, remove {found.folder}" if has_ended else "the next run continues with them"
+        )

@@ -21,7 +21,7 @@ from evalkit.runner.engine import Stop
 from evalkit.runner.prepare import Prepared
 from evalkit.runner.session import Interrupted, Watcher
 from evalkit.store.folder import REFERENCE, REFERENCES, RunFolder
-from evalkit.store.running import refuse_if_running
+from evalkit.store.running import RUNNING, refuse_if_running
 from evalkit.suite.model import Suite
 from evalkit.text.numbers import plural
 
@@ -50,7 +50,7 @@ async def run_reference(
     if suite.reference_system is None or not _is_compared(request):
         return None
     place = _place(prepared)
-    if RunFolder(place).decision() is None:
+    if not _has_ended(place):
         _refuse_if_running(place)
         watcher.note(f"{_notice(prepared)} are run first")
         part = stop.part(lambda: None)
@@ -100,7 +100,7 @@ def _stored(folder: RunFolder, root: Path) -> tuple[RunFolder, str] | None:
 
 def reference_notice(prepared: Prepared) -> str:
     """Say on how many cases the next run asks the reference system; empty if it asks it on none."""
-    if prepared.suite.reference_system is None or RunFolder(_place(prepared)).decision() is not None:
+    if prepared.suite.reference_system is None or _has_ended(_place(prepared)):
         return ""
     return f"{_notice(prepared)}, once on this version of the set"
 
@@ -116,6 +116,11 @@ def _notice(prepared: Prepared) -> str:
 
 def _is_compared(request: Request) -> bool:
     return request.asks_further and request.answers is None and request.selection.partial is None
+
+
+def _has_ended(place: Path) -> bool:
+    """Whether the reference system was run on every case; a run that budget or deadline stopped can go on."""
+    return RunFolder(place).decision() is not None and not (place / RUNNING).exists()
 
 
 def _refuse_if_running(place: Path) -> None:
@@ -178,4 +183,6 @@ def _asked(request: Request, suite: Suite, place: Path) -> Request:
 def _load(place: RunFolder, version: str, score_keys: ScoreKeys) -> ReferenceRun:
     answers = load_baseline(place, score_keys)
     assert answers is not None  # noqa: S101 - there is a folder
-    return ReferenceRun(system=version, folder=shown_path(place.path), answers=answers)
+    return ReferenceRun(
+        system=version, folder=shown_path(place.path), answers=answers, has_ended=_has_ended(place.path)
+    )

@@ -204,6 +204,22 @@ def test_a_lost_run_of_the_reference_is_said(project: Path) -> None:
     assert said in again.notes
 
 
+def test_a_reference_that_the_deadline_stopped_goes_on(project: Path) -> None:
+    """In the next run, without calling finished cases again; the notes say so."""
+    slow = BOT.replace("def old(input, id, **fields):\n", "def old(input, id, **fields):\n    time.sleep(pace())\n")
+    slow += "import time\ndef pace():\n    return float(pathlib.Path('pace').read_text())\n"
+    (project / "bot.py").write_text(slow, encoding="utf-8")
+    (project / "suite.yaml").write_text(f"{SUITE}concurrency: 2\ndeadline_s: 8\n", encoding="utf-8")
+    (project / "pace").write_text("1")
+    first = summary(run("one"))
+    done = first["reference"]["difference"]["n"]
+    assert 0 < done < 60
+    assert "the next run continues with them" in " ".join(first["notes"])
+    (project / "pace").write_text("0")
+    assert summary(run("two"))["reference"]["n_missing"] == 0
+    assert calls("old") <= 60 + 2
+
+
 def test_a_partial_run_does_not_call_it(project: Path) -> None:
     """Nor do stored answers that are graded again, nor a suite without one."""
     run("part", limit=5)
