@@ -21,7 +21,8 @@ def lock(  # noqa: PLR0913 - each is a flag
         bool, typer.Option("--commit", help="Do not name the file of held-out cases in .gitignore.")
     ] = False,
     every: Annotated[
-        str | None, typer.Option(metavar="PERIOD", help="How often to rotate: month, quarter, year; or never.")
+        str | None,
+        typer.Option(metavar="PERIOD", help="How often to rotate: month, quarter, year; or never."),
     ] = None,
     share: Annotated[
         float | None, typer.Option(metavar="SHARE", help="Share of the cases that a rotation replaces.")
@@ -29,9 +30,11 @@ def lock(  # noqa: PLR0913 - each is a flag
     anchor: Annotated[
         float | None, typer.Option(metavar="SHARE", help="Share of the cases that no rotation replaces.")
     ] = None,
-    owner: Annotated[list[str] | None, typer.Option(help="Who answers for the set; repeat for several.")] = None,
+    owner: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Who answers for the set; repeat for several.")
+    ] = None,
     reader_held: Annotated[
-        list[str] | None, typer.Option(help="Who may read the held-out cases; repeat for several.")
+        list[str] | None, typer.Option(metavar="NAME", help="Who may read the held-out cases; repeat for several.")
     ] = None,
 ) -> None:
     """Record the digest of every case in SET.lock.json.
