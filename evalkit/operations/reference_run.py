@@ -181,8 +181,11 @@ def _asked(request: Request, suite: Suite, place: Path) -> Request:
 
 
 def _load(place: RunFolder, version: str, score_keys: ScoreKeys) -> ReferenceRun:
-    answers = load_baseline(place, score_keys)
+    shown = shown_path(place.path)
+    try:
+        answers = load_baseline(place, score_keys)
+    except InputError as error:
+        fix = f"restore it, or remove {shown} to run the reference system again"
+        raise InputError(Problem(each.place, each.what, fix) for each in error.problems) from None
     assert answers is not None  # noqa: S101 - there is a folder
-    return ReferenceRun(
-        system=version, folder=shown_path(place.path), answers=answers, has_ended=_has_ended(place.path)
-    )
+    return ReferenceRun(system=version, folder=shown, answers=answers, has_ended=_has_ended(place.path))

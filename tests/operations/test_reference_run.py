@@ -220,6 +220,17 @@ def test_a_reference_that_the_deadline_stopped_goes_on(project: Path) -> None:
     assert calls("old") <= 60 + 2
 
 
+def test_a_damaged_run_of_the_reference_can_be_removed(project: Path) -> None:
+    """It is no baseline, so it cannot be saved again."""
+    place = json.loads(run("one").file("reference.json").read_text(encoding="utf-8"))["folder"]
+    rows = Path(place, "rows.jsonl")
+    rows.write_text(rows.read_text(encoding="utf-8").replace("yes", "no", 1), encoding="utf-8")
+    with pytest.raises(InputError, match=f"restore it, or remove {place} to run the reference system again"):
+        run("two")
+    shutil.rmtree(place)
+    assert "reference" in summary(run("three"))
+
+
 def test_a_partial_run_does_not_call_it(project: Path) -> None:
     """Nor do stored answers that are graded again, nor a suite without one."""
     run("part", limit=5)
