@@ -102,7 +102,7 @@ def reference_notice(prepared: Prepared) -> str:
     """Say on how many cases the next run asks the reference system; empty if it asks it on none."""
     if prepared.suite.reference_system is None or _has_ended(_place(prepared)):
         return ""
-    return f"{_notice(prepared)}, once on this version of the set"
+    return f"{_notice(prepared)}, in the first run on this version of the set"
 
 
 def _notice(prepared: Prepared) -> str:

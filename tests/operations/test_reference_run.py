@@ -244,9 +244,11 @@ def test_a_partial_run_does_not_call_it(project: Path) -> None:
 def test_the_calls_are_named_before_they_are_made(project: Path) -> None:
     """By `check` and `--dry-run`, until the reference was run on this set."""
     said = CliRunner().invoke(app, ["check", "suite.yaml"]).output
-    assert "reference system 1.0: 60 cases, once on this version of the set" in " ".join(said.split())
+    assert "reference system 1.0: 60 cases, in the first run on this version of the set" in " ".join(said.split())
     dry = CliRunner().invoke(app, ["run", "suite.yaml", "--dry-run"]).output
-    assert "Not counted: reference system 1.0: 60 cases, once on this version of the set." in " ".join(dry.split())
+    assert "Not counted: reference system 1.0: 60 cases, in the first run on this version of the set." in " ".join(
+        dry.split()
+    )
     run("one")
     assert "reference system" not in CliRunner().invoke(app, ["check", "suite.yaml"]).output
 
