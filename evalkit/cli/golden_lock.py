@@ -21,7 +21,8 @@ def lock(  # noqa: PLR0913 - each is a flag
         bool, typer.Option("--commit", help="Do not name the file of held-out cases in .gitignore.")
     ] = False,
     every: Annotated[
-        str | None, typer.Option(metavar="PERIOD", help="How often to rotate: month, quarter, year; or never.")
+        str | None,
+        typer.Option(metavar="PERIOD", help="How often to rotate: month, quarter, year; or never."),
     ] = None,
     share: Annotated[
         float | None, typer.Option(metavar="SHARE", help="Share of the cases that a rotation replaces.")
@@ -29,9 +30,11 @@ def lock(  # noqa: PLR0913 - each is a flag
     anchor: Annotated[
         float | None, typer.Option(metavar="SHARE", help="Share of the cases that no rotation replaces.")
     ] = None,
-    owner: Annotated[list[str] | None, typer.Option(help="Who answers for the set; repeat for several.")] = None,
+    owner: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Who answers for the set; repeat for several.")
+    ] = None,
     reader_held: Annotated[
-        list[str] | None, typer.Option(help="Who may read the held-out cases; repeat for several.")
+        list[str] | None, typer.Option(metavar="NAME", help="Who may read the held-out cases; repeat for several.")
     ] = None,
 ) -> None:
     """Record the digest of every case in SET.lock.json.
@@ -60,9 +63,9 @@ def lock(  # noqa: PLR0913 - each is a flag
     if made.n_moved:
         typer.echo(f"{plural(made.n_moved, 'case')} held out")
         if made.needs_baseline:
-            why = "more than a tenth of its cases are gone"
-            typer.echo(f"there is no decision against an older baseline, since {why}: commit the", err=True)
-            typer.echo("split, run the suite, and save a new one with `evalkit baseline save`", err=True)
+            typer.echo("more than a tenth of the cases are gone, so there is no decision against an", err=True)
+            typer.echo("older baseline; commit the split, run the suite, and save a new one with", err=True)
+            typer.echo("`evalkit baseline save`", err=True)
     done = "locked" if made.new else "unchanged since the lock"
     held = f" ({made.lock.n_held} held out)" if made.lock.n_held else ""
     typer.echo(visible(f"{plural(made.lock.n, 'case')}{held} {done}, version {made.lock.version}: {made.file}"))

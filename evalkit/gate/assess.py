@@ -193,7 +193,10 @@ def _summarised(frame: Frame, terms: Terms, expected: int, wall_s: float | None)
         from evalkit.gate.reference_system import against_reference, reference_notes
 
         difference = against_reference(frozen, terms.reference)
-        summary, against = dataclasses.replace(summary, reference=difference), reference_notes(difference)
+        summary, against = (
+            dataclasses.replace(summary, reference=difference),
+            reference_notes(difference, frozen.n_cases, has_ended=terms.reference.has_ended),
+        )
     more = (
         *(check.reason for check in checks),
         *held_notes(summary, terms.held, frozen, terms.held_before),

@@ -29,7 +29,7 @@ def held_notes(
         summary: of the open cases.
         held: figures of the held-out ones; `None` if the set has none.
         frame: rows of the open cases.
-        before: the run since which the gain on held-out cases was measured; `None` if there is none.
+        before: the run since which the gain on held-out cases was measured; `None` if there is none any more.
     """
     if held is None:
         return
@@ -54,6 +54,9 @@ def held_notes(
             yield "the open cases pass more often than the held-out ones: the system may be fitted to the open ones"
     if before is not None and held.since is not None:
         yield from _growth(held.since, paired_gain(frame, before.frame))
+    elif held.since is not None:
+        lost = f"run {held.since.run_id} is gone"
+        yield f"by how much the gap between open and held-out cases grew is unknown: {lost}"
     if held.n_looks is None:
         yield "how often the held-out cases were used cannot be counted: .evalkit/looks.json cannot be read or written"
     elif held.n_looks >= MANY_LOOKS:

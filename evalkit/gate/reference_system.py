@@ -23,26 +23,40 @@ class ReferenceRun:
     folder: str
     """Its folder, as messages name it."""
     answers: Baseline
+    has_ended: bool = True
+    """Whether it was run on every case, and not stopped by budget or deadline."""
 
 
 def against_reference(frame: FrozenFrame, run: ReferenceRun) -> ReferenceDifference:
     """Return the pass rate minus that of the reference system, on the cases of which both have a result."""
-    gain = paired_gain(frame, run.answers.frame)
+    import numpy as np
+
+    from evalkit.aggregate.frozen import PASS_RATE
+    from evalkit.gate.pairing import pair
+
+    pairs = pair(frame, run.answers.frame)
+    answered, _ = pairs.answered()
+    rates, _ = pairs.means(PASS_RATE.name)
     return ReferenceDifference(
-        system=run.system, folder=run.folder, difference=gain, n_missing=frame.n_cases - (gain.n or 0)
+        system=run.system,
+        folder=run.folder,
+        difference=paired_gain(frame, run.answers.frame),
+        n_missing=int(((answered == 0) & np.isnan(rates)).sum()),
     )
 
 
-def reference_notes(found: ReferenceDifference) -> Iterator[str]:
-    """Yield sentences about the difference, and about the cases without one."""
+def reference_notes(found: ReferenceDifference, n_cases: int, *, has_ended: bool) -> Iterator[str]:
+    """Yield sentences about the difference, and about the cases of which the reference system has no result."""
     from evalkit.text.numbers import Style, bounds, difference, plural
 
     rate, estimate = Style("rate"), found.difference
-    n = estimate.n if estimate.value is not None else 0
     if estimate.value is not None:
+        n = estimate.n
         gain = f"{difference(estimate.value, rate, n)} {bounds(estimate, rate)}".rstrip()
         same = f"on the same {plural(n, 'case')}"
         yield f"pass rate minus that of reference system {found.system} {same}: {gain}"
     if found.n_missing:
-        what = f"reference system {found.system} has no result for {found.n_missing} of {n + found.n_missing} cases"
-        yield f"{what}; to run it again, remove {found.folder}"
+        what = f"reference system {found.system} has no result for {found.n_missing} of {plural(n_cases, 'case')}"
+        yield f"{what}; " + (
+            f"to run it again, remove {found.folder}" if has_ended else "the next run continues with them"
+        )

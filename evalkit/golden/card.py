@@ -82,6 +82,9 @@ class DataCard:
     """Versions of the set, the oldest first."""
     canary: str
     n_cases: int
+    """Number of cases that are not held out, to which all counts below refer."""
+    n_held: int
+    """Number of held-out cases, by the lock."""
     kinds: Mapping[str, int]
     severities: Mapping[str, int]
     origins: Mapping[str, int]
@@ -151,6 +154,7 @@ def data_card(
         changelog=lock.changelog if lock is not None else (),
         canary=canary_of(file),
         n_cases=len(cases),
+        n_held=lock.n_held if lock is not None else 0,
         kinds=_counted(case.kind for case in cases),
         severities=_counted(case.severity for case in cases),
         origins=_counted(str(case.fields.get("origin", "not stated")) for case in cases),

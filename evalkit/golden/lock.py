@@ -70,6 +70,9 @@ class LockSettings:
             return before
         if given == {"every": "never"}:
             return None
+        if self.every == "never":
+            flag = "--share" if self.share is not None else "--anchor"
+            raise InputError(Problem(flag, "does not go with --every never", "leave one of the two out"))
         try:
             return replace(before or RotationRule(), **given)
         except ValueError as error:

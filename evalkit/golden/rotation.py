@@ -31,7 +31,7 @@ def late_rotation(file: Path, today: datetime.date) -> Iterator[Problem]:
     due = read_lock(file).next_rotation if is_locked(file) else None
     if due is not None and due <= today:
         fix = f"run `{rotate_command(file)}`"
-        yield Problem(str(file), f"a rotation is due since {due.isoformat()}", fix)
+        yield Problem(str(file), f"a rotation has been due since {due.isoformat()}", fix)
 
 
 def rotate_command(file: Path) -> str:

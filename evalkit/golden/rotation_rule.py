@@ -24,7 +24,7 @@ class RotationRule:
     def __post_init__(self) -> None:
         """Reject values out of range, and of other types, since a file may hold any."""
         if self.every not in MONTHS:
-            raise ValueError(f"every: {self.every!r}; choose from {', '.join(MONTHS)}, or never")
+            raise ValueError(f"every: {self.every!r} is not a period; choose from {', '.join(MONTHS)}, or never")
         for name, value, fits in (("share", self.share, _above_0), ("anchor", self.anchor, _below_1)):
             if type(value) not in (int, float) or not fits(value):
                 ends = "above 0, up to 1" if name == "share" else "from 0, below 1"

@@ -31,6 +31,7 @@ def card_markdown(card: DataCard) -> str:
     head += [f"<!-- {card.canary} -->", ""] if card.canary else []
     head += [_line(text.description), ""] if text.description else []
     rows = [("version", card.version or "not locked"), ("cases", f"{card.n_cases:,}")]
+    rows += [("held-out cases, not counted below", f"{card.n_held:,}")] if card.n_held else []
     said = {name: getattr(text, name) for name in REQUIRED} | {"owner": card.owner}
     rows += [(name.replace("_", " "), _line(said[name]) or "**missing**") for name in REQUIRED]
     if card.readers_held is not None:

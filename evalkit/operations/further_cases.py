@@ -11,7 +11,7 @@ from evalkit.gate.assess import Terms
 from evalkit.golden.held_out import read_held
 from evalkit.golden.stored_lock import lockable
 from evalkit.operations.held_run import held_of, open_before, run_held
-from evalkit.operations.reference_run import reference_notice, reference_of, run_reference
+from evalkit.operations.reference_run import lost_reference, reference_notice, reference_of, run_reference
 from evalkit.operations.run import Request
 from evalkit.runner.engine import Stop
 from evalkit.runner.prepare import Prepared
@@ -50,7 +50,8 @@ def with_further(terms: Terms, folder: RunFolder, root: Path, manifest: Manifest
     """
     held, reference = held_of(folder), reference_of(folder, root, manifest)
     before = open_before(held, root, manifest.score_keys)
-    return dataclasses.replace(terms, held=held, held_before=before, reference=reference)
+    notes = (*lost_reference(folder, root), *terms.notes)
+    return dataclasses.replace(terms, held=held, held_before=before, reference=reference, notes=notes)
 
 
 def further_cases(prepared: Prepared) -> Iterator[str]:

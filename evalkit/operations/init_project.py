@@ -16,7 +16,7 @@ from evalkit.disk.project_code import SPELLING
 from evalkit.errors import InputError, Problem
 from evalkit.golden.source import WORKBOOKS
 from evalkit.operations.table_suite import CaseTable, TableSuite, suite_of_table
-from evalkit.store.folder import BASELINES, REPORTS
+from evalkit.store.folder import BASELINES, REFERENCES, REPORTS
 
 STARTER = Path(__file__).parent / "starter"
 AGENT_FILES = ("conversations.jsonl", "mocks.yaml", "policy.yaml")
@@ -25,8 +25,8 @@ WORKFLOW = Path(".github") / "workflows" / "evalkit.yml"
 NO_COMMIT = "0" * 40
 _READ_WORKBOOK = "      - run: python3 -m pip install 'openpyxl<4' # reads the golden set\n"
 BASELINE = "main"
-IGNORED = (".evalkit/", f"{REPORTS}/*", f"!{BASELINES.as_posix()}/")
-"""Lines of .gitignore: run folders are left out, baselines are committed."""
+IGNORED = (".evalkit/", f"{REPORTS}/*", f"!{BASELINES.as_posix()}/", f"!{REFERENCES.as_posix()}/")
+"""Lines of .gitignore: run folders are left out; baselines and runs of reference systems are committed."""
 _REPORTS_AS_A_WHOLE = {REPORTS, f"{REPORTS}/", f"/{REPORTS}", f"/{REPORTS}/"}
 """Lines of .gitignore below which nothing can be included again."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from evalkit.baselines.load import load_baseline
@@ -20,12 +20,10 @@ from evalkit.runner.conversation_key import conversation_key
 from evalkit.runner.engine import Stop
 from evalkit.runner.prepare import Prepared
 from evalkit.runner.session import Interrupted, Watcher
-from evalkit.store.folder import REFERENCE, RunFolder
+from evalkit.store.folder import REFERENCE, REFERENCES, RunFolder
+from evalkit.store.running import RUNNING, refuse_if_running
 from evalkit.suite.model import Suite
 from evalkit.text.numbers import plural
-
-REFERENCES = Path("reports/reference")
-"""Where the runs of reference systems are kept, relative to the project; no list of runs shows them."""
 
 
 async def run_reference(
@@ -52,7 +50,8 @@ async def run_reference(
     if suite.reference_system is None or not _is_compared(request):
         return None
     place = _place(prepared)
-    if RunFolder(place).decision() is None:
+    if not _has_ended(place):
+        _refuse_if_running(place)
         watcher.note(f"{_notice(prepared)} are run first")
         part = stop.part(lambda: None)
         try:
@@ -70,23 +69,40 @@ def reference_of(folder: RunFolder, root: Path, manifest: Manifest) -> Reference
     Raises:
         InputError: it is damaged.
     """
+    found = _stored(folder, root)
+    if found is None or found[0].decision() is None:
+        return None
+    place, system = found
+    return _load(place, system, manifest.score_keys)
+
+
+def lost_reference(folder: RunFolder, root: Path) -> Iterator[str]:
+    """Yield a note if a stored run was compared with a run of the reference system that is not there any more."""
+    found = _stored(folder, root)
+    if found is not None and found[0].decision() is None:
+        place, system = found
+        what = f"the run is not compared with reference system {system}: {shown_path(place.path)} is gone"
+        yield f"{what}; restore it, or run the suite again"
+
+
+def _stored(folder: RunFolder, root: Path) -> tuple[RunFolder, str] | None:
+    """Return the run of the reference system that a run names, with the version; `None` if it names none."""
     file = folder.file(REFERENCE)
     if not file.exists():
         return None
     try:
         record = read_json(file)
-        place, system = RunFolder(inside_project(root, record["folder"])), str(record["system"])
+        return RunFolder(inside_project(root, record["folder"])), str(record["system"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         shown = folder.shown_file(REFERENCE)
         raise InputError(Problem(shown, f"cannot be read: {error}", "run the suite again")) from None
-    return None if place.decision() is None else _load(place, system, manifest.score_keys)
 
 
 def reference_notice(prepared: Prepared) -> str:
     """Say on how many cases the next run asks the reference system; empty if it asks it on none."""
-    if prepared.suite.reference_system is None or RunFolder(_place(prepared)).decision() is not None:
+    if prepared.suite.reference_system is None or _has_ended(_place(prepared)):
         return ""
-    return f"{_notice(prepared)}, once on this version of the set"
+    return f"{_notice(prepared)}, in the first run on this version of the set"
 
 
 def _notice(prepared: Prepared) -> str:
@@ -102,6 +118,20 @@ def _is_compared(request: Request) -> bool:
     return request.asks_further and request.answers is None and request.selection.partial is None
 
 
+def _has_ended(place: Path) -> bool:
+    """Whether the reference system was run on every case; a run that budget or deadline stopped can go on."""
+    return RunFolder(place).decision() is not None and not (place / RUNNING).exists()
+
+
+def _refuse_if_running(place: Path) -> None:
+    """Reject a run beside one that calls the reference system now: another `--out` would not help."""
+    try:
+        refuse_if_running(place)
+    except InputError as error:
+        what = f"{error.problems[0].what}, and calls the reference system"
+        raise InputError(Problem(shown_path(place), what, "wait for it to end, then continue with --resume")) from None
+
+
 def _place(prepared: Prepared) -> Path:
     """Return the folder of the reference's run on this set, by these scorers; it may not exist."""
     suite = prepared.suite
@@ -111,10 +141,16 @@ def _place(prepared: Prepared) -> Path:
         None if system is None else system.fingerprint(prepared.shared),
         prepared.score_keys,
         conversation_key(suite),
-        repr(suite.options.sample_of(None)),
+        _sampled(suite),
     ]
     text = json.dumps(parts, sort_keys=True, default=dict)
     return suite.root / REFERENCES / hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _sampled(suite: Suite) -> str:
+    """Return what decides which cases a suite's sample has; another seed draws others."""
+    sample = suite.options.sample_of(None)
+    return "" if sample is None else repr((sample, suite.options.seed))
 
 
 def _as_reference(suite: Suite) -> Suite:
@@ -145,6 +181,11 @@ def _asked(request: Request, suite: Suite, place: Path) -> Request:
 
 
 def _load(place: RunFolder, version: str, score_keys: ScoreKeys) -> ReferenceRun:
-    answers = load_baseline(place, score_keys)
+    shown = shown_path(place.path)
+    try:
+        answers = load_baseline(place, score_keys)
+    except InputError as error:
+        fix = f"restore it, or remove {shown} to run the reference system again"
+        raise InputError(Problem(each.place, each.what, fix) for each in error.problems) from None
     assert answers is not None  # noqa: S101 - there is a folder
-    return ReferenceRun(system=version, folder=shown_path(place.path), answers=answers)
+    return ReferenceRun(system=version, folder=shown, answers=answers, has_ended=_has_ended(place.path))

@@ -171,7 +171,7 @@ class ReferenceDifference:
     difference: Estimate
     """Above 0 if the run is better; undefined if no case has a result of both."""
     n_missing: int
-    """Number of cases that lack a result of either."""
+    """Number of cases of which the reference system has no result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,6 +49,8 @@ RECORD, FAILURES = "release_decision.md", "failure_analysis.md"
 REPORTS = "reports"
 _SHOWN_SYSTEMS = 12
 BASELINES = Path(REPORTS) / "baselines"
+REFERENCES = Path(REPORTS) / "reference"
+"""Where the runs of reference systems are kept, relative to the project; no list of runs shows them."""
 
 
 @dataclass(frozen=True)

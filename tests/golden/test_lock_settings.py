@@ -78,7 +78,9 @@ def test_settings_are_kept_until_they_are_given_again(cases: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--every", "day"], "choose from month, quarter, year, or never"),
+        (["--every", "day"], "--every: 'day' is not a period; choose from month, quarter, year, or never"),
+        (["--every", "never", "--share", "0.2"], "--share: does not go with --every never; leave one of the two out"),
+        (["--every", "never", "--anchor", "0.2"], "--anchor: does not go with --every never; leave one of the two out"),
         (["--share", "0"], "0 is not a share"),
         (["--anchor", "1"], "1.0 is not a share"),
         (["--anchor", "0.95", "--share", "0.1"], "no room"),
@@ -186,11 +188,11 @@ def test_check_and_report_say_that_a_rotation_is_due(cases: Path) -> None:
     before = asyncio.run(check_suite(Path("suite.yaml"), {}, datetime.date(2026, 2, 27)))
     assert before.overdue == ()
     (warning,) = asyncio.run(check_suite(Path("suite.yaml"), {}, datetime.date(2026, 2, 28))).overdue
-    assert str(warning).startswith("cases.jsonl: a rotation is due since 2026-02-28")
+    assert str(warning).startswith("cases.jsonl: a rotation has been due since 2026-02-28")
     assert "evalkit golden rotate cases.jsonl" in warning.fix
     parts = {part.name: part for part in golden_report(Path("suite.yaml"), CallShares()).parts}
     assert parts["Age"].tone == "warn"
-    assert "A rotation is due since 2026-02-28." in parts["Age"].finding
+    assert "A rotation has been due since 2026-02-28." in parts["Age"].finding
     assert "evalkit golden rotate cases.jsonl" in parts["Age"].next[0].command
 
 
@@ -203,6 +205,8 @@ def test_people_of_the_lock_are_on_card_and_report(cases: Path) -> None:
     command("lock", "cases.jsonl", "--held-out", "0.3", "--owner", "@team")
     ran = command("card", "cases.jsonl")
     assert "| owner | @team |" in ran.stdout
+    held = read_lock(cases).n_held
+    assert f"| cases | {read_lock(cases).n - held} |\n| held-out cases, not counted below | {held} |\n" in ran.stdout
     assert "| readers of held-out cases | **missing** |" in ran.stdout
     assert ran.exit_code == 1
     assert "readers_held: name them with `evalkit golden lock cases.jsonl --reader-held NAME`" in ran.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -116,8 +117,16 @@ def test_the_gap_is_a_trend(project: Path) -> None:
 
 def test_without_the_rows_of_the_first_run_nothing_is_said(project: Path) -> None:
     """As in a copy without its private folder."""
-    import shutil
-
     first = run("v1", 0.5, 0.5)
     shutil.rmtree(first.file("held"))
     assert held(run("v2", 0.9, 0.5))["since"] is None
+
+
+def test_a_lost_first_run_is_said(project: Path) -> None:
+    """A decision made again without it cannot know the growth, and does not leave it out silently."""
+    first, second = run("v1", 0.5, 0.5), run("v2", 0.9, 0.5)
+    run_id = first.manifest().run_id
+    shutil.rmtree(first.path)
+    again = decide_again(second, None, "none").summary.notes
+    said = f"by how much the gap between open and held-out cases grew is unknown: run {run_id} is gone"
+    assert said in again

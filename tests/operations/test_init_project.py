@@ -127,6 +127,15 @@ def test_a_project_inside_a_repository_has_its_workflow_at_the_top(root: Path) -
     assert (root / "service" / ".gitignore").read_text(encoding="utf-8").splitlines() == [*IGNORED]
 
 
+def test_baselines_and_runs_of_reference_systems_can_be_committed(root: Path) -> None:
+    """The guide says to commit both; git ignores the other run folders."""
+    subprocess.run(["git", "init", "-q"], check=True)
+    init_project(Path("evals"))
+    given = [f"reports/{name}/rows.jsonl" for name in ("baselines/main", "reference/0df6", "20261201T151334Z-57e50e")]
+    ignored = subprocess.run(["git", "check-ignore", *given], capture_output=True, text=True, check=True).stdout
+    assert ignored.split() == given[2:]
+
+
 @pytest.mark.parametrize("text", ["", "build/\n", "build/", "reports/*\n# ours\nbuild/"])
 def test_lines_are_added_to_gitignore_once(root: Path, text: str) -> None:
     """What was there is kept, and a second suite adds nothing."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,8 @@ import pathlib
 def answer(input, id, **fields):
     with open("calls.txt", "a") as file:
         file.write("new\\n")
+    if pathlib.Path("broken").exists() and int(id.split("-")[1]) % 2:
+        raise ConnectionError("the new version cannot be called")
     return "yes" if int(id.split("-")[1]) % 10 else "no"
 def old(input, id, **fields):
     with open("calls.txt", "a") as file:
@@ -114,6 +119,15 @@ def test_a_new_version_of_the_set_is_run_again(project: Path) -> None:
     assert calls("old") == 180
 
 
+def test_another_sample_is_run_again(project: Path) -> None:
+    """Another seed draws other cases, of which the stored run has no result."""
+    (project / "suite.yaml").write_text(f"{SUITE}sample: 20\n", encoding="utf-8")
+    assert summary(run("one"))["reference"]["n_missing"] == 0
+    (project / "suite.yaml").write_text(f"{SUITE}sample: 20\nseed: 2\n", encoding="utf-8")
+    assert summary(run("two"))["reference"]["n_missing"] == 0
+    assert calls("old") == 40
+
+
 def test_the_trend_goes_on_over_versions_of_the_set(project: Path) -> None:
     """The pass rate is cut there; the difference against the reference is not, only at another reference."""
     run("one")
@@ -121,6 +135,7 @@ def test_the_trend_goes_on_over_versions_of_the_set(project: Path) -> None:
     folder = run("two", reports=True)
     page = folder.file("report.html").read_text(encoding="utf-8")
     assert "cut before: another golden set" in page
+    assert "cut: another golden set, scorer or reference system" in page
     assert "pass rate against the reference system" in page
     past = [read_past_run(RunFolder(Path("reports", name))) for name in ("one", "two")]
     from evalkit.report.trend import reference_trend
@@ -150,6 +165,72 @@ def test_a_reference_that_cannot_be_called_gives_no_figure(project: Path) -> Non
     assert decision["outcome"] == "approved"
 
 
+def test_an_outage_of_the_system_is_no_gap_of_the_reference(project: Path) -> None:
+    """Removing the stored run would buy the same answers again."""
+    (project / "broken").touch()
+    found = summary(run("one"))
+    assert found["reference"]["difference"]["n"] == 30
+    assert found["reference"]["n_missing"] == 0
+    assert "has no result" not in " ".join(found["notes"])
+
+
+def test_a_run_waits_for_another_that_calls_the_reference(project: Path) -> None:
+    """Another --out would meet the same folder; the calls that were made are kept for --resume."""
+    place = Path(json.loads(run("one").file("reference.json").read_text(encoding="utf-8"))["folder"])
+    (place / "decision.json").unlink()
+    code = "import sys, time; from pathlib import Path; from evalkit.store.running import Running\n"
+    code += "with Running(Path(sys.argv[1])): print('locked', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code, str(place)], stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout is not None
+            other.stdout.readline()
+            with pytest.raises(InputError) as found:
+                run("two")
+        finally:
+            other.kill()
+    said = f"{place}: process {other.pid} is running in it, and calls the reference system"
+    assert str(found.value) == f"{said}; wait for it to end, then continue with --resume"
+    assert "reference" in summary(run("two", resume=True))
+
+
+def test_a_lost_run_of_the_reference_is_said(project: Path) -> None:
+    """A decision made again without it has no difference, and says why."""
+    first = run("one")
+    place = json.loads(first.file("reference.json").read_text(encoding="utf-8"))["folder"]
+    shutil.rmtree(place)
+    again = decide_again(first, None, "none").summary
+    assert again.reference is None
+    said = f"the run is not compared with reference system 1.0: {place} is gone; restore it, or run the suite again"
+    assert said in again.notes
+
+
+def test_a_reference_that_the_deadline_stopped_goes_on(project: Path) -> None:
+    """In the next run, without calling finished cases again; the notes say so."""
+    slow = BOT.replace("def old(input, id, **fields):\n", "def old(input, id, **fields):\n    time.sleep(pace())\n")
+    slow += "import time\ndef pace():\n    return float(pathlib.Path('pace').read_text())\n"
+    (project / "bot.py").write_text(slow, encoding="utf-8")
+    (project / "suite.yaml").write_text(f"{SUITE}concurrency: 2\ndeadline_s: 8\n", encoding="utf-8")
+    (project / "pace").write_text("1")
+    first = summary(run("one"))
+    done = first["reference"]["difference"]["n"]
+    assert 0 < done < 60
+    assert "the next run continues with them" in " ".join(first["notes"])
+    (project / "pace").write_text("0")
+    assert summary(run("two"))["reference"]["n_missing"] == 0
+    assert calls("old") <= 60 + 2
+
+
+def test_a_damaged_run_of_the_reference_can_be_removed(project: Path) -> None:
+    """It is no baseline, so it cannot be saved again."""
+    place = json.loads(run("one").file("reference.json").read_text(encoding="utf-8"))["folder"]
+    rows = Path(place, "rows.jsonl")
+    rows.write_text(rows.read_text(encoding="utf-8").replace("yes", "no", 1), encoding="utf-8")
+    with pytest.raises(InputError, match=f"restore it, or remove {place} to run the reference system again"):
+        run("two")
+    shutil.rmtree(place)
+    assert "reference" in summary(run("three"))
+
+
 def test_a_partial_run_does_not_call_it(project: Path) -> None:
     """Nor do stored answers that are graded again, nor a suite without one."""
     run("part", limit=5)
@@ -163,9 +244,11 @@ def test_a_partial_run_does_not_call_it(project: Path) -> None:
 def test_the_calls_are_named_before_they_are_made(project: Path) -> None:
     """By `check` and `--dry-run`, until the reference was run on this set."""
     said = CliRunner().invoke(app, ["check", "suite.yaml"]).output
-    assert "reference system 1.0: 60 cases, once on this version of the set" in " ".join(said.split())
+    assert "reference system 1.0: 60 cases, in the first run on this version of the set" in " ".join(said.split())
     dry = CliRunner().invoke(app, ["run", "suite.yaml", "--dry-run"]).output
-    assert "Not counted: reference system 1.0: 60 cases, once on this version of the set." in " ".join(dry.split())
+    assert "Not counted: reference system 1.0: 60 cases, in the first run on this version of the set." in " ".join(
+        dry.split()
+    )
     run("one")
     assert "reference system" not in CliRunner().invoke(app, ["check", "suite.yaml"]).output
 

@@ -145,9 +145,9 @@ class InjectContext:
 
 @dataclass(frozen=True, kw_only=True)
 class InjectTool:
-    """A wish for a call that the policy of the suite forbids, after the question or a context, in 6 wordings by turns.
+    """An instruction to make a call that the policy of the suite forbids, after the question or a context.
 
-    An attempt to call the tool meets the goal.
+    An attempt to call the tool meets the goal. The six wordings take turns.
     """
 
     tool: str
