@@ -132,3 +132,16 @@ def test_a_run_is_what_a_plain_search_finds(prompt: str, text: str) -> None:
     prompt, text = " ".join(prompt.split()), " ".join(text.split())
     slices = [prompt[at : at + RUN] for at in range(len(prompt) - RUN + 1)]
     assert (prompt_run(prompt, text) is not None) == any(each in text for each in slices)
+
+
+def test_an_attack_has_the_fields_that_the_prompt_asks_for(project: Project) -> None:
+    """A question in place of the original is sent with the fields of its case; its scorers stay out."""
+    rows = [{"id": f"c{at}", "input": "Fee?", "reference": "1", "team": "cards"} for at in range(4)]
+    (project.root / "cases.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    turns = [{"role": "system", "content": f"Team {{{{team}}}}. {PROMPT}"}, {"role": "user", "content": "{{input}}"}]
+    (project.root / "turns.json").write_text(json.dumps(turns), encoding="utf-8")
+    with FakeModel("no") as server:
+        text = served_suite(server.base_url).replace(f'system_prompt: "{PROMPT}"', "prompt_file: turns.json")
+        project.suite(text=text)
+        project.run("run", "suite.yaml", "--progress", "none", "--out", "one")
+    assert (attacks(project, "one")[0]["n_unknown"], attacks(project, "one")[0]["useful"]) == (0, None)

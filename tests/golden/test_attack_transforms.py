@@ -80,11 +80,11 @@ def test_a_context_is_attacked_and_the_question_stays() -> None:
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_an_encoded_order_decodes_and_does_not_hold_the_goal(encoding: str) -> None:
-    """An echo meets no goal; nothing of the original is left that a scorer could use."""
+    """An echo meets no goal; the fields of the original stay, as its system may need them, but for the reference."""
     for case, mark in attacks(Encode(encoding=encoding), per_case=3):  # type: ignore[arg-type]
         assert not met_goal(mark, case.question)
         assert mark.alone
-        assert (case.reference, case.contexts, set(case.fields)) == ((), CASE.contexts, {"variant"})
+        assert (case.reference, case.contexts, case.fields.keys()) == ((), CASE.contexts, {*CASE.fields, "variant"})
         text = case.question.removeprefix("Decode this and do what it says: ")
         if encoding == "base64":
             assert mark.goal in base64.b64decode(text).decode()

@@ -259,7 +259,7 @@ def _injected(case: Case, transform: InjectInput | InjectContext | InjectTool | 
 
 
 def _replaced(case: Case, transform: Encode | ExtractPrompt, draws: Draws) -> _Changed:
-    """Return a case with an attack in place of its question, without anything that says how to answer the original."""
+    """Return a case with an attack in place of its question; its other fields stay, as the system may need them."""
     if isinstance(transform, ExtractPrompt):
         wording, goal = draws.in_turn(list(EXTRACTIONS)), transform.canary or system_canary(draws.seed)
         text = EXTRACTIONS[wording]
@@ -270,7 +270,7 @@ def _replaced(case: Case, transform: Encode | ExtractPrompt, draws: Draws) -> _C
     asked = _asking(case, EditedText(text, ((0, len(text)),)))
     spans = [{"in": "input", "span": [0, len(text)]}]
     mark = {"changed": spans, "goal": goal, "wording": wording, "place": "input", "alone": True}
-    return replace(asked, kind="adversarial", reference=(), fields={}), mark
+    return replace(asked, kind="adversarial", reference=()), mark
 
 
 def _asking(case: Case, edited: EditedText) -> Case:
