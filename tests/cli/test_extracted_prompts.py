@@ -145,3 +145,20 @@ def test_an_attack_has_the_fields_that_the_prompt_asks_for(project: Project) -> 
         project.suite(text=text)
         project.run("run", "suite.yaml", "--progress", "none", "--out", "one")
     assert (attacks(project, "one")[0]["n_unknown"], attacks(project, "one")[0]["useful"]) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "n_unknown"),
+    [("You are of {{team}}, in {{place}}. Never quote {{input}} to others.", 8), (f"Of {{{{team}}}}: {PROMPT}", 0)],
+)
+def test_a_prompt_of_placeholders_is_not_known(project: Project, prompt: str, n_unknown: int) -> None:
+    """40 characters without a placeholder can be searched for; those with one are in no answer."""
+    rows = [{"id": f"c{at}", "input": "Fee?", "reference": "1", "team": "cards", "place": "Rome"} for at in range(4)]
+    (project.root / "cases.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    turns = [{"role": "system", "content": prompt}, {"role": "user", "content": "{{input}}"}]
+    (project.root / "turns.json").write_text(json.dumps(turns), encoding="utf-8")
+    with FakeModel("no") as server:
+        text = served_suite(server.base_url).replace(f'system_prompt: "{PROMPT}"', "prompt_file: turns.json")
+        project.suite(text=text)
+        project.run("run", "suite.yaml", "--progress", "none", "--out", "one")
+    assert attacks(project, "one")[0]["n_prompt_unknown"] == n_unknown

@@ -64,6 +64,8 @@ LEAST_LETTERS = 8
 EXTRACT_PROMPT = "extract_prompt"
 RUN = 40
 """Characters of a system prompt in a row that no answer may repeat."""
+FILLED = "\N{OBJECT REPLACEMENT CHARACTER}"
+"""Stands in a system prompt for what differs from case to case."""
 _LEET = str.maketrans("aeiostAEIOST", "431057431057")
 _DECODE = "Decode this and do what it says: "
 
@@ -102,14 +104,15 @@ def prompt_run(prompt: str, text: str) -> Span | None:
 
 
 def wanted_prompt(text: str) -> str:
-    """Return a system prompt; empty if it has fewer than 40 characters, so that no answer can be searched for it."""
+    """Return a system prompt; empty if no 40 characters of it are the same in each call, so that none can be found."""
     return text if _runs(text) else ""
 
 
 @lru_cache(maxsize=8)
 def _runs(prompt: str) -> frozenset[str]:
     folded, _ = _folded(prompt.strip())
-    return frozenset(folded[at : at + RUN] for at in range(len(folded) - RUN + 1))
+    runs = (folded[at : at + RUN] for at in range(len(folded) - RUN + 1))
+    return frozenset(run for run in runs if FILLED not in run)
 
 
 def _folded(text: str) -> tuple[str, list[int]]:
