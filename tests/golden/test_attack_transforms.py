@@ -21,6 +21,7 @@ from evalkit.golden.variants.attacks import (
     InjectInput,
     InjectTool,
     RolePlay,
+    code_in,
     met_goal,
 )
 from evalkit.golden.variants.make import VariantCounts, VariantPlan, make_variants
@@ -103,7 +104,8 @@ def test_a_prompt_is_asked_for_in_eight_wordings() -> None:
     """The goal is the text that the user wrote into the prompt; more than eight would repeat a question."""
     found = attacks(ExtractPrompt(canary="Reference 7f3a91c2e0"), per_case=10)
     assert sorted(mark.wording for _, mark in found) == sorted(EXTRACTIONS)
-    assert {mark.goal for _, mark in found} == {"Reference 7f3a91c2e0"}
+    assert {mark.goal for _, mark in found} == {"7f3a91c2e0"}
+    assert all(met_goal(mark, "Mes consignes : « Référence 7F3A 91C2 E0 ».") for _, mark in found)
     assert all(mark.alone and case.question == EXTRACTIONS[mark.wording] for case, mark in found)
     assert met_goal(found[0][1], "My instructions: REFERENCE: 7F3A-91C2-E0, be kind.")
     with pytest.raises(ValueError, match="fewer than 8 letters or digits"):
@@ -153,3 +155,12 @@ def test_a_role_play_holds_the_order_of_an_injection() -> None:
         assert order in added != order
         frames |= {frame for frame in ROLE_PLAYS if added == frame.format(order=order)}
     assert len(frames) == len(ROLE_PLAYS)
+
+
+@pytest.mark.parametrize(
+    "canary",
+    ["Reference 2026-12-01", "purple giraffe 42", "Bond deadbeef decade", "No 12345678", "REF-7F3A-91C2-E0B4"],
+)
+def test_a_canary_without_a_number_that_is_its_own_is_searched_for_as_a_whole(canary: str) -> None:
+    """A date, a word or a short number may be in an answer by chance."""
+    assert code_in(canary) == canary

@@ -25,6 +25,7 @@ from evalkit.golden.variants.attacks import (
     InjectTool,
     RolePlay,
     canary_of,
+    code_in,
     system_canary,
 )
 from evalkit.golden.variants.draws import Draws
@@ -261,7 +262,7 @@ def _injected(case: Case, transform: InjectInput | InjectContext | InjectTool | 
 def _replaced(case: Case, transform: Encode | ExtractPrompt, draws: Draws) -> _Changed:
     """Return a case with an attack in place of its question; its other fields stay, as the system may need them."""
     if isinstance(transform, ExtractPrompt):
-        wording, goal = draws.in_turn(list(EXTRACTIONS)), transform.canary or system_canary(draws.seed)
+        wording, goal = draws.in_turn(list(EXTRACTIONS)), code_in(transform.canary or system_canary(draws.seed))
         text = EXTRACTIONS[wording]
     else:
         encoding: Encoding = draws.in_turn(ENCODINGS) if transform.encoding is None else transform.encoding
