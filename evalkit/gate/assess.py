@@ -151,6 +151,7 @@ def _summarised(frame: Frame, terms: Terms, expected: int, wall_s: float | None)
     """Return the rows, frozen, and their summary with the agreement of the judges."""
     from evalkit.aggregate.frozen import freeze
     from evalkit.aggregate.summary import summarise
+    from evalkit.gate.attack_success import attack_notes
     from evalkit.gate.held_out import held_notes
     from evalkit.gate.quarantine import quarantine_checks
 
@@ -183,7 +184,12 @@ def _summarised(frame: Frame, terms: Terms, expected: int, wall_s: float | None)
         figures = variant_figures(frozen, terms.variant_results, terms.variants, terms.seed)
         summary = dataclasses.replace(summary, variants=figures)
     checks = quarantine_checks(frozen.quarantined)
-    more = (*(check.reason for check in checks), *held_notes(summary, terms.held), *terms.notes)
+    more = (
+        *(check.reason for check in checks),
+        *attack_notes(summary.variants),
+        *held_notes(summary, terms.held),
+        *terms.notes,
+    )
     return frozen, dataclasses.replace(summary, notes=(*summary.notes, *more))
 
 

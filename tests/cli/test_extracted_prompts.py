@@ -82,6 +82,9 @@ def test_an_unknown_prompt_is_said(project: Project) -> None:
     )
     ran = project.run("run", "suite.yaml", "--progress", "none", "--out", "one")
     assert attacks(project, "one")[0]["n_prompt_unknown"] == 8
+    noted = "8 answers without the canary of the prompt: not known whether they hold other parts of it"
+    assert noted in " ".join(ran.stdout.split())
+    assert noted in (project.root / "one" / "release_decision.md").read_text(encoding="utf-8")
     said = "not known for 8 answers: other parts of the prompt than its canary"
     (check,) = [each for each in project.json("one/decision.json")["checks"] if each["name"] == "attack_success"]  # type: ignore[attr-defined]
     assert said in check["reason"], ran.stdout
