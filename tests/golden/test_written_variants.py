@@ -80,3 +80,15 @@ def test_a_file_names_its_variants(path: str) -> None:
     with pytest.raises(ValueError, match="does not fit"):
         File(path=path)
     assert File(path="sets/our-own.jsonl").name == "our-own"
+
+
+def test_a_line_that_no_set_would_take_is_refused(tmp_path: Path) -> None:
+    """Contexts of another form, half of a character, and a null, which could be none or that of the original."""
+    rows = ({"contexts": [{"a": 1}]}, {"input": "\ud800"}, {"required": None}, {"required": []})
+    found, told = read(tmp_path, *({"of": "c1", "input": "a", **row} for row in rows))
+    assert [line.partition(";")[0].partition(" or {")[0] for line in told] == [
+        "ours.jsonl:1: `contexts[0]`: expected a text",
+        "ours.jsonl:2: a lone surrogate, half of a character",
+        "ours.jsonl:3: required: null",
+    ]
+    assert [line for line, _ in found.rows["c1"]] == [4]

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from evalkit.errors import Problem
+from evalkit.golden.fields import to_case
 from evalkit.golden.json_lines import Note, read_jsonl
 from evalkit.golden.lock import id_hash
 from evalkit.text.escaping import cut
@@ -58,6 +59,10 @@ class WrittenVariants:
         """The largest number of variants of one case."""
         return max(map(len, self.rows.values()), default=0)
 
+    def place_of(self, id_: str, of: str) -> str:
+        """Return file and line of a variant, whose id ends with its number among those of its original."""
+        return f"{self.shown}:{self.rows[of][int(id_.rpartition('~')[2]) - 1][0]}"
+
     def problems(self, ids: Collection[str], held: Collection[str]) -> Iterator[Problem]:
         """Yield the lines whose original is not among the cases of the set, or is held out.
 
@@ -80,7 +85,7 @@ def read_written(file: Path, shown: str, note: Note) -> WrittenVariants:
     """Read a file of variants; lines that cannot be used are noted."""
     rows: dict[str, tuple[tuple[int, Mapping[str, Any]], ...]] = {}
     for line, row in read_jsonl(file, shown, note):
-        faults = list(_faults(row))
+        faults = list(_faults(row)) or _unsound(row, f"{shown}:{line}")
         for what, fix in faults:
             note(Problem(f"{shown}:{line}", what, fix))
         if not faults:
@@ -89,11 +94,22 @@ def read_written(file: Path, shown: str, note: Note) -> WrittenVariants:
     return WrittenVariants(file, shown, rows)
 
 
+def _unsound(row: Mapping[str, Any], place: str) -> list[tuple[str, str]]:
+    """Return what a golden set would refuse in a line."""
+    found = list[tuple[str, str]]()
+    fields = {name: value for name, value in row.items() if name != "of"}
+    to_case({"id": "variant", **fields}, place, lambda what, fix: found.append((what, fix)))
+    return found
+
+
 def _faults(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name in ("of", "input"):
         if name not in row:
             yield f"{name}: missing", f"write {_FORM}"
         elif not isinstance(row[name], str) or not row[name].strip():
             yield f"{name}: expected a text, got {as_text(row[name])}", f"write {_FORM}"
+    for name in _OTHERS:
+        if name in row and row[name] is None:
+            yield f"{name}: null", "remove it for that of the original, or write [] for none"
     if unknown := sorted(row.keys() - {"of", "input", *_OTHERS}):
         yield f"{', '.join(unknown)}: unknown", f"choose from of, input, {', '.join(_OTHERS)}"
