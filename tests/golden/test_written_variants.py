@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from evalkit.errors import Problem
 from evalkit.golden.lock import id_hash
 from evalkit.golden.variants.make import VariantCounts, VariantPlan, make_variants
 from evalkit.golden.variants.written import File, WrittenVariants, read_written
-from evalkit.types import Case
+from evalkit.types import Case, Message
 
 CASE = Case(
     id="c1", input="Who pays?", reference=("The bank.",), cohorts={"topic": "fees"}, fields={"required": ["bank"]}
@@ -92,3 +93,22 @@ def test_a_line_that_no_set_would_take_is_refused(tmp_path: Path) -> None:
         "ours.jsonl:3: required: null",
     ]
     assert [line for line, _ in found.rows["c1"]] == [4]
+
+
+def test_slots_of_a_line_are_filled_and_earlier_turns_stay(tmp_path: Path) -> None:
+    """As in the cases of the set, by the words of the first values; an unknown slot is refused at its line."""
+    found, _ = read(
+        tmp_path,
+        {"of": "c1", "input": "May {{ person }}?", "required": ["{{person}}"]},
+        {"of": "c1", "input": "{{else}}", "reference": ["{{person}}"]},
+    )
+    found = replace(found, slots={"person": "Anna"})
+    plan = VariantPlan(name="ours", transform=found, applies=lambda case: True, per_case=1)
+    turns = (Message("system", "Be brief."), Message("user", "Who?"))
+    (made,) = make_variants(lambda: [replace(CASE, input=turns)], [plan], 7, VariantCounts())
+    assert made.input == (turns[0], Message("user", "May Anna?"))
+    assert made.fields["required"] == ["Anna"]
+    assert [str(each) for each in found.problems({"c1"}, ())] == [
+        "ours.jsonl:2: no file of a swap fills {{else}}; it fills person"
+    ]
+    assert not list(replace(found, slots={}).problems({"c1"}, ()))

@@ -201,10 +201,12 @@ def _written(case: Case, variants: WrittenVariants, number: int) -> _Changed:
     rows = variants.rows.get(case.id, ())
     if number > len(rows):
         raise _LeftOut
-    _, fields = rows[number - 1]
+    fields = in_all(dict(rows[number - 1][1]), variants.filled)
+    question = fields.pop("input")
     changed = to_case({**row_of(case), **fields}, case.place, _unsound)
     assert changed is not None  # noqa: S101 - `_unsound` raises before
-    return changed, {"changed": [{"in": "input", "span": [0, len(changed.question)]}]}
+    asked = _asking(changed, EditedText(question, ()))
+    return asked, {"changed": [{"in": "input", "span": [0, len(question)]}]}
 
 
 def _refilled(case: Case, words: SlotWords, number: int) -> _Changed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ from evalkit.errors import Problem
 from evalkit.golden.fields import to_case
 from evalkit.golden.json_lines import Note, read_jsonl
 from evalkit.golden.lock import id_hash
+from evalkit.golden.slots import filled, slots_in
 from evalkit.text.escaping import cut
 from evalkit.text.values import shown as as_text
 
@@ -53,6 +54,12 @@ class WrittenVariants:
     """Name of the file in messages."""
     rows: Mapping[str, tuple[tuple[int, Mapping[str, Any]], ...]]
     """Id of the original -> line and its fields, in the order of the file."""
+    slots: Mapping[str, str] = field(default_factory=dict)
+    """Slot -> word of the first value, as in the cases of the set; without one, braces are plain text."""
+
+    def filled(self, text: str) -> str:
+        """Return a text of a line with its slots filled."""
+        return filled(text, self.slots, self.slots)[0]
 
     @property
     def most(self) -> int:
@@ -64,12 +71,16 @@ class WrittenVariants:
         return f"{self.shown}:{self.rows[of][int(id_.rpartition('~')[2]) - 1][0]}"
 
     def problems(self, ids: Collection[str], held: Collection[str]) -> Iterator[Problem]:
-        """Yield the lines whose original is not among the cases of the set, or is held out.
+        """Yield the lines whose original is not among the cases of the set, or is held out, and unknown slots.
 
         Args:
             ids: ids of the cases.
             held: hashes of the ids of held-out cases.
         """
+        for line, row in (each for rows in self.rows.values() for each in rows if self.slots):
+            for slot in sorted(slots_in(row) - self.slots.keys()):
+                what, fix = f"no file of a swap fills {{{{{slot}}}}}", f"it fills {', '.join(sorted(self.slots))}"
+                yield Problem(f"{self.shown}:{line}", what, fix)
         for id_, rows in self.rows.items():
             is_held = id_hash(id_) in held
             if not is_held and id_ in ids:
