@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -43,8 +44,6 @@ def attacks(
     transform: Attack, per_case: int = 12, n: int | None = None, severity: Severity | None = None, count: int = 1
 ) -> list[tuple[Case, VariantMark]]:
     """The attacks on some cases, with their marks."""
-    from dataclasses import replace
-
     cases = [replace(CASE, id=f"c{at}") for at in range(count)]
     plan = VariantPlan(
         name="attack", transform=transform, applies=lambda case: True, per_case=per_case, n=n, severity=severity
@@ -164,3 +163,10 @@ def test_a_role_play_holds_the_order_of_an_injection() -> None:
 def test_a_canary_without_a_number_that_is_its_own_is_searched_for_as_a_whole(canary: str) -> None:
     """A date, a word or a short number may be in an answer by chance."""
     assert code_in(canary) == canary
+
+
+def test_no_case_in_quarantine_is_drawn() -> None:
+    """It has no variants, so that `n: 1` could else make none at all."""
+    cases = [replace(CASE, id=f"c{at}", fields={"quarantine": "flaky"} if at < 9 else {}) for at in range(10)]
+    plan = VariantPlan(name="attack", transform=InjectInput(), applies=lambda case: True, n=1)
+    assert [case.cluster for case in make_variants(lambda: cases, [plan], 7, VariantCounts())] == ["c9"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -112,3 +113,11 @@ def test_slots_of_a_line_are_filled_and_earlier_turns_stay(tmp_path: Path) -> No
         "ours.jsonl:2: no file of a swap fills {{else}}; it fills person"
     ]
     assert not list(replace(found, slots={}).problems({"c1"}, ()))
+
+
+def test_many_lines_of_one_case_are_read_in_time_that_grows_with_their_number(tmp_path: Path) -> None:
+    """Each line is kept once, whatever came before it."""
+    began = time.process_time()
+    found, _ = read(tmp_path, *({"of": "c1", "input": f"a{at}"} for at in range(30_000)))
+    assert found.most == 30_000
+    assert time.process_time() - began < 5

@@ -95,7 +95,7 @@ def make_variants(
 
 def _drawn(cases: Iterable[Case], plan: VariantPlan, seed: int) -> frozenset[str]:
     """Return the ids of the first `n` cases of a plan, in an order that the seed draws."""
-    ids = (case.id for case in cases if plan.applies(case))
+    ids = (case.id for case in cases if plan.applies(case) and not case.quarantine)
     return frozenset(heapq.nsmallest(plan.n or 0, ids, key=lambda id_: Draws(seed, id_, plan.name, 0).hex))
 
 

@@ -94,15 +94,15 @@ class WrittenVariants:
 
 def read_written(file: Path, shown: str, note: Note) -> WrittenVariants:
     """Read a file of variants; lines that cannot be used are noted."""
-    rows: dict[str, tuple[tuple[int, Mapping[str, Any]], ...]] = {}
+    rows: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
     for line, row in read_jsonl(file, shown, note):
         faults = list(_faults(row)) or _unsound(row, f"{shown}:{line}")
         for what, fix in faults:
             note(Problem(f"{shown}:{line}", what, fix))
         if not faults:
             fields = {name: value for name, value in row.items() if name != "of"}
-            rows[row["of"]] = (*rows.get(row["of"], ()), (line, fields))
-    return WrittenVariants(file, shown, rows)
+            rows.setdefault(row["of"], []).append((line, fields))
+    return WrittenVariants(file, shown, {of: tuple(lines) for of, lines in rows.items()})
 
 
 def _unsound(row: Mapping[str, Any], place: str) -> list[tuple[str, str]]:
