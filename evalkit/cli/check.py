@@ -70,8 +70,9 @@ def _facts(found: SoundSuite) -> list[str]:
         f"  labels     {found.n_labels}",
         f"  baseline   {found.baseline or _own_baseline(found)}",
         f"  a run {_work(found)}",
+        *(f"  besides    {each}" for each in found.further),
         *(f"  note       {notice}" for notice in prepared.notices),
-        *(f"  warning    {warning}" for warning in (*prepared.warnings, *found.unproven)),
+        *(f"  warning    {warning}" for warning in (*prepared.warnings, *found.overdue)),
     ]
 
 

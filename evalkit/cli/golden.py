@@ -155,10 +155,12 @@ def card(
 
     Example: evalkit golden card golden/cases.jsonl > golden/README.md
 
-    Exit codes: 0, 1 if a required field is empty, or if personal data is found although the card says none, 2 if set
-    or card cannot be read.
+    Exit codes: 0, 1 if a required field is empty, if personal data is found although the card says none, or if the lock
+    does not name the readers of held-out cases, 2 if set or card cannot be read.
     """
-    from evalkit.operations.data_card import card_file, card_markdown, golden_card
+    import shlex
+
+    from evalkit.operations.data_card import READERS, card_file, card_markdown, golden_card
 
     found = golden_card(set)
     if json:
@@ -169,7 +171,11 @@ def card(
     else:
         typer.echo(visible(card_markdown(found)), nl=False)
     if found.gaps:
-        typer.echo(f"missing or wrong in {card_file(set).name}: {', '.join(found.gaps)}", err=True)
+        if gaps := [name for name in found.gaps if name != READERS]:
+            typer.echo(f"missing or wrong in {card_file(set).name}: {', '.join(gaps)}", err=True)
+        if READERS in found.gaps:
+            fix = f"name them with `evalkit golden lock {shlex.quote(str(set))} --reader-held NAME`"
+            typer.echo(visible(f"the lock has no {READERS}: {fix}"), err=True)
         raise typer.Exit(1)
 
 

@@ -11,7 +11,10 @@ from evalkit.text.escaping import on_one_line
 def rotate(
     set: Annotated[Path, typer.Argument(help="Golden set, such as golden/cases.jsonl.")],
     pool: Annotated[Path, typer.Option(help="Candidates, in JSON Lines.")],
-    share: Annotated[float, typer.Option(metavar="SHARE", help="Share of the cases to replace.")] = 0.1,
+    share: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Share of the cases to replace; default: the lock's, else 0.1."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed that breaks ties.")] = 1,
     suite: Annotated[
         Path | None,
@@ -23,8 +26,9 @@ def rotate(
 ) -> None:
     """Retire dead and old cases of a locked set, and add candidates.
 
-    Canaries, cases with `anchor: true` and critical regression cases of the last 180 days stay. Candidates come from
-    the kinds of cases that the set lacks most, and at most one in five is synthetic. The retired cases go to
+    Canaries, cases with `anchor: true`, the share of anchors that the lock states, and critical regression cases of the
+    last 180 days stay. Candidates come from the kinds of cases that the set lacks most, and at most one in five is
+    synthetic. The retired cases go to
     SET.retired.jsonl, and the set is locked again.
 
     Example: evalkit golden rotate golden/cases.jsonl --pool candidates.jsonl --dry-run

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.cli.engine_flags import EngineChoice, InsecureScheduler, Scheduler, engine_flags
 from evalkit.cli.monitor_incident import incident
 from evalkit.cli.monitor_rejudge import rejudge
 from evalkit.cli.monitor_status import MonitorFile, compare, reference, status
@@ -36,6 +37,16 @@ def take(  # noqa: PLR0913 - each is a flag
     follow: Annotated[bool, typer.Option("--follow", help="Look again and again, until Ctrl-C.")] = False,
     every: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="Time between looks of --follow.")] = 60,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Make series.sqlite again; no log is read.")] = False,
+    engine: Annotated[
+        EngineChoice | None,
+        typer.Option(help="`dask`: let several processes ask the judges, for samples of 100 calls or more."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Number of these processes; of a scheduler, number of workers to use."),
+    ] = None,
+    scheduler: Scheduler = None,
+    insecure_scheduler: InsecureScheduler = False,
     json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON, one line a look.")] = False,
 ) -> None:
     """Take new calls from logs, grade them, and keep the figures.
@@ -45,8 +56,8 @@ def take(  # noqa: PLR0913 - each is a flag
 
     Example: evalkit monitor take support.yaml logs/
 
-    Exit codes: 0, 2 if monitor, logs or feedback cannot be used, 3 if more than 10 % of the rows or of the feedback
-    were refused, or the judge does not answer.
+    Exit codes: 0, 2 if monitor, logs, feedback or engine cannot be used, 3 if more than 10 % of the rows or of the
+    feedback were refused, or the judge does not answer, 4 if the workers of an engine are lost.
     """
     import asyncio
     import gc
@@ -60,7 +71,8 @@ def take(  # noqa: PLR0913 - each is a flag
     from evalkit.operations.monitor_take import rebuild as rebuild_series
     from evalkit.operations.monitor_take import take as take_logs
 
-    _check(logs or [], feedback or [], follow=follow, rebuild=rebuild)
+    flags = engine_flags(engine, workers, None, scheduler, insecure=insecure_scheduler)
+    _check(logs or [], feedback or [], follow=follow, rebuild=rebuild, asks=flags.asks)
     if rebuild:
         n = rebuild_series(file)
         typer.echo(f"made the series again from {n:,} batch{'es' if n != 1 else ''}")
@@ -68,7 +80,13 @@ def take(  # noqa: PLR0913 - each is a flag
     # Look for garbage rarely, because calls hold few cycles, but often enough that memory stays flat.
     gc.set_threshold(100_000, 50, 50)
     request = TakeRequest(
-        file=file, logs=logs or [], env=os.environ, now=time.time, stdin=sys.stdin.buffer, feedback=feedback or []
+        file=file,
+        logs=logs or [],
+        env=os.environ,
+        now=time.time,
+        stdin=sys.stdin.buffer,
+        feedback=feedback or [],
+        engine=flags,
     )
     if not follow:
         taken = asyncio.run(take_logs(request))
@@ -97,15 +115,15 @@ monitor.command()(incident)
 monitor.command()(thresholds)
 
 
-def _check(logs: list[str], feedback: list[str], *, follow: bool, rebuild: bool) -> None:
+def _check(logs: list[str], feedback: list[str], *, follow: bool, rebuild: bool, asks: bool) -> None:
     """Refuse flags that do not go together.
 
     Raises:
         InputError: says which.
     """
     named = [*logs, *feedback]
-    if rebuild and (named or follow):
-        raise InputError(Problem("--rebuild", "no log is read", "leave out the logs, --feedback and --follow"))
+    if rebuild and (named or follow or asks):
+        raise InputError(Problem("--rebuild", "no log is read", "leave out the logs and all other flags"))
     if not rebuild and not named:
         raise InputError(Problem("LOGS", "no logs given", "name files or a folder, or `-` for standard input"))
     if named.count("-") > 1:

@@ -106,4 +106,6 @@ def summary_records(summary: Summary) -> tuple[dict[str, Any], dict[str, Any]]:
     ]
     if summary.variants is None:
         del record["variants"]
+    if summary.reference is None:
+        del record["reference"]
     return {**record, **parts[0], "nodes": nodes[0]}, {**parts[1], "nodes": nodes[1]}

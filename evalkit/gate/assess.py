@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from evalkit.gate.early_stop import Why
     from evalkit.gate.pairing import Baseline
     from evalkit.gate.policy import Policy
+    from evalkit.gate.reference_system import ReferenceRun
     from evalkit.trust.calibration import Calibration
     from evalkit.trust.labels import Label
     from evalkit.types import Case
@@ -71,6 +72,10 @@ class Terms:
     """What the data card of the golden set lacks; `None` if no check asked for it."""
     held: HeldOut | None = None
     """Figures of the held-out cases; `None` if the set has none."""
+    held_before: Baseline | None = None
+    """The open cases of the run since which the gain on held-out cases is known; `None` if there is none."""
+    reference: ReferenceRun | None = None
+    """The run of the suite's reference system on this version of the set; `None` if the run is not compared with it."""
     held_ids: frozenset[str] = frozenset()
     """Hashes of the ids of held-out cases, which a comparison with an older run names by these alone."""
     stopped: StoppedEarly | None = None
@@ -184,10 +189,17 @@ def _summarised(frame: Frame, terms: Terms, expected: int, wall_s: float | None)
         figures = variant_figures(frozen, terms.variant_results, terms.variants, terms.seed)
         summary = dataclasses.replace(summary, variants=figures)
     checks = quarantine_checks(frozen.quarantined)
+    against: Iterable[str] = ()
+    if terms.reference is not None:
+        from evalkit.gate.reference_system import against_reference, reference_notes
+
+        difference = against_reference(frozen, terms.reference)
+        summary, against = dataclasses.replace(summary, reference=difference), reference_notes(difference)
     more = (
         *(check.reason for check in checks),
         *attack_notes(summary.variants),
-        *held_notes(summary, terms.held),
+        *held_notes(summary, terms.held, frozen, terms.held_before),
+        *against,
         *terms.notes,
     )
     return frozen, dataclasses.replace(summary, notes=(*summary.notes, *more))

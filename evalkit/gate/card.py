@@ -40,7 +40,7 @@ def card_checks(policy: Card, gaps: Sequence[str] | None) -> list[Check]:
         reason = "the data card was not checked when the run began: run the suite again"
         check = replace(blank, outcome="no decision", reason=reason)
     elif gaps:
-        reason = f"the data card of the golden set lacks {', '.join(gaps)}: write them into its .card.yaml"
+        reason = f"the data card of the golden set lacks {', '.join(gaps)}: see `evalkit golden card`"
         check = replace(blank, outcome="block", reason=reason)
     else:
         check = replace(blank, reason="the data card is complete")

@@ -18,7 +18,8 @@ from evalkit.disk.files import Unfit, read_file
 from evalkit.errors import InputError, Problem
 from evalkit.formats.build import Builder
 from evalkit.formats.yaml_text import parse
-from evalkit.golden.lock import LockedVersion, canary_of, is_locked, read_lock, stem_of
+from evalkit.golden.lock import canary_of
+from evalkit.golden.stored_lock import LockedVersion, is_locked, read_lock, stem_of
 from evalkit.types import Case
 
 _OPTIONAL = ("description", "languages", "known_gaps")
@@ -60,6 +61,8 @@ class CardText:
     """What the set is known not to cover."""
 
 
+READERS = "readers_held"
+"""The one gap that the lock fills, and not the card's file."""
 REQUIRED = tuple(each.name for each in fields(CardText) if each.name not in _OPTIONAL)
 
 
@@ -71,6 +74,10 @@ class DataCard:
     text: CardText
     version: str
     """Version of the lock; empty if the set is not locked."""
+    owner: str
+    """Who answers for the set, by its card, else by its lock."""
+    readers_held: tuple[str, ...] | None
+    """Who may read the held-out cases; `None` if the set has none."""
     changelog: tuple[LockedVersion, ...]
     """Versions of the set, the oldest first."""
     canary: str
@@ -83,8 +90,8 @@ class DataCard:
     personal_data: Mapping[str, int]
     """Kind of personal data found by form -> number of cases with it."""
     gaps: tuple[str, ...]
-    """The required fields that say nothing, a day of approval that cannot be, and a statement that the scan
-    contradicts."""
+    """The required fields that say nothing, a day of approval that cannot be, a statement that the scan contradicts,
+    and `readers_held` if the lock has held-out cases and does not say who reads them."""
 
 
 def card_file(file: Path) -> Path:
@@ -132,10 +139,15 @@ def data_card(
     """
     names = sorted({name for case in cases for name in case.cohorts})
     text, lock = read_card(file, shown), read_lock(file) if is_locked(file) else None
+    said = {name: getattr(text, name) for name in REQUIRED}
+    said["owner"] = said["owner"] if lock is None or said["owner"].strip() else ", ".join(lock.owners)
+    readers = lock.readers_held if lock is not None and lock.n_held else None
     return DataCard(
         set=stem_of(file.name),
         text=text,
         version=lock.version if lock is not None else "",
+        owner=said["owner"],
+        readers_held=readers,
         changelog=lock.changelog if lock is not None else (),
         canary=canary_of(file),
         n_cases=len(cases),
@@ -144,7 +156,10 @@ def data_card(
         origins=_counted(str(case.fields.get("origin", "not stated")) for case in cases),
         cohorts={name: _counted(case.cohorts[name] for case in cases if name in case.cohorts) for name in names},
         personal_data=personal_data,
-        gaps=tuple(name for name in REQUIRED if _is_gap(name, getattr(text, name), personal_data, today)),
+        gaps=(
+            *(name for name in REQUIRED if _is_gap(name, said[name], personal_data, today)),
+            *([READERS] if readers == () else []),
+        ),
     )
 
 

@@ -69,16 +69,18 @@ def to_case(  # noqa: PLR0913 - each is a fact about the row
     if slots:
         fill_row(row, slots, note)
     for name in CLOSED:
-        if isinstance(row.get(name), str):
+        if name in row and isinstance(row[name], str):
             row[name] = row[name].strip().lower()
-    contexts, origins = _contexts(row.get("contexts"), note)
-    opening = _conversation_opening(row, note, converses=converses, plays_user=plays_user)
+    contexts, origins = _contexts(row["contexts"], note) if "contexts" in row else ((), ())
+    opening = None
+    if converses or "turns" in row or "user" in row:
+        opening = _conversation_opening(row, note, converses=converses, plays_user=plays_user)
     asked = opening or _input(row.get("input"), note)
     reference = _texts(row.get("reference"), note)
     kind = _one_of(row.get("kind", "golden"), "kind", KINDS, note)
     severity = _one_of(row.get("severity", "medium"), "severity", SEVERITIES, note)
     own_cohorts = _cohorts(row.get("cohorts"), note) | (_cohorts(cohorts, note) if cohorts else {})
-    cluster = _cluster(row.get("cluster"), note)
+    cluster = _cluster(row["cluster"], note) if "cluster" in row else None
     if NEEDS_REFERENCE in row:
         _check_waiting(row, note)
     if QUARANTINE in row:
@@ -97,7 +99,7 @@ def to_case(  # noqa: PLR0913 - each is a fact about the row
         severity=severity,  # type: ignore[arg-type]
         cohorts=own_cohorts,
         cluster=cluster,
-        fields={key: value for key, value in row.items() if key not in OWN_FIELDS},
+        fields={} if row.keys() <= OWN_FIELDS else {key: row[key] for key in row if key not in OWN_FIELDS},
         digest=digest,
         place=place,
     )

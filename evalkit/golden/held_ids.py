@@ -6,7 +6,8 @@ from pathlib import Path
 
 from evalkit.errors import InputError
 from evalkit.golden.held_out import read_held
-from evalkit.golden.lock import id_hash, is_locked, lockable, read_lock
+from evalkit.golden.lock import id_hash
+from evalkit.golden.stored_lock import is_locked, lockable, read_lock
 from evalkit.text.numbers import plural
 
 

@@ -10,25 +10,32 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from evalkit.disk.writing import drafted
 from evalkit.errors import InputError, Problem, StoreError
 from evalkit.golden.read import read_all
-from evalkit.golden.write import put_apart
+from evalkit.golden.synthetic import is_synthetic
+from evalkit.golden.write import drop_lines, put_apart
 from evalkit.text.numbers import plural
 from evalkit.types import Case
 
 ENOUGH = 10
 """Fewest cases of a split, and of a cohort of it, of which figures are shown."""
 PRIVATE = 0o600
+_ENDING = ".held.jsonl"
 
 
 def held_file(file: Path) -> Path:
     """Return the file of a set's held-out cases, which may not exist: `faq.v2.held.jsonl` for `faq.v2.jsonl`."""
-    return file.with_name(f"{Path(file.name.removesuffix('.gz')).stem}.held.jsonl")
+    return file.with_name(f"{Path(file.name.removesuffix('.gz')).stem}{_ENDING}")
+
+
+def is_held_file(file: Path) -> bool:
+    """Whether a file holds the held-out cases of a set, by its name."""
+    return file.name.endswith(_ENDING)
 
 
 def read_held(file: Path) -> list[Case] | None:
@@ -41,9 +48,13 @@ def read_held(file: Path) -> list[Case] | None:
     if not os.access(held, os.R_OK):
         return None
     try:
-        return read_all(held, held.name)
+        cases = read_all(held, held.name)
     except InputError as error:
         raise hidden(held, error) from None
+    if n := sum(is_synthetic(case) or "variant" in case.fields for case in cases):
+        what = f"{plural(n, 'synthetic case')} in the held-out cases"
+        raise InputError(Problem(held.name, what, "move the rows with `origin: synthetic` or `variant` into the set"))
+    return cases
 
 
 def hidden(held: Path, error: InputError) -> InputError:
@@ -81,11 +92,11 @@ def draw_held(cases: Sequence[Case], share: float, seed: int) -> frozenset[str]:
 def _may_be_held(case: Case) -> bool:
     fields: Mapping[str, object] = case.fields
     always = case.kind == "canary" or case.severity == "critical" or bool(case.quarantine)
-    return not (always or fields.get("origin") == "synthetic" or "variant" in fields or fields.get("needs_reference"))
+    return not (always or is_synthetic(case) or "variant" in fields or fields.get("needs_reference"))
 
 
 def hold_out(file: Path, share: float, seed: int, *, commit: bool) -> int:
-    """Move cases of a set into the file of its held-out cases, byte for byte.
+    """Move cases of a set into the file of its held-out cases, byte for byte, or complete a move that was interrupted.
 
     Args:
         file: the set, in JSON Lines.
@@ -103,19 +114,40 @@ def hold_out(file: Path, share: float, seed: int, *, commit: bool) -> int:
     held = held_file(file)
     if not 0 < share < 1:
         raise InputError(Problem("--held-out", f"{share:g} is not a share", "write a number between 0 and 1"))
+    cases = read_all(file, str(file))
+    if (half := interrupted(cases, read_held(file) or ())) and os.path.lexists(held):
+        drop_lines(file, str(file), _lines_of(half))
+        return len(half)
     if os.path.lexists(held):
         fix = "rotate the set with `evalkit golden rotate`, or put its rows back into the set and remove it"
         raise InputError(Problem(str(held), "holds the held-out cases of this set already", fix))
-    cases = read_all(file, str(file))
     drawn = draw_held(cases, share, seed)
     if len(drawn) < ENOUGH:
         fix = f"hold out at least {ENOUGH}: a larger share, or more cases"
         raise InputError(Problem("--held-out", f"only {len(drawn)} of {len(cases)} cases can be held out", fix))
     if not commit:
         _ignore(held)
-    lines = frozenset(int(case.place.rpartition(":")[2]) for case in cases if case.id in drawn)
-    put_apart(file, str(file), lines, held)
+    put_apart(file, str(file), _lines_of(case for case in cases if case.id in drawn), held)
     return len(drawn)
+
+
+def interrupted(cases: Iterable[Case], held: Collection[Case]) -> Sequence[Case]:
+    """Return the cases of a set that are all held-out cases too, as a kill leaves them before the set is written.
+
+    Args:
+        cases: of the set.
+        held: the held-out cases.
+
+    Returns:
+        As many as are held out; else none.
+    """
+    digests = {case.digest for case in held}
+    both = [case for case in cases if case.digest in digests]
+    return both if len(both) == len(held) else ()
+
+
+def _lines_of(cases: Iterable[Case]) -> frozenset[int]:
+    return frozenset(int(case.place.rpartition(":")[2]) for case in cases)
 
 
 def _ignore(held: Path) -> None:

@@ -8,9 +8,10 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from evalkit.disk.files import Unfit
@@ -109,7 +110,13 @@ def _is_left_out(file: Path) -> bool:
     return not file.is_dir() and (_kind(file) not in KINDS or (file.exists() and not file.is_file()))
 
 
-def find_leaks(golden: GoldenSet, files: SearchedFiles, root: Path, canary: str = "") -> Leaks:
+def find_leaks(
+    golden: GoldenSet,
+    files: SearchedFiles,
+    root: Path,
+    canary: str = "",
+    examples: Mapping[Path, Collection[str]] = MappingProxyType({}),
+) -> Leaks:
     """Search files for the cases of a golden set.
 
     The set is read once, if there is a file at all; the files are streamed.
@@ -119,6 +126,7 @@ def find_leaks(golden: GoldenSet, files: SearchedFiles, root: Path, canary: str 
         files: kind of source -> its files.
         root: root of the project, to which names in messages are relative.
         canary: string of the set that no file may hold.
+        examples: file -> ids of the cases that it says it shows, which are no finding there.
 
     Raises:
         InputError: prompts or training data that cannot be read. A file of a corpus is listed in `unread`.
@@ -131,7 +139,8 @@ def find_leaks(golden: GoldenSet, files: SearchedFiles, root: Path, canary: str 
         for file in each:
             shown = file.relative_to(root).as_posix()
             try:
-                found += index.search(lines_of(file, shown), source, shown)
+                leaks = index.search(lines_of(file, shown), source, shown)
+                found += (leak for leak in leaks if leak.case_id not in examples.get(file, ()))
             except InputError as error:
                 if source == "corpus":
                     unread += [str(problem) for problem in error.problems]

@@ -8,84 +8,79 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import os
-import re
+import shlex
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import islice
-from pathlib import Path, PurePath
-from typing import Any, get_args
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypedDict
 
-from evalkit.disk.files import sha256_of
-from evalkit.disk.json_files import read_json, to_json
-from evalkit.disk.writing import drafted
-from evalkit.errors import InputError, Problem, StoreError
-from evalkit.golden.held_out import held_file, read_held
+from evalkit.errors import InputError, Problem, what_and_fix
+from evalkit.golden.held_out import held_file, interrupted, read_held
 from evalkit.golden.json_lines import CANARY, read_jsonl
 from evalkit.golden.read import read_all
+from evalkit.golden.rotation_rule import RotationRule
 from evalkit.golden.rows import unheard
+from evalkit.golden.stored_lock import (
+    HELD,
+    HEX,
+    Lock,
+    LockedCase,
+    LockedVersion,
+    is_locked,
+    lockable,
+    read_lock,
+    write_lock,
+)
 from evalkit.golden.survey import Lack
 from evalkit.golden.write import put_first, refuse_other_kinds
-from evalkit.types import Case, Kind
-
-_FORMAT = 1
-_HEX = 16
-_SHOWN = 5
-_HELD = "held"
-_NO_LOCK = "not a lock that evalkit wrote"
-_RESTORE = "restore it, or remove it and lock the set again with `evalkit golden lock`"
-_DIGEST = re.compile(f"[0-9a-f]{{{_HEX}}}")
-_VERSION = re.compile(r"[0-9]{4}\.(0[1-9]|1[0-2])(\.[1-9][0-9]{0,8})?")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockedCase:
-    """A case of a lock."""
-
-    id: str
-    """The first 16 hex digits of the SHA-256 of its id."""
-    since: str
-    """Version of the set in which it has this content for the first time."""
-    kind: str
-    split: str = "open"
-    """`open`, or `held` for a held-out case, whose text nobody sees."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockedVersion:
-    """One version of a set, in counts of cases."""
-
-    version: str
-    created: str
-    """Day as an ISO date."""
-    n: int
-    added: int
-    removed: int
-    changed: int
+from evalkit.types import Case
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lock:
-    """The content of a golden set at one version."""
+class LockSettings:
+    """What a lock says besides its cases; what is not given stays as it was."""
 
-    set: str
-    """Name of the set, without the ending of the file."""
-    version: str
-    """`YYYY.MM`, from the second of a month on with a number: `2026.11.2`."""
-    created: str
-    """Day as an ISO date."""
-    n: int
-    canary: str
-    cases: Mapping[str, LockedCase]
-    """First 16 hex digits of the digest -> case."""
-    changelog: tuple[LockedVersion, ...] = ()
-    """Every version, the oldest first; none in locks of earlier releases."""
+    every: str | None = None
+    """Period of the rotation, or `never` for none."""
+    share: float | None = None
+    anchor: float | None = None
+    owners: tuple[str, ...] = ()
+    readers_held: tuple[str, ...] = ()
 
-    @property
-    def n_held(self) -> int:
-        """Number of held-out cases."""
-        return sum(case.split == "held" for case in self.cases.values())
+    def of(self, before: Lock | None) -> _Settings:
+        """Return the settings of a new lock.
+
+        Raises:
+            InputError: a value is out of range.
+        """
+        for name, given in (("--owner", self.owners), ("--reader-held", self.readers_held)):
+            if not all(each.strip() for each in given):
+                raise InputError(Problem(name, "is empty", "name a person or a team, such as @team"))
+        return _Settings(
+            rotation=self._rule(before.rotation if before is not None else None),
+            owners=self.owners or (before.owners if before is not None else ()),
+            readers_held=self.readers_held or (before.readers_held if before is not None else ()),
+        )
+
+    def _rule(self, before: RotationRule | None) -> RotationRule | None:
+        named = {"every": self.every, "share": self.share, "anchor": self.anchor}
+        given: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
+        if not given:
+            return before
+        if given == {"every": "never"}:
+            return None
+        try:
+            return replace(before or RotationRule(), **given)
+        except ValueError as error:
+            name, _, said = str(error).partition(": ")
+            raise InputError(Problem(f"--{name}", *what_and_fix(said))) from None
+
+
+class _Settings(TypedDict):
+    rotation: RotationRule | None
+    owners: tuple[str, ...]
+    readers_held: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,36 +100,7 @@ class LockChanges:
         return bool(self.added or self.changed or self.removed or self.canary_lost)
 
 
-def lockable(name: str) -> bool:
-    """Whether a set of this name can have a lock: only JSON Lines, packed or not."""
-    return name.removesuffix(".gz").lower().endswith(".jsonl")
-
-
-def stem_of(name: str) -> str:
-    """Return the name of a set's file without its ending: `faq.v2` for `faq.v2.jsonl` and `faq.v2.jsonl.gz`."""
-    return PurePath(name.removesuffix(".gz")).stem
-
-
-def lock_name(name: str) -> str:
-    """Return the file name of a set's lock: `faq.v2.lock.json` for `faq.v2.jsonl` and `faq.v2.jsonl.gz`."""
-    return f"{stem_of(name)}.lock.json"
-
-
-def lock_file(file: Path) -> Path:
-    """Return the lock of a set, which may not exist."""
-    return file.with_name(lock_name(file.name))
-
-
-def is_locked(file: Path) -> bool:
-    """Whether a set has a lock, if only a link that leads nowhere, which every reader refuses."""
-    return lockable(file.name) and os.path.lexists(lock_file(file))
-
-
-def lock_sha256(file: Path | None) -> str:
-    """Return the SHA-256 (hex) of the lock of a set; empty if it has none."""
-    if file is None or not is_locked(file) or not lock_file(file).is_file():
-        return ""
-    return sha256_of(lock_file(file))
+AS_BEFORE = LockSettings()
 
 
 def canary_of(file: Path | None) -> str:
@@ -145,30 +111,38 @@ def canary_of(file: Path | None) -> str:
     return str(row[CANARY]) if set(row) == {CANARY} else ""
 
 
-def make_lock(file: Path, today: datetime.date) -> tuple[Lock, bool]:
+def make_lock(
+    file: Path, today: datetime.date, settings: LockSettings = AS_BEFORE, *, rotated: bool = False
+) -> tuple[Lock, bool]:
     """Lock a set as it is, and put a canary string into its first line if it has none.
 
     Args:
         file: the set, in JSON Lines.
         today: the day, which gives the version.
+        settings: what the lock says besides the cases; other settings make no new version.
+        rotated: whether the set was rotated.
 
     Returns:
-        The lock, and whether it is new; if the set did not change since its lock, nothing is written.
+        The lock, and whether it is new; if neither the set nor a setting changed since its lock, nothing is written.
 
     Raises:
-        InputError: reports every problem of the set, or of an earlier lock.
+        InputError: reports every problem of the set, or of an earlier lock, or a setting is out of range.
         StoreError: a file cannot be written.
     """
     refuse_other_kinds(file, str(file))
     splits = _read_splits(file)
     before = read_lock(file) if is_locked(file) else None
     canary = canary_of(file)
+    said = settings.of(before)
     if before is not None and not _changes(splits, canary, before):
-        return before, False
+        lock = replace(before, **said)
+        if lock != before:
+            write_lock(file, lock)
+        return lock, lock != before
     if not canary:
         canary = before.canary if before is not None else f"evalkit-canary {uuid.uuid4()}"
         put_first(file, str(file), {CANARY: canary})
-    if _HELD in splits and canary_of(held_file(file)) != canary:
+    if HELD in splits and canary_of(held_file(file)) != canary:
         put_first(held_file(file), held_file(file).name, {CANARY: canary})
     known = before.cases if before is not None else {}
     version = _next_version(before.version if before is not None else "", today)
@@ -182,8 +156,8 @@ def make_lock(file: Path, today: datetime.date) -> tuple[Lock, bool]:
         for split, cases in splits.items()
         for case in cases
     }
-    if _HELD not in splits:  # not on this machine
-        locked |= {key: case for key, case in known.items() if case.split == _HELD}
+    if HELD not in splits:  # not on this machine
+        locked |= {key: case for key, case in known.items() if case.split == HELD}
     lock = Lock(
         set=file.name.partition(".")[0],
         version=version,
@@ -191,83 +165,19 @@ def make_lock(file: Path, today: datetime.date) -> tuple[Lock, bool]:
         n=len(locked),
         canary=canary,
         cases=locked,
-        changelog=(*(before.changelog if before is not None else ()), _entry(version, today, known, locked)),
+        changelog=(*(before.changelog if before is not None else ()), _entry(version, today, known, locked, rotated)),
+        **said,
     )
-    try:
-        with drafted(lock_file(file)) as draft:
-            draft.write(to_json({"format": _FORMAT, **asdict(lock)}).encode())
-    except OSError as error:
-        raise StoreError.of(str(lock_file(file)), error, "then try again") from None
+    write_lock(file, lock)
     return lock, True
 
 
-def read_lock(file: Path) -> Lock:
-    """Read the lock of a set.
-
-    Raises:
-        InputError: there is none, or it is not one that evalkit wrote.
-    """
-    if not lockable(file.name):
-        fix = "save it as JSON Lines (.jsonl), one row per line"
-        raise InputError(Problem(str(file), "only sets in JSON Lines have a lock", fix))
-    if not is_locked(file):
-        fix = f"write its lock with `evalkit golden lock {str(file).removesuffix('.gz')}`"
-        raise InputError(Problem(str(file), "is not locked", fix))
-    return parse_lock(lock_file(file), str(lock_file(file)))
-
-
-def parse_lock(held: Path, shown: str) -> Lock:
-    """Read the file of a lock.
-
-    Args:
-        held: the lock's file.
-        shown: its name in messages.
-
-    Raises:
-        InputError: it cannot be read, or is not a lock that evalkit wrote.
-    """
-    try:
-        record: Any = read_json(held)
-        if record.pop("format") != _FORMAT:
-            raise ValueError
-        cases = {str(key): LockedCase(**case) for key, case in record.pop("cases").items()}
-        changelog = tuple(LockedVersion(**each) for each in record.pop("changelog", ()))
-        lock = Lock(cases=cases, changelog=changelog, **record)
-    except OSError as error:
-        fix = "check its permissions, and where it leads if it is a link"
-        raise InputError(Problem(shown, f"cannot be read: {error.strerror}", fix)) from None
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise InputError(Problem(shown, _NO_LOCK, _RESTORE)) from None
-    if wrong := ", ".join(islice(_wrong_values(lock), _SHOWN)):
-        raise InputError(Problem(shown, f"{_NO_LOCK} (wrong: {wrong})", _RESTORE))
-    return lock
-
-
-def _wrong_values(lock: Lock) -> Iterator[str]:
-    """Yield the names of the values that evalkit would not write; a file may hold any type."""
-    right = {
-        "set": isinstance(lock.set, str),
-        "version": _fits(_VERSION, lock.version),
-        "created": _is_day(lock.created),
-        "n": type(lock.n) is int and lock.n == len(lock.cases),
-        "canary": isinstance(lock.canary, str) and lock.canary != "",
-        "changelog": all(map(_is_entry, lock.changelog)),
-    }
-    yield from (name for name, fits in right.items() if not fits)
-    for number, (key, case) in enumerate(lock.cases.items(), 1):
-        digests = _fits(_DIGEST, key) and _fits(_DIGEST, case.id)
-        known = case.kind in get_args(Kind) and case.split in ("open", _HELD)
-        if not (digests and _fits(_VERSION, case.since) and known):
-            yield f"case {number}"
-
-
-def _is_entry(each: LockedVersion) -> bool:
-    counts = (each.n, each.added, each.removed, each.changed)
-    return _fits(_VERSION, each.version) and _is_day(each.created) and all(type(n) is int and n >= 0 for n in counts)
-
-
 def _entry(
-    version: str, today: datetime.date, before: Mapping[str, LockedCase], after: Mapping[str, LockedCase]
+    version: str,
+    today: datetime.date,
+    before: Mapping[str, LockedCase],
+    after: Mapping[str, LockedCase],
+    rotated: bool,
 ) -> LockedVersion:
     """Count what is new since the version before."""
     was, now = ({case.id: (key, case.kind, case.split) for key, case in side.items()} for side in (before, after))
@@ -278,18 +188,8 @@ def _entry(
         added=len(now.keys() - was.keys()),
         removed=len(was.keys() - now.keys()),
         changed=sum(was[name] != now[name] for name in was.keys() & now.keys()),
+        rotated=rotated,
     )
-
-
-def _fits(form: re.Pattern[str], value: object) -> bool:
-    return isinstance(value, str) and form.fullmatch(value) is not None
-
-
-def _is_day(value: object) -> bool:
-    try:
-        return isinstance(value, str) and bool(datetime.date.fromisoformat(value))
-    except ValueError:
-        return False
 
 
 def lock_changes(file: Path) -> LockChanges:
@@ -350,9 +250,13 @@ def _read_splits(file: Path) -> Mapping[str, list[Case]]:
         return {"open": cases}
     ids = {case.id for case in held}
     if both := [case for case in cases if case.id in ids]:
-        what, fix = f"{len(both)} cases are held out too: {_few(both)}", "remove them from one of the two files"
+        what = f"{len(both)} cases are held out too"
+        fix = f"remove them from one of the two files: {_few([_shown(case, HELD) for case in both])}"
+        if interrupted(cases, held):
+            again = f"evalkit golden lock {shlex.quote(str(file))} --held-out SHARE"
+            fix = f"complete the split, which was interrupted: repeat `{again}`"
         raise InputError(Problem(str(file), what, fix))
-    return {"open": cases, _HELD: held}
+    return {"open": cases, HELD: held}
 
 
 def _changes(splits: Mapping[str, Sequence[Case]], canary: str, lock: Lock) -> LockChanges:
@@ -383,12 +287,12 @@ def _is_as_locked(case: Case, split: str, locked: LockedCase | None) -> bool:
 
 def key_of_case(case: Case) -> str:
     """Return the first 16 hex digits of the digest of a case."""
-    return case.digest[:_HEX]
+    return case.digest[:HEX]
 
 
 def id_hash(case_id: str) -> str:
     """Return the first 16 hex digits of the SHA-256 of an id."""
-    return hashlib.sha256(case_id.encode("utf-8", "surrogatepass")).hexdigest()[:_HEX]
+    return hashlib.sha256(case_id.encode("utf-8", "surrogatepass")).hexdigest()[:HEX]
 
 
 def _next_version(before: str, today: datetime.date) -> str:

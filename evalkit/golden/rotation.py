@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from evalkit.errors import InputError, Problem
+from evalkit.golden.stored_lock import is_locked, read_lock
 from evalkit.golden.survey import FEW_CASES
 from evalkit.types import Case
 
@@ -17,6 +20,23 @@ YOUNG = datetime.timedelta(days=180)
 MOST_SYNTHETIC = 0.2
 """Largest share of the new cases that may be synthetic."""
 _SLACK = 1e-9
+
+
+def late_rotation(file: Path, today: datetime.date) -> Iterator[Problem]:
+    """Yield a warning if a set is to be rotated by the rule in its lock, and the day has come.
+
+    Raises:
+        InputError: the lock cannot be read.
+    """
+    due = read_lock(file).next_rotation if is_locked(file) else None
+    if due is not None and due <= today:
+        fix = f"run `{rotate_command(file)}`"
+        yield Problem(str(file), f"a rotation is due since {due.isoformat()}", fix)
+
+
+def rotate_command(file: Path) -> str:
+    """Return the command that rotates a set."""
+    return f"evalkit golden rotate {shlex.quote(str(file))} --pool candidates.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +56,14 @@ def choose_rotation(  # noqa: PLR0913 - what a choice depends on
     share: float,
     seed: int,
     today: datetime.date,
+    anchor: float = 0.0,
     dead: Collection[str] = (),
     production: Mapping[str, float] | None = None,
 ) -> Rotation:
     """Choose who goes and who comes, the same for the same seed.
 
-    Canaries, cases with `anchor: true` and critical regression cases younger than 180 days stay.
+    Canaries, anchors and critical regression cases younger than 180 days stay. Anchors are the cases with
+    `anchor: true`, and a share of all that is drawn by the hash of their ids, so that it is the same in each rotation.
 
     Args:
         cases: the open cases of the set.
@@ -50,6 +72,7 @@ def choose_rotation(  # noqa: PLR0913 - what a choice depends on
         share: share of the cases to replace, above 0 and at most 1.
         seed: breaks ties.
         today: the day.
+        anchor: share of the anchors, from 0 to below 1.
         dead: ids of cases that have not failed for long, which go first.
         production: `name=value` -> share of production, by which new cases are chosen; the cohorts of today's cases if
             not given.
@@ -57,7 +80,7 @@ def choose_rotation(  # noqa: PLR0913 - what a choice depends on
     Raises:
         InputError: a cohort would fall under its floor.
     """
-    going = [case for case in cases if _may_go(case, since[case.id], today)]
+    going = [case for case in cases if _may_go(case, since[case.id], today) and _place(case) >= anchor]
     going.sort(key=lambda case: (case.id not in dead, _age(since[case.id]), _draw(case, seed)))
     n = int(share * len(cases) + _SLACK)
     going = going[:n]
@@ -79,6 +102,11 @@ def _may_go(case: Case, version: str, today: datetime.date) -> bool:
     return not guards or today - _day_of(case, version) >= YOUNG
 
 
+def _place(case: Case) -> float:
+    """Return a number from 0 to below 1 that depends on the id alone."""
+    return int.from_bytes(_draw(case, "anchor")[:6]) / 2**48
+
+
 def _day_of(case: Case, version: str) -> datetime.date:
     """Return the day from which a case counts: its own `since`, else the first of the version's month."""
     try:
@@ -92,7 +120,7 @@ def _age(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-def _draw(case: Case, seed: int) -> bytes:
+def _draw(case: Case, seed: int | str) -> bytes:
     return hashlib.blake2b(f"{seed}:{case.id}".encode("utf-8", "surrogatepass")).digest()
 
 

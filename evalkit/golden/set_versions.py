@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from evalkit.golden.lock import Lock, id_hash, key_of_case
+from evalkit.golden.lock import id_hash, key_of_case
 from evalkit.golden.old_cases import edited_parts
+from evalkit.golden.stored_lock import Lock
 from evalkit.types import Case
 
 

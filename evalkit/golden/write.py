@@ -101,13 +101,26 @@ def put_apart(file: Path, shown: str, numbers: Collection[int], apart: Path) -> 
     lines = _lines(file, shown)
     moved = [_ended(line) for number, line in enumerate(lines, 1) if number in numbers]
     try:
-        with os.fdopen(os.open(apart, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as new:
-            new.writelines(moved)
-            new.flush()
-            os.fsync(new.fileno())
+        with drafted(apart) as draft:
+            os.fchmod(draft.fileno(), 0o600)
+            draft.writelines(moved)
     except OSError as error:
         raise StoreError.of(apart, error, "then try again") from None
-    _write(file, [line for number, line in enumerate(lines, 1) if number not in numbers])
+    drop_lines(file, shown, numbers)
+
+
+def drop_lines(file: Path, shown: str, numbers: Collection[int]) -> None:
+    """Remove lines of a set.
+
+    Args:
+        file: the set, a JSON Lines file.
+        shown: its name in messages.
+        numbers: the lines to remove, from 1.
+
+    Raises:
+        StoreError: the file cannot be written; it is unchanged.
+    """
+    _write(file, [line for number, line in enumerate(_lines(file, shown), 1) if number not in numbers])
 
 
 def replace_lines(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from evalkit.monitor.calls import AMOUNTS
 from evalkit.monitor.judge_reach import JudgeReach
 from evalkit.monitor.series import MetricFacts, digest_of_key
 from evalkit.monitor.settings import Monitor
-from evalkit.runner.chat_clients import judges_of, open_cache, unpriced
+from evalkit.runner.chat_clients import Common, judges_of, open_cache, unpriced
 from evalkit.runner.graders import bind_graders, open_services
 from evalkit.runner.grading import GradeAll, Grader, grade_all
 from evalkit.runner.names import metric_name_problems
@@ -61,17 +61,24 @@ class MonitorGraders:
         try:
             return await grade_all(self.judges)(case, output, 0)
         except BudgetReached as error:
-            names = [metric.name for grader in self.judges if grader.applies(case) for metric in grader.metrics]
-            return {name: Unscored(name, "budget", str(error)) for name in names}
+            return self.ungraded(case, "budget", str(error))
+
+    def ungraded(self, case: Case, kind: str, message: str) -> Mapping[str, Grade]:
+        """Say of every judge's metric why it is unscored."""
+        names = [metric.name for grader in self.judges if grader.applies(case) for metric in grader.metrics]
+        return {name: Unscored(name, kind, message) for name in names}
 
 
 @asynccontextmanager
-async def open_graders(monitor: Monitor, env: Mapping[str, str]) -> AsyncIterator[MonitorGraders]:
+async def open_graders(
+    monitor: Monitor, env: Mapping[str, str], common: Common | None = None
+) -> AsyncIterator[MonitorGraders]:
     """Bind the scorers, and open the judge with its cache.
 
     Args:
         monitor: Names them.
         env: The environment, for keys.
+        common: Budget and limits that this process shares with others; `None` for its own.
 
     Raises:
         InputError: reports every scorer that cannot grade logged calls.
@@ -82,6 +89,8 @@ async def open_graders(monitor: Monitor, env: Mapping[str, str]) -> AsyncIterato
     problems: list[Problem] = list(unpriced(suite))
     limit = monitor.options.sample.budget_usd_per_day
     budget = None if limit is None else Budget(limit)
+    if common is not None:
+        budget, shared = common.budget, replace(shared, timetable=common.timetable)
     async with AsyncExitStack() as stack:
         keeps_texts = monitor.options.keep.text != "none"  # a judge's reply may quote the answer
         cache = open_cache(suite, env, stack, "taken") if keeps_texts and judges_of(suite) else None

@@ -35,13 +35,17 @@ class JudgeReach(Waits):
         self._why = ""
         self._gone = asyncio.Event()
 
+    def begin(self) -> None:
+        """Begin with the answers of a batch or shard."""
+        self._refused, self._lost = 0, 0
+
     async def while_it_answers(self, asked: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         """Ask about the answers of a batch, all at once, and return what each coroutine returns.
 
         Raises:
             RunError: The judge does not answer; the message says why.
         """
-        self._refused, self._lost = 0, 0
+        self.begin()
         try:
             async with asyncio.TaskGroup() as group:
                 watch = group.create_task(self.watch())

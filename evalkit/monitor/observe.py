@@ -41,6 +41,7 @@ from evalkit.monitor.sampling import (
 )
 from evalkit.monitor.series import Series
 from evalkit.monitor.settings import SampleOptions
+from evalkit.monitor.workers import LEAST_SHARED, WorkerJudges
 from evalkit.scorers.base import Grade
 from evalkit.types import Case, Output, Row, Unscored
 
@@ -138,6 +139,7 @@ class Observer:
         values: Counts the values of the cohorts.
         series: With the calls of earlier days.
         concurrency: Answers that judges grade at once.
+        workers: Ask the judges if the sample of a batch is large; `None` for this process.
     """
 
     graders: MonitorGraders
@@ -146,6 +148,7 @@ class Observer:
     values: CohortValues
     series: Series
     concurrency: int = 16
+    workers: WorkerJudges | None = None
 
     async def observe(self, batch: int, calls: Sequence[LoggedCall]) -> Observed:
         """Grade and draw the calls of a batch, doubles left out.
@@ -164,7 +167,11 @@ class Observer:
         spent: dict[int, float] = {}
         unjudged, n_judged = Unjudged(), 0
         if self.graders.judges:
-            judged = await self._by_judges([(case, calls[at].output) for at, case in cases.items()])
+            answers = [(case, calls[at].output) for at, case in cases.items()]
+            if self.workers is not None and len(answers) >= LEAST_SHARED:
+                judged = await self.workers.judge(answers)
+            else:
+                judged = await self._by_judges(answers)
             for at, grades in zip(chosen, judged, strict=True):
                 drafts.grades[at] = {**drafts.grades[at], **grades}
                 spent[at] = cost_of(grades)

@@ -28,6 +28,7 @@ from evalkit.monitor.observations import (
 )
 from evalkit.monitor.sampled_texts import cut_texts, delete_texts
 from evalkit.monitor.series import SERIES, Counts, Series, SeriesCell, date_of, day_of
+from evalkit.store.shards import remove_shards
 
 try:
     import fcntl
@@ -238,6 +239,7 @@ class MonitorStore:
         self.ids.check(stored)
         for draft in (*self.folder.glob("*/day=*/.*.tmp"), *self.folder.glob(".*.tmp")):
             draft.unlink(missing_ok=True)
+        remove_shards(self.folder)  # texts that workers of a killed process read
         cut_texts(self.folder, state.sampled)
 
     def _read(self, batch: Batch) -> list[Observations]:

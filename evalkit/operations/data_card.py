@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from evalkit.golden.card import READERS as READERS
 from evalkit.golden.card import REQUIRED, DataCard
 from evalkit.golden.card import card_file as card_file
 from evalkit.golden.write import refuse_other_kinds
@@ -30,7 +31,10 @@ def card_markdown(card: DataCard) -> str:
     head += [f"<!-- {card.canary} -->", ""] if card.canary else []
     head += [_line(text.description), ""] if text.description else []
     rows = [("version", card.version or "not locked"), ("cases", f"{card.n_cases:,}")]
-    rows += [(name.replace("_", " "), _line(getattr(text, name)) or "**missing**") for name in REQUIRED]
+    said = {name: getattr(text, name) for name in REQUIRED} | {"owner": card.owner}
+    rows += [(name.replace("_", " "), _line(said[name]) or "**missing**") for name in REQUIRED]
+    if card.readers_held is not None:
+        rows += [("readers of held-out cases", _line(", ".join(card.readers_held)) or "**missing**")]
     found = ", ".join(f"{kind} in {n}" for kind, n in card.personal_data.items())
     rows += [("personal data found by form", found or "none")]
     rows += [("languages", _line(", ".join(text.languages)))] if text.languages else []

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 from evalkit.disk.paths import shown_path
 from evalkit.errors import EvalkitError
 from evalkit.gate.policy import Canary, NoRegression
-from evalkit.golden.held_out import read_held
-from evalkit.golden.lock import lockable
 from evalkit.operations.estimate import RunEstimate, Typical, Work, estimate
+from evalkit.operations.further_cases import further_cases
 from evalkit.operations.paid_calls import unlimited
 from evalkit.operations.plan_systems import plan_systems
 from evalkit.operations.run import Planned, Request, plan_run
@@ -30,7 +29,6 @@ from evalkit.runner.variants import PlannedVariants
 from evalkit.store.chain import scan
 from evalkit.store.folder import FOLDERS, MANIFEST, RunFolder, refuse_folder
 from evalkit.suite.parse import load_suite
-from evalkit.text.numbers import plural
 
 if TYPE_CHECKING:
     from evalkit.errors import Problem
@@ -148,18 +146,9 @@ def _notes(planned: Planned, request: Request, typical: Typical | None) -> Itera
         if any("embedding" in grader.key for grader in prepared.graders):
             yield "Calls of the embedding endpoint are not counted."
     if request.selection.partial is None:
-        yield from _held(planned, request)
+        if request.answers is None:
+            yield from (f"Not counted: {each}." for each in further_cases(prepared))
         yield from _asked_by_gate(planned)
-
-
-def _held(planned: Planned, request: Request) -> Iterator[str]:
-    """Yield how many held-out cases a whole run of one system runs beside the others."""
-    suite = planned.prepared.suite
-    if planned.prepared.held_back or request.answers is not None or suite.golden_file is None:
-        return
-    if lockable(suite.golden_file.name) and (held := read_held(suite.golden_file)):
-        times = "" if suite.options.repeat == 1 else f", {suite.options.repeat} times each"
-        yield f"Not counted: {plural(len(held), 'held-out case')}, run first{times}."
 
 
 def _kept_replies(who: str, root: Path, replies: Replies) -> str:

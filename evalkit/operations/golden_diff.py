@@ -8,11 +8,11 @@ from pathlib import Path
 from evalkit.disk.paths import project_of
 from evalkit.errors import InputError, Problem
 from evalkit.gate.regression import ALPHA
-from evalkit.golden.lock import parse_lock
 from evalkit.golden.read import read_all
 from evalkit.golden.set_versions import EditedCase as EditedCase
 from evalkit.golden.set_versions import VersionChanges, Versioned, of_cases, of_lock, version_changes
 from evalkit.golden.set_versions import VersionedCase as VersionedCase
+from evalkit.golden.stored_lock import parse_lock
 from evalkit.operations.case_rates import CaseRates, case_rates
 from evalkit.operations.noise import detectable
 from evalkit.results import OVERALL

@@ -6,12 +6,13 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from evalkit.disk.paths import shown_path
 from evalkit.errors import InputError, Problem
-from evalkit.golden.lock import Lock, read_lock
+from evalkit.golden.rotation import late_rotation, rotate_command
+from evalkit.golden.stored_lock import read_lock
 from evalkit.operations.coverage import golden_coverage
 from evalkit.operations.data_card import card_file, golden_card
 from evalkit.operations.dedup import find_duplicates, next_steps
@@ -47,13 +48,16 @@ class GoldenReport:
     parts: tuple[GoldenPart, ...]
 
 
-def golden_report(suite_file: Path, shares: CallShares, n_runs: int = MOST_RUNS) -> GoldenReport:
+def golden_report(
+    suite_file: Path, shares: CallShares, n_runs: int = MOST_RUNS, today: date | None = None
+) -> GoldenReport:
     """Gather the parts; what cannot be said of this set says why, and how to change that.
 
     Args:
         suite_file: the suite.
         shares: what production asks.
         n_runs: number of stored runs to read, the newest.
+        today: the day on which a rotation may be due; `None` for the one of the clock.
 
     Raises:
         InputError: the suite, the set, or the file of calls cannot be used.
@@ -62,7 +66,7 @@ def golden_report(suite_file: Path, shares: CallShares, n_runs: int = MOST_RUNS)
     if suite.golden_file is None:
         raise InputError(Problem(suite.place("golden"), "the set is not a file", "name a file of this project"))
     file = Path(shown_path(suite.golden_file))
-    card = golden_card(file)
+    card, today = golden_card(file), today or datetime.now(UTC).date()
     parts = (
         _coverage(suite, suite_file, shares),
         _known("Near-duplicates", lambda: _near_duplicates(file)),
@@ -70,7 +74,7 @@ def golden_report(suite_file: Path, shares: CallShares, n_runs: int = MOST_RUNS)
         _known("Items", lambda: _items(suite_file, n_runs)),
         _known("Lock", lambda: _lock(file)),
         _card(file, card.gaps),
-        _known("Age", lambda: _age(read_lock(file))),
+        _known("Age", lambda: _age(file, today)),
     )
     facts = (str(file), plural(card.n_cases, "case"), *([f"version {card.version}"] if card.version else []))
     return GoldenReport(suite=suite.name, facts=facts, parts=parts)
@@ -191,6 +195,7 @@ def _lock(file: Path) -> GoldenPart:
     rows = [("added", case.id, case.place) for case in changes.added]
     rows += [("changed", case.id, case.place) for case in changes.changed]
     rows += [("removed", key, "") for key in changes.removed]
+    people = (("Owners", lock.owners), ("Readers of held-out cases", lock.readers_held))
     step = NextStep("look at the differences, then lock the new version", f"evalkit golden check-lock {_quoted(file)}")
     return GoldenPart(
         name="Lock",
@@ -198,7 +203,10 @@ def _lock(file: Path) -> GoldenPart:
         finding=f"{state} as version {lock.version} on {lock.created}{held}.",
         headings=("Change", "Case", "Place"),
         rows=tuple(rows),
-        notes=("The line with the canary string is missing or another one.",) if changes.canary_lost else (),
+        notes=(
+            *(["The line with the canary string is missing or another one."] if changes.canary_lost else []),
+            *(f"{whose}: {', '.join(names)}." for whose, names in people if names),
+        ),
         next=(step,) if report.differs else (),
     )
 
@@ -209,16 +217,23 @@ def _card(file: Path, gaps: Sequence[str]) -> GoldenPart:
     return GoldenPart(name="Card", tone="warn" if gaps else "pass", finding=finding, next=(step,) if gaps else ())
 
 
-def _age(lock: Lock) -> GoldenPart:
+def _age(file: Path, today: date) -> GoldenPart:
     """Count the cases by the version in which they came."""
+    lock = read_lock(file)
+    late = [f" {each.what[0].upper()}{each.what[1:]}." for each in late_rotation(file, today)]
+    rule = lock.rotation
+    kept = "" if rule is None or not rule.anchor else f"; {figure(rule.anchor, _RATE)} always stay"
+    planned = [] if rule is None else [f"{figure(rule.share, _RATE)} are to be replaced every {rule.every}{kept}."]
     counts = Counter(case.since for case in lock.cases.values())
     oldest, n = min(counts), len(lock.cases)
     return GoldenPart(
         name="Age",
-        tone="pass",
-        finding=f"The oldest cases are as they were in version {oldest}: {counts[oldest]:,} of {n:,}.",
+        tone="warn" if late else "pass",
+        finding=f"The oldest cases are as they were in version {oldest}: {counts[oldest]:,} of {n:,}.{''.join(late)}",
         headings=("Since version", "Cases", "Share"),
         rows=tuple(_ages(counts, n)),
+        notes=tuple(planned),
+        next=(NextStep("replace dead and old cases", rotate_command(file)),) if late else (),
     )
 
 

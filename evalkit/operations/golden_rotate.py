@@ -10,17 +10,17 @@ from pathlib import Path
 
 from evalkit.errors import InputError, Problem
 from evalkit.golden.held_out import read_held
-from evalkit.golden.lock import Lock, id_hash, lock_problems, make_lock, read_lock, stem_of
+from evalkit.golden.lock import id_hash, lock_problems, make_lock
 from evalkit.golden.near_duplicates import near_duplicates, near_text
 from evalkit.golden.read import read_all
 from evalkit.golden.rotation import Rotation, choose_rotation
+from evalkit.golden.rotation_rule import RotationRule
+from evalkit.golden.stored_lock import Lock, read_lock, stem_of
 from evalkit.golden.write import refuse_other_kinds, replace_lines
 from evalkit.operations.golden_items import golden_items
 from evalkit.operations.new_case import EXPECTED
 from evalkit.suite.parse import load_suite
 from evalkit.types import Case
-
-SHARE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ def rotate_set(  # noqa: PLR0913 - each is a flag of the command
     pool: Path,
     *,
     today: datetime.date,
-    share: float = SHARE,
+    share: float | None = None,
     seed: int = 1,
     suite_file: Path | None = None,
     dry_run: bool = False,
@@ -53,7 +53,7 @@ def rotate_set(  # noqa: PLR0913 - each is a flag of the command
         file: the set, in JSON Lines, as it was locked.
         pool: candidates, in JSON Lines; the file stays as it is.
         today: the day, which gives the version.
-        share: share of the cases to replace, above 0 and at most 1.
+        share: share of the cases to replace, above 0 and at most 1; `None` for that of the lock, else one in ten.
         seed: breaks ties.
         suite_file: suite whose stored runs say which cases are dead, and whose `production:` says which ones are
             needed.
@@ -65,9 +65,10 @@ def rotate_set(  # noqa: PLR0913 - each is a flag of the command
     """
     for each in (file, pool):
         refuse_other_kinds(each, str(each))
-    if not 0 < share <= 1:
+    if share is not None and not 0 < share <= 1:
         raise InputError(Problem("--share", f"{share:g} is not a share", "write a number above 0, up to 1"))
     lock = read_lock(file)
+    rule = lock.rotation or RotationRule()
     if problems := tuple(lock_problems(file, str(file))):
         raise InputError(problems)
     retired_file = file.with_name(f"{stem_of(file.name)}.retired.jsonl")
@@ -84,7 +85,8 @@ def rotate_set(  # noqa: PLR0913 - each is a flag of the command
         cases,
         usable,
         {case.id: since[id_hash(case.id)] for case in cases},
-        share=share,
+        share=rule.share if share is None else share,
+        anchor=rule.anchor,
         seed=seed,
         today=today,
         dead=dead,
@@ -95,7 +97,7 @@ def rotate_set(  # noqa: PLR0913 - each is a flag of the command
     if not dry_run:
         lines = {_line(case) for case in rotation.retired}
         replace_lines(file, str(file), lines, retired_file, (pool, [_line(case) for case in rotation.added]))
-        lock, _ = make_lock(file, today)
+        lock, _ = make_lock(file, today, rotated=True)
     return RotatedSet(rotation=rotation, unusable=unusable, lock=None if dry_run else lock, retired_file=retired_file)
 
 

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from evalkit.baselines.load import load_baseline
 from evalkit.disk.json_files import read_json, to_json
 from evalkit.errors import InputError, Problem, StoreError
+from evalkit.gate.paired_gain import paired_gain
 from evalkit.gate.policy import Policy
 from evalkit.golden.held_out import ENOUGH, held_file, hidden, make_private, read_held
-from evalkit.golden.lock import is_locked, lockable, read_lock
+from evalkit.golden.stored_lock import is_locked, lockable, read_lock
 from evalkit.operations.run import Request, run_suite
-from evalkit.results import HeldOut, Summary
+from evalkit.results import HeldGain, HeldOut, Summary
 from evalkit.runner.engine import Stop
 from evalkit.runner.session import Interrupted, Watcher
 from evalkit.store.folder import HELD, HELD_FIGURES, RunFolder
+from evalkit.store.history import MOST_READ, UNFINISHED, stored_runs
 from evalkit.store.looks import HeldLook, add_look, user
 from evalkit.suite.model import Suite
+
+if TYPE_CHECKING:
+    from evalkit.formats.manifest import ScoreKeys
+    from evalkit.gate.pairing import Baseline
+
+_ROWS = "run"
+"""Name of the folder with their rows."""
 
 
 async def run_held(
@@ -68,7 +80,43 @@ async def run_held(
     at = datetime.now(UTC).isoformat(timespec="seconds")
     look = HeldLook(set=file.name.partition(".")[0], split=split, run=folder.manifest().run_id, at=at, by=user())
     cells = tuple(cell for cell in summary.cells if cell.n_cases >= ENOUGH)
-    return _kept(folder, HeldOut(n_cases=summary.n_cases, cells=cells, n_looks=add_look(suite.root, look)))
+    n_looks, since = add_look(suite.root, look), _since(suite, folder)
+    return _kept(folder, HeldOut(n_cases=summary.n_cases, cells=cells, n_looks=n_looks, since=since))
+
+
+def _since(suite: Suite, folder: RunFolder) -> HeldGain | None:
+    """Return the gain on the held-out cases since the first stored version of the system that has rows of them."""
+    manifest = folder.manifest()
+    around = stored_runs(folder.path.resolve().parent, suite=suite.name, most_read=MOST_READ)
+    for past in around:
+        first = RunFolder(Path(past.folder))
+        if past.outcome == UNFINISHED or past.partial or past.system in ("", manifest.system.identity):
+            continue
+        if past.score_keys != manifest.score_keys or _rows_of(first).decision() is None:
+            continue
+        before = load_baseline(_rows_of(first), manifest.score_keys)
+        now = load_baseline(_rows_of(folder), manifest.score_keys)
+        if before is None or now is None or (gain := paired_gain(now.frame, before.frame)).n < ENOUGH:
+            continue
+        place = os.path.relpath(first.path.resolve(), suite.root.resolve())
+        return HeldGain(run_id=past.run_id, folder=Path(place).as_posix(), gain=gain)
+    return None
+
+
+def open_before(held: HeldOut | None, root: Path, score_keys: ScoreKeys) -> Baseline | None:
+    """Read the run since which the gain on held-out cases was measured; `None` if there is none any more.
+
+    Raises:
+        InputError: its rows are damaged.
+    """
+    if held is None or held.since is None:
+        return None
+    first = RunFolder(root / held.since.folder)
+    return load_baseline(first, score_keys) if first.decision() is not None else None
+
+
+def _rows_of(folder: RunFolder) -> RunFolder:
+    return RunFolder(folder.file(HELD) / _ROWS)
 
 
 def held_of(folder: RunFolder) -> HeldOut | None:
@@ -102,7 +150,7 @@ def _make(inside: Path) -> None:
 
 async def _figures(suite: Suite, request: Request, inside: Path, stop: Stop, env: Mapping[str, str]) -> Summary:
     """Run the cases without a gate."""
-    rows, file = inside / "run", held_file(suite.golden_file or Path())
+    rows, file = inside / _ROWS, held_file(suite.golden_file or Path())
     own = dataclasses.replace(
         suite,
         golden=dataclasses.replace(suite.golden, path=file.name),
@@ -125,7 +173,7 @@ async def _figures(suite: Suite, request: Request, inside: Path, stop: Stop, env
         process=request.process,
     )
     try:
-        return (await run_suite(asked, Watcher(), stop, env, own, held=True)).summary
+        return (await run_suite(asked, Watcher(), stop, env, own)).summary
     except InputError as error:
         raise hidden(file, error) from None
     except Interrupted:

@@ -14,6 +14,7 @@ from evalkit.golden.read import open_golden
 from evalkit.golden.source import SOURCES, SourceKind
 from evalkit.operations.case_rates import CaseRates, case_rates
 from evalkit.suite.parse import load_suite
+from evalkit.suite.rubric_examples import examples_by_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ def golden_leaks(suite_file: Path, run: str | None = None) -> LeakReport:
         fix = f"name what to search: `golden: {{path: {suite.golden_shown}, prompts: [prompts/*.yaml]}}`"
         raise InputError(Problem(suite.place("golden"), f"has none of {', '.join(SOURCES)}", fix))
     golden = open_golden(suite.golden, suite.golden_file, suite.golden_shown, reading=suite.reading)
-    leaks = find_leaks(golden, suite.searched, suite.root, canary_of(suite.golden_file))
+    leaks = find_leaks(golden, suite.searched, suite.root, canary_of(suite.golden_file), examples_by_file(suite))
     flagged = {leak.case_id for leak in leaks.found if leak.case_id}
     named: tuple[tuple[SourceKind, Sequence[str]], ...] = (
         ("prompts", suite.golden.prompts),

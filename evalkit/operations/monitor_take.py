@@ -29,7 +29,9 @@ from evalkit.monitor.settings import Monitor, load_monitor
 from evalkit.monitor.store import MonitorStore
 from evalkit.monitor.trace_source import TraceLog, TraceReader
 from evalkit.monitor.waiting_feedback import has_waiting
+from evalkit.monitor.workers import WorkerJudges, engine_of, refuse_rules_alone
 from evalkit.operations.monitor_feedback import take_feedback
+from evalkit.runner.shard_calls import EngineFlags
 from evalkit.systems.secrets import secrets_of, without_secrets
 
 BATCH_ROWS = 20_000
@@ -117,6 +119,7 @@ class TakeRequest:
         now: Returns the seconds since 1970.
         stdin: Standard input.
         feedback: Files and folders with ratings and labels of calls; `-` is `stdin`.
+        engine: Whose workers ask the judges; `None` for this process.
     """
 
     file: Path
@@ -125,14 +128,16 @@ class TakeRequest:
     now: Callable[[], float]
     stdin: BinaryIO | None = None
     feedback: Sequence[str] = ()
+    engine: EngineFlags | None = None
 
 
 async def take(request: TakeRequest) -> TakenCalls:
     """Read the new calls of the logs once.
 
     Raises:
-        InputError: the logs or the scorers cannot be used, or another process takes.
+        InputError: the logs, the scorers or the engine cannot be used, or another process takes.
         RunError: the judge does not answer; the batch that needed it was not taken.
+        EvalkitError: the workers of the engine are lost; the batch that needed them was not taken.
         StoreError: the disk refuses, or a file of the monitor was altered.
     """
     async with _opened(request) as look:
@@ -184,6 +189,7 @@ async def _opened(request: TakeRequest) -> AsyncIterator[Callable[[], Awaitable[
     problems: list[Problem] = []
     with gathered(problems):
         monitor = load_monitor(request.file, shown_path(request.file))
+        engine = engine_of(request.engine, monitor)
     with gathered(problems):
         log_paths(request.logs, _piped(request.file))
     with gathered(problems):
@@ -191,14 +197,28 @@ async def _opened(request: TakeRequest) -> AsyncIterator[Callable[[], Awaitable[
     if problems:
         raise InputError(problems)
     async with open_graders(monitor, request.env) as graders:
+        if engine is not None:
+            refuse_rules_alone(graders)
         with MonitorStore(monitor.folder) as store:
-            yield lambda: _Look(request, monitor, store, graders).run()
+            workers = None if engine is None else WorkerJudges(engine, monitor, graders)
+            try:
+                yield lambda: _Look(request, monitor, store, graders, workers).run()
+            finally:
+                if workers is not None:
+                    await workers.close()
 
 
 class _Look:
     """One look at the logs."""
 
-    def __init__(self, request: TakeRequest, monitor: Monitor, store: MonitorStore, graders: MonitorGraders) -> None:
+    def __init__(
+        self,
+        request: TakeRequest,
+        monitor: Monitor,
+        store: MonitorStore,
+        graders: MonitorGraders,
+        workers: WorkerJudges | None,
+    ) -> None:
         self._request, self._monitor, self._store = request, monitor, store
         self._before = store.state()
         self._cursors = Cursors(self._before.cursors.values())
@@ -211,6 +231,7 @@ class _Look:
             values=CohortValues(tuple(monitor.cohorts), monitor.salt, self._before.values),
             series=store.series,
             concurrency=monitor.options.concurrency,
+            workers=workers,
         )
         self._secrets = secrets_of(request.env, monitor.variables)
         self._taken = TakenCalls()

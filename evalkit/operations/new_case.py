@@ -9,9 +9,10 @@ from typing import Any
 
 from evalkit.errors import InputError, Problem
 from evalkit.golden.fields import NEEDS_REFERENCE, to_case
+from evalkit.golden.held_out import is_held_file, read_held
 from evalkit.golden.near_duplicates import NearPair, near_text, nearest
 from evalkit.golden.read import read_all
-from evalkit.golden.synthetic import synthetic_faults
+from evalkit.golden.synthetic import is_synthetic, synthetic_faults
 from evalkit.golden.write import add_row, refuse_other_kinds
 from evalkit.monitor.deidentify import NO_NAMES, NameList, deidentify, kinds_left, texts_in
 from evalkit.text.changes import changes
@@ -77,6 +78,7 @@ def new_case(
     refuse_other_kinds(file, str(file))
     if known is None:
         known = read_all(file, str(file)) if file.exists() else []
+    held = read_held(file) or ()
     told: list[str] = []
     replaced: Mapping[str, int] = {}
     own = {name: value for name, value in row.items() if _is_own(name, value)}
@@ -87,7 +89,7 @@ def new_case(
         for before, after in zip(texts_in(texts), texts_in(clean.value), strict=True):
             told += changes(before, after)
         texts = clean.value
-    made = {**own, **texts, "id": _free_id(str(row["id"]), {case.id for case in known})}
+    made = {**own, **texts, "id": _free_id(str(row["id"]), {case.id for case in (*known, *held)})}
     made = {name: made[name] for name in ("id", *(key for key in row if key != "id"))}
     problems: list[Problem] = []
     place = "case" if kinds_left(made["id"], names) else f"case {made['id']}"
@@ -96,6 +98,7 @@ def new_case(
     problems += _faults(made, place, names, pairs)
     problems += _lacking_cohorts(made, place, known)
     problems += [] if case is None else [Problem(place, *said) for said in synthetic_faults(known, case)]
+    problems += [] if case is None else [Problem(place, *said) for said in _held_faults(case, file, held)]
     if problems:
         raise InputError(problems)
     variants = tuple(pair for pair in pairs if pair.kind == "variant")
@@ -105,6 +108,14 @@ def new_case(
     if cluster is not None and made.get("cluster") is None:
         made["cluster"] = cluster
     return NewCase(file=file, row=made, changes=tuple(told), replaced=replaced, variants=variants)
+
+
+def _held_faults(case: Case, file: Path, held: Sequence[Case]) -> Iterator[tuple[str, str]]:
+    """Yield what and fix if a synthetic case would be held out, or an open one would show a held-out one."""
+    if is_synthetic(case) and is_held_file(file):
+        yield "a synthetic case, and those are never held out", "add it to the open set"
+    if any(pair.kind == "same" for pair in nearest(near_text(case), map(near_text, held))):
+        yield "nearly the same as a held-out case", "leave it out: the set has such a case, which nobody sees"
 
 
 def write_case(case: NewCase) -> None:

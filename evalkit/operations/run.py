@@ -152,8 +152,6 @@ async def run_suite(
     stop: Stop,
     env: Mapping[str, str],
     suite: Suite | None = None,
-    *,
-    held: bool = False,
 ) -> Result:
     """Run a suite, decide, and write summary and decision; reports are made from the folder afterwards.
 
@@ -163,7 +161,6 @@ async def run_suite(
         stop: stops it.
         env: the environment.
         suite: the suite, if it has been read.
-        held: whether these are the held-out cases of another run.
 
     Raises:
         InputError: reports every problem of suite, data, flags and baseline, before the first call.
@@ -181,11 +178,9 @@ async def run_suite(
             take_written(folder, running)
             resume = Resume(prepared, chosen, watcher, stop, request.resume, request.retry_errors)
             place = enter(folder, planned.manifest, running, resume)
-            if not held:
-                from evalkit.operations.held_run import run_held
+            from evalkit.operations.further_cases import run_further
 
-                found = await run_held(suite, request, folder, watcher, stop, env)
-                terms = dataclasses.replace(terms, held=found)
+            terms = await run_further(prepared, terms, request, folder, watcher, stop, env)
             session = Session(prepared, watcher, stop, place, chosen, request.fail_fast)
             if planned.sharded is None and request.answers is None:
                 session.looks = looks_at(prepared, terms)
@@ -311,10 +306,11 @@ def decide_again(
         terms = terms_of_stored_system(suite, stored.manifest, baseline, folder, env or {})
     else:
         terms = terms_of_stored(suite, stored.manifest, baseline, folder, env or {})
-    from evalkit.operations.held_run import held_of
+    from evalkit.operations.further_cases import with_further
 
     partly = [terms.partial, "--unlocked" if unlocked else "", unended(folder.path)]
-    terms = dataclasses.replace(terms, held=held_of(folder), partial=" ".join(filter(None, partly)) or None)
+    terms = with_further(terms, folder, suite.root, stored.manifest)
+    terms = dataclasses.replace(terms, partial=" ".join(filter(None, partly)) or None)
     if unlocked is False and (changed := tuple(lock_problems(suite.golden_file, suite.golden_shown))):
         raise InputError(changed)
     terms = terms_of_stopped(stored, with_variants(terms, folder, stored.manifest))

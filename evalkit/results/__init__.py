@@ -152,10 +152,37 @@ class Summary:
     """The nodes of an agent, those with the most calls first; empty without trajectories."""
     variants: VariantFigures | None = None
     """Variants of the cases; `None`, and not written, if none were run."""
+    reference: ReferenceDifference | None = None
+    """The pass rate against the reference system; `None`, and not written, if the run was not compared with one."""
 
     def cell(self, metric: str, cohort: str = OVERALL) -> Cell | None:
         """Find one cell, `None` if the metric or the cohort does not exist."""
         return next((cell for cell in self.cells if cell.metric == metric and cell.cohort == cohort), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceDifference:
+    """The pass rate of a run minus that of the suite's reference system, on the same cases."""
+
+    system: str
+    """Version of the reference system."""
+    folder: str
+    """Run folder of the reference system."""
+    difference: Estimate
+    """Above 0 if the run is better; undefined if no case has a result of both."""
+    n_missing: int
+    """Number of cases that lack a result of either."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldGain:
+    """The gain of the pass rate on the held-out cases since an earlier run."""
+
+    run_id: str
+    folder: str
+    """The run, relative to the project."""
+    gain: Estimate
+    """Pass rate now minus the earlier one, on the held-out cases of which both have a result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +196,8 @@ class HeldOut:
     """Number of runs so far that used these cases, this one included; `None` if they cannot be counted."""
     missing: str = ""
     """Why there are no figures."""
+    since: HeldGain | None = None
+    """Gain on these cases since the first stored version of the system; `None` if there is none to compare with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

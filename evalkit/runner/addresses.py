@@ -24,7 +24,7 @@ def addresses_of(suite: Suite, embedder: Embedder | None, env: Mapping[str, str]
         embedder: the opened embedding of the suite, `None` if no scorer needs one.
         env: the environment, which may name a proxy.
     """
-    for system in (suite.system, suite.baseline_system):
+    for system in (suite.system, suite.baseline_system, suite.reference_system):
         if isinstance(system, ChatSystem):
             called = f"{_plain_url(system.base_url)}/chat/completions · {system.chat}{_keyed(system.api_key_env)}"
             yield called + _through(filled(system.base_url, env), env)

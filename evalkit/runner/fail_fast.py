@@ -33,6 +33,8 @@ class FailFast:
 
     def take(self, row: Row) -> None:
         """Count a row, and stop if enough cases have failed, unless it is the last row."""
+        if self.most is None:
+            return
         self._n_open -= 1
         if verdict_of(row, self._advisory) in FAILED and not row.case.quarantine:
             digest = row.case.digest
@@ -40,7 +42,7 @@ class FailFast:
             if fails(max(0, self._repeats - n_bad), n_bad, self._rule):
                 self._failed.add(digest)
         enough = f"--fail-fast {self.most}: stopped after so many failed cases; continue with --resume"
-        if self.most is not None and len(self._failed) >= self.most:
+        if len(self._failed) >= self.most:
             self._stop(enough)
         if self._n_open == 0 and self._stop.reason == enough:
             self._stop.reason = None  # the last cases were in flight already: nothing was left out

@@ -35,8 +35,9 @@ def search_leaks(suite: Suite, golden: GoldenSet) -> GoldenSet:
     if not files:
         return replace(golden, learnt=equal)
     from evalkit.golden.leak_sources import find_leaks
+    from evalkit.suite.rubric_examples import examples_by_file
 
-    leaks = find_leaks(golden, files, suite.root, canary_of(suite.golden_file))
+    leaks = find_leaks(golden, files, suite.root, canary_of(suite.golden_file), examples_by_file(suite))
     warnings = (*equal, *_warnings(leaks, shown_path(suite.path)))
     return replace(golden, learnt=warnings, leaked={source: leaks.cases_in(source) for source in files})
 

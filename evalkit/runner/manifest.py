@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit import __version__
 from evalkit.formats.manifest import FormerCases, GoldenFacts, Manifest, SampleFacts, ScoreKeys, SystemFacts
-from evalkit.golden.lock import lock_sha256
 from evalkit.golden.read import file_sha256
+from evalkit.golden.stored_lock import lock_sha256
 from evalkit.runner.batch_rounds import first_graders
 from evalkit.runner.conversation_key import conversation_key
 from evalkit.runner.conversations import environment_files

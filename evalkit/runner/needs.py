@@ -44,7 +44,7 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
 
     def lacks(case: Case) -> Iterator[str]:
         for index, grader, names in needing:
-            if grader.applies(case):
+            if not _holds(grader, case, names) and grader.applies(case):
                 held = _seen(grader, case)
                 yield from [f"{index}:{name}" for name in names if not any(has_field(one, name) for one in held)]
         for problem in _misspelt(case, graders) if settings is not None else ():
@@ -95,6 +95,11 @@ def _misspelt(case: Case, graders: Sequence[Grader]) -> Iterator[Problem]:
             if near:
                 place = f"{case.place} id {case.id} turns[{at}]"
                 yield Problem(place, f"no scorer of the suite reads `{key}`", f"did you mean `{near[0]}`?")
+
+
+def _holds(grader: Grader, case: Case, names: Sequence[str]) -> bool:
+    """Return whether a case has all that a scorer of it needs, as almost every one has."""
+    return grader.over != "turn" and all([has_field(case, name) for name in names])
 
 
 def _seen(grader: Grader, case: Case) -> Sequence[Case]:

@@ -163,8 +163,12 @@ async def prepare(
     seed = suite.options.seed
     shared = Shared(suite.path.parent, suite.root, suite.options.concurrency, env, inputs, converses, seed=seed)
     shared = shared if common is None else replace(shared, timetable=common.timetable)
-    problems: list[Problem] = [*_system_problems(suite, shared), *_old_problems(suite, shared)]
-    problems += canary_problems(suite, shared)
+    problems: list[Problem] = [
+        *_system_problems(suite, shared),
+        *_old_problems(suite, shared),
+        *_reference_problems(suite, shared),
+        *canary_problems(suite, shared),
+    ]
     unsound_environment = environment_problems(suite, shared)
     problems += unsound_environment
     suite = _with_versions(suite, env, problems)
@@ -257,6 +261,11 @@ def _old_problems(suite: Suite, shared: Shared) -> Iterator[Problem]:
     """Yield problems of the baseline's system, if it is to be called."""
     for problem in suite.baseline_system.problems(shared) if suite.baseline_system is not None else ():
         yield _of_baseline(suite, problem)
+
+
+def _reference_problems(suite: Suite, shared: Shared) -> Iterator[Problem]:
+    for problem in suite.reference_system.problems(shared) if suite.reference_system is not None else ():
+        yield replace(problem, place=f"reference_{problem.place}")
 
 
 def _of_baseline(suite: Suite, problem: Problem) -> Problem:

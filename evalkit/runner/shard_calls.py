@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +14,9 @@ from evalkit.formats.rows import row_name
 from evalkit.golden.shards import BUCKETS, number_of
 from evalkit.runner.case_checks import METRIC
 from evalkit.runner.chat_clients import judges_of
-from evalkit.runner.engines.base import Engine, ShardEnd
+from evalkit.runner.engine import Stop
+from evalkit.runner.engines.base import Engine, EngineTask, ShardEnd
+from evalkit.runner.engines.suite_shards import CASES
 from evalkit.runner.plan import plan
 from evalkit.runner.session import Interrupted, Session
 from evalkit.runner.stored_answers import StoredAnswers
@@ -24,7 +26,7 @@ from evalkit.store.journal import Journal
 from evalkit.store.row_keys import Key
 from evalkit.store.running import Running
 from evalkit.store.shards import SHARDS, SharedWork, WorkPlan, open_row, remove_shards, written_rows
-from evalkit.suite.engine import DaskSettings
+from evalkit.suite.engine import DaskSettings, EngineSettings
 from evalkit.text.numbers import plural
 from evalkit.types import Case, Failure, Output, Row
 
@@ -43,6 +45,11 @@ class EngineFlags:
     scheduler: str | None = None
     insecure: bool = False
     """Whether the connection to the scheduler may be unencrypted."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether a flag is set."""
+        return self.engine is not None or bool(self.unused)
 
     @property
     def unused(self) -> list[str]:
@@ -71,37 +78,71 @@ def sharded_calls(
     Raises:
         InputError: reports everything that an engine cannot do.
     """
-    if flags is None:
+    settings = None if flags is None else chosen_engine(flags, suite.options.engine)
+    if flags is None or settings is None:
         return None
-    asked = suite.options.engine
+    problems = [*too_many_workers(settings, suite.options.concurrency), *_unfit(suite, fail_fast)]
+    return ShardedCalls(dask_engine(flags, settings, problems), settings.shard_size, overrides, replies)
+
+
+def chosen_engine(flags: EngineFlags, asked: EngineSettings | None) -> DaskSettings | None:
+    """Return the settings of the engine, `None` for no engine.
+
+    Args:
+        flags: those that choose it.
+        asked: what the suite says.
+
+    Raises:
+        InputError: a flag has no effect, or is out of range.
+    """
     if flags.engine == "none" or (flags.engine is None and asked is None):
         if flags.unused:
-            what, fix = "has no effect without an engine", "leave it out, or run with --engine dask"
+            what, fix = "has no effect without an engine", "leave it out, or add --engine dask"
             raise InputError(Problem(flag, what, fix) for flag in flags.unused)
         return None
     own = DaskSettings() if asked is None else asked.dask
     try:
-        own = dataclasses.replace(
+        return dataclasses.replace(
             own, workers=flags.workers or own.workers, shard_size=flags.shard_size or own.shard_size
         )
     except ValueError as error:
         key, _, rest = str(error).partition(": ")
         raise InputError(Problem(f"--{key.replace('_', '-')}", *what_and_fix(rest))) from None
-    problems = [*_unfit(own, suite, fail_fast), *_unreachable(own, flags)]
+
+
+def dask_engine(
+    flags: EngineFlags, settings: DaskSettings, problems: list[Problem], task: EngineTask = CASES
+) -> Engine:
+    """Return the engine of Dask, not opened yet.
+
+    Args:
+        flags: name the scheduler.
+        settings: its number of workers.
+        problems: other reasons against an engine.
+        task: what its workers do.
+
+    Raises:
+        InputError: reports all reasons.
+    """
+    problems = [*problems, *_unreachable(settings, flags)]
     with gathered(problems):
         from evalkit.runner.engines.dask import DaskEngine
 
-        engine = DaskEngine(own.workers or 0, flags.scheduler)
+        engine = DaskEngine(settings.workers or 0, flags.scheduler, task)
     if problems:
         raise InputError(problems)
-    return ShardedCalls(engine, own.shard_size, overrides, replies)
+    return engine
 
 
-def _unfit(own: DaskSettings, suite: Suite, fail_fast: int | None) -> Iterator[Problem]:
+def too_many_workers(settings: DaskSettings, concurrency: int) -> Iterator[Problem]:
+    """Yield that some workers would have no call to make."""
+    if settings.workers is not None and settings.workers > concurrency:
+        what = f"{settings.workers} workers share {plural(concurrency, 'call')} in flight (`concurrency`)"
+        yield Problem("--workers", what, "use fewer workers, or raise `concurrency`")
+
+
+def _unfit(suite: Suite, fail_fast: int | None) -> Iterator[Problem]:
     """Yield what an engine cannot do."""
-    if own.workers is not None and own.workers > suite.options.concurrency:
-        what = f"{own.workers} workers share {plural(suite.options.concurrency, 'call')} in flight (`concurrency`)"
-        yield Problem("--workers", what, "use fewer workers, or raise --concurrency")
     if fail_fast is not None:
         what = "counts the failed cases of one process"
         yield Problem("--fail-fast", what, "leave it out, or add --engine none")
@@ -167,38 +208,19 @@ class ShardedCalls:
         return suspects
 
     async def _drive(self, session: Session, journal: Journal, folder: SharedWork) -> frozenset[Key]:
-        """Run the shards, and take the rows of each that is sealed; what stops one after an error stops the others."""
-        suspects, wrong, over = frozenset[Key](), list[EvalkitError](), False
-        ended: asyncio.Queue[tuple[int, ShardEnd] | None] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
+        """Run the shards, and take the rows of each that is sealed."""
+        suspects = frozenset[Key]()
 
-        def stopped() -> bool:
-            if found := session.stop.reason is not None or bool(wrong) or over:
-                folder.stop(at_once=bool(wrong) or over or session.stop.cuts)
-            return found
-
-        def attempted(number: int, how: ShardEnd) -> None:
-            loop.call_soon_threadsafe(ended.put_nowait, (number, how))
+        def take(number: int, ended: ShardEnd) -> None:
+            nonlocal suspects
+            suspects |= _take(session, journal, folder, number, ended)
 
         try:
             await asyncio.to_thread(self.engine.open)
-            numbers = self._write(session, folder)
-            running = asyncio.ensure_future(
-                asyncio.to_thread(self.engine.run, folder.path, numbers, attempted, stopped)
-            )
-            running.add_done_callback(lambda _: ended.put_nowait(None))
-            while (found := await ended.get()) is not None:
-                try:
-                    suspects |= _take(session, journal, folder, *found)
-                except EvalkitError as error:
-                    wrong.append(error)
-            await running
+            await run_shards(self.engine, folder, self._write(session, folder), take, session.stop)
         finally:
-            over = True
             folder.stop(at_once=True)
             await asyncio.to_thread(self.engine.close)
-        if wrong:
-            raise wrong[0]
         return suspects
 
     def _write(self, session: Session, folder: SharedWork) -> list[int]:
@@ -206,9 +228,7 @@ class ShardedCalls:
         suite = session.prepared.suite
         repeats = suite.options.repeat
         n_open = session.expected - session.done.n_below(repeats)
-        if self.engine.workers > suite.options.concurrency:
-            what = f"{self.engine.workers} workers share {plural(suite.options.concurrency, 'call')} in flight"
-            raise InputError(Problem("--engine", what, f"add --workers {suite.options.concurrency}"))
+        refuse_idle_workers(self.engine, suite.options.concurrency)
         of = min(BUCKETS, max(1, math.ceil(n_open / repeats / self.shard_size)))
         work = plan(session.cases(), range(repeats), chosen=session.chosen, done=session.done)
         answers = suite.system.read() if isinstance(suite.system, StoredAnswers) else {}
@@ -224,6 +244,59 @@ class ShardedCalls:
         if (budget := session.prepared.budget) is not None:
             folder.budget.set(max(0.0, budget.limit_usd - budget.spent_usd))
         return numbers
+
+
+async def run_shards(
+    engine: Engine, folder: SharedWork, numbers: Sequence[int], take: Callable[[int, ShardEnd], None], stop: Stop
+) -> None:
+    """Run shards on an open engine, and take each as it ends; what stops one after an error stops the others.
+
+    Args:
+        engine: the engine.
+        folder: the folder of the shards.
+        numbers: the shards to run.
+        take: called with the number of a shard, and how it ended.
+        stop: ends the shards early.
+
+    Raises:
+        EvalkitError: raised by `take`, or because the workers are lost.
+    """
+    wrong, over = list[EvalkitError](), False
+    ended: asyncio.Queue[tuple[int, ShardEnd] | None] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def stopped() -> bool:
+        if found := stop.reason is not None or bool(wrong) or over:
+            folder.stop(at_once=bool(wrong) or over or stop.cuts)
+        return found
+
+    def attempted(number: int, how: ShardEnd) -> None:
+        loop.call_soon_threadsafe(ended.put_nowait, (number, how))
+
+    try:
+        running = asyncio.ensure_future(asyncio.to_thread(engine.run, folder.path, numbers, attempted, stopped))
+        running.add_done_callback(lambda _: ended.put_nowait(None))
+        while (found := await ended.get()) is not None:
+            try:
+                take(*found)
+            except EvalkitError as error:
+                wrong.append(error)
+        await running
+    finally:
+        over = True
+    if wrong:
+        raise wrong[0]
+
+
+def refuse_idle_workers(engine: Engine, concurrency: int) -> None:
+    """Reject an open engine whose scheduler has more workers than there are calls in flight.
+
+    Raises:
+        InputError: it has.
+    """
+    if engine.workers > concurrency:
+        what = f"{engine.workers} workers share {plural(concurrency, 'call')} in flight"
+        raise InputError(Problem("--engine", what, f"add --workers {concurrency}"))
 
 
 def _row_of(case: Case, repeat: int, ended: Output | Failure | None) -> Row:

@@ -12,8 +12,8 @@ from evalkit.disk.json_files import read_json
 from evalkit.disk.paths import is_project, project_of
 from evalkit.errors import InputError
 from evalkit.formats.manifest import Manifest
-from evalkit.results import OVERALL
-from evalkit.store.folder import DECISION, FOLDERS, MANIFEST, SUMMARY, SYSTEMS, TIMINGS, RunFolder
+from evalkit.results import OVERALL, Estimate
+from evalkit.store.folder import DECISION, FOLDERS, HELD_FIGURES, MANIFEST, SUMMARY, SYSTEMS, TIMINGS, RunFolder
 from evalkit.store.run_index import RunIndex
 from evalkit.store.systems_folder import SystemsFolder
 
@@ -22,14 +22,14 @@ UNFINISHED = "not finished"
 COMPARED = "compared"
 """Outcome of the run of a system that was compared with others, and on which no gate decided."""
 INDEX = ".evalkit/runs.sqlite"
-_MOST_READ = 500
+MOST_READ = 500
 _RATE = "pass_rate"
-_READ = (MANIFEST, DECISION, SUMMARY, TIMINGS)
+_READ = (MANIFEST, DECISION, SUMMARY, TIMINGS, HELD_FIGURES)
 
 
 @dataclass(frozen=True, slots=True)
 class CohortRate:
-    """The pass rate of one cohort of a run."""
+    """The pass rate of one cohort of a run, or its difference from that of another system."""
 
     value: float
     low: float | None
@@ -63,6 +63,12 @@ class PastRun:
     """Metric -> 95 % interval of its overall value; values without one are left out."""
     cohorts: Mapping[str, CohortRate] = field(default_factory=dict)
     """`name=value` -> pass rate of the cohort; undefined rates are left out."""
+    reference_system: str = ""
+    """Version of the suite's reference system, if the run was compared with it."""
+    held_gap: CohortRate | None = None
+    """Pass rate of the open cases minus that of the held-out ones; `None` if undefined."""
+    reference: CohortRate | None = None
+    """Pass rate minus that of the reference system on the same cases; `None` if undefined."""
 
 
 _FIELDS = frozenset(each.name for each in fields(PastRun))
@@ -151,7 +157,7 @@ def newest_run(folder: Path) -> Path | None:
     return Path(max(finished)[-1]) if finished else None
 
 
-def break_between(before: PastRun, run: PastRun, metric: str, *, own: bool) -> str:
+def break_between(before: PastRun, run: PastRun, metric: str, *, own: bool, one_set: bool = True) -> str:
     """Explain why a figure is not comparable with the previous run's; empty if it is.
 
     Args:
@@ -160,8 +166,9 @@ def break_between(before: PastRun, run: PastRun, metric: str, *, own: bool) -> s
         metric: metric of one scorer, which is cut where that scorer changed, or of all scorers, cut where any counting
             one changed.
         own: whether the metric is one scorer's.
+        one_set: whether the figures must be of the same golden set.
     """
-    if before.golden_sha256 != run.golden_sha256:
+    if one_set and before.golden_sha256 != run.golden_sha256:
         return "another golden set"
     scorer = metric.removesuffix(".passed")
     everyone = {*before.score_keys, *run.score_keys} - {*before.advisory, *run.advisory}
@@ -184,7 +191,7 @@ def past_runs(run: RunFolder, baseline: RunFolder | None, suite: str) -> tuple[P
         baseline: its baseline, even if its suite has another name.
         suite: name of the suite.
     """
-    around = stored_runs(run.path.resolve().parent, suite=suite, most_read=_MOST_READ)
+    around = stored_runs(run.path.resolve().parent, suite=suite, most_read=MOST_READ)
     own = [past for folder in (run, baseline) if folder is not None and (past := read_past_run(folder)) is not None]
     newest_first = [past for past in (*own, *reversed(around)) if past.outcome != UNFINISHED and not past.partial]
     found = {past.run_id: past for past in reversed(newest_first)}
@@ -225,7 +232,8 @@ def _of_record(known: Mapping[str, Any]) -> PastRun | None:
     if past is None:
         return None
     figures = [*past.values.values(), *(end for ends in past.intervals.values() for end in ends)]
-    figures += [end for rate in past.cohorts.values() for end in (rate.value, rate.low or 0.0, rate.high or 0.0)]
+    rates = [*past.cohorts.values(), *(each for each in (past.reference, past.held_gap) if each is not None)]
+    figures += [end for rate in rates for end in (rate.value, rate.low or 0.0, rate.high or 0.0)]
     return past if all(map(math.isfinite, figures)) else None
 
 
@@ -236,10 +244,13 @@ def read_past_run(folder: RunFolder) -> PastRun | None:
         if decision is None:
             return _past_run(folder, manifest, UNFINISHED, [])
         files = [file for file in (folder.file(SUMMARY), folder.file(TIMINGS)) if file.exists()]
-        cells = [cell for file in files for cell in read_json(file)["cells"]]
+        records = [read_json(file) for file in files]
         if not folder.file(SUMMARY).exists():
             return None
-        return _past_run(folder, manifest, decision["outcome"], cells)
+        cells = [cell for each in records for cell in each["cells"]]
+        past = _past_run(folder, manifest, decision["outcome"], cells)
+        held = read_json(folder.file(HELD_FIGURES)) if folder.file(HELD_FIGURES).exists() else {"cells": []}
+        return replace(_with_reference(past, records[0].get("reference")), held_gap=_held_gap(cells, held["cells"]))
     except (InputError, OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -269,6 +280,31 @@ def _past_run(folder: RunFolder, manifest: Manifest, outcome: str, cells: Sequen
             if metric == _RATE and cohort != OVERALL
         },
     )
+
+
+def _held_gap(cells: Sequence[Mapping[str, Any]], held: Sequence[Mapping[str, Any]]) -> CohortRate | None:
+    """Return the pass rate of the open cases minus that of the held-out ones, with an interval."""
+    import msgspec
+
+    def rate(among: Sequence[Mapping[str, Any]]) -> Estimate | None:
+        found = [cell["estimate"] for cell in among if (cell["metric"], cell["cohort"]) == (_RATE, OVERALL)]
+        return msgspec.convert(found[0], Estimate) if found else None
+
+    ours, theirs = rate(cells), rate(held)
+    if ours is None or theirs is None:
+        return None
+    from evalkit.stats.intervals import independent_difference
+
+    gap = independent_difference(ours, theirs)
+    return None if gap.value is None else CohortRate(gap.value, gap.low, gap.high, gap.n)
+
+
+def _with_reference(past: PastRun, found: Mapping[str, Any] | None) -> PastRun:
+    if found is None or found["difference"]["value"] is None:
+        return past
+    estimate = found["difference"]
+    rate = CohortRate(estimate["value"], estimate.get("low"), estimate.get("high"), estimate["n"])
+    return replace(past, reference_system=found["system"], reference=rate)
 
 
 def _has_ends(estimate: Mapping[str, Any]) -> bool:

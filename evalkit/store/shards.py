@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from evalkit.disk.json_files import read_json, to_json
 from evalkit.errors import StoreError
@@ -35,6 +35,10 @@ from evalkit.store.shared_limits import SharedBudget, SharedTimetable
 from evalkit.text.numbers import plural
 from evalkit.types import Case, Row
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+P = TypeVar("P")
 SHARDS = "shards"
 PLAN = "plan.json"
 _STOP, _CUT, _CASES, _DONE = "stop", "cut", "cases.jsonl", "done.json"
@@ -197,16 +201,27 @@ class SharedWork:
         """Return the folder of a shard, whose numbers start at 1."""
         return ShardFolder(self.path / f"{number:04d}")
 
-    def plan(self) -> WorkPlan:
+    def check(self) -> None:
+        """Try whether the folder can be read here.
+
+        Raises:
+            OSError: it cannot, or the run is over.
+        """
+        (self.path / PLAN).read_bytes()
+
+    def plan(self, kind: type[P]) -> P:
         """Read what the workers must know.
+
+        Args:
+            kind: what was written: `WorkPlan` for a run.
 
         Raises:
             FileNotFoundError: the run is over.
         """
-        return WorkPlan(**read_json(self.path / PLAN))
+        return kind(**read_json(self.path / PLAN))
 
-    def write(self, plan: WorkPlan, work: Iterable[tuple[int, Row]]) -> list[int]:
-        """Write the plan and the cases of the shards, and return the numbers of those that hold any.
+    def write(self, plan: DataclassInstance, work: Iterable[tuple[int, Row]]) -> list[int]:
+        """Write the plan and the cases of further shards, and return the numbers of those that hold any.
 
         Args:
             plan: what the workers must know.
@@ -225,7 +240,7 @@ class SharedWork:
                 file.write(waiting.pop(number))
 
         try:
-            self.path.mkdir(parents=True)
+            self.path.mkdir(parents=True, exist_ok=True)
             (self.path / PLAN).write_text(to_json(asdict(plan)), encoding="utf-8")
             for number, row in work:
                 lines = waiting.setdefault(number, bytearray())

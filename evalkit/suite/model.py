@@ -77,6 +77,9 @@ class SuiteOptions:
     """The golden set, relative to this file."""
     system: Any = None
     """The system under test: python, http, command, chat or replay; `{{matrix.NAME}}` is a value of `matrix`."""
+    reference_system: Any = None
+    """A pinned version of the system, which is run once on each version of the golden set; the pass rate of every run
+    is then also given as a difference from it."""
     systems: Mapping[str, Any] = field(default_factory=dict)
     """Several systems in one run: name -> a system, which may also have `concurrency` and `budget_usd`."""
     matrix: Mapping[str, Any] = field(default_factory=dict)
@@ -241,6 +244,10 @@ class Suite:
     policy: Policy
     baseline_system: SystemConfig | None = None
     """The old system, if it can still be called."""
+    reference_system: SystemConfig | None = None
+    """The pinned version that every run is compared with, if the suite names one."""
+    reference_kind: str = ""
+    """Its kind, such as `http`."""
     systems: tuple[NamedSystem, ...] = ()
     """The systems of a run of several, in their order; then `system` is that of the reference."""
     system_name: str = ""
@@ -275,13 +282,14 @@ class Suite:
         Raises:
             ValueError: `timeout_s: what; fix`.
         """
-        old = self.baseline_system
+        old, pinned = self.baseline_system, self.reference_system
         systems = (replace(each, config=replace(each.config, timeout_s=timeout_s)) for each in self.systems)  # type: ignore[type-var]
         return replace(
             self,
             systems=tuple(systems),
             system=replace(self.system, timeout_s=timeout_s),  # type: ignore[type-var]
             baseline_system=None if old is None else replace(old, timeout_s=timeout_s),  # type: ignore[type-var]
+            reference_system=None if pinned is None else replace(pinned, timeout_s=timeout_s),  # type: ignore[type-var]
         )
 
     @property

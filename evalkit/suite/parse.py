@@ -28,9 +28,9 @@ from evalkit.suite.model import (
 )
 from evalkit.suite.partial import ABSENT, usable
 from evalkit.suite.scorers import Steps, read_scorers, refuse_over
-from evalkit.suite.searched_files import check_leakage, searched_files
+from evalkit.suite.searched_files import check_leakage, searched_files, with_rubrics
 from evalkit.suite.strings import check_strings, variables_of
-from evalkit.suite.system_options import placed_model, read_system, read_vendors
+from evalkit.suite.system_options import placed_model, read_reference, read_system, read_vendors
 from evalkit.suite.systems import check_best, check_release, check_times, read_systems, several
 from evalkit.trust.label_files import read_labels
 
@@ -70,6 +70,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         system_kind, system = read_system(builder, options.system, vendors)
     options = _few_entries(builder, options)
     scorers = read_scorers(builder, options.scorers, judge)
+    searched = with_rubrics(searched, scorers, files.base)
     variants = _variants(builder, options.variants, files)
     if conversation is None:
         refuse_over(builder, scorers)
@@ -82,6 +83,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         configs = [each.config for each in systems] if systems else [] if system is None else [system]
         check_canary(builder, variants, options.variants, configs)
     policy, baseline_system = read_policy(builder, options, vendors, asks_again=system_kind != "replay")
+    reference_kind, reference = read_reference(builder, options, vendors)
     if systems:
         check_release(builder, policy.checks, named, options.release)
         check_times(builder, policy.checks, options.order)
@@ -103,7 +105,7 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         with gathered(problems):
             read_labels(*with_relative_paths(labels, root))
         raise InputError(problems)
-    called = (system, *(each.config for each in systems))
+    called = (system, reference, *(each.config for each in systems))
     keys = _keys_of(judge, *called, conversation.user if conversation is not None else None)
     return Suite(
         path=path.resolve(),
@@ -121,6 +123,8 @@ def load_suite(path: Path, shown: str | None = None) -> Suite:
         scorers=scorers,
         policy=policy,
         baseline_system=baseline_system,
+        reference_system=reference,
+        reference_kind=reference_kind,
         label_files=labels,
         calibration_files=tuple(file for file in records if file),
         learnt_files=tuple(file for file in learnt if file),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
-from evalkit.scorers.judges.rubric import read_rubric
+from evalkit.scorers.judges.rubric import read_rubric, rubric_path
 from evalkit.scorers.judges.rubric_judge import Judge
 from evalkit.suite.model import Suite
+from evalkit.suite.searched_files import rubrics_of
 from evalkit.text.numbers import plural
 from evalkit.trust.labels import Label
 
@@ -21,6 +23,16 @@ def example_cases(suite: Suite) -> Mapping[str, frozenset[str]]:
                 rubric = read_rubric(suite.path.parent, entry.options.rubric, entry.options.scale)
                 found[entry.options.name] = frozenset(rubric.examples)
     return {name: ids for name, ids in found.items() if ids}
+
+
+def examples_by_file(suite: Suite) -> Mapping[Path, frozenset[str]]:
+    """Map each rubric file to the ids of the cases that it says it shows; an unreadable one shows none."""
+    found = dict[Path, frozenset[str]]()
+    for name in rubrics_of(suite.scorers):
+        with contextlib.suppress(ValueError):  # reported where the rubric is bound
+            if (file := rubric_path(suite.path.parent, name)) is not None:
+                found[file] = frozenset(read_rubric(suite.path.parent, name).examples)
+    return found
 
 
 def without_examples(labels: Iterable[Label], shown: Mapping[str, frozenset[str]]) -> tuple[Label, ...]:

@@ -17,8 +17,8 @@ from evalkit.errors import InputError
 from evalkit.formats.build import Builder, key_of
 from evalkit.formats.manifest import LabelFile, Rules
 from evalkit.formats.yaml_text import parse
-from evalkit.golden.lock import lock_name, lockable
 from evalkit.golden.source import GoldenSource
+from evalkit.golden.stored_lock import lock_name, lockable
 from evalkit.scorers.base import Abbreviated
 from evalkit.scorers.custom.python_scorer import PythonScorer, own_name
 from evalkit.scorers.registry import NEGATION, find_scorer

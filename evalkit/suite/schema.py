@@ -12,7 +12,7 @@ from evalkit.formats.build import hints_of, is_required, key_of
 from evalkit.gate.policy import CHECKS, Threshold
 from evalkit.golden.variants.transforms import TRANSFORMS
 from evalkit.net.vendors import Vendor
-from evalkit.scorers.base import OverConversation
+from evalkit.scorers.base import Abbreviated, OverConversation
 from evalkit.scorers.registry import LOCAL_JUDGE, NEGATION, SCORERS, scorer_class
 from evalkit.suite.model import SuiteOptions
 from evalkit.suite.scorer_entry import Fold, Over
@@ -45,6 +45,7 @@ def suite_schema() -> Schema:
         "additionalProperties": {"oneOf": [_options(cls, own) for cls in SYSTEMS.values()]},
     }
     properties["system"] = {"type": "object"}
+    properties["reference_system"] = {"oneOf": [object_schema(cls) for cls in SYSTEMS.values()]}
     properties["matrix"] = _matrix()
     properties |= grading_schemas()
     properties["scorers"] = {"type": "array", "minItems": 1, **properties["scorers"]}
@@ -164,7 +165,7 @@ def _variant() -> Schema:
 
 def _alone(cls: type[Any]) -> Schema:
     """Return the schema of a transform without options, or with the one that needs no name."""
-    return {"type": "string" if hasattr(cls, "shorthand") else "null"}
+    return {"type": "string" if isinstance(cls, Abbreviated) else "null"}
 
 
 def _callable_baseline() -> Schema:

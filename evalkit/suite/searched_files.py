@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from evalkit.formats.build import Builder
 from evalkit.gate.leakage import Leakage
 from evalkit.gate.policy import Item
 from evalkit.golden.source import GoldenSource, SearchedFiles, SourceKind
+from evalkit.suite.scorer_entry import ScorerEntry
 
 
 def searched_files(
@@ -37,6 +39,32 @@ def searched_files(
     if trained := [file for file in learnt if file]:
         found["trained_on"] = trained
     return {source: tuple(dict.fromkeys(files)) for source, files in found.items()}
+
+
+def rubrics_of(scorers: Iterable[ScorerEntry]) -> tuple[str, ...]:
+    """Return the `rubric:` of every scorer that has one."""
+    named = (getattr(entry.options, "rubric", None) for entry in scorers)
+    return tuple(dict.fromkeys(name for name in named if isinstance(name, str)))
+
+
+def with_rubrics(searched: SearchedFiles, scorers: Iterable[ScorerEntry], base: Path) -> SearchedFiles:
+    """Add the user's own rubric files to the prompts: they are what a judge is shown.
+
+    Args:
+        searched: the files that the suite names.
+        scorers: the scorers of the suite.
+        base: folder of the suite.
+    """
+    if not (names := rubrics_of(scorers)):
+        return searched
+    from evalkit.scorers.judges.rubric import rubric_path
+
+    files = list(searched.get("prompts", ()))
+    for name in names:
+        with suppress(ValueError):  # reported where the rubric is bound
+            if (file := rubric_path(base, name)) is not None and file.is_file():
+                files.append(file)
+    return {**searched, "prompts": tuple(dict.fromkeys(files))} if files else searched
 
 
 def check_leakage(builder: Builder, checks: Sequence[Item], searched: SearchedFiles) -> None:

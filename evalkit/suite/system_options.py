@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import what_and_fix
 from evalkit.formats.build import Builder, show
 from evalkit.net.vendors import VENDORS, Vendor, with_vendor
 from evalkit.suite.scorers import Steps
 from evalkit.systems import SYSTEMS
+
+if TYPE_CHECKING:
+    from evalkit.suite.model import SuiteOptions
 
 Vendors = Mapping[str, Vendor]
 
@@ -29,6 +32,25 @@ def read_system(builder: Builder, value: Any, vendors: Vendors, path: Steps = ("
     if kinds[0] == "chat":
         value = placed_model(builder, value, "chat", vendors, path, skip=("dialect",))
     return kinds[0], builder.build(SYSTEMS[kinds[0]], value, path)
+
+
+def read_reference(builder: Builder, options: SuiteOptions, vendors: Vendors) -> tuple[str, Any]:
+    """Return the kind of the reference system and its options; `""` and `None` if there is none, or after a problem."""
+    path = ("reference_system",)
+    if options.reference_system is None:
+        return "", None
+    if options.systems or options.matrix:
+        fix = "remove it: name the system that the others are compared with under `reference:`"
+        builder.problem(path, "the suite names several systems, which are compared with each other", fix)
+        return "", None
+    kind, system = read_system(builder, options.reference_system, vendors, path)
+    if kind == "replay":
+        what = "stored answers cannot be given on a new version of the set"
+        builder.problem(path, what, "name a system that can be called, or compare with `no_regression`")
+    elif system is not None and (system.version is None or "${" in system.version):
+        what = "missing" if system.version is None else "depends on the environment"
+        builder.problem((*path, "version"), what, "name the pinned version, such as `version: 2026-06`")
+    return kind, system
 
 
 def read_vendors(builder: Builder, given: Mapping[str, Any]) -> Vendors:

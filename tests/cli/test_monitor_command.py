@@ -49,7 +49,8 @@ def test_many_refused_rows_are_no_figures(project: Path) -> None:
     [
         ([], "LOGS: no logs given"),
         (["a.jsonl", "--rebuild"], "--rebuild: no log is read"),
-        (["--feedback", "a.jsonl", "--rebuild"], "leave out the logs, --feedback and --follow"),
+        (["--feedback", "a.jsonl", "--rebuild"], "leave out the logs and all other flags"),
+        (["--rebuild", "--engine", "dask"], "leave out the logs and all other flags"),
         (["-", "--feedback", "-"], "-: standard input is read once"),
         (["a.jsonl", "--feedback", "-", "--follow"], "--follow: standard input ends"),
         (["-", "--follow"], "--follow: standard input ends"),

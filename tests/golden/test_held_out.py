@@ -16,8 +16,10 @@ from typer.testing import CliRunner, Result
 from evalkit.cli.golden import golden
 from evalkit.errors import InputError
 from evalkit.golden.held_out import draw_held, held_file, read_held
-from evalkit.golden.lock import canary_of, id_hash, lock_changes, make_lock, read_lock
+from evalkit.golden.lock import canary_of, id_hash, lock_changes, make_lock
 from evalkit.golden.read import read_all
+from evalkit.golden.stored_lock import lock_file, read_lock
+from evalkit.operations.lock import lock_set
 from evalkit.types import Case
 
 DAY = datetime.date(2026, 11, 3)
@@ -147,6 +149,69 @@ def test_a_checkout_without_the_held_cases_can_be_locked(cases: Path) -> None:
     assert (new, lock.n, lock.n_held) == (True, 60, 18)
 
 
+@pytest.mark.parametrize("dies_at", ["set", "lock"])
+def test_a_split_that_was_killed_half_way_is_completed(
+    cases: Path, monkeypatch: pytest.MonkeyPatch, dies_at: str
+) -> None:
+    """Between any two of its writes: every message says so without an id, and the same command completes it."""
+    import evalkit.golden.lock as lock_module
+    import evalkit.golden.write as write_module
+
+    before = set(cases.read_text(encoding="utf-8").splitlines())
+
+    def dies(*arguments: Any, **more: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        module, name = (write_module, "_write") if dies_at == "set" else (lock_module, "write_lock")
+        patched.setattr(module, name, dies)
+        with pytest.raises(KeyboardInterrupt):
+            lock_set(cases, DAY, held_out=0.3)
+    assert not lock_file(cases).exists()
+    if dies_at == "set":
+        found = command("lock", "cases.jsonl").exception
+        assert isinstance(found, InputError)
+        assert "18 cases are held out too" in str(found)
+        assert "evalkit golden lock" in str(found)
+        assert "--held-out" in str(found)
+        assert not [each for each in read_held(cases) or () if f" {each.id}" in str(found)]
+        assert lock_set(cases, DAY, held_out=0.3).n_moved == 18
+    else:
+        assert lock_set(cases, DAY).n_moved == 0
+    assert (read_lock(cases).n, read_lock(cases).n_held) == (60, 18)
+    after = [*cases.read_text(encoding="utf-8").splitlines()[1:]]
+    after += held_file(cases).read_text(encoding="utf-8").splitlines()[1:]
+    assert set(after) == before
+    assert len(after) == 60
+
+
+def test_a_large_split_says_that_a_new_baseline_is_needed(cases: Path) -> None:
+    """Against the old one there is no decision, since more than a tenth of its cases are gone."""
+    ran = command("lock", "cases.jsonl", "--held-out", "0.3")
+    assert "there is no decision against an older baseline" in ran.stderr
+    assert "evalkit baseline save" in ran.stderr
+
+
+def test_a_small_split_keeps_the_baseline(cases: Path) -> None:
+    """A tenth of the cases or fewer."""
+    many = "".join(json.dumps({"id": f"m{at}", "input": f"more {at}", "reference": "a"}) + "\n" for at in range(140))
+    cases.write_text(cases.read_text(encoding="utf-8") + "\n" + many, encoding="utf-8")
+    assert "baseline" not in command("lock", "cases.jsonl", "--held-out", "0.1").stderr
+
+
+@pytest.mark.parametrize("field", ['"origin": "synthetic"', '"variant": {"of": "a"}'])
+def test_synthetic_cases_are_never_held_out(cases: Path, field: str) -> None:
+    """Also if somebody writes one into the file, where no message shows it."""
+    command("lock", "cases.jsonl", "--held-out", "0.3")
+    held = held_file(cases)
+    row = f'{{"id": "wordsecret", "input": "q", "reference": "a", {field}}}\n'
+    held.write_text(held.read_text(encoding="utf-8") + row, encoding="utf-8")
+    with pytest.raises(InputError, match="1 synthetic case in the held-out cases") as found:
+        read_held(cases)
+    assert "wordsecret" not in str(found.value)
+    assert "1 synthetic case" in str(command("lock", "cases.jsonl").exception)
+
+
 def test_a_case_in_both_files_is_refused(cases: Path) -> None:
     """As a crash between the two writes leaves it."""
     before = cases.read_text(encoding="utf-8")
@@ -154,3 +219,10 @@ def test_a_case_in_both_files_is_refused(cases: Path) -> None:
     cases.write_text(before, encoding="utf-8")
     with pytest.raises(InputError, match="18 cases are held out too"):
         lock_changes(cases)
+    rest = cases.read_text(encoding="utf-8").replace('"id": "c1"', '"id": "d1"')
+    apart = [case.id for case in read_held(cases) or ()]
+    cases.write_text(rest.replace(f'"id": "{apart[0]}"', '"id": "new"'), encoding="utf-8")
+    with pytest.raises(InputError, match="17 cases are held out too") as found:
+        lock_changes(cases)
+    assert id_hash(apart[1]) in str(found.value)
+    assert f" {apart[1]}" not in str(found.value)

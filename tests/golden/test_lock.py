@@ -14,8 +14,9 @@ from typer.testing import CliRunner, Result
 from evalkit import run
 from evalkit.cli.golden import golden
 from evalkit.errors import InputError
-from evalkit.golden.lock import canary_of, lock_changes, lock_file, lock_problems, lock_sha256, make_lock, read_lock
+from evalkit.golden.lock import canary_of, lock_changes, lock_problems, make_lock
 from evalkit.golden.read import read_all
+from evalkit.golden.stored_lock import lock_file, lock_sha256, read_lock
 from evalkit.operations.run import decide_again
 from evalkit.store.folder import RunFolder
 

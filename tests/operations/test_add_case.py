@@ -247,11 +247,11 @@ def test_two_runs_prove_a_case(root: Path) -> None:
     assert next(unproven(cases, {}, TODAY)).what.startswith("1 regression case not proven within 14 days: a")
     assert not list(unproven(cases, {proof.digest: proof}, TODAY))
     assert not list(unproven(cases, {}, datetime.date(2026, 11, 15)))
-    warned = asyncio.run(check_suite(Path("suite.yaml"), {}, TODAY)).unproven
+    warned = asyncio.run(check_suite(Path("suite.yaml"), {}, TODAY)).overdue
     assert warned == ()
     assert "a: proven on" in CliRunner().invoke(golden, ["prove", "cases.jsonl"]).stdout
     (root / "cases.jsonl").write_bytes(before.replace(b"who pays", b"who paid"))
-    (warning,) = asyncio.run(check_suite(Path("suite.yaml"), {}, TODAY)).unproven
+    (warning,) = asyncio.run(check_suite(Path("suite.yaml"), {}, TODAY)).overdue
     assert "record both with `evalkit golden prove`" in warning.fix
     assert "a: not proven, since 2026-11-01" in CliRunner().invoke(golden, ["prove", "cases.jsonl"]).stdout
 

@@ -439,6 +439,27 @@ def test_one_synthetic_case_more_than_a_fifth_is_refused(tmp_path: Path) -> None
         project.plan()
 
 
+def test_no_draft_is_held_out(tmp_path: Path) -> None:
+    """Neither in the file of held-out cases, if a suite names it, nor as a copy of a held-out case in the open set."""
+    with FakeModel(honest) as server:
+        project = lab(tmp_path, server)
+        (first, *_) = drafts = project.draft(n=4).queue.items
+    reviewed = project.review(drafts)
+    held = project.set.with_name("cases.held.jsonl")
+    row = {"id": "h1", "input": first.question, "reference": "x", "cohorts": {"topic": "cards"}}
+    held.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    with pytest.raises(InputError) as found:
+        project.accept(reviewed)
+    assert [each.what for each in found.value.problems] == ["nearly the same as a held-out case"]
+    text = project.suite.read_text(encoding="utf-8")
+    held.write_bytes(project.set.read_bytes())
+    project.suite.write_text(text.replace("cases.jsonl", "cases.held.jsonl"), encoding="utf-8")
+    before = held.read_bytes()
+    with pytest.raises(InputError, match="a synthetic case, and those are never held out"):
+        project.accept(reviewed)
+    assert held.read_bytes() == before
+
+
 def test_any_synthetic_case_keeps_to_the_limits(tmp_path: Path) -> None:
     """Whichever command adds it: three cases leave no room, four do, and none is the first of its cohort."""
     file = tmp_path / "set.jsonl"

@@ -15,9 +15,10 @@ from typer.testing import CliRunner, Result
 import evalkit.golden.write as write_module
 from evalkit.cli.golden import golden
 from evalkit.errors import InputError
-from evalkit.golden.lock import lock_changes, make_lock, read_lock
+from evalkit.golden.lock import lock_changes, make_lock
 from evalkit.golden.read import read_all
 from evalkit.golden.rotation import Rotation, choose_rotation
+from evalkit.golden.stored_lock import read_lock
 from evalkit.operations.golden_rotate import rotate_set
 from evalkit.types import Case
 

@@ -222,6 +222,18 @@ def test_a_dry_run_names_the_calls_for_the_split(project: Path) -> None:
     assert "held-out cases, run first" not in " ".join(dry.output.split())
 
 
+def test_check_names_every_call_of_a_run(project: Path) -> None:
+    """The held-out cases and the variants, besides the open cases."""
+    from evalkit.cli.app import app
+
+    (project / "suite.yaml").write_text(f"{SUITE}variants: [upper]\n", encoding="utf-8")
+    lines = [" ".join(line.split()) for line in CliRunner().invoke(app, ["check", "suite.yaml"]).output.splitlines()]
+    assert lines[lines.index("a run makes 40 calls, 16 at once") + 1 :][:2] == [
+        "besides 20 held-out cases, run first",
+        "besides 40 variants",
+    ]
+
+
 def test_noise_does_not_use_the_split(project: Path) -> None:
     """It shows no figures of it, so its calls would be wasted, and it is no look."""
     from evalkit.cli.app import app
@@ -245,17 +257,24 @@ def test_a_split_that_is_not_finished_has_no_figures(project: Path) -> None:
     assert not (project / ".evalkit/looks.json").exists()
 
 
-def test_several_systems_leave_the_split_alone(project: Path) -> None:
-    """The run says so."""
-    text = SUITE.replace(
-        'system: {python: "bot:answer"}', 'systems:\n  a: {python: "bot:answer"}\n  b: {python: "bot:answer"}'
-    )
+@pytest.mark.parametrize(
+    "systems",
+    [
+        'systems:\n  a: {python: "bot:answer"}\n  b: {python: "bot:answer"}',
+        'system: {python: "bot:answer", version: "{{matrix.v}}"}\nmatrix: {v: [one, two]}',
+    ],
+)
+def test_several_systems_leave_the_split_alone(project: Path, systems: str) -> None:
+    """The run says so before its first call, and no word of these cases is in any file or output of it."""
+    text = SUITE.replace('system: {python: "bot:answer"}', systems)
     (project / "suite.yaml").write_text(text, encoding="utf-8")
     ran = CliRunner().invoke(_app(), ["suite.yaml", "--out", "two", "--no-report"])
     assert "held-out cases are not run with several systems" in ran.output
     for summary in project.glob("two/*/summary.json"):
         assert "20 held-out cases left out: several systems are run" in json.loads(summary.read_bytes())["notes"]
     assert not list(project.glob("two/**/held*"))
+    assert words_outside(project) == {}
+    assert not [word for word in FIELDS if word in ran.output]
 
 
 @pytest.mark.parametrize("committed", [False, True])

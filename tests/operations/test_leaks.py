@@ -147,3 +147,37 @@ def test_what_cannot_be_searched_is_refused(suite: Path, source: str, gate: str,
     write(suite.parent, source, gate)
     ran = leaks("suite.yaml")
     assert message in f"{ran.exception} {ran.output}"
+
+
+RUBRIC = """---
+name: mine
+version: 1
+scale: pass_fail
+{more}---
+Grade {{{{answer}}}} to {{{{question}}}}.
+Example: Which fee is due for case 3 of the list?
+Example: Which fee is due for case 5 of the list?
+"""
+
+
+def test_rubrics_of_the_judges_are_prompts(suite: Path) -> None:
+    """A rubric of the user is searched without being named; a case that it says it shows as an example is known."""
+    folder = suite.parent
+    (folder / "rubrics").mkdir()
+    rubric = folder / "rubrics/mine.md"
+    rubric.write_text(RUBRIC.format(more=""), encoding="utf-8")
+    text = "name: fees\ngolden: cases.jsonl\nsystem: {replay: golden}\n"
+    text += "judge: {chat: {model: m, base_url: http://127.0.0.1:1/v1}}\n"
+    text += "scorers: [exact, judge: {name: fine, rubric: rubrics/mine.md, advisory: true}]\n"
+    (folder / "suite.yaml").write_text(text + "gate: [leakage: {max: 0, of: prompts}]\n", encoding="utf-8")
+    ran = leaks("suite.yaml")
+    assert (ran.exit_code, ran.exception.__class__.__name__) == (1, "SystemExit"), ran.exception
+    assert [line for line in ran.stdout.splitlines() if "c3" in line or "c5" in line] == [
+        "prompts rubrics/mine.md:7: whole question c3 (cases.jsonl:4)",
+        "prompts rubrics/mine.md:8: whole question c5 (cases.jsonl:6)",
+    ]
+    assert "2 of 10 cases in 1 file of prompts" in ran.stdout
+    rubric.write_text(RUBRIC.format(more="examples: [c3, c5]\n"), encoding="utf-8")
+    assert leaks("suite.yaml").exit_code == 0
+    rubric.write_text(RUBRIC.format(more="examples: [c3]\n"), encoding="utf-8")
+    assert json.loads(leaks("suite.yaml", "--json").stdout)["flagged"]["prompts"] == ["c5"]

@@ -94,7 +94,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Threads:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     made = Threads(2)
-    monkeypatch.setattr("evalkit.runner.engines.dask.DaskEngine", lambda workers, scheduler: made)
+    monkeypatch.setattr("evalkit.runner.engines.dask.DaskEngine", lambda workers, scheduler, task: made)
     return made
 
 
@@ -284,7 +284,7 @@ def test_a_worker_with_another_evalkit_or_without_the_folder_refuses(
     engine: Threads, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The version is named; a folder that is not there is one of a disk that is not shared."""
-    monkeypatch.setattr("evalkit.runner.engines.worker.__version__", "0.0.1")
+    monkeypatch.setattr("evalkit.runner.engines.suite_shards.__version__", "0.0.1")
     with pytest.raises(InputError, match=r"has another version of evalkit \(0\.0\.1; the run has .*\); give every"):
         run("out")
     ended = run_shard(tmp_path / "elsewhere" / SHARDS / "x", 1, 1, 0)
@@ -321,7 +321,7 @@ def test_a_budget_is_one_for_all_workers(engine: Threads) -> None:
         (EngineFlags(engine="dask", scheduler="tcp://h:1"), {}, "--scheduler: anyone who can reach a scheduler"),
         (EngineFlags(engine="dask", scheduler="h:1"), {}, "--scheduler: 'h:1' is not the address of a scheduler"),
         (EngineFlags(engine="dask", workers=2, insecure=True), {}, "--insecure-scheduler: there is no --scheduler"),
-        (EngineFlags(workers=2), {}, "--workers: has no effect without an engine; leave it out, or run with"),
+        (EngineFlags(workers=2), {}, "--workers: has no effect without an engine; leave it out, or add"),
     ],
 )
 def test_what_an_engine_cannot_do_is_refused(
@@ -413,7 +413,7 @@ class Workers:
 
     def submit(self, function: object, *asked: object, **options: object) -> Attempt:
         """Note the shard, the number of the attempt and the slot."""
-        _, number, attempt, slot = asked
+        _, number, attempt, slot, _ = asked
         self.begun.append((number, attempt, slot))
         return Attempt(self._script[number].pop(0))
 

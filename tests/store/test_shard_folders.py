@@ -60,7 +60,7 @@ def test_workers_read_the_cases_as_they_were_written(shards: SharedWork) -> None
     """Every field of a case, and each repeat, in the order of the golden set."""
     assert list(shards.shard(1).work()) == [open_row(case(0), 0), open_row(case(2), 0)]
     assert list(shards.shard(3).work()) == [open_row(case(1), 0), open_row(case(1), 1)]
-    assert shards.plan() == PLAN
+    assert shards.plan(WorkPlan) == PLAN
 
 
 def test_the_first_seal_holds_and_only_its_bytes_count(shards: SharedWork, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from evalkit.formats.manifest import Rules
 from evalkit.gate.amendments import amendments
-from evalkit.golden.lock import lock_name
+from evalkit.golden.stored_lock import lock_name
 from evalkit.suite.rules import options_of_text, rules_of_options
 
 SUITE = """\

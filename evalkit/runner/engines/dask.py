@@ -1,6 +1,7 @@
 """Run shards on Dask: in local processes, or on workers that somebody started with `dask worker`.
 
-Nothing but the folder of the shards, the number of one, and the number of the attempt goes through the scheduler: cases
+Nothing but the folder of the shards, the number of one, the number of the attempt, and the name of the function that
+prepares a worker goes through the scheduler: cases
 and rows stay on the disk, and each worker reads its secrets from its own environment.
 """
 
@@ -21,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import EvalkitError, InputError, Problem
 from evalkit.runner.engines import worker
-from evalkit.runner.engines.base import Attempted, ShardEnd
+from evalkit.runner.engines.base import Attempted, EngineTask, OpenShards, ShardEnd
+from evalkit.runner.engines.suite_shards import CASES
 from evalkit.runner.engines.worker import DRAIN_S, close_run, run_shard
 from evalkit.text.values import one_line
 
@@ -80,9 +82,10 @@ class _Tries:
 class _Drive:
     """The shards of one run on their way through the workers."""
 
-    def __init__(self, client: Client, shards: Path, waiting: deque[int], free: list[int]) -> None:
+    def __init__(self, client: Client, shards: Path, waiting: deque[int], free: list[int], task: EngineTask) -> None:
         self.waiting, self.running = waiting, dict[Any, tuple[int, int]]()
-        self._client, self._shards, self._free, self._tries = client, shards, free, _Tries()
+        self._client, self._shards, self._free, self._task = client, shards, free, task
+        self._tries = _Tries()
 
     def begin(self) -> None:
         """Give each free worker a shard."""
@@ -90,7 +93,7 @@ class _Drive:
             number, slot = self.waiting.popleft(), self._free.pop()
             attempt = self._tries.begins(number)
             key = f"{self._shards.name}-{number}-{attempt}"
-            asked = (str(self._shards), number, attempt, slot)
+            asked = (str(self._shards), number, attempt, slot, self._task.opens)
             self.running[self._client.submit(_run_shard, *asked, pure=False, key=key, retries=0)] = number, slot
 
     def end(self, attempted: Attempted) -> None:
@@ -102,14 +105,14 @@ class _Drive:
         for future in [each for each in self.running if each.done()]:
             number, slot = self.running.pop(future)
             self._free.append(slot)
-            ended = _ended(future)
+            ended = _ended(future, self._task.again)
             if self._tries.again(number, ended):
                 self.waiting.append(number)
             else:
                 attempted(number, ended or ShardEnd("failed", f"{MOST_DEATHS} workers died while they ran it"))
 
 
-def _ended(future: Future) -> ShardEnd | None:
+def _ended(future: Future, again: str) -> ShardEnd | None:
     """Return how an attempt ended, `None` if its worker died.
 
     Raises:
@@ -118,7 +121,7 @@ def _ended(future: Future) -> ShardEnd | None:
     from distributed import KilledWorker
 
     if future.status in ("cancelled", "lost"):
-        raise EvalkitError("the scheduler of Dask is lost; every finished case is kept, continue with --resume")
+        raise EvalkitError(f"the scheduler of Dask is lost; {again}")
     try:
         state, why, problems = future.result()
     except KilledWorker:
@@ -131,12 +134,13 @@ def _ended(future: Future) -> ShardEnd | None:
 class DaskEngine:
     """Runs shards in local processes, or on the workers of a scheduler."""
 
-    def __init__(self, workers: int, scheduler: str | None = None) -> None:
+    def __init__(self, workers: int, scheduler: str | None = None, task: EngineTask = CASES) -> None:
         """Say where the workers are; nothing is started before the engine is opened.
 
         Args:
             workers: number of workers; 0 for all of the scheduler's.
             scheduler: its address, `tls://HOST:PORT` or `tcp://HOST:PORT`; `None` for local processes.
+            task: what the workers do.
 
         Raises:
             InputError: Dask is not installed.
@@ -145,7 +149,7 @@ class DaskEngine:
             fix = "install it with `pip install 'evalkit-gate[dask]'`"
             raise InputError(Problem("--engine dask", "the package `distributed` is not installed", fix))
         self.workers = workers
-        self._scheduler = scheduler
+        self._scheduler, self._task = scheduler, task
         self._cluster: LocalCluster | None = None
         self._client: Client | None = None
         self._looked_at = self._worked_at = monotonic()
@@ -162,8 +166,7 @@ class DaskEngine:
             what = (
                 "the workers of Dask did not start" if self._scheduler is None else f"no workers at {self._scheduler}"
             )
-            fix = "continue with --resume, or with --resume --engine none"
-            raise EvalkitError(f"{what} ({type(error).__name__}: {one_line(error)}); {fix}") from error
+            raise EvalkitError(f"{what} ({type(error).__name__}: {one_line(error)}); {self._task.again}") from error
 
     def _start(self) -> Client:
         import dask
@@ -208,7 +211,8 @@ class DaskEngine:
         """
         if self._client is None:
             raise TypeError("the engine is not open")
-        drive = _Drive(self._client, shards, deque(numbers), list(reversed(range(self.workers))))
+        free = list(reversed(range(self.workers)))
+        drive = _Drive(self._client, shards, deque(numbers), free, self._task)
         stopped_at: float | None = None
         while drive.running or (drive.waiting and stopped_at is None):
             if stopped() and stopped_at is None:
@@ -238,7 +242,7 @@ class DaskEngine:
             n_workers = 1  # a scheduler that is lost shows in the shards
         self._worked_at = now if n_workers else self._worked_at
         if now > self._worked_at + WORKERLESS_S:
-            raise EvalkitError("no worker of Dask is left; every finished case is kept, continue with --resume")
+            raise EvalkitError(f"no worker of Dask is left; {self._task.again}")
 
     def _start_again(self) -> None:
         """Start a local worker for each that Dask has given up."""
@@ -274,7 +278,7 @@ def _quietly(leave: Callable[[], Any]) -> None:
         logging.getLogger(__name__).debug("did not close", exc_info=True)
 
 
-def _run_shard(shards: str, number: int, attempt: int, slot: int) -> tuple[Any, ...]:
+def _run_shard(shards: str, number: int, attempt: int, slot: int, opens: OpenShards) -> tuple[Any, ...]:
     """Run a shard in a worker; called by Dask. What it returns holds no class of evalkit."""
     os.dup2(2, 1)  # standard output of `evalkit run` is for its result
-    return astuple(run_shard(Path(shards), number, attempt, slot))
+    return astuple(run_shard(Path(shards), number, attempt, slot, opens))

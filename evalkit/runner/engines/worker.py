@@ -15,40 +15,21 @@ from asyncio import sleep  # by name: a system may patch the module
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import AsyncExitStack, suppress
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from evalkit import __version__
 from evalkit.errors import EvalkitError, InputError, Problem
-from evalkit.formats.manifest import Manifest
-from evalkit.llm.budget import LeasedBudget
-from evalkit.runner.chat_clients import Common
-from evalkit.runner.conversations import open_system
-from evalkit.runner.engine import MakeRow, Stop, answered_and_graded, charge, charged, run_cases
-from evalkit.runner.engines.base import ShardEnd
+from evalkit.runner.engine import MakeRow, Stop, run_cases
+from evalkit.runner.engines.base import OpenedShards, OpenShards, ShardEnd, share
+from evalkit.runner.engines.suite_shards import open_run
 from evalkit.runner.event_loop import run_to_end
-from evalkit.runner.grading import grade_all
-from evalkit.runner.prepare import prepare
 from evalkit.runner.quarantine import DEATHS
-from evalkit.runner.refusals import Refusals
-from evalkit.runner.scoring import Scoring
-from evalkit.runner.stored_answers import StoredAnswers, answered_as
-from evalkit.runner.systems import suite_of_run
-from evalkit.store.folder import ROWS, RunFolder
+from evalkit.store.folder import ROWS
 from evalkit.store.journal import Journal
 from evalkit.store.running import Running
 from evalkit.store.shards import Key, SharedWork
-from evalkit.suite.overrides import with_overrides
-from evalkit.suite.parse import load_suite
 from evalkit.systems.secrets import without_secrets
 from evalkit.text.values import one_line
 from evalkit.types import Case, Row
-
-if TYPE_CHECKING:
-    from evalkit.runner.prepare import Prepared
-    from evalkit.suite.model import Suite
-    from evalkit.systems.base import Answer
 
 LOOK_S = 0.5
 """Seconds between two looks at whether the run has stopped."""
@@ -56,12 +37,7 @@ DRAIN_S = 8.0
 """Seconds that calls in flight have to end once it has."""
 
 
-def share(total: int, workers: int, slot: int) -> int:
-    """Return the calls in flight of one of several workers; a remainder goes to the first ones."""
-    return total // workers + (slot < total % workers)
-
-
-def run_shard(shards: Path, number: int, attempt: int, slot: int) -> ShardEnd:
+def run_shard(shards: Path, number: int, attempt: int, slot: int, opens: OpenShards = open_run) -> ShardEnd:
     """Run the cases of a shard that have no row, and seal it; called in a worker, never twice at once.
 
     Args:
@@ -69,9 +45,10 @@ def run_shard(shards: Path, number: int, attempt: int, slot: int) -> ShardEnd:
         number: the shard.
         attempt: number of this attempt at it.
         slot: which of the workers' shares of the calls in flight is used, from 0.
+        opens: prepares this process for the shards.
     """
     try:
-        return _OPENED.at(shards).run(number, attempt, slot)
+        return _OPENED.at(shards, opens).run(number, attempt, slot)
     except InputError as error:
         problems = (dataclasses.replace(each, place=f"{_name()}: {each.place}") for each in error.problems)
         return ShardEnd("refused", problems=tuple(problems))
@@ -104,7 +81,7 @@ class _Opened:
     def __init__(self) -> None:
         self._run: _Run | None = None
 
-    def at(self, shards: Path) -> _Run:
+    def at(self, shards: Path, opens: OpenShards) -> _Run:
         """Return the run of these shards, which is opened if it is another than before.
 
         Raises:
@@ -112,7 +89,7 @@ class _Opened:
         """
         if self._run is None or self._run.shards.path != shards:
             self.close()
-            self._run = _Run(SharedWork(shards))
+            self._run = _Run(SharedWork(shards), opens)
         try:
             self._run.ready.result()
         except BaseException:
@@ -133,29 +110,24 @@ _OPENED = _Opened()
 class _Run:
     """A run that is prepared in this process, with an event loop and a thread of its own."""
 
-    def __init__(self, shards: SharedWork) -> None:
+    def __init__(self, shards: SharedWork, opens: OpenShards) -> None:
         self.shards = shards
         self.ready = Future[None]()
+        self._opens = opens
         self._closing = asyncio.Event()
         self._thread = threading.Thread(target=self._live, name="shards", daemon=True)
         self._thread.start()
 
     def run(self, number: int, attempt: int, slot: int) -> ShardEnd:
         """Run a shard, and wait for its end."""
-        ended = self._attempt(number, attempt, share(self.concurrency, self.workers, slot))
+        opened = self._opened
+        calls = share(opened.concurrency, opened.workers, slot)
+        ended = _Shard(opened, self.shards, number, calls).run(attempt)
         try:
             return asyncio.run_coroutine_threadsafe(ended, self._loop).result()
         finally:
-            if self.budget is not None:
-                self.shards.budget.give_back(self.budget.unused())
-
-    async def _attempt(self, number: int, attempt: int, concurrency: int) -> ShardEnd:
-        async with AsyncExitStack() as stack:
-            answer, system = self.answer, self.prepared.suite.system
-            if isinstance(system, StoredAnswers):
-                own = dataclasses.replace(system, rows=self.shards.shard(number).work)
-                answer = await stack.enter_async_context(open_system(own, self.prepared))
-            return await _Shard(self.prepared, answer, self.shards, number, concurrency).run(attempt)
+            if opened.budget is not None:
+                self.shards.budget.give_back(opened.budget.unused())
 
     def close(self) -> None:
         """Close the system and the connections."""
@@ -172,65 +144,24 @@ class _Run:
 
     async def _open(self) -> None:
         self._loop = asyncio.get_running_loop()
-        run = RunFolder(self.shards.path.parents[1])
-        try:
-            plan = self.shards.plan()
-        except OSError:
-            fix = "let all workers see the folder of the run, and the project, under the same path"
-            raise InputError(Problem(str(self.shards.path), "cannot be read here", fix)) from None
-        manifest = run.manifest()
-        own = with_overrides(load_suite(Path(plan.suite)), plan.overrides)
-        if manifest.answers is not None:
-            own = answered_as(suite_of_run(own, manifest), manifest, tuple)  # the answers are in the shards
-        self.workers, self.concurrency = plan.workers, own.options.concurrency
-        calls = share(self.concurrency, self.workers, 0)
-        suite = dataclasses.replace(own, options=dataclasses.replace(own.options, concurrency=calls))
-        self.budget = None
-        if suite.options.budget_usd is not None:
-            self.budget = LeasedBudget(0.0, lease=partial(self.shards.budget.lease, part=1 / (2 * self.workers)))
-        common = Common(self.budget, self.shards.timetable)
         async with AsyncExitStack() as stack:
-            env, known = dict(os.environ), manifest.golden
-            self.prepared = await prepare(suite, env, stack, replies=plan.replies, checked=known, common=common)
-            if plan.checks:
-                self.prepared = self.prepared.with_case_checks()
-            _refuse_others(own, self.prepared, manifest)
-            self.answer = await stack.enter_async_context(open_system(suite.system, self.prepared))
+            try:
+                self.shards.check()
+            except OSError:
+                fix = "let all workers see the folder of the run, and the project, under the same path"
+                raise InputError(Problem(str(self.shards.path), "cannot be read here", fix)) from None
+            self._opened = await self._opens(self.shards, stack)
             self.ready.set_result(None)
             await self._closing.wait()
-
-
-def _refuse_others(suite: Suite, prepared: Prepared, manifest: Manifest) -> None:
-    """Reject a run that this worker would make differently.
-
-    Raises:
-        InputError: names everything that differs.
-    """
-    parts = {
-        "version of evalkit": (__version__, manifest.versions.get("evalkit-gate")),
-        "suite": (suite.sha256, manifest.suite_sha256),
-        "golden set": (prepared.golden.sha256, manifest.golden.sha256),
-        "system": (prepared.fingerprint, manifest.system.fingerprint),
-        "scoring": (Scoring(prepared.graders, {}).id, manifest.scoring),
-    }
-    differing = {name: pair for name, pair in parts.items() if pair[0] != pair[1]}
-    if differing:
-        pairs = [f"{name} ({own or 'none'}; the run has {its or 'none'})" for name, (own, its) in differing.items()]
-        fix = "give every worker the evalkit, the checkout and the environment of the process that started the run"
-        raise InputError(Problem("", f"has another {', '.join(pairs)}", fix))
 
 
 class _Shard:
     """One attempt at a shard."""
 
-    def __init__(self, prepared: Prepared, answer: Answer, shards: SharedWork, number: int, concurrency: int) -> None:
-        self._prepared, self._shards, self._concurrency = prepared, shards, concurrency
+    def __init__(self, opened: OpenedShards, shards: SharedWork, number: int, concurrency: int) -> None:
+        self._opened, self._shards, self._concurrency = opened, shards, concurrency
         self._folder = shards.shard(number)
-        self._secrets = prepared.secrets  # once, as they are found in all variables
         self._stop = Stop()
-        self._refusals = Refusals(concurrency)
-        grade = grade_all(prepared.graders, charged(answer, prepared.budget))
-        self._make_row = answered_and_graded(answer, grade, Scoring(prepared.graders, {}).id)
 
     async def run(self, number: int) -> ShardEnd:
         """Run the cases that no earlier attempt has a row of."""
@@ -241,23 +172,19 @@ class _Shard:
         suspects = {key for key, died in self._folder.deaths().items() if died >= DEATHS} - done
         own = self._folder.new_attempt(number)
         with Running(own) as running, Journal(own / ROWS) as journal:
-            work = self._work(done | suspects)
             watching = asyncio.ensure_future(self._watch())
-            if (budget := self._prepared.budget) is not None and budget.reached:
-                self._stop(budget.reason)  # an earlier shard has spent it
             try:
-                await run_cases(
-                    work,
-                    _noted(self._make_row, running),
-                    lambda row: self._keep(row, journal),
-                    concurrency=self._concurrency,
-                    stop=self._stop,
-                )
+                async with self._opened.calls(self._folder, self._stop) as calls:
+                    await run_cases(
+                        self._work(done | suspects),
+                        _noted(calls.make_row, running),
+                        lambda row: self._write(calls.ready(row), journal),
+                        concurrency=self._concurrency,
+                        stop=self._stop,
+                    )
+                    self._write(calls.release() if self._stop.reason is None else [], journal)
             finally:
                 watching.cancel()
-            held = self._refusals.release()
-            for row in held if self._stop.reason is None else ():
-                journal.append(without_secrets(row, self._secrets))
         if self._stop.reason is not None:
             return ShardEnd("stopped", "" if self._shards.stopped else self._stop.reason)
         self._folder.seal(earlier + [each for each in self._folder.attempts() if each.name == own.name], suspects)
@@ -267,14 +194,10 @@ class _Shard:
         work = ((row.case, row.repeat) for row in self._folder.work())
         return ((case, repeat) for case, repeat in work if (case.digest, repeat) not in without)
 
-    def _keep(self, row: Row, journal: Journal) -> list[Row]:
-        charge(self._prepared.budget, self._stop, row)
-        kept = self._refusals.take(row)
-        for each in kept:
-            journal.append(without_secrets(each, self._secrets))
-        if self._refusals.reason:
-            self._stop(self._refusals.reason)
-        return kept
+    def _write(self, rows: list[Row], journal: Journal) -> list[Row]:
+        for each in rows:
+            journal.append(without_secrets(each, self._opened.secrets))
+        return rows
 
     async def _watch(self) -> None:
         """Stop with the run: let the calls in flight end, and cancel those that take too long."""
