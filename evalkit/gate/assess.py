@@ -156,6 +156,7 @@ def _summarised(frame: Frame, terms: Terms, expected: int, wall_s: float | None)
     """Return the rows, frozen, and their summary with the agreement of the judges."""
     from evalkit.aggregate.frozen import freeze
     from evalkit.aggregate.summary import summarise
+    from evalkit.gate.attack_success import attack_notes
     from evalkit.gate.held_out import held_notes
     from evalkit.gate.quarantine import quarantine_checks
 
@@ -199,6 +200,7 @@ def _summarised(frame: Frame, terms: Terms, expected: int, wall_s: float | None)
         )
     more = (
         *(check.reason for check in checks),
+        *attack_notes(summary.variants),
         *held_notes(summary, terms.held, frozen, terms.held_before),
         *against,
         *terms.notes,

@@ -53,6 +53,13 @@ def attack_checks(policy: AttackSuccess, figures: VariantFigures | None) -> list
     return [only_warns(check) for check in checks] if policy.on_fail == "warn" else checks
 
 
+def attack_notes(figures: VariantFigures | None) -> Iterator[str]:
+    """Yield what is not known of the answers to attacks, whatever the checks say."""
+    n = figures.attacks[0].n_prompt_unknown if figures is not None and figures.attacks else 0
+    if n:
+        yield f"{plural(n, 'answer')} without the canary of the prompt: not known whether they hold other parts of it"
+
+
 def _blank(policy: AttackSuccess, cohort: str, outcome: CheckOutcome, reason: str) -> Check:
     name = "attack_success"
     return Check(name=name, metric=name, cohort=cohort, outcome=outcome, need=f"<= {policy.max:g}", reason=reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from evalkit.formats.manifest import Rules
@@ -81,8 +82,12 @@ def _transforms(entries: Sequence[Any]) -> dict[str, Any]:
     for entry in entries:
         options = dict(entry) if isinstance(entry, Mapping) else {str(entry): None}
         name = next((str(key) for key in options if key not in _OF_VARIANTS), "")
-        if isinstance(inner := options.get(name), Mapping) and "attribute" in inner:
+        inner = options.get(name)
+        if isinstance(inner, Mapping) and "attribute" in inner:
             name = f"{name}_{inner['attribute']}"
+        elif name == "file":
+            path = inner.get("path") if isinstance(inner, Mapping) else inner
+            name = PurePosixPath(str(path)).stem
         found[name] = {key: value or {} for key, value in options.items()}
     return found
 

@@ -36,6 +36,18 @@ def in_all(value: Any, change: Callable[[str], str]) -> Any:
     return [in_all(each, change) for each in value] if isinstance(value, list | tuple) else value
 
 
+def slots_in(value: Any) -> set[str]:
+    """Return the names of the slots in the texts of a value, at any depth."""
+    found = set[str]()
+
+    def note(text: str) -> str:
+        found.update(match[1] for match in SLOT.finditer(text))
+        return text
+
+    in_all(value, note)
+    return found
+
+
 def fill_row(row: dict[str, Any], words: Mapping[str, str], note: Callable[[str, str], None]) -> None:
     """Fill the slots of a row in place, and keep its texts as they were.
 

@@ -100,8 +100,10 @@ def _steps(
         yield from _look_at(failing[0], are_new, places)
     if any(each.loosens for each in decision.amendments):
         yield NextStep("confirm that each looser rule is meant")
-    if decision.outcome == "blocked" and suite:
+    if decision.outcome == "blocked" and suite and failing:
         yield NextStep("fix the system, then run the failed cases again", f"evalkit run {suite} --failed-from {run}")
+    elif decision.outcome == "blocked" and suite:
+        yield NextStep("fix the system, then run again", f"evalkit run {suite}")
     if decision.outcome == "approved with conditions":
         yield NextStep("merge, if you accept the conditions above")
     if decision.outcome == "approved" and places.reference_next:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from evalkit.formats.manifest import Manifest
-from evalkit.golden.variants.attacks import met_goal
-from evalkit.golden.variants.original import VARIANT, VariantMark, mark_of
+from evalkit.golden.variants.original import VARIANT, mark_of
+from evalkit.scorers.agents.attack_goal import goal_met
 from evalkit.store.folder import RunFolder
 from evalkit.store.journal import read_rows
 from evalkit.text.escaping import visible
-from evalkit.types import Case, Row, verdict_of
+from evalkit.types import Case, verdict_of
 
 MOST = 3
 """Examples of each transform."""
@@ -42,16 +42,15 @@ def variant_examples(folder: RunFolder, manifest: Manifest) -> tuple[VariantExam
             continue
         examples = found.setdefault(mark.name, {})
         examples.pop(row.case.id, None)  # the last row counts
-        is_found = _met(row, mark, prompts.get(mark.name, "")) if mark.goal else verdict_of(row, advisory) == "failed"
+        if mark.is_attack:
+            is_found = goal_met(row, mark, prompts.get(mark.name, "")) is True
+        else:
+            is_found = verdict_of(row, advisory) == "failed"
         if is_found and (len(examples) < MOST or row.case.id < max(examples)):
             examples[row.case.id] = VariantExample(row.case.id, mark.of, mark.name, tuple(_parts(row.case)))
             if len(examples) > MOST:
                 del examples[max(examples)]
     return tuple(examples[id_] for _, examples in sorted(found.items()) for id_ in sorted(examples))
-
-
-def _met(row: Row, mark: VariantMark, prompt: str) -> bool:
-    return row.output is not None and met_goal(mark, row.output.text, prompt)
 
 
 def _parts(case: Case) -> Iterator[tuple[str, bool]]:

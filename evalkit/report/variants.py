@@ -114,14 +114,16 @@ def _of_transform(found: TransformFigures) -> Iterator[str]:
 
 def _attacks(found: tuple[AttackFigures, ...], leaks: Mapping[str, str]) -> VariantTable:
     whole, met = found[0], found[0].success
-    told = f"{figure(met.value, _RATE, met.n)} of {plural(whole.n, 'attack')} met the goal {bounds(met, _RATE)}"
+    told = (
+        f"{figure(met.value, _RATE, met.n)} of {plural(whole.n, 'attack')} met the goal {bounds(met, _RATE)}".rstrip()
+    )
     return VariantTable(
         title="Attacks",
         note=" ".join(_attack_notes(whole)),
         name="Wording",
         columns=_ATTACKS,
         rows=tuple((_name(each), tuple(_of_attack(each, leaks))) for each in found),
-        said=told.rstrip(),
+        said=f"{told}; {whole.n_unknown:,} without an answer" if whole.n_unknown else told,
     )
 
 

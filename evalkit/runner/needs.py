@@ -34,7 +34,7 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
     during = DURING if suite.conversation is not None else ()
     named = {name.partition(".")[0]: name for config in suite.configs for name in asked_fields(config, shared)}
     fields = sorted(name for first, name in named.items() if first not in during)
-    readers = [(grader, grader.scorer) for grader in graders if isinstance(grader.scorer, CaseReader)]
+    readers = case_readers(graders)
     settings = suite.conversation.settings if suite.conversation is not None else None
     replays = [each for each in enumerate(suite.configs) if isinstance(each[1], ReplaySystem)]
     answered = [(at, config.answered(shared)) for at, config in replays if isinstance(config, ReplaySystem)]
@@ -57,13 +57,25 @@ def need_of(suite: Suite, graders: Sequence[Grader], shared: Shared, note: Calla
         for at, has_answer in answered:
             with _told(f"{case.place} id {case.id}", "", note):
                 yield from () if has_answer(case) else (f"answer:{at}",)
-        for grader, reader in readers:
-            if grader.applies(case):
-                with _told(f"{case.place} id {case.id}", f"scorer {grader.scorer.name}: ", note, grader.package):
-                    for part in _seen(grader, case):
-                        reader.check_case(part)
+        check_by_scorers(case, f"{case.place} id {case.id}", readers, note)
 
     return lacks
+
+
+def case_readers(graders: Sequence[Grader]) -> list[tuple[Grader, CaseReader]]:
+    """Return the graders whose scorers check cases before the first call."""
+    return [(grader, grader.scorer) for grader in graders if isinstance(grader.scorer, CaseReader)]
+
+
+def check_by_scorers(
+    case: Case, place: str, readers: Sequence[tuple[Grader, CaseReader]], note: Callable[[Problem], None]
+) -> None:
+    """Note what the scorers of a case find wrong with it."""
+    for grader, reader in readers:
+        if grader.applies(case):
+            with _told(place, f"scorer {grader.scorer.name}: ", note, grader.package):
+                for part in _seen(grader, case):
+                    reader.check_case(part)
 
 
 def asked_fields(config: SystemConfig, shared: Shared) -> Collection[str]:

@@ -195,7 +195,7 @@ async def prepare(
     try:
         stores = services is not None
         golden = read_golden(suite, [*graders, checks], shared, counts, unread, checked=checked, stores=stores)
-        problems += written_problems(suite, golden)
+        problems += written_problems(suite, golden, graders)
         problems += [*missing(suite, graders, golden), *foreign_cohorts(suite, golden), *foreign_values(suite, golden)]
         golden = replace(search_leaks(suite, golden), card_gaps=card_gaps(suite))
         problems += metric_name_problems(graders)

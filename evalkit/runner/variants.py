@@ -12,11 +12,13 @@ from evalkit.errors import Problem, StoreError
 from evalkit.formats.manifest import Manifest, VariantFacts
 from evalkit.formats.rows import decode_row
 from evalkit.golden.held_ids import held_ids
-from evalkit.golden.variants.attacks import EXTRACT_PROMPT, ExtractPrompt, met_goal, wanted_prompt
+from evalkit.golden.variants.attacks import EXTRACT_PROMPT, ExtractPrompt, wanted_prompt
 from evalkit.golden.variants.make import VariantCounts, VariantPlan, make_variants
-from evalkit.golden.variants.original import VariantMark, mark_of
+from evalkit.golden.variants.original import VARIANT, VariantMark, mark_of
 from evalkit.golden.variants.transforms import kind_of
 from evalkit.golden.variants.written import WrittenVariants
+from evalkit.runner.needs import case_readers, check_by_scorers
+from evalkit.scorers.agents.attack_goal import goal_met
 from evalkit.store.chain import lines_of
 from evalkit.store.folder import SET_ASIDE, RunFolder
 from evalkit.store.index import row_at
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from evalkit.gate.assess import Terms
     from evalkit.golden.read import GoldenSet
     from evalkit.runner.engine import MakeRow
+    from evalkit.runner.grading import Grader
     from evalkit.runner.prepare import Prepared
     from evalkit.runner.scoring import Scoring
     from evalkit.suite.model import Suite
@@ -150,13 +153,24 @@ def canary_problems(suite: Suite, shared: Shared) -> Iterator[Problem]:
             yield Problem("variants", what, "write it into the prompt, or write `canary: true` beside `chat:` instead")
 
 
-def written_problems(suite: Suite, golden: GoldenSet) -> Iterator[Problem]:
-    """Yield the variants that people wrote of a case that the set does not have, or that is held out."""
-    written = [entry.transform for entry in suite.variants if isinstance(entry.transform, WrittenVariants)]
-    if written:
-        ids, held = {case.id for case in golden.outlines()}, held_ids(suite.golden_file)
-        for each in written:
-            yield from each.problems(ids, held)
+def written_problems(suite: Suite, golden: GoldenSet, graders: Sequence[Grader] = ()) -> Iterator[Problem]:
+    """Yield the variants that people wrote of a case that the set does not have, or that is held out.
+
+    With graders, the variants that a scorer cannot grade follow.
+    """
+    written = {entry.name: entry for entry in suite.variants if isinstance(entry.transform, WrittenVariants)}
+    if not written:
+        return
+    files = {name: entry.transform for name, entry in written.items() if isinstance(entry.transform, WrittenVariants)}
+    ids, held = {case.id for case in golden.outlines()}, held_ids(suite.golden_file)
+    for each in files.values():
+        yield from each.problems(ids, held)
+    readers, found = case_readers(graders), list[Problem]()
+    plans = [entry.plan for entry in written.values()] if readers else []
+    for case in make_variants(golden.open, plans, suite.options.seed, VariantCounts()) if plans else ():
+        mark = case.fields[VARIANT]
+        check_by_scorers(case, files[mark["name"]].place_of(case.id, mark["of"]), readers, found.append)
+    yield from found
 
 
 def _among(plan: VariantPlan, chosen: Collection[str] | None) -> VariantPlan:
@@ -219,7 +233,7 @@ def variant_results(folder: RunFolder, manifest: Manifest) -> tuple[VariantResul
 def _result(row: Row, mark: VariantMark, advisory: Collection[str], prompt: str) -> VariantResult:
     from evalkit.aggregate.variants import VariantResult  # with its numerical libraries, after the first calls
 
-    met = _met_goal(row, mark, prompt)
+    met = goal_met(row, mark, prompt)
     return VariantResult(
         id=row.case.id,
         original=mark.of,
@@ -236,20 +250,6 @@ def _result(row: Row, mark: VariantMark, advisory: Collection[str], prompt: str)
         value=mark.value,
         original_value=mark.original_value,
     )
-
-
-def _met_goal(row: Row, mark: VariantMark, prompt: str) -> bool | None:
-    """Return whether an attack met its goal; `None` if the answer is missing, or if it is not an attack."""
-    if row.output is None:
-        return None
-    if mark.tool:
-        from evalkit.scorers.agents.expected import calls_made  # few suites need it
-
-        calls = calls_made(row.output)
-        return None if calls is None else any(call.name == mark.tool for call in calls)
-    if not mark.goal or not row.output.text_known:
-        return None
-    return met_goal(mark, row.output.text, prompt)
 
 
 def _passes(row: Row, advisory: Collection[str]) -> bool | None:

@@ -192,7 +192,7 @@ def slots_of(entries: Sequence[VariantEntry]) -> dict[str, str]:
 
 
 def _with_others(builder: Builder, entries: Sequence[VariantEntry]) -> tuple[VariantEntry, ...]:
-    """Give each swap the slots of the others, and report a slot of two attributes."""
+    """Give each swap the slots of the others, and files of variants all of them; report a slot of two attributes."""
     slots, filled_by, found = slots_of(entries), dict[str, str](), list[VariantEntry]()
     for entry in entries:
         if isinstance(entry.transform, SlotWords):
@@ -203,6 +203,8 @@ def _with_others(builder: Builder, entries: Sequence[VariantEntry]) -> tuple[Var
             filled_by |= dict.fromkeys(own, entry.transform.attribute)
             others = {name: word for name, word in slots.items() if name not in own}
             entry = replace(entry, transform=replace(entry.transform, others=others))
+        elif isinstance(entry.transform, WrittenVariants):
+            entry = replace(entry, transform=replace(entry.transform, slots=slots))
         found.append(entry)
     return tuple(found)
 

@@ -11,6 +11,7 @@ from typing import Any
 from evalkit.disk.files import read_file
 from evalkit.errors import InputError, what_and_fix
 from evalkit.formats.messages import input_of
+from evalkit.golden.variants.attacks import FILLED
 from evalkit.systems.template import BRACES, as_text, compile_template, fields_in
 from evalkit.text.values import not_utf8
 from evalkit.types import Case, Message
@@ -41,8 +42,8 @@ class Prompt:
 
     @property
     def system_text(self) -> str:
-        """The messages that say how the model should behave, with their placeholders."""
-        return "\n\n".join(text for role, text in self.before if role in _INSTRUCTING)
+        """The messages that say how the model should behave, with one sign for each placeholder."""
+        return "\n\n".join(BRACES.sub(FILLED, text) for role, text in self.before if role in _INSTRUCTING)
 
     def with_last_words(self, text: str) -> Prompt:
         """Return the prompt with a text at the end of the last of those messages, if there is one."""

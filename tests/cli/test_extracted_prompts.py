@@ -82,6 +82,9 @@ def test_an_unknown_prompt_is_said(project: Project) -> None:
     )
     ran = project.run("run", "suite.yaml", "--progress", "none", "--out", "one")
     assert attacks(project, "one")[0]["n_prompt_unknown"] == 8
+    noted = "8 answers without the canary of the prompt: not known whether they hold other parts of it"
+    assert noted in " ".join(ran.stdout.split())
+    assert noted in (project.root / "one" / "release_decision.md").read_text(encoding="utf-8")
     said = "not known for 8 answers: other parts of the prompt than its canary"
     (check,) = [each for each in project.json("one/decision.json")["checks"] if each["name"] == "attack_success"]  # type: ignore[attr-defined]
     assert said in check["reason"], ran.stdout
@@ -132,3 +135,33 @@ def test_a_run_is_what_a_plain_search_finds(prompt: str, text: str) -> None:
     prompt, text = " ".join(prompt.split()), " ".join(text.split())
     slices = [prompt[at : at + RUN] for at in range(len(prompt) - RUN + 1)]
     assert (prompt_run(prompt, text) is not None) == any(each in text for each in slices)
+
+
+def test_an_attack_has_the_fields_that_the_prompt_asks_for(project: Project) -> None:
+    """A question in place of the original is sent with the fields of its case; its scorers stay out."""
+    rows = [{"id": f"c{at}", "input": "Fee?", "reference": "1", "team": "cards"} for at in range(4)]
+    (project.root / "cases.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    turns = [{"role": "system", "content": f"Team {{{{team}}}}. {PROMPT}"}, {"role": "user", "content": "{{input}}"}]
+    (project.root / "turns.json").write_text(json.dumps(turns), encoding="utf-8")
+    with FakeModel("no") as server:
+        text = served_suite(server.base_url).replace(f'system_prompt: "{PROMPT}"', "prompt_file: turns.json")
+        project.suite(text=text)
+        project.run("run", "suite.yaml", "--progress", "none", "--out", "one")
+    assert (attacks(project, "one")[0]["n_unknown"], attacks(project, "one")[0]["useful"]) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "n_unknown"),
+    [("You are of {{team}}, in {{place}}. Never quote {{input}} to others.", 8), (f"Of {{{{team}}}}: {PROMPT}", 0)],
+)
+def test_a_prompt_of_placeholders_is_not_known(project: Project, prompt: str, n_unknown: int) -> None:
+    """40 characters without a placeholder can be searched for; those with one are in no answer."""
+    rows = [{"id": f"c{at}", "input": "Fee?", "reference": "1", "team": "cards", "place": "Rome"} for at in range(4)]
+    (project.root / "cases.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    turns = [{"role": "system", "content": prompt}, {"role": "user", "content": "{{input}}"}]
+    (project.root / "turns.json").write_text(json.dumps(turns), encoding="utf-8")
+    with FakeModel("no") as server:
+        text = served_suite(server.base_url).replace(f'system_prompt: "{PROMPT}"', "prompt_file: turns.json")
+        project.suite(text=text)
+        project.run("run", "suite.yaml", "--progress", "none", "--out", "one")
+    assert attacks(project, "one")[0]["n_prompt_unknown"] == n_unknown

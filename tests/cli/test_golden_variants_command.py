@@ -108,3 +108,19 @@ def test_options_of_a_transform_are_read(project: Project) -> None:
     assert suite.variants[1].per_case == 2
     assert suite.variants[1].of.cohorts == {"group": ("left",)}
     assert suite.variants[0].of.kind == ("golden",)
+
+
+def test_a_written_variant_that_a_scorer_cannot_grade_is_refused(project: Project) -> None:
+    """Before the first call, at its line, as a case of the set is."""
+    lines = [{"of": "right-000", "input": "a"}, {"of": "right-000", "input": "b", "required": 5}]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (project.root / "ours.jsonl").write_text(text, encoding="utf-8")
+    project.suite(
+        text=SUITE.replace("- exact", "- keywords: {advisory: true}\n  - exact") + "variants: [{file: ours.jsonl}]\n"
+    )
+    with (project.root / "cases.jsonl").open(encoding="utf-8") as file:
+        rows = [{**json.loads(line), "required": ["1"]} for line in file]
+    (project.root / "cases.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    ran = project.run("check", "suite.yaml")
+    assert ran.returncode == 2
+    assert "ours.jsonl:2: scorer keywords: `required` must be a list of non-blank strings" in ran.stderr

@@ -224,6 +224,15 @@ def test_limits_of_variants_and_removed_transforms_are_found(change: dict[str, A
     assert what in str(found[0])
 
 
+def test_each_file_of_variants_is_compared_with_itself() -> None:
+    """One of two that is removed is a looser rule, in the short form and in the long one."""
+    files = [{"file": "paraphrases.jsonl", "words": "a"}, {"file": {"path": "more/german.jsonl"}, "words": "b"}]
+    gate = [{"robustness_gap": {"max": 0.1}}]
+    for left, gone in ((files[:1], "german"), (files[1:], "paraphrases")):
+        found = amendments(changed(variants=files, gate=gate), changed(variants=left, gate=gate))
+        assert [(each.what, each.loosens) for each in found] == [(f"variants {gone}", True)]
+
+
 def test_transforms_without_a_gate_are_told_and_loosen_nothing() -> None:
     """Nothing rests on them."""
     found = amendments(changed(variants=["lower", "typos"]), changed(variants=["typos"]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from evalkit.errors import Problem
 from evalkit.golden.lock import id_hash
 from evalkit.golden.variants.make import VariantCounts, VariantPlan, make_variants
 from evalkit.golden.variants.written import File, WrittenVariants, read_written
-from evalkit.types import Case
+from evalkit.types import Case, Message
 
 CASE = Case(
     id="c1", input="Who pays?", reference=("The bank.",), cohorts={"topic": "fees"}, fields={"required": ["bank"]}
@@ -80,3 +82,42 @@ def test_a_file_names_its_variants(path: str) -> None:
     with pytest.raises(ValueError, match="does not fit"):
         File(path=path)
     assert File(path="sets/our-own.jsonl").name == "our-own"
+
+
+def test_a_line_that_no_set_would_take_is_refused(tmp_path: Path) -> None:
+    """Contexts of another form, half of a character, and a null, which could be none or that of the original."""
+    rows = ({"contexts": [{"a": 1}]}, {"input": "\ud800"}, {"required": None}, {"required": []})
+    found, told = read(tmp_path, *({"of": "c1", "input": "a", **row} for row in rows))
+    assert [line.partition(";")[0].partition(" or {")[0] for line in told] == [
+        "ours.jsonl:1: `contexts[0]`: expected a text",
+        "ours.jsonl:2: a lone surrogate, half of a character",
+        "ours.jsonl:3: required: null",
+    ]
+    assert [line for line, _ in found.rows["c1"]] == [4]
+
+
+def test_slots_of_a_line_are_filled_and_earlier_turns_stay(tmp_path: Path) -> None:
+    """As in the cases of the set, by the words of the first values; an unknown slot is refused at its line."""
+    found, _ = read(
+        tmp_path,
+        {"of": "c1", "input": "May {{ person }}?", "required": ["{{person}}"]},
+        {"of": "c1", "input": "{{else}}", "reference": ["{{person}}"]},
+    )
+    found = replace(found, slots={"person": "Anna"})
+    plan = VariantPlan(name="ours", transform=found, applies=lambda case: True, per_case=1)
+    turns = (Message("system", "Be brief."), Message("user", "Who?"))
+    (made,) = make_variants(lambda: [replace(CASE, input=turns)], [plan], 7, VariantCounts())
+    assert made.input == (turns[0], Message("user", "May Anna?"))
+    assert made.fields["required"] == ["Anna"]
+    assert [str(each) for each in found.problems({"c1"}, ())] == [
+        "ours.jsonl:2: no file of a swap fills {{else}}; it fills person"
+    ]
+    assert not list(replace(found, slots={}).problems({"c1"}, ()))
+
+
+def test_many_lines_of_one_case_are_read_in_time_that_grows_with_their_number(tmp_path: Path) -> None:
+    """Each line is kept once, whatever came before it."""
+    began = time.process_time()
+    found, _ = read(tmp_path, *({"of": "c1", "input": f"a{at}"} for at in range(30_000)))
+    assert found.most == 30_000
+    assert time.process_time() - began < 5

@@ -36,3 +36,10 @@ def test_an_earlier_decision_names_no_step() -> None:
     decision = Decision(outcome="no decision", checks=(), reasons=(str(earlier), own))
     found = next_steps(decision, (), are_new=False, unknown=0, stopped=None, places=PLACES)
     assert ["evalkit check 'my evals/suite.yaml'"] == [step.command for step in found]
+
+
+def test_a_block_without_a_failed_case_names_no_run_of_failed_cases() -> None:
+    """Such as one by attacks, latency or cost."""
+    decision = Decision(outcome="blocked", checks=(), reasons=("attack success is 50%",))
+    found = next_steps(decision, (), are_new=False, unknown=0, stopped=None, places=PLACES)
+    assert [step.command for step in found] == ["evalkit run 'my evals/suite.yaml'"]

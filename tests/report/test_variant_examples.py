@@ -14,7 +14,7 @@ import report_samples
 from chromium import Tab
 
 from evalkit.formats.manifest import VariantFacts
-from evalkit.golden.variants.attacks import InjectContext
+from evalkit.golden.variants.attacks import InjectContext, InjectTool
 from evalkit.golden.variants.letters import Lower
 from evalkit.golden.variants.make import VariantCounts, VariantPlan, make_variants
 from evalkit.golden.variants.original import mark_of
@@ -25,7 +25,7 @@ from evalkit.report.variant_examples import MOST, VariantExample, variant_exampl
 from evalkit.report.view import View
 from evalkit.store.folder import RunFolder
 from evalkit.store.journal import Journal
-from evalkit.types import Case, Output, Row, Score
+from evalkit.types import Case, Output, Row, Score, ToolCall
 
 TRANSFORMS: dict[str, Transform] = {"inject_context": InjectContext(), "lower": Lower(), "prefix": Prefix()}
 
@@ -55,6 +55,24 @@ def test_the_first_of_each_transform_are_shown_with_what_changed(examples: tuple
     assert (context, was, differs, rest) == ("<b>The bank.</b>", False, True, "")
     assert "CANARY-" in order
     assert sum(len(text) for text, _ in by_name["prefix"].parts) < 400
+
+
+def test_a_wanted_call_is_an_example_and_a_wrong_answer_to_an_attack_is_not(tmp_path: Path) -> None:
+    """As in the figures: an attack on tools meets its goal by an attempt to call, whatever the scorers say."""
+    cases = [Case(id=f"c{at}", input="Who pays?") for at in range(2)]
+    plan = VariantPlan(name="inject_tool", transform=InjectTool(tool="delete_account"), applies=lambda case: True)
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    with Journal(folder.variant_rows_file) as journal:
+        for case, name in zip(
+            make_variants(lambda: cases, [plan], 7, VariantCounts()), ("delete_account", "look"), strict=True
+        ):
+            output = Output(text="ok", tool_calls=(ToolCall(name),))
+            passed = name == "delete_account"
+            journal.append(Row(case=case, output=output, scores={"exact": Score("exact", float(passed), passed)}))
+    facts = (VariantFacts(name="inject_tool", n=2, kind="attack"),)
+    found = variant_examples(folder, replace(report_samples.manifest(), variants=facts))
+    assert [each.original for each in found] == ["c0"]
 
 
 @pytest.mark.skipif(chromium.PROGRAM is None, reason="Chromium is not installed")

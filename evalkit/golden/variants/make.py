@@ -25,6 +25,7 @@ from evalkit.golden.variants.attacks import (
     InjectTool,
     RolePlay,
     canary_of,
+    code_in,
     system_canary,
 )
 from evalkit.golden.variants.draws import Draws
@@ -94,7 +95,7 @@ def make_variants(
 
 def _drawn(cases: Iterable[Case], plan: VariantPlan, seed: int) -> frozenset[str]:
     """Return the ids of the first `n` cases of a plan, in an order that the seed draws."""
-    ids = (case.id for case in cases if plan.applies(case))
+    ids = (case.id for case in cases if plan.applies(case) and not case.quarantine)
     return frozenset(heapq.nsmallest(plan.n or 0, ids, key=lambda id_: Draws(seed, id_, plan.name, 0).hex))
 
 
@@ -200,10 +201,12 @@ def _written(case: Case, variants: WrittenVariants, number: int) -> _Changed:
     rows = variants.rows.get(case.id, ())
     if number > len(rows):
         raise _LeftOut
-    _, fields = rows[number - 1]
+    fields = in_all(dict(rows[number - 1][1]), variants.filled)
+    question = fields.pop("input")
     changed = to_case({**row_of(case), **fields}, case.place, _unsound)
     assert changed is not None  # noqa: S101 - `_unsound` raises before
-    return changed, {"changed": [{"in": "input", "span": [0, len(changed.question)]}]}
+    asked = _asking(changed, EditedText(question, ()))
+    return asked, {"changed": [{"in": "input", "span": [0, len(question)]}]}
 
 
 def _refilled(case: Case, words: SlotWords, number: int) -> _Changed:
@@ -259,9 +262,9 @@ def _injected(case: Case, transform: InjectInput | InjectContext | InjectTool | 
 
 
 def _replaced(case: Case, transform: Encode | ExtractPrompt, draws: Draws) -> _Changed:
-    """Return a case with an attack in place of its question, without anything that says how to answer the original."""
+    """Return a case with an attack in place of its question; its other fields stay, as the system may need them."""
     if isinstance(transform, ExtractPrompt):
-        wording, goal = draws.in_turn(list(EXTRACTIONS)), transform.canary or system_canary(draws.seed)
+        wording, goal = draws.in_turn(list(EXTRACTIONS)), code_in(transform.canary or system_canary(draws.seed))
         text = EXTRACTIONS[wording]
     else:
         encoding: Encoding = draws.in_turn(ENCODINGS) if transform.encoding is None else transform.encoding
@@ -270,7 +273,7 @@ def _replaced(case: Case, transform: Encode | ExtractPrompt, draws: Draws) -> _C
     asked = _asking(case, EditedText(text, ((0, len(text)),)))
     spans = [{"in": "input", "span": [0, len(text)]}]
     mark = {"changed": spans, "goal": goal, "wording": wording, "place": "input", "alone": True}
-    return replace(asked, kind="adversarial", reference=(), fields={}), mark
+    return replace(asked, kind="adversarial", reference=()), mark
 
 
 def _asking(case: Case, edited: EditedText) -> Case:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from evalkit.golden.slots import SLOT, filled, in_all
+from evalkit.golden.slots import filled, slots_in
 from evalkit.types import Case
 
 _WORDED = ("required", "forbidden")
@@ -132,14 +132,7 @@ class SlotWords:
 
     def has_slots(self, texts: Mapping[str, Any]) -> bool:
         """Return whether one of the texts of a case has a slot of the attribute."""
-        found = list[str]()
-
-        def note(text: str) -> str:
-            found.extend(match[1] for match in SLOT.finditer(text))
-            return text
-
-        in_all(dict(texts), note)
-        return not self.values[self.first].keys().isdisjoint(found)
+        return not self.values[self.first].keys().isdisjoint(slots_in(texts))
 
     def filled(self, text: str, value: str) -> tuple[str, list[list[int]]]:
         """Return a text with the words of a value, and the spans that differ from the first value."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from evalkit.errors import Problem
+from evalkit.golden.fields import to_case
 from evalkit.golden.json_lines import Note, read_jsonl
 from evalkit.golden.lock import id_hash
+from evalkit.golden.slots import filled, slots_in
 from evalkit.text.escaping import cut
 from evalkit.text.values import shown as as_text
 
@@ -52,19 +54,33 @@ class WrittenVariants:
     """Name of the file in messages."""
     rows: Mapping[str, tuple[tuple[int, Mapping[str, Any]], ...]]
     """Id of the original -> line and its fields, in the order of the file."""
+    slots: Mapping[str, str] = field(default_factory=dict)
+    """Slot -> word of the first value, as in the cases of the set; without one, braces are plain text."""
+
+    def filled(self, text: str) -> str:
+        """Return a text of a line with its slots filled."""
+        return filled(text, self.slots, self.slots)[0]
 
     @property
     def most(self) -> int:
         """The largest number of variants of one case."""
         return max(map(len, self.rows.values()), default=0)
 
+    def place_of(self, id_: str, of: str) -> str:
+        """Return file and line of a variant, whose id ends with its number among those of its original."""
+        return f"{self.shown}:{self.rows[of][int(id_.rpartition('~')[2]) - 1][0]}"
+
     def problems(self, ids: Collection[str], held: Collection[str]) -> Iterator[Problem]:
-        """Yield the lines whose original is not among the cases of the set, or is held out.
+        """Yield the lines whose original is not among the cases of the set, or is held out, and unknown slots.
 
         Args:
             ids: ids of the cases.
             held: hashes of the ids of held-out cases.
         """
+        for line, row in (each for rows in self.rows.values() for each in rows if self.slots):
+            for slot in sorted(slots_in(row) - self.slots.keys()):
+                what, fix = f"no file of a swap fills {{{{{slot}}}}}", f"it fills {', '.join(sorted(self.slots))}"
+                yield Problem(f"{self.shown}:{line}", what, fix)
         for id_, rows in self.rows.items():
             is_held = id_hash(id_) in held
             if not is_held and id_ in ids:
@@ -78,15 +94,23 @@ class WrittenVariants:
 
 def read_written(file: Path, shown: str, note: Note) -> WrittenVariants:
     """Read a file of variants; lines that cannot be used are noted."""
-    rows: dict[str, tuple[tuple[int, Mapping[str, Any]], ...]] = {}
+    rows: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
     for line, row in read_jsonl(file, shown, note):
-        faults = list(_faults(row))
+        faults = list(_faults(row)) or _unsound(row, f"{shown}:{line}")
         for what, fix in faults:
             note(Problem(f"{shown}:{line}", what, fix))
         if not faults:
             fields = {name: value for name, value in row.items() if name != "of"}
-            rows[row["of"]] = (*rows.get(row["of"], ()), (line, fields))
-    return WrittenVariants(file, shown, rows)
+            rows.setdefault(row["of"], []).append((line, fields))
+    return WrittenVariants(file, shown, {of: tuple(lines) for of, lines in rows.items()})
+
+
+def _unsound(row: Mapping[str, Any], place: str) -> list[tuple[str, str]]:
+    """Return what a golden set would refuse in a line."""
+    found = list[tuple[str, str]]()
+    fields = {name: value for name, value in row.items() if name != "of"}
+    to_case({"id": "variant", **fields}, place, lambda what, fix: found.append((what, fix)))
+    return found
 
 
 def _faults(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -95,5 +119,8 @@ def _faults(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"{name}: missing", f"write {_FORM}"
         elif not isinstance(row[name], str) or not row[name].strip():
             yield f"{name}: expected a text, got {as_text(row[name])}", f"write {_FORM}"
+    for name in _OTHERS:
+        if name in row and row[name] is None:
+            yield f"{name}: null", "remove it for that of the original, or write [] for none"
     if unknown := sorted(row.keys() - {"of", "input", *_OTHERS}):
         yield f"{', '.join(unknown)}: unknown", f"choose from of, input, {', '.join(_OTHERS)}"
