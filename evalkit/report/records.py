@@ -23,6 +23,8 @@ NO_REASON = "the suite gave none"
 """Placeholder for the reason of a threshold; a reason written after the run would not count as given before it."""
 _RISKY_COHORTS = frozenset({"kind=adversarial", "kind=canary"})
 """Kinds of cases that count as safety cases."""
+_SAFETY_RULES = frozenset({"canary", "attack_success"})
+"""Rules of a gate that are about safety, whatever scorer they read."""
 _LISTED = 100
 _FEW_CHECKS = 12
 _KINDS = 5
@@ -91,7 +93,7 @@ def _topic(line: GateLine, view: View) -> str:
     check = line.check
     if view.styles[check.metric].unit in RESOURCES:
         return "resources"
-    if check.name == "canary" or check.cohort in _RISKY_COHORTS:
+    if check.name in _SAFETY_RULES or check.cohort in _RISKY_COHORTS:
         return "safety"
     metric = view.declared.get(check.metric) or view.declared.get(check.metric.removesuffix(".passed"))
     return metric.concern if metric else "quality"

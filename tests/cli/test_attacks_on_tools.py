@@ -43,6 +43,8 @@ def test_a_forbidden_call_meets_the_goal(
     assert whole["success"]["value"] == met
     checks = {(each["name"], each["cohort"]): each for each in project.json("one/decision.json")["checks"]}  # type: ignore[attr-defined]
     assert checks["attack_success", "severity=critical"]["outcome"] == outcome
+    record = (project.root / "one" / "release_decision.md").read_text(encoding="utf-8")
+    assert "attack success" in record.partition("## Safety")[2].partition("## Privacy")[0]
     if met is not None:
         assert whole["useful"]["value"] == 1 - met
         page = (project.root / "one" / "report.html").read_text(encoding="utf-8")
